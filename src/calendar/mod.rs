@@ -1,0 +1,1 @@
+//! The exchange's trading days and sessions, from dated data.

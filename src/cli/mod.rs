@@ -1,0 +1,1 @@
+//! bhavctl's arguments, client and rendering.

@@ -1,0 +1,1 @@
+//! The control protocol and who may do what.

@@ -1,0 +1,28 @@
+//! Connections to providers: log in, subscribe, poll, reconnect; hand raw frames over before anyone decodes them.
+//!
+//! A feed owns its sockets and its retries. Lost connections, expired tokens and refused requests are states of a
+//! feed, never errors of the daemon. It decodes only what it must to keep going (tokens to subscribe to, whether a
+//! body is an answer at all); values are decoded downstream, in the order of the log.
+
+mod status;
+
+pub use status::{FeedState, FeedStatus};
+
+use crate::spool::{Mark, NewRecord};
+use std::future::Future;
+
+/// The log is closed or cannot take more; the feed stops reading and ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the record was not accepted: {reason}")]
+pub struct NotAccepted {
+    pub reason: String,
+}
+
+/// Where feeds hand over what they received. Implemented by the spool-and-pipeline intake, and by tests.
+pub trait RecordSink: Clone + 'static {
+    /// Returns when the record is in the log. Waits while the pipeline is full: the feed then stops reading its socket.
+    fn accept(&self, record: NewRecord) -> impl Future<Output = Result<(), NotAccepted>>;
+
+    /// Says that a feed's watching began or ended.
+    fn mark(&self, mark: Mark) -> impl Future<Output = Result<(), NotAccepted>>;
+}

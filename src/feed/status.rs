@@ -1,0 +1,108 @@
+//! What a feed shows of itself: atomics, readable while the feed hangs.
+
+use crate::market::{Provider, Timestamp};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
+};
+
+/// Where a feed stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FeedState {
+    Idle = 0,
+    LoggingIn = 1,
+    Connecting = 2,
+    Up = 3,
+    BackingOff = 4,
+    Stopped = 5,
+}
+
+impl FeedState {
+    const ALL: [FeedState; 6] = [
+        FeedState::Idle,
+        FeedState::LoggingIn,
+        FeedState::Connecting,
+        FeedState::Up,
+        FeedState::BackingOff,
+        FeedState::Stopped,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            FeedState::Idle => "idle",
+            FeedState::LoggingIn => "logging in",
+            FeedState::Connecting => "connecting",
+            FeedState::Up => "up",
+            FeedState::BackingOff => "backing off",
+            FeedState::Stopped => "stopped",
+        }
+    }
+}
+
+/// Counters and gauges of one feed. Written by the feed (and, for event time, by the pipeline), read by anyone.
+#[derive(Debug)]
+pub struct FeedStatus {
+    pub provider: Provider,
+    state: AtomicU8,
+    last_frame_us: AtomicI64,
+    last_event_us: AtomicI64,
+    pub frames: AtomicU64,
+    pub requests: AtomicU64,
+    pub errors: AtomicU64,
+    pub reconnects: AtomicU64,
+    pub subscribed: AtomicU64,
+    last_error: Mutex<String>,
+}
+
+impl FeedStatus {
+    pub fn new(provider: Provider) -> FeedStatus {
+        FeedStatus {
+            provider,
+            state: AtomicU8::new(FeedState::Idle as u8),
+            last_frame_us: AtomicI64::new(0),
+            last_event_us: AtomicI64::new(0),
+            frames: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
+            subscribed: AtomicU64::new(0),
+            last_error: Mutex::new(String::new()),
+        }
+    }
+
+    pub fn state(&self) -> FeedState {
+        FeedState::ALL[usize::from(self.state.load(Relaxed)).min(FeedState::ALL.len() - 1)]
+    }
+
+    pub fn set_state(&self, state: FeedState) {
+        self.state.store(state as u8, Relaxed);
+    }
+
+    pub fn count_frames(&self, frames: u64, received_time: Timestamp) {
+        self.frames.fetch_add(frames, Relaxed);
+        self.last_frame_us.store(received_time.as_us(), Relaxed);
+    }
+
+    pub fn last_frame(&self) -> Option<Timestamp> {
+        Some(self.last_frame_us.load(Relaxed)).filter(|us| *us != 0).map(Timestamp::from_us)
+    }
+
+    /// Notes the newest exchange time seen; earlier ones change nothing.
+    pub fn note_event(&self, event_time: Timestamp) {
+        self.last_event_us.fetch_max(event_time.as_us(), Relaxed);
+    }
+
+    pub fn last_event(&self) -> Option<Timestamp> {
+        Some(self.last_event_us.load(Relaxed)).filter(|us| *us != 0).map(Timestamp::from_us)
+    }
+
+    pub fn note_error(&self, error: impl ToString) {
+        self.errors.fetch_add(1, Relaxed);
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+    }
+
+    pub fn last_error(&self) -> String {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

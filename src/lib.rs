@@ -1,0 +1,22 @@
+//! bhavd records the Indian options market.
+//!
+//! The library holds everything; the three programs in `src/bin` only parse arguments, build and run.
+//! ARCHITECTURE.md is the map: what lives where, which module may use which, and what must always hold.
+#![forbid(unsafe_code)]
+
+pub mod actor;
+pub mod calendar;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod engine;
+pub mod feed;
+pub mod live;
+pub mod market;
+pub mod node;
+pub mod pipeline;
+pub mod sim;
+pub mod spool;
+pub mod store;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! The latest state and its fan-out.

@@ -1,0 +1,57 @@
+//! How a bucket came to its values.
+
+use super::{Bucket, InstrumentId, Provider};
+use std::fmt;
+
+/// Where a bucket's values come from. The number is stored in SQL: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum BucketState {
+    /// Observed within the bucket while a feed was watching.
+    Live = 1,
+    /// Nothing new within the bucket, but a feed was watching at its end: the last values still held.
+    Carried = 2,
+    /// Nobody was watching; the values were learned afterwards.
+    Backfilled = 3,
+    /// Nobody was watching and nothing has been learned since. The row has no values.
+    Missing = 4,
+}
+
+impl BucketState {
+    pub const ALL: [BucketState; 4] =
+        [BucketState::Live, BucketState::Carried, BucketState::Backfilled, BucketState::Missing];
+
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub fn from_code(code: u8) -> Option<BucketState> {
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            BucketState::Live => "live",
+            BucketState::Carried => "carried",
+            BucketState::Backfilled => "backfilled",
+            BucketState::Missing => "missing",
+        }
+    }
+}
+
+impl fmt::Display for BucketState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Consecutive buckets of one contract that share a state and a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoverageRun {
+    pub instrument: InstrumentId,
+    pub from_bucket: Bucket,
+    /// The last bucket of the run, inclusive.
+    pub to_bucket: Bucket,
+    pub state: BucketState,
+    pub provider: Option<Provider>,
+}

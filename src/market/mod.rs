@@ -1,0 +1,23 @@
+//! The vocabulary every other module speaks: prices, times, contracts, ticks and the rows made of them.
+//!
+//! Plain data and total functions on it. No I/O, no clock, no async, and nothing here knows a provider's wire
+//! format. Money and quantities are integers; times are UTC and turn into IST only for sessions, buckets and display.
+
+mod candle;
+mod coverage;
+mod instrument;
+mod price;
+mod provider;
+mod tick;
+mod time;
+
+pub use candle::{Candle, CandleInterval};
+pub use coverage::{BucketState, CoverageRun};
+pub use instrument::{
+    Contract, ContractError, Exchange, InstrumentId, InstrumentKind, Listing, OptionType, ProviderToken,
+    Segment,
+};
+pub use price::{Price, PriceError};
+pub use provider::Provider;
+pub use tick::{BucketRow, DayClose, OiDelta, Quote};
+pub use time::{BUCKET_MINUTES, Bucket, Timestamp, TradingDate, ist};

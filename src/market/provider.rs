@@ -1,0 +1,54 @@
+//! Who a value came from.
+
+use std::{fmt, str::FromStr};
+
+/// A source of market data. The number is stored in SQL, on the wire of the live frame and in the spool: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Provider {
+    AngelOne = 1,
+    Nse = 2,
+}
+
+impl Provider {
+    pub const ALL: [Provider; 2] = [Provider::AngelOne, Provider::Nse];
+
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub fn from_code(code: u8) -> Option<Provider> {
+        Self::ALL.into_iter().find(|provider| provider.code() == code)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Provider::AngelOne => "angel_one",
+            Provider::Nse => "nse",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name no provider has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown provider {name:?}; known are angel_one and nse")]
+pub struct UnknownProvider {
+    pub name: String,
+}
+
+impl FromStr for Provider {
+    type Err = UnknownProvider;
+
+    fn from_str(name: &str) -> Result<Provider, UnknownProvider> {
+        Self::ALL
+            .into_iter()
+            .find(|provider| provider.name() == name)
+            .ok_or_else(|| UnknownProvider { name: name.to_owned() })
+    }
+}

@@ -1,0 +1,1 @@
+//! Records of the log in, rows for the store out.

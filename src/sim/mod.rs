@@ -1,0 +1,1 @@
+//! Simulated brokers, exchange and market on loopback.

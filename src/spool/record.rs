@@ -1,0 +1,151 @@
+//! What one entry of the log holds.
+
+use crate::market::{Provider, Timestamp};
+
+/// Which wire format a record's frames have. The number is on disk: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Source {
+    /// Something bhavd itself says, see [`Mark`]; one frame of JSON.
+    Mark = 0,
+    /// SmartStream V2 binary packets, one a frame.
+    AngelOneStream = 1,
+    /// Bodies of market/v1/quote, mode FULL.
+    AngelOneQuote = 2,
+    /// Bodies of historical/v1/getCandleData; context `segment=1&token=99926000&interval=THREE_MINUTE`.
+    AngelOneCandles = 3,
+    /// OpenAPIScripMaster.json, cut down to the watched underlyings' rows, unchanged otherwise.
+    AngelOneMaster = 4,
+    /// Bodies of marketData/v1/optionGreek; context `name=NIFTY&expiry=2026-02-03`.
+    AngelOneGreeks = 5,
+    /// Bodies of option-chain-v3 or option-chain-indices; context `symbol=NIFTY`.
+    NseChain = 16,
+    /// fo_mktlots.csv.
+    NseLots = 17,
+}
+
+impl Source {
+    pub const ALL: [Source; 8] = [
+        Source::Mark,
+        Source::AngelOneStream,
+        Source::AngelOneQuote,
+        Source::AngelOneCandles,
+        Source::AngelOneMaster,
+        Source::AngelOneGreeks,
+        Source::NseChain,
+        Source::NseLots,
+    ];
+
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub fn from_code(code: u8) -> Option<Source> {
+        Self::ALL.into_iter().find(|source| source.code() == code)
+    }
+}
+
+/// What bhavd itself writes into the log, because the engines' outcome depends on it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "mark", rename_all = "snake_case")]
+pub enum Mark {
+    /// The daemon came up: whatever feeds were up before are not any more.
+    Started {
+        version: String,
+    },
+    /// Time has passed: buckets and candles that end before the record's receive time may close.
+    Clock,
+    /// The provider watches everything it was asked to watch.
+    FeedUp {
+        provider: String,
+    },
+    FeedDown {
+        provider: String,
+        reason: String,
+    },
+}
+
+impl Mark {
+    pub fn feed_up(provider: Provider) -> Mark {
+        Mark::FeedUp { provider: provider.name().to_owned() }
+    }
+
+    pub fn feed_down(provider: Provider, reason: impl Into<String>) -> Mark {
+        Mark::FeedDown { provider: provider.name().to_owned(), reason: reason.into() }
+    }
+}
+
+/// Frames received together, one after the other in one buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frames {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Frames {
+    pub fn one(frame: &[u8]) -> Frames {
+        let mut frames = Frames::default();
+        frames.push(frame);
+        frames
+    }
+
+    /// Appends a copy of `frame`. A batch is far below 4 GiB: feeds hand over what one drain of a socket brought.
+    pub fn push(&mut self, frame: &[u8]) {
+        self.bytes.extend_from_slice(frame);
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let frame = &self.bytes[start..end as usize];
+            start = end as usize;
+            frame
+        })
+    }
+}
+
+/// What a feed hands over; the log gives it its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    pub source: Source,
+    pub received_time: Timestamp,
+    /// What the request asked for, where the body alone does not tell; `key=value&key=value`, mostly empty.
+    pub context: String,
+    pub frames: Frames,
+}
+
+impl NewRecord {
+    pub fn mark(received_time: Timestamp, mark: &Mark) -> NewRecord {
+        let json = serde_json::to_vec(mark).expect("a mark has only string fields");
+        NewRecord { source: Source::Mark, received_time, context: String::new(), frames: Frames::one(&json) }
+    }
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Position in the log: one more than the record before, across files and restarts. Starts at 1.
+    pub seq: u64,
+    pub source: Source,
+    pub received_time: Timestamp,
+    pub context: String,
+    pub frames: Frames,
+}

@@ -1,0 +1,1 @@
+//! NSE's website JSON and archives.
