@@ -6,9 +6,9 @@ use std::{fs, path::Path};
 const LAYERS: &[&[&str]] = &[
     &["market"],
     &["clock", "calendar", "wire", "engine"],
-    &["config", "actor", "spool", "store", "live"],
+    &["actor", "spool", "store", "live"],
     &["pipeline", "feed"],
-    &["control", "sim"],
+    &["config", "control", "sim"],
     &["node", "cli"],
 ];
 

@@ -4,6 +4,8 @@
 //! feed, never errors of the daemon. It decodes only what it must to keep going (tokens to subscribe to, whether a
 //! body is an answer at all); values are decoded downstream, in the order of the log.
 
+pub mod angel_one;
+pub mod nse;
 mod status;
 
 pub use status::{FeedState, FeedStatus};

@@ -1,0 +1,5 @@
+//! The Angel One feed.
+
+mod settings;
+
+pub use settings::AngelOneSettings;

@@ -1,0 +1,5 @@
+//! The feed from NSE's website.
+
+mod settings;
+
+pub use settings::NseSettings;
