@@ -1,8 +1,52 @@
 //! The raw-first log: every frame and body that carries market data, in the order in which it is worked on.
 //!
-//! Owns the files under the spool directory. A record is appended before anything decodes it, and the pipeline takes
-//! records in the order of their numbers, so reading the log back gives the same inputs in the same order.
+//! Owns the files under the spool directory: one segment an hour, `YYYY-MM-DD/HH.spool` by the receive time in IST,
+//! compressed to `HH.spool.zst` when the next one begins. A record is appended before anything decodes it, and the
+//! pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the same
+//! order. A torn tail is cut when the log is opened, and the cut is reported.
+//!
+//! Left out: deciding when to delete days (retention is a job), and knowing what any frame means.
 
+mod archive;
+mod codec;
+mod reader;
 mod record;
+mod writer;
 
+pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
+pub use writer::{Opened, Spool, TornTail};
+
+use std::{io, path::PathBuf};
+
+/// What can go wrong with the log.
+///
+/// The intake handles [`SpoolError::Full`] by waiting for space and saying so; everything else stops the daemon,
+/// because going on would lose data.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    #[error("no space left for the spool in {path}: free some space there, recording goes on by itself")]
+    Full { path: PathBuf },
+    #[error("cannot {action} {path}: {source}")]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error(
+        "{path} is in use by another bhavd: stop that one, or give this one a spool directory of its own"
+    )]
+    InUse { path: PathBuf },
+    #[error("{path} is damaged at byte {offset}: {reason}")]
+    Damaged { path: PathBuf, offset: u64, reason: &'static str },
+    #[error("{path} is not a spool segment: it does not begin with the segment header")]
+    NotASegment { path: PathBuf },
+}
+
+impl SpoolError {
+    fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> SpoolError {
+        move |source| {
+            if source.kind() == io::ErrorKind::StorageFull {
+                SpoolError::Full { path: path.to_owned() }
+            } else {
+                SpoolError::Io { action, path: path.to_owned(), source }
+            }
+        }
+    }
+}

@@ -112,6 +112,21 @@ impl Frames {
         self.ends.clear();
     }
 
+    /// All frames' bytes, without boundaries.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// `None` unless the ends ascend and the last one is the length of `bytes`.
+    pub(super) fn from_parts(bytes: Vec<u8>, ends: Vec<u32>) -> Option<Frames> {
+        let fills = ends.last().map_or(bytes.is_empty(), |end| *end as usize == bytes.len());
+        (fills && ends.is_sorted()).then_some(Frames { bytes, ends })
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
@@ -133,6 +148,12 @@ pub struct NewRecord {
 }
 
 impl NewRecord {
+    /// With the number the log gave it.
+    pub(super) fn numbered(self, seq: u64) -> Record {
+        let NewRecord { source, received_time, context, frames } = self;
+        Record { seq, source, received_time, context, frames }
+    }
+
     pub fn mark(received_time: Timestamp, mark: &Mark) -> NewRecord {
         let json = serde_json::to_vec(mark).expect("a mark has only string fields");
         NewRecord { source: Source::Mark, received_time, context: String::new(), frames: Frames::one(&json) }

@@ -1,0 +1,403 @@
+//! Appends records, rotates by the hour, and leaves a readable log however it ends.
+
+use super::{
+    NewRecord, Record, SpoolError, archive,
+    codec::{self, SEGMENT_HEADER},
+    reader::{self, RAW_EXTENSION, SegmentReader},
+};
+use crate::market::{Timestamp, TradingDate};
+use chrono::Timelike;
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, IoSlice, Write},
+    path::{Path, PathBuf},
+    thread,
+};
+
+/// The open log. One a directory: a lock file keeps a second one out.
+#[derive(Debug)]
+pub struct Spool {
+    directory: PathBuf,
+    segment: Option<Segment>,
+    next_seq: u64,
+    last_received: Timestamp,
+    head: Vec<u8>,
+    archiver: Option<thread::JoinHandle<()>>,
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    file: File,
+    /// Length up to which records are complete.
+    length: u64,
+    hour: (TradingDate, u32),
+}
+
+/// Bytes of a record that was being written when the daemon died. They were never acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    pub path: PathBuf,
+    pub offset: u64,
+    pub bytes_cut: u64,
+}
+
+/// What opening found.
+#[derive(Debug)]
+pub struct Opened {
+    pub spool: Spool,
+    pub torn_tail: Option<TornTail>,
+}
+
+impl Spool {
+    /// Opens or creates the log, cuts a torn tail, and begins to compress finished segments in the background.
+    ///
+    /// # Errors
+    /// When the directory is locked by another process, cannot be read or written, or its last day is damaged
+    /// before its tail.
+    pub fn open(directory: &Path) -> Result<Opened, SpoolError> {
+        fs::create_dir_all(directory).map_err(SpoolError::io("create", directory))?;
+        let lock = lock(directory)?;
+        let mut spool = Spool {
+            directory: directory.to_owned(),
+            segment: None,
+            next_seq: 1,
+            last_received: Timestamp::from_us(i64::MIN),
+            head: Vec::new(),
+            archiver: None,
+            _lock: lock,
+        };
+        let mut torn_tail = None;
+        let days = reader::days(directory)?;
+        'newest_first: for date in days.iter().rev() {
+            for path in reader::segments(directory, *date)?.iter().rev() {
+                if spool.segment.is_none() {
+                    torn_tail = spool.resume(path)?;
+                } else {
+                    spool.learn_last(path)?;
+                }
+                // A segment may hold no record yet: then an earlier one has the last number.
+                if spool.next_seq > 1 {
+                    break 'newest_first;
+                }
+            }
+        }
+        let current = spool.segment.as_ref().map(|segment| segment.path.clone());
+        let mut finished = Vec::new();
+        for date in days {
+            let segments = reader::segments(directory, date)?;
+            finished.extend(segments.into_iter().filter(|path| {
+                path.extension().is_some_and(|e| e == RAW_EXTENSION) && Some(path) != current.as_ref()
+            }));
+        }
+        spool.archive(finished);
+        Ok(Opened { spool, torn_tail })
+    }
+
+    /// Takes up the last segment: learns the last number and cuts what was not completed.
+    fn resume(&mut self, path: &Path) -> Result<Option<TornTail>, SpoolError> {
+        let mut segment = SegmentReader::open(path)?;
+        let mut hour = None;
+        let complete = loop {
+            match segment.next_record()? {
+                Some(Ok(record)) => {
+                    self.next_seq = record.seq + 1;
+                    self.last_received = record.received_time;
+                    hour.get_or_insert(hour_of(record.received_time));
+                }
+                // Damage in the last segment is a tear too: blocks of a file may reach the disk out of order.
+                Some(Err(_)) => break false,
+                None => break true,
+            }
+        };
+        if path.extension().is_some_and(|extension| extension != RAW_EXTENSION) {
+            return if complete {
+                Ok(None)
+            } else {
+                let (path, offset) = (path.to_owned(), segment.offset());
+                Err(SpoolError::Damaged { path, offset, reason: "a compressed segment ends within a record" })
+            };
+        }
+        let length = segment.offset();
+        let file = OpenOptions::new().append(true).open(path).map_err(SpoolError::io("open", path))?;
+        let found = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
+        if found > length {
+            file.set_len(length).map_err(SpoolError::io("cut", path))?;
+        } else if found < length {
+            // The header itself was torn.
+            file.set_len(0).map_err(SpoolError::io("cut", path))?;
+            (&file).write_all(SEGMENT_HEADER).map_err(SpoolError::io("write", path))?;
+        }
+        let hour = hour.unwrap_or((TradingDate::MIN, 0));
+        self.segment = Some(Segment { path: path.to_owned(), file, length, hour });
+        let torn = (!complete && found > length).then(|| TornTail {
+            path: path.to_owned(),
+            offset: length,
+            bytes_cut: found - length,
+        });
+        Ok(torn)
+    }
+
+    fn learn_last(&mut self, path: &Path) -> Result<(), SpoolError> {
+        let mut segment = SegmentReader::open(path)?;
+        while let Some(record) = segment.next_record()? {
+            let (path, offset, reason) =
+                (path.to_owned(), segment.offset(), "a finished segment is not sound");
+            let record = record.map_err(|_| SpoolError::Damaged { path, offset, reason })?;
+            self.next_seq = record.seq + 1;
+            self.last_received = record.received_time;
+        }
+        Ok(())
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The number the next record gets.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Appends one record. When this returns the operating system has it: a kill of this process loses nothing.
+    ///
+    /// Receive times never go back in the log: one that is earlier than the record before is raised to it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Full`] leaves the log as it was before the call; the same record may be tried again.
+    pub fn append(&mut self, record: &mut NewRecord) -> Result<u64, SpoolError> {
+        record.received_time = record.received_time.max(self.last_received);
+        self.rotate_to(hour_of(record.received_time))?;
+        let segment = self.segment.as_mut().expect("rotate_to opened one");
+        codec::encode_head(self.next_seq, record, &mut self.head);
+        if let Err(error) = write_all(&segment.file, &self.head, record.frames.bytes()) {
+            // What was written of it must not stand between complete records.
+            let _ = segment.file.set_len(segment.length);
+            return Err(SpoolError::io("append to", &segment.path)(error));
+        }
+        segment.length += (self.head.len() + record.frames.byte_len()) as u64;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.last_received = record.received_time;
+        Ok(seq)
+    }
+
+    /// Forces what was appended onto the disk, against a loss of power.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn sync(&self) -> Result<(), SpoolError> {
+        match &self.segment {
+            Some(segment) => segment.file.sync_data().map_err(SpoolError::io("sync", &segment.path)),
+            None => Ok(()),
+        }
+    }
+
+    fn rotate_to(&mut self, hour: (TradingDate, u32)) -> Result<(), SpoolError> {
+        if self.segment.as_ref().is_some_and(|segment| segment.hour == hour) {
+            return Ok(());
+        }
+        let day = self.directory.join(hour.0.to_string());
+        fs::create_dir_all(&day).map_err(SpoolError::io("create", &day))?;
+        let path = day.join(format!("{:02}.{RAW_EXTENSION}", hour.1));
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(SpoolError::io("create", &path))?;
+        let found = file.metadata().map_err(SpoolError::io("inspect", &path))?.len();
+        if found == 0 {
+            (&file).write_all(SEGMENT_HEADER).map_err(|error| {
+                let _ = fs::remove_file(&path);
+                SpoolError::io("create", &path)(error)
+            })?;
+        }
+        let length = found.max(SEGMENT_HEADER.len() as u64);
+        let finished = self.segment.replace(Segment { path, file, length, hour });
+        let current = self.segment.as_ref().map(|segment| segment.path.clone());
+        let finished: Vec<PathBuf> = finished
+            .map(|segment| segment.path)
+            .into_iter()
+            .filter(|path| Some(path) != current.as_ref())
+            .collect();
+        self.archive(finished);
+        Ok(())
+    }
+
+    /// One archiver at a time; what it cannot do is found again at the next opening.
+    fn archive(&mut self, segments: Vec<PathBuf>) {
+        if segments.is_empty() {
+            return;
+        }
+        let before = self.archiver.take();
+        let work = move || {
+            if let Some(before) = before {
+                let _ = before.join();
+            }
+            for path in segments {
+                if let Err(error) = archive::compress(&path) {
+                    log::warn!("segment stays uncompressed: {error}");
+                }
+            }
+        };
+        match thread::Builder::new().name("spool-archive".to_owned()).spawn(work) {
+            Ok(handle) => self.archiver = Some(handle),
+            Err(error) => log::warn!("cannot start the archiver, segments stay uncompressed: {error}"),
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if let Err(error) = self.sync() {
+            log::warn!("the spool's last records may not survive a loss of power: {error}");
+        }
+        if let Some(archiver) = self.archiver.take() {
+            let _ = archiver.join();
+        }
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, SpoolError> {
+    let path = directory.join("lock");
+    let file = File::create(&path).map_err(SpoolError::io("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { path: directory.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(SpoolError::io("lock", &path)(error)),
+    }
+}
+
+fn hour_of(instant: Timestamp) -> (TradingDate, u32) {
+    let local = instant.to_ist();
+    (local.date(), local.hour())
+}
+
+/// Writes both parts with as few system calls as the operating system allows.
+fn write_all(mut file: &File, head: &[u8], tail: &[u8]) -> io::Result<()> {
+    let (mut head, mut tail) = (head, tail);
+    while !head.is_empty() || !tail.is_empty() {
+        match file.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                let of_head = written.min(head.len());
+                head = &head[of_head..];
+                tail = &tail[written - of_head..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Appends and gives back the numbered record, for the pipeline.
+impl Spool {
+    /// # Errors
+    /// As [`Spool::append`]; the record comes back so that it can be tried again.
+    pub fn append_numbered(&mut self, mut record: NewRecord) -> Result<Record, (NewRecord, SpoolError)> {
+        match self.append(&mut record) {
+            Ok(seq) => Ok(record.numbered(seq)),
+            Err(error) => Err((record, error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::{Frames, Source, SpoolReader};
+    use chrono::NaiveDate;
+    use proptest::prelude::*;
+
+    fn at(second: i64) -> Timestamp {
+        let nine =
+            NaiveDate::from_ymd_opt(2026, 1, 30).and_then(|date| date.and_hms_opt(9, 0, 0)).expect("a time");
+        Timestamp::from_ist(nine).plus_seconds(second)
+    }
+
+    fn record(second: i64, text: &str) -> NewRecord {
+        NewRecord {
+            source: Source::NseChain,
+            received_time: at(second),
+            context: "symbol=NIFTY".to_owned(),
+            frames: Frames::one(text.as_bytes()),
+        }
+    }
+
+    fn texts(directory: &Path) -> Vec<(u64, String)> {
+        let date = at(0).date_ist();
+        SpoolReader::open(directory, date)
+            .expect("a readable day")
+            .map(|record| record.expect("a sound record"))
+            .map(|record| (record.seq, String::from_utf8_lossy(record.frames.bytes()).into_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn hours_rotate_compress_and_read_back_in_order() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        for (second, text) in [(0, "a"), (10, "b"), (3_600, "c"), (7_200, "d")] {
+            spool.append(&mut record(second, text)).expect("appended");
+        }
+        drop(spool);
+        let day = directory.path().join("2026-01-30");
+        let mut names: Vec<String> = fs::read_dir(&day)
+            .expect("a day")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["09.spool.zst", "10.spool.zst", "11.spool"]);
+        let expected: Vec<(u64, String)> =
+            [(1, "a"), (2, "b"), (3, "c"), (4, "d")].map(|(seq, text)| (seq, text.to_owned())).to_vec();
+        assert_eq!(texts(directory.path()), expected);
+    }
+
+    #[test]
+    fn a_second_daemon_is_kept_out() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = Spool::open(directory.path()).expect("opens");
+        let error = Spool::open(directory.path()).expect_err("the first still holds it");
+        assert!(matches!(error, SpoolError::InUse { .. }), "{error}");
+        drop(first);
+        Spool::open(directory.path()).expect("free again");
+    }
+
+    #[test]
+    fn receive_times_never_go_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        spool.append(&mut record(3_600, "late")).expect("appended");
+        let mut early = record(10, "early");
+        spool.append(&mut early).expect("appended");
+        assert_eq!(early.received_time, at(3_600));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn a_kill_at_any_byte_loses_only_what_was_not_complete(cut in 0_u64..400, more in "[a-z]{0,20}") {
+            let directory = tempfile::tempdir().expect("a directory");
+            let mut spool = Spool::open(directory.path()).expect("opens").spool;
+            for number in 0..5 {
+                spool.append(&mut record(number, &format!("text {number}"))).expect("appended");
+            }
+            drop(spool);
+            let before = texts(directory.path());
+            let path = directory.path().join("2026-01-30/09.spool");
+            let length = fs::metadata(&path).expect("a segment").len();
+            let cut = cut.min(length);
+            OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(cut)).expect("cut");
+            let mut spool = Spool::open(directory.path()).expect("opens again").spool;
+            let kept = texts(directory.path());
+            prop_assert_eq!(&kept[..], &before[..kept.len()]);
+            spool.append(&mut record(9, &more)).expect("appended");
+            let after = texts(directory.path());
+            prop_assert_eq!(after.len(), kept.len() + 1);
+            prop_assert_eq!(&after[kept.len()].1, &more);
+            prop_assert_eq!(after[kept.len()].0, kept.len() as u64 + 1);
+        }
+    }
+}
