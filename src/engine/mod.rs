@@ -1,3 +1,15 @@
 //! Pure state machines: input and `now` in, rows out. No I/O, no clock, no randomness, no order of a hash map.
 
+mod candle;
+mod coverage;
+mod observation;
+mod router;
+mod rows;
+mod trading_day;
 pub mod watch;
+
+pub use candle::HistoryBar;
+pub use observation::Observation;
+pub use router::Router;
+pub use rows::Rows;
+pub use trading_day::{DayCounters, SessionHours, SlotSpec, TradingDay};

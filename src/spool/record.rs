@@ -149,7 +149,7 @@ pub struct NewRecord {
 
 impl NewRecord {
     /// With the number the log gave it.
-    pub(super) fn numbered(self, seq: u64) -> Record {
+    pub fn numbered(self, seq: u64) -> Record {
         let NewRecord { source, received_time, context, frames } = self;
         Record { seq, source, received_time, context, frames }
     }

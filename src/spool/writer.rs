@@ -1,7 +1,7 @@
 //! Appends records, rotates by the hour, and leaves a readable log however it ends.
 
 use super::{
-    NewRecord, Record, SpoolError, archive,
+    NewRecord, SpoolError, archive,
     codec::{self, SEGMENT_HEADER},
     reader::{self, RAW_EXTENSION, SegmentReader},
 };
@@ -290,18 +290,6 @@ fn write_all(mut file: &File, head: &[u8], tail: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Appends and gives back the numbered record, for the pipeline.
-impl Spool {
-    /// # Errors
-    /// As [`Spool::append`]; the record comes back so that it can be tried again.
-    pub fn append_numbered(&mut self, mut record: NewRecord) -> Result<Record, (NewRecord, SpoolError)> {
-        match self.append(&mut record) {
-            Ok(seq) => Ok(record.numbered(seq)),
-            Err(error) => Err((record, error)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,139 @@
+//! The last values of an instrument, in one cache line.
+
+use crate::market::{Price, Provider, Quote, Timestamp};
+
+/// Stands for "not said" in the packed fields.
+const NONE: i64 = i64::MIN;
+const NONE_IV: i32 = i32::MIN;
+
+/// What is known of one instrument after its latest observation: the latest value of each field.
+///
+/// 64 bytes, because the tick path is bound by memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    event_us: i64,
+    received_us: i64,
+    open_interest: i64,
+    last_price_e4: i64,
+    volume: i64,
+    bid_e4: i64,
+    ask_e4: i64,
+    implied_volatility_e4: i32,
+    provider: u8,
+    /// Whether open interest was observed within the session: the first value is a baseline, not a change.
+    has_baseline: bool,
+    /// Changes of open interest already told at this event time.
+    pub(super) deltas_at_event: u16,
+}
+
+const _: () = assert!(size_of::<Observation>() == 64);
+
+impl Default for Observation {
+    fn default() -> Observation {
+        Observation {
+            event_us: NONE,
+            received_us: NONE,
+            open_interest: NONE,
+            last_price_e4: NONE,
+            volume: NONE,
+            bid_e4: NONE,
+            ask_e4: NONE,
+            implied_volatility_e4: NONE_IV,
+            provider: 0,
+            has_baseline: false,
+            deltas_at_event: 0,
+        }
+    }
+}
+
+fn packed(value: i64) -> Option<i64> {
+    (value != NONE).then_some(value)
+}
+
+impl Observation {
+    pub fn is_empty(&self) -> bool {
+        self.event_us == NONE
+    }
+
+    /// Earlier than any real one while empty.
+    pub fn event_time(&self) -> Timestamp {
+        Timestamp::from_us(self.event_us)
+    }
+
+    pub fn received_time(&self) -> Timestamp {
+        Timestamp::from_us(self.received_us)
+    }
+
+    pub fn provider(&self) -> Option<Provider> {
+        Provider::from_code(self.provider)
+    }
+
+    pub fn open_interest(&self) -> Option<i64> {
+        packed(self.open_interest)
+    }
+
+    pub fn last_price(&self) -> Option<Price> {
+        packed(self.last_price_e4).map(Price::from_e4)
+    }
+
+    pub fn volume(&self) -> Option<i64> {
+        packed(self.volume)
+    }
+
+    pub fn bid(&self) -> Option<Price> {
+        packed(self.bid_e4).map(Price::from_e4)
+    }
+
+    pub fn ask(&self) -> Option<Price> {
+        packed(self.ask_e4).map(Price::from_e4)
+    }
+
+    pub fn implied_volatility_e4(&self) -> Option<i64> {
+        (self.implied_volatility_e4 != NONE_IV).then_some(i64::from(self.implied_volatility_e4))
+    }
+
+    /// The open interest that a further value is a change of.
+    pub(super) fn baseline(&self) -> Option<i64> {
+        if self.has_baseline { packed(self.open_interest) } else { None }
+    }
+
+    /// Takes over what `quote` says; what it does not say stays. Values from before the session are no baseline,
+    /// and their volume is another day's.
+    pub(super) fn take(&mut self, provider: Provider, quote: &Quote, received: Timestamp, in_session: bool) {
+        if quote.event_time.as_us() != self.event_us {
+            self.deltas_at_event = 0;
+        }
+        self.event_us = quote.event_time.as_us();
+        self.received_us = received.as_us();
+        self.provider = provider.code();
+        if let Some(open_interest) = quote.open_interest {
+            self.open_interest = open_interest;
+            self.has_baseline |= in_session;
+        }
+        if let Some(price) = quote.last_price {
+            self.last_price_e4 = price.as_e4();
+        }
+        if let (Some(volume), true) = (quote.volume, in_session) {
+            self.volume = volume;
+        }
+        if let Some(bid) = quote.bid {
+            self.bid_e4 = bid.as_e4();
+        }
+        if let Some(ask) = quote.ask {
+            self.ask_e4 = ask.as_e4();
+        }
+        if let Some(iv) = quote.implied_volatility_e4.and_then(|iv| i32::try_from(iv).ok()) {
+            self.implied_volatility_e4 = iv;
+        }
+    }
+
+    /// Whether both say the same of the market, whenever it was said.
+    pub(super) fn same_values(&self, other: &Observation) -> bool {
+        self.open_interest == other.open_interest
+            && self.last_price_e4 == other.last_price_e4
+            && self.volume == other.volume
+            && self.bid_e4 == other.bid_e4
+            && self.ask_e4 == other.ask_e4
+            && self.implied_volatility_e4 == other.implied_volatility_e4
+    }
+}

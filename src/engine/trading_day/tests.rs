@@ -1,0 +1,303 @@
+use super::*;
+use crate::market::{Candle, Price};
+use chrono::{NaiveDate, NaiveTime};
+use proptest::prelude::*;
+
+const GRACE_US: i64 = 5_000_000;
+const ID: InstrumentId = InstrumentId(7);
+
+fn at(hour: u32, minute: u32, second: u32) -> Timestamp {
+    let date = NaiveDate::from_ymd_opt(2026, 1, 30).expect("a date");
+    Timestamp::on(date, NaiveTime::from_hms_opt(hour, minute, second).expect("a time"))
+}
+
+fn hours() -> SessionHours {
+    SessionHours { date: at(9, 0, 0).date_ist(), open: at(9, 15, 0), close: at(15, 30, 0) }
+}
+
+fn spec() -> SlotSpec {
+    SlotSpec { instrument: ID, close: hours().close, is_option: true, previous_open_interest: None }
+}
+
+fn day() -> TradingDay {
+    let mut router = Router::new(vec![Provider::AngelOne, Provider::Nse]);
+    router.set_up(Provider::AngelOne, at(9, 0, 0));
+    let mut day = TradingDay::new(hours(), GRACE_US, router);
+    assert_eq!(day.add_slot(spec()), 0);
+    day
+}
+
+fn quote(event_time: Timestamp, open_interest: i64) -> Quote {
+    Quote {
+        event_time,
+        last_price: Some(Price::from_e4(open_interest * 100)),
+        open_interest: Some(open_interest),
+        volume: Some(open_interest * 2),
+        ..Quote::default()
+    }
+}
+
+/// The last telling of every bucket.
+fn final_rows(rows: &Rows) -> BTreeMap<Bucket, BucketRow> {
+    let mut last: BTreeMap<Bucket, BucketRow> = BTreeMap::new();
+    for row in &rows.buckets {
+        let replaced = last.insert(row.bucket, *row);
+        let expected = replaced.map_or(0, |old| (old.revision + 1).min(31));
+        assert_eq!(row.revision, expected, "revisions count up by one: {row:?}");
+    }
+    last
+}
+
+fn observe(day: &mut TradingDay, event: Timestamp, open_interest: i64, received: Timestamp, rows: &mut Rows) {
+    day.advance(received, rows);
+    day.observe(0, Provider::AngelOne, &quote(event, open_interest), received, rows);
+}
+
+#[test]
+fn a_session_has_a_row_for_every_bucket_and_none_after_its_close() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(9, 16, 49), 650, at(9, 16, 50), &mut rows);
+    observe(&mut day, at(15, 31, 5), 1_300, at(15, 31, 5), &mut rows);
+    day.advance(at(16, 0, 0), &mut rows);
+    let last = final_rows(&rows);
+    assert_eq!(last.len(), 125);
+    assert_eq!(last.keys().next().map(|bucket| bucket.start()), Some(at(9, 15, 0)));
+    assert_eq!(last.keys().next_back().map(|bucket| bucket.start()), Some(at(15, 27, 0)));
+    let states: Vec<BucketState> = last.values().map(|row| row.state).collect();
+    assert_eq!(states[0], BucketState::Live);
+    assert!(states[1..].iter().all(|state| *state == BucketState::Carried));
+    assert!(last.values().all(|row| row.open_interest == Some(650)));
+    assert!(
+        rows.deltas.is_empty(),
+        "the first value is a baseline, the one after the close counts for no delta"
+    );
+    let close = rows.closes.last().expect("a day's close");
+    assert_eq!((close.open_interest, close.event_time), (Some(1_300), at(15, 31, 5)));
+    let [(_, _, runs)] = &rows.coverage[..] else { panic!("one coverage, not {:?}", rows.coverage) };
+    assert_eq!(runs.len(), 2);
+}
+
+#[test]
+fn a_capture_after_the_day_closed_changes_the_closing_values_only() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(15, 26, 7), 650, at(15, 26, 7), &mut rows);
+    day.advance(at(15, 31, 0), &mut rows);
+    let buckets = rows.buckets.len();
+    observe(&mut day, at(15, 36, 5), 700, at(15, 36, 6), &mut rows);
+    observe(&mut day, at(15, 41, 12), 700, at(15, 41, 13), &mut rows);
+    assert_eq!(rows.buckets.len(), buckets);
+    let told: Vec<Option<i64>> = rows.closes.iter().map(|close| close.open_interest).collect();
+    assert_eq!(told, [Some(650), Some(700)], "told again only when it changes");
+}
+
+#[test]
+fn a_late_value_changes_its_closed_bucket_and_those_that_carried_the_old_one() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    // Stamped 09:20, known at 09:25: the buckets 09:18 and 09:21 are closed by then.
+    observe(&mut day, at(9, 20, 0), 200, at(9, 25, 0), &mut rows);
+    day.advance(at(9, 27, 10), &mut rows);
+    let last = final_rows(&rows);
+    let seen: Vec<_> = last.values().map(|row| (row.open_interest, row.state, row.revision)).collect();
+    assert_eq!(
+        seen,
+        [
+            (Some(100), BucketState::Live, 0),
+            (Some(200), BucketState::Live, 1),
+            (Some(200), BucketState::Carried, 1),
+            (Some(200), BucketState::Carried, 0),
+        ]
+    );
+    assert_eq!(rows.deltas.len(), 1);
+    assert_eq!(day.counters().late, 1);
+}
+
+#[test]
+fn a_value_older_than_the_latest_still_corrects_the_bucket_before() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    observe(&mut day, at(9, 18, 30), 300, at(9, 18, 30), &mut rows);
+    observe(&mut day, at(9, 17, 59), 200, at(9, 18, 40), &mut rows);
+    day.advance(at(9, 21, 10), &mut rows);
+    let last = final_rows(&rows);
+    let seen: Vec<_> = last.values().map(|row| row.open_interest).collect();
+    assert_eq!(seen, [Some(200), Some(300)]);
+    observe(&mut day, at(9, 18, 10), 250, at(9, 22, 0), &mut rows);
+    assert_eq!(day.counters().outdated, 1, "older than what is known of its own bucket");
+}
+
+#[test]
+fn what_nobody_watched_is_missing_until_an_observation_proves_it() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    // The daemon dies at 09:17 and comes back at 09:25.
+    day.router_mut().set_all_down();
+    day.advance(at(9, 25, 0), &mut rows);
+    let states: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.open_interest)).collect();
+    assert_eq!(
+        states,
+        [(BucketState::Missing, Some(100)), (BucketState::Missing, None), (BucketState::Missing, None)],
+        "values seen within the bucket are kept, uncertain as they are"
+    );
+    day.advance(at(9, 26, 0), &mut rows);
+    // The snapshot on subscribe shows what changed at 09:19.
+    observe(&mut day, at(9, 19, 0), 150, at(9, 26, 1), &mut rows);
+    day.router_mut().set_up(Provider::AngelOne, at(9, 26, 1));
+    day.advance(at(9, 27, 10), &mut rows);
+    let seen: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.open_interest)).collect();
+    assert_eq!(
+        seen,
+        [
+            (BucketState::Missing, Some(100)),
+            (BucketState::Backfilled, Some(150)),
+            (BucketState::Backfilled, Some(150)),
+            (BucketState::Carried, Some(150)),
+        ]
+    );
+}
+
+#[test]
+fn the_same_observation_again_proves_that_nothing_changed_meanwhile() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    day.router_mut().set_all_down();
+    observe(&mut day, at(9, 16, 0), 100, at(9, 22, 0), &mut rows);
+    let seen: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.open_interest)).collect();
+    assert_eq!(seen, [(BucketState::Backfilled, Some(100)), (BucketState::Backfilled, Some(100))]);
+    let told = rows.buckets.len();
+    observe(&mut day, at(9, 16, 0), 100, at(9, 22, 1), &mut rows);
+    assert_eq!(rows.buckets.len(), told, "a third time says nothing");
+}
+
+#[test]
+fn a_contract_found_after_its_first_bucket_closed_gets_that_bucket() {
+    let mut router = Router::new(vec![Provider::Nse]);
+    router.set_up(Provider::Nse, at(9, 0, 0));
+    let (mut day, mut rows) = (TradingDay::new(hours(), GRACE_US, router), Rows::default());
+    day.advance(at(9, 18, 30), &mut rows);
+    day.add_slot(spec());
+    day.observe(0, Provider::Nse, &quote(at(9, 16, 49), 650), at(9, 18, 30), &mut rows);
+    let last = final_rows(&rows);
+    assert_eq!(last.len(), 1);
+    assert_eq!(last.values().next().map(|row| (row.state, row.revision)), Some((BucketState::Live, 0)));
+}
+
+#[test]
+fn stamps_from_the_future_and_inactive_providers_do_not_count() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(11, 0, 0), 100, at(9, 16, 0), &mut rows);
+    day.observe(0, Provider::Nse, &quote(at(9, 16, 0), 5), at(9, 16, 1), &mut rows);
+    assert!(day.latest(0).is_empty());
+    assert_eq!((day.counters().from_the_future, day.counters().inactive_provider), (1, 1));
+}
+
+#[test]
+fn values_from_before_the_session_carry_but_are_no_baseline() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    let yesterday = at(9, 0, 0).plus_seconds(-64_000);
+    observe(&mut day, yesterday, 100, at(9, 10, 0), &mut rows);
+    observe(&mut day, at(9, 19, 0), 130, at(9, 19, 0), &mut rows);
+    day.advance(at(9, 21, 10), &mut rows);
+    let seen: Vec<_> =
+        final_rows(&rows).values().map(|row| (row.state, row.open_interest, row.volume)).collect();
+    assert_eq!(seen, [(BucketState::Carried, Some(100), None), (BucketState::Live, Some(130), Some(260))]);
+    assert!(rows.deltas.is_empty());
+}
+
+#[test]
+fn an_expiring_contract_stops_before_the_session_does() {
+    let close = at(15, 45, 0);
+    let (mut day, mut rows) = (
+        TradingDay::new(SessionHours { close, ..hours() }, GRACE_US, day().router().clone()),
+        Rows::default(),
+    );
+    day.add_slot(spec());
+    day.add_slot(SlotSpec { instrument: InstrumentId(8), close, ..spec() });
+    for slot in [0, 1] {
+        day.observe(slot, Provider::AngelOne, &quote(at(9, 16, 0), 65), at(9, 16, 0), &mut rows);
+    }
+    day.advance(at(15, 46, 0), &mut rows);
+    let count = |id| rows.buckets.iter().filter(|row| row.instrument == id).count();
+    assert_eq!((count(ID), count(InstrumentId(8))), (125, 130));
+}
+
+fn candles_of(rows: &Rows, minutes: i64) -> BTreeMap<Timestamp, Candle> {
+    let told = rows.candles.iter().filter(|candle| candle.interval.minutes() == minutes);
+    told.map(|candle| (candle.start, *candle)).collect()
+}
+
+/// Gaps between observations, how late each arrives, and its open interest.
+fn histories() -> impl Strategy<Value = Vec<(i64, i64, i64)>> {
+    let delay = prop_oneof![4 => 0_i64..3, 2 => 3_i64..400, 1 => 400_i64..2_000];
+    prop::collection::vec((0_i64..700, delay, 0_i64..6), 1..60)
+}
+
+proptest! {
+    #[test]
+    fn late_or_not_the_rows_end_up_the_same(history in histories(), pulses in prop::collection::vec(0_i64..23_000, 0..40)) {
+        // Observations in event order, each received after the one before it.
+        let (mut event, mut received, mut observations) = (at(9, 15, 0), at(9, 15, 0), Vec::new());
+        for (gap, delay, level) in history {
+            event = event.plus_seconds(gap);
+            received = received.max(event.plus_seconds(delay));
+            if event < hours().close {
+                observations.push((event, received, 650 + 65 * level));
+            }
+        }
+        let mut inputs: Vec<(Timestamp, Option<(Timestamp, i64)>)> =
+            observations.iter().map(|(event, received, oi)| (*received, Some((*event, *oi)))).collect();
+        inputs.extend(pulses.iter().map(|second| (at(9, 15, 0).plus_seconds(*second), None)));
+        inputs.sort_by_key(|(now, _)| *now);
+        let (mut day, mut rows) = (day(), Rows::default());
+        for (now, observation) in inputs {
+            match observation {
+                Some((event, oi)) => observe(&mut day, event, oi, now, &mut rows),
+                None => day.advance(now, &mut rows),
+            }
+        }
+        day.advance(at(23, 0, 0), &mut rows);
+
+        let last = final_rows(&rows);
+        prop_assert_eq!(last.len(), 125);
+        for (bucket, row) in &last {
+            let expected = observations.iter().rfind(|(event, ..)| *event < bucket.end());
+            prop_assert_eq!(row.open_interest, expected.map(|(.., oi)| *oi), "bucket {}", bucket.start());
+            prop_assert_eq!(row.event_time, expected.map(|(event, ..)| *event));
+            let state = match expected {
+                None => BucketState::Missing,
+                Some((event, ..)) if *event >= bucket.start() => BucketState::Live,
+                Some(_) => BucketState::Carried,
+            };
+            prop_assert_eq!(row.state, state);
+        }
+        let changes: Vec<(Timestamp, i64, i64)> = observations
+            .windows(2)
+            .filter(|pair| pair[0].2 != pair[1].2)
+            .map(|pair| (pair[1].0, pair[0].2, pair[1].2))
+            .collect();
+        let told: Vec<(Timestamp, i64, i64)> = rows
+            .deltas
+            .iter()
+            .map(|delta| (delta.event_time, delta.old_open_interest, delta.new_open_interest))
+            .collect();
+        prop_assert_eq!(told, changes);
+        let keys: std::collections::BTreeSet<_> =
+            rows.deltas.iter().map(|delta| (delta.event_time, delta.seq)).collect();
+        prop_assert_eq!(keys.len(), rows.deltas.len());
+        for (start, candle) in candles_of(&rows, 5) {
+            let within: Vec<i64> = observations
+                .iter()
+                .filter(|(event, ..)| event.floor_to_minutes(5) == start)
+                .map(|(.., oi)| oi * 100)
+                .collect();
+            prop_assert_eq!(candle.open.as_e4(), within[0]);
+            prop_assert_eq!(Some(&candle.high.as_e4()), within.iter().max());
+            prop_assert_eq!(Some(&candle.low.as_e4()), within.iter().min());
+            prop_assert_eq!(Some(&candle.close.as_e4()), within.last());
+        }
+        let covered: usize = rows.coverage.last().map_or(0, |(_, _, runs)| {
+            runs.iter().map(|run| run.to_bucket.index_in_day() - run.from_bucket.index_in_day() + 1).sum()
+        });
+        prop_assert_eq!(covered, 125);
+    }
+}
