@@ -111,8 +111,9 @@ mod as_minute {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         NaiveDateTime::parse_from_str(&text, FORMAT)
-            .map(Timestamp::from_ist)
-            .map_err(|_| D::Error::custom(format_args!("{text:?} is not a time like 2026-01-30 09:15")))
+            .ok()
+            .and_then(|local| super::bounds::time(Timestamp::from_ist(local)))
+            .ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a time like 2026-01-30 09:15")))
     }
 }
 

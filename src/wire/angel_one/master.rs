@@ -127,10 +127,10 @@ pub fn cut_master(body: &[u8], is_watched: impl Fn(&str) -> bool) -> Result<Vec<
     let mut with_options: FxHashSet<Arc<str>> = FxHashSet::default();
     for_each_row(body, |raw| {
         let Ok(key) = serde_json::from_str::<RowKey>(raw.get()) else { return };
-        if segment_of(&key.exch_seg).is_none() || key.name.contains(TEST_NAME) {
+        let underlying = upper_case(&key.name).into_owned();
+        if segment_of(&key.exch_seg).is_none() || underlying.contains(TEST_NAME) {
             return;
         }
-        let underlying = key.name.to_ascii_uppercase();
         let name = watched
             .entry(underlying)
             .or_insert_with_key(|underlying| is_watched(underlying).then(|| Arc::from(underlying.as_str())));
@@ -185,7 +185,8 @@ fn malformed(body: &[u8], raw: &RawValue, field: &'static str, reason: String) -
 
 fn listing(row: &Row, mut intern: impl FnMut(&str) -> Arc<str>) -> Result<Listing, Skip> {
     let segment = segment_of(&row.exch_seg).ok_or(Skip::OtherSegment)?;
-    if row.name.contains(TEST_NAME) {
+    let name = upper_case(&row.name);
+    if name.contains(TEST_NAME) {
         return Err(Skip::Test);
     }
     let kind = match (segment, &*row.instrumenttype) {
@@ -214,11 +215,7 @@ fn listing(row: &Row, mut intern: impl FnMut(&str) -> Arc<str>) -> Result<Listin
     if row.name.is_empty() {
         return Err(wrong("name", &row.name));
     }
-    let underlying = if row.name.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        intern(&row.name.to_ascii_uppercase())
-    } else {
-        intern(&row.name)
-    };
+    let underlying = intern(&name);
     Ok(Listing {
         provider: Provider::AngelOne,
         token: Some(ProviderToken { segment, token }),
@@ -227,6 +224,14 @@ fn listing(row: &Row, mut intern: impl FnMut(&str) -> Arc<str>) -> Result<Listin
         lot_size,
         tick_size,
     })
+}
+
+/// Without a copy where the name is in upper case already, as nearly all are.
+fn upper_case<'a>(name: &'a str) -> Cow<'a, str> {
+    match name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        true => name.to_ascii_uppercase().into(),
+        false => name.into(),
+    }
 }
 
 fn wrong(field: &'static str, text: &str) -> Skip {
