@@ -1,0 +1,3 @@
+//! What each fuzz target asserts. The integration tests run the same functions over random and damaged input.
+
+pub mod angel_one;

@@ -1,0 +1,418 @@
+//! SmartStream V2 packets: little endian, one a WebSocket frame.
+//!
+//! Layout, offsets from 0 (documentation and the official client's parser):
+//! 0 mode u8, 1 exchange type u8, 2 token (25 ASCII digits, NUL padded), 27 sequence i64, 35 exchange time i64 in
+//! milliseconds, 43 last price i64 in paise; an LTP packet ends at 51. 51 last quantity, 59 average price, 67 volume
+//! (i64), 75 total buy and 83 total sell quantity (f64), 91 open, 99 high, 107 low, 115 close (i64, paise); a QUOTE
+//! packet ends at 123. 123 last trade time i64 in seconds, 131 open interest i64, 139 its change in percent f64
+//! (documented as meaningless), 147 ten depth entries of 20 bytes (flag u16, quantity i64, price i64, orders u16),
+//! 347 and 355 circuit limits, 363 and 371 extremes of 52 weeks; a SNAP_QUOTE packet ends at 379.
+
+use super::{WireError, bounds};
+use crate::market::{Price, ProviderToken, Quote, Segment};
+
+pub const LTP_BYTES: usize = 51;
+pub const QUOTE_BYTES: usize = 123;
+pub const SNAP_QUOTE_BYTES: usize = 379;
+
+const WHAT: &str = "SmartStream packet";
+const TOKEN: usize = 2;
+const TOKEN_BYTES: usize = 25;
+const DEPTH: usize = 147;
+const DEPTH_ENTRY_BYTES: usize = 20;
+const DEPTH_ENTRIES: usize = 10;
+const FLAG_BUY: u16 = 1;
+const FLAG_SELL: u16 = 0;
+
+/// What a subscription asks for and a packet says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum StreamMode {
+    Ltp = 1,
+    Quote = 2,
+    /// The only mode with open interest and depth.
+    SnapQuote = 3,
+}
+
+impl StreamMode {
+    pub const ALL: [StreamMode; 3] = [StreamMode::Ltp, StreamMode::Quote, StreamMode::SnapQuote];
+
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub const fn from_code(code: u8) -> Option<StreamMode> {
+        match code {
+            1 => Some(StreamMode::Ltp),
+            2 => Some(StreamMode::Quote),
+            3 => Some(StreamMode::SnapQuote),
+            _ => None,
+        }
+    }
+
+    pub const fn packet_bytes(self) -> usize {
+        match self {
+            StreamMode::Ltp => LTP_BYTES,
+            StreamMode::Quote => QUOTE_BYTES,
+            StreamMode::SnapQuote => SNAP_QUOTE_BYTES,
+        }
+    }
+}
+
+/// A packet with every field in the wire's units: prices in paise, quantities in units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Packet {
+    pub token: ProviderToken,
+    /// 0 for indices.
+    pub sequence: i64,
+    /// UTC.
+    pub exchange_time_ms: i64,
+    pub last_price_paise: i64,
+    pub detail: Detail,
+}
+
+/// What a packet has beyond the last price.
+#[derive(Clone, Copy, Debug, PartialEq)]
+// A packet lives on the stack for one encoding; a box would cost an allocation each.
+#[allow(clippy::large_enum_variant)]
+pub enum Detail {
+    Ltp,
+    Quote(DayStatistics),
+    SnapQuote(DayStatistics, Snapshot),
+}
+
+/// Bytes 51 to 123.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DayStatistics {
+    pub last_quantity: i64,
+    pub average_price_paise: i64,
+    pub volume: i64,
+    pub total_buy_quantity: f64,
+    pub total_sell_quantity: f64,
+    pub open_paise: i64,
+    pub high_paise: i64,
+    pub low_paise: i64,
+    /// Of the previous day.
+    pub close_paise: i64,
+}
+
+/// Bytes 123 to 379.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    pub last_trade_time_s: i64,
+    /// Units. Meaningless on cash segments.
+    pub open_interest: i64,
+    /// Documented as a dummy.
+    pub open_interest_change_percent: f64,
+    /// Five buys, then five sells, best first; unused ones are zero.
+    pub depth: [DepthEntry; DEPTH_ENTRIES],
+    pub upper_circuit_paise: i64,
+    pub lower_circuit_paise: i64,
+    pub high_52_weeks_paise: i64,
+    pub low_52_weeks_paise: i64,
+}
+
+/// One price level. The side comes from the flag, never from the position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DepthEntry {
+    /// 1 is a buy, 0 a sell.
+    pub flag: u16,
+    pub quantity: i64,
+    pub price_paise: i64,
+    pub orders: u16,
+}
+
+impl DepthEntry {
+    pub const fn buy(price_paise: i64, quantity: i64, orders: u16) -> DepthEntry {
+        DepthEntry { flag: FLAG_BUY, quantity, price_paise, orders }
+    }
+
+    pub const fn sell(price_paise: i64, quantity: i64, orders: u16) -> DepthEntry {
+        DepthEntry { flag: FLAG_SELL, quantity, price_paise, orders }
+    }
+}
+
+impl Packet {
+    pub const fn mode(&self) -> StreamMode {
+        match self.detail {
+            Detail::Ltp => StreamMode::Ltp,
+            Detail::Quote(_) => StreamMode::Quote,
+            Detail::SnapQuote(..) => StreamMode::SnapQuote,
+        }
+    }
+
+    /// Appends the packet: 51, 123 or 379 bytes.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        out.reserve(self.mode().packet_bytes());
+        out.push(self.mode().code());
+        out.push(self.token.segment.code());
+        out.extend_from_slice(&token_digits(self.token.token));
+        for value in [self.sequence, self.exchange_time_ms, self.last_price_paise] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        match &self.detail {
+            Detail::Ltp => {}
+            Detail::Quote(day) => day.encode_into(out),
+            Detail::SnapQuote(day, snapshot) => {
+                day.encode_into(out);
+                snapshot.encode_into(out);
+            }
+        }
+    }
+
+    /// Reads every field as it stands; only what [`decode_quote`] makes of them is checked for plausibility.
+    pub fn decode(bytes: &[u8]) -> Result<Packet, WireError> {
+        let mode = mode_of(bytes)?;
+        let detail = match mode {
+            StreamMode::Ltp => Detail::Ltp,
+            StreamMode::Quote => Detail::Quote(DayStatistics::decode(&sized::<QUOTE_BYTES>(bytes)?[51..])),
+            StreamMode::SnapQuote => {
+                let bytes = sized::<SNAP_QUOTE_BYTES>(bytes)?;
+                Detail::SnapQuote(DayStatistics::decode(&bytes[51..]), Snapshot::decode(&bytes[123..]))
+            }
+        };
+        Ok(Packet {
+            token: token_of(bytes)?,
+            sequence: i64_at(bytes, 27),
+            exchange_time_ms: i64_at(bytes, 35),
+            last_price_paise: i64_at(bytes, 43),
+            detail,
+        })
+    }
+}
+
+impl DayStatistics {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        for value in [self.last_quantity, self.average_price_paise, self.volume] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        for value in [self.total_buy_quantity, self.total_sell_quantity] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        for value in [self.open_paise, self.high_paise, self.low_paise, self.close_paise] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// `bytes` begin at offset 51 of a packet of sufficient length.
+    fn decode(bytes: &[u8]) -> DayStatistics {
+        DayStatistics {
+            last_quantity: i64_at(bytes, 0),
+            average_price_paise: i64_at(bytes, 8),
+            volume: i64_at(bytes, 16),
+            total_buy_quantity: f64_at(bytes, 24),
+            total_sell_quantity: f64_at(bytes, 32),
+            open_paise: i64_at(bytes, 40),
+            high_paise: i64_at(bytes, 48),
+            low_paise: i64_at(bytes, 56),
+            close_paise: i64_at(bytes, 64),
+        }
+    }
+}
+
+impl Snapshot {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        for value in [self.last_trade_time_s, self.open_interest] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        out.extend_from_slice(&self.open_interest_change_percent.to_le_bytes());
+        for entry in &self.depth {
+            out.extend_from_slice(&entry.flag.to_le_bytes());
+            out.extend_from_slice(&entry.quantity.to_le_bytes());
+            out.extend_from_slice(&entry.price_paise.to_le_bytes());
+            out.extend_from_slice(&entry.orders.to_le_bytes());
+        }
+        let limits = [self.upper_circuit_paise, self.lower_circuit_paise];
+        for value in limits.into_iter().chain([self.high_52_weeks_paise, self.low_52_weeks_paise]) {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// `bytes` begin at offset 123 of a packet of sufficient length.
+    fn decode(bytes: &[u8]) -> Snapshot {
+        let entry = |index: usize| {
+            let start = DEPTH - QUOTE_BYTES + index * DEPTH_ENTRY_BYTES;
+            DepthEntry {
+                flag: u16_at(bytes, start),
+                quantity: i64_at(bytes, start + 2),
+                price_paise: i64_at(bytes, start + 10),
+                orders: u16_at(bytes, start + 18),
+            }
+        };
+        Snapshot {
+            last_trade_time_s: i64_at(bytes, 0),
+            open_interest: i64_at(bytes, 8),
+            open_interest_change_percent: f64_at(bytes, 16),
+            depth: std::array::from_fn(entry),
+            upper_circuit_paise: i64_at(bytes, 224),
+            lower_circuit_paise: i64_at(bytes, 232),
+            high_52_weeks_paise: i64_at(bytes, 240),
+            low_52_weeks_paise: i64_at(bytes, 248),
+        }
+    }
+}
+
+/// Makes a quote straight of a packet's bytes, without allocating.
+///
+/// Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
+/// Times, prices and quantities that cannot be are errors.
+pub fn decode_quote(bytes: &[u8]) -> Result<(ProviderToken, Quote), WireError> {
+    match mode_of(bytes)? {
+        StreamMode::Ltp => {
+            let bytes = sized::<LTP_BYTES>(bytes)?;
+            Ok((token_of(bytes)?, last_price(bytes)?))
+        }
+        StreamMode::Quote => {
+            let bytes = sized::<QUOTE_BYTES>(bytes)?;
+            Ok((token_of(bytes)?, Quote { volume: Some(volume(bytes)?), ..last_price(bytes)? }))
+        }
+        StreamMode::SnapQuote => {
+            let bytes = sized::<SNAP_QUOTE_BYTES>(bytes)?;
+            let token = token_of(bytes)?;
+            let has_open_interest = matches!(token.segment, Segment::NseFo | Segment::BseFo);
+            let (bid, ask) = best_prices(bytes)?;
+            let quote = Quote {
+                open_interest: if has_open_interest { Some(open_interest(bytes)?) } else { None },
+                volume: Some(volume(bytes)?),
+                bid,
+                ask,
+                ..last_price(bytes)?
+            };
+            Ok((token, quote))
+        }
+    }
+}
+
+/// The mode, with the packet's length checked against it.
+fn mode_of(bytes: &[u8]) -> Result<StreamMode, WireError> {
+    let Some(code) = bytes.first() else {
+        return Err(WireError::Length { what: WHAT, length: 0, expected: LTP_BYTES });
+    };
+    let Some(mode) = StreamMode::from_code(*code) else {
+        return Err(unsupported(0, "mode", *code));
+    };
+    if bytes.len() != mode.packet_bytes() {
+        return Err(WireError::Length { what: WHAT, length: bytes.len(), expected: mode.packet_bytes() });
+    }
+    Ok(mode)
+}
+
+fn sized<const LENGTH: usize>(bytes: &[u8]) -> Result<&[u8; LENGTH], WireError> {
+    bytes.try_into().map_err(|_| WireError::Length { what: WHAT, length: bytes.len(), expected: LENGTH })
+}
+
+#[inline]
+fn token_of(bytes: &[u8]) -> Result<ProviderToken, WireError> {
+    let Some(segment) = Segment::from_code(bytes[1]) else {
+        return Err(unsupported(1, "exchange type", bytes[1]));
+    };
+    let mut token: u64 = 0;
+    let mut length = 0;
+    for byte in &bytes[TOKEN..TOKEN + TOKEN_BYTES] {
+        if *byte == 0 {
+            break;
+        }
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(implausible(TOKEN + length, "token", i64::from(*byte)));
+        }
+        token = token * 10 + u64::from(digit);
+        length += 1;
+        if token > u64::from(u32::MAX) {
+            return Err(implausible(TOKEN, "token", token as i64));
+        }
+    }
+    if length == 0 {
+        return Err(implausible(TOKEN, "token", 0));
+    }
+    Ok(ProviderToken { segment, token: token as u32 })
+}
+
+#[inline]
+fn last_price(bytes: &[u8]) -> Result<Quote, WireError> {
+    let (time_ms, paise) = (i64_at(bytes, 35), i64_at(bytes, 43));
+    let Some(event_time) = bounds::time_from_ms(time_ms) else {
+        return Err(implausible(35, "exchange time", time_ms));
+    };
+    let Some(last_price) = bounds::price_from_paise(paise) else {
+        return Err(implausible(43, "last price", paise));
+    };
+    Ok(Quote { event_time, last_price: Some(last_price), ..Quote::default() })
+}
+
+#[inline]
+fn volume(bytes: &[u8]) -> Result<i64, WireError> {
+    let units = i64_at(bytes, 67);
+    bounds::quantity(units).ok_or_else(|| implausible(67, "volume", units))
+}
+
+#[inline]
+fn open_interest(bytes: &[u8]) -> Result<i64, WireError> {
+    let units = i64_at(bytes, 131);
+    bounds::quantity(units).ok_or_else(|| implausible(131, "open interest", units))
+}
+
+/// The first buy and the first sell with a price.
+#[inline]
+fn best_prices(bytes: &[u8; SNAP_QUOTE_BYTES]) -> Result<(Option<Price>, Option<Price>), WireError> {
+    let (mut bid, mut ask) = (None, None);
+    for index in 0..DEPTH_ENTRIES {
+        let start = DEPTH + index * DEPTH_ENTRY_BYTES;
+        let side = match u16_at(bytes, start) {
+            FLAG_BUY => &mut bid,
+            FLAG_SELL => &mut ask,
+            flag => return Err(implausible(start, "depth flag", i64::from(flag))),
+        };
+        let paise = i64_at(bytes, start + 10);
+        if side.is_none() && paise != 0 {
+            let Some(price) = bounds::price_from_paise(paise) else {
+                return Err(implausible(start + 10, "depth price", paise));
+            };
+            *side = Some(price);
+        }
+        if bid.is_some() && ask.is_some() {
+            break;
+        }
+    }
+    Ok((bid, ask))
+}
+
+#[cold]
+fn implausible(offset: usize, field: &'static str, value: i64) -> WireError {
+    WireError::Field { what: WHAT, offset, field, reason: format!("{value} is implausible") }
+}
+
+#[cold]
+fn unsupported(offset: usize, field: &'static str, value: u8) -> WireError {
+    WireError::Unsupported { what: WHAT, offset, field, value: i64::from(value) }
+}
+
+/// The digits of a token, padded with NUL.
+fn token_digits(token: u32) -> [u8; TOKEN_BYTES] {
+    let mut field = [0; TOKEN_BYTES];
+    let length = token.checked_ilog10().map_or(1, |exponent| exponent as usize + 1);
+    let mut rest = token;
+    for byte in field[..length].iter_mut().rev() {
+        *byte = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    field
+}
+
+#[inline]
+fn i64_at(bytes: &[u8], offset: usize) -> i64 {
+    i64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("the slice is 8 bytes"))
+}
+
+#[inline]
+fn f64_at(bytes: &[u8], offset: usize) -> f64 {
+    f64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("the slice is 8 bytes"))
+}
+
+#[inline]
+fn u16_at(bytes: &[u8], offset: usize) -> u16 {
+    u16::from_le_bytes([bytes[offset], bytes[offset + 1]])
+}
+
+#[cfg(test)]
+mod tests;
