@@ -1,1 +1,48 @@
-//! The supervision kit on actix.
+//! The supervision kit: children that are restarted, queues that outlive them, one ordered way down.
+//!
+//! actix alone does not restart an actor that panicked, its mailboxes have no bound, and `System::run` leaves threads
+//! behind. This module uses actix for what it does well (an actor is a context on a thread of its own choice) and adds
+//! the rest. It is the only module that names actix, so that the framework can be replaced here.
+//!
+//! - A child is a [`ChildSpec`]: plain data and a start function. Each start is one incarnation with its own
+//!   [`Lease`], which says when to stop, whether the incarnation still counts, and takes its [`Pulse`].
+//! - A [`SupervisorSpec`] holds children and further supervisors. It starts them in order, restarts what fails after a
+//!   backoff, stops them in reverse order, and gives up upward when failures come too fast.
+//! - A [`Port`] is the bounded queue between children. It lies outside both, so a restart loses nothing: a batch in
+//!   hand is handed again unless it was declared done.
+//! - A [`Tree`] runs the root supervisor on its threads, drains it on SIGTERM, and shows its state from atomics.
+//!
+//! Invariants: every queue has a bound and a policy; nothing a fenced incarnation pushes is accepted; nothing waits
+//! without an end except for a stop signal or for items.
+//!
+//! Left out: finding hung children and replacing their threads. The pulse is written and the fence is checked, so
+//! that it can be added in the supervisor alone.
+#![expect(clippy::disallowed_methods, reason = "the kit itself spawns on actix's threads")]
+
+mod arbiters;
+mod backoff;
+mod child;
+mod incarnation;
+mod intensity;
+mod keep;
+mod lease;
+mod panic;
+mod port;
+mod pulse;
+mod status;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use backoff::Backoff;
+pub use child::{ChildError, ChildSpec, ExitReason, Placement, Restart};
+pub use intensity::Intensity;
+pub use keep::Keep;
+pub use lease::{Lease, StopSignal};
+pub use panic::install_panic_hook;
+pub use port::{Batch, Consumer, Permit, Policy, Port, PortGauge, PortSnapshot, Producer, Refusal, Refused};
+pub use pulse::{Pulse, Waiting};
+pub use status::{ChildRow, ChildState, TreeSnapshot};
+pub use supervisor::{Strategy, SupervisorError, SupervisorSpec};
+pub use tree::{Tree, TreeEnd, TreeError, TreeExit, TreeOptions};

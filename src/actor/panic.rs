@@ -1,0 +1,78 @@
+//! Panics of children: who panicked, where, saying what.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    future::Future,
+    panic::PanicHookInfo,
+    pin::Pin,
+    sync::{Arc, Once},
+    task::{Context, Poll},
+};
+
+thread_local! {
+    /// The incarnation whose work is being polled on this thread.
+    static POLLED: RefCell<Option<(Arc<str>, u64)>> = const { RefCell::new(None) };
+    /// The last panic of a child on this thread, as the hook saw it.
+    static LAST_PANIC: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Logs a child's panic with its place, its child and its incarnation, and keeps the place for the exit reason. Panics
+/// outside children go to the hook that was there before. Call once, early; calling again changes nothing.
+pub fn install_panic_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // `try_with`: a panic may come while the thread's locals are torn down.
+            let polled =
+                POLLED.try_with(|polled| polled.try_borrow().ok().and_then(|p| p.clone())).ok().flatten();
+            match polled {
+                Some((child, incarnation)) => note_panic(info, &child, incarnation),
+                None => before(info),
+            }
+        }));
+    });
+}
+
+fn note_panic(info: &PanicHookInfo<'_>, child: &str, incarnation: u64) {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let message = text_of(info.payload());
+    log::error!(child = child, incarnation = incarnation, place = place; "child panicked: {message}");
+    LAST_PANIC.set(Some(format!("{message} at {place}")));
+}
+
+/// The text of a caught panic on this thread, with its place if the hook saw it.
+pub(super) fn caught(payload: &(dyn Any + Send)) -> String {
+    LAST_PANIC.take().unwrap_or_else(|| text_of(payload))
+}
+
+fn text_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a payload that is no text").to_owned()
+}
+
+/// Work that is known by name while it is polled.
+pub(super) struct Named<Work> {
+    pub child: Arc<str>,
+    pub incarnation: u64,
+    pub work: Pin<Box<Work>>,
+}
+
+impl<Work: Future> Future for Named<Work> {
+    type Output = Work::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Work::Output> {
+        /// Restores even while a panic unwinds.
+        struct Restore(Option<(Arc<str>, u64)>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                POLLED.set(self.0.take());
+            }
+        }
+        let polled = (Arc::clone(&self.child), self.incarnation);
+        let _restore = Restore(POLLED.replace(Some(polled)));
+        self.work.as_mut().poll(context)
+    }
+}
