@@ -1,0 +1,17 @@
+DROP VIEW candles_5m;
+DROP VIEW oi_deltas;
+DROP VIEW option_snapshots;
+DROP VIEW option_snapshots_e4;
+DROP TABLE gaps;
+DROP TABLE coverage;
+DROP TABLE daily_option_oi;
+DROP TABLE price_history_daily;
+DROP TABLE price_history_intraday;
+DROP TABLE oi_delta_log;
+DROP TABLE intraday_option_oi;
+DROP TABLE provider_symbols;
+DROP TABLE instruments;
+DROP TABLE checkpoints;
+DROP TABLE bucket_states;
+DROP TABLE providers;
+DROP TABLE store_identity;

@@ -1,0 +1,154 @@
+//! The record in PostgreSQL: one connection that writes, others that read.
+//!
+//! Rows of the large tables mostly have new keys: they are copied straight into the table, sorted by key, under a
+//! savepoint. Only when a key exists already, and for tables whose rows mostly exist, are they copied into a
+//! temporary table and merged. The tables are plain ones: monthly partitions need somebody to make the next month's
+//! in time and to drop old ones, which is the work of retention.
+
+mod connection;
+mod copy;
+
+pub(super) use connection::PostgresReads;
+
+use super::{
+    Birth,
+    address::Address,
+    batch::{Batch, Checkpoint},
+    coverage::{DaySpan, last_of_each_day},
+    error::StoreError,
+    migrate, tables,
+};
+use crate::market::{CandleInterval, TradingDate};
+use connection::{Link, classify};
+use copy::write_all;
+use std::collections::BTreeMap;
+use tokio_postgres::{Error, Transaction};
+
+/// The writer's side. After the connection was lost the next batch opens another one.
+pub struct PostgresStore {
+    address: Address,
+    birth: Birth,
+    link: Option<Link>,
+}
+
+impl PostgresStore {
+    pub(super) async fn open(address: Address, birth: Birth) -> Result<PostgresStore, StoreError> {
+        let mut store = PostgresStore { address, birth, link: None };
+        // Says what is wrong with the address or the server before the migrations would, in their words.
+        let link = Link::connect(&store.address).await?;
+        migrate_on_a_thread(store.url().to_owned(), store.address.to_string()).await?;
+        store.claim(&link).await?;
+        store.link = Some(link);
+        Ok(store)
+    }
+
+    pub(super) fn url(&self) -> &str {
+        match &self.address {
+            Address::Postgres { url } => url,
+            // Only an address of PostgreSQL is given to this store.
+            _ => "",
+        }
+    }
+
+    async fn claim(&self, link: &Link) -> Result<(), StoreError> {
+        let store = self.address.to_string();
+        let client = &link.client;
+        let failed = |error| classify(&store, error);
+        client.batch_execute(&migrate::claim(self.birth)).await.map_err(failed)?;
+        let text = migrate::birth_query().text;
+        let born: Vec<String> =
+            client.query(&*text, &[]).await.map_err(failed)?.iter().map(|row| row.get(0)).collect();
+        migrate::check_birth(&store, born.first().map(String::as_str), self.birth)?;
+        client.batch_execute(&migrate::names()).await.map_err(failed)
+    }
+
+    pub(super) async fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let link = match self.link.take() {
+            Some(link) if !link.client.is_closed() => link,
+            _ => {
+                let link = Link::connect(&self.address).await?;
+                self.claim(&link).await?;
+                link
+            }
+        };
+        let link = self.link.insert(link);
+        let written = write(link, batch).await;
+        written.map_err(|error| classify(&self.address.to_string(), error))
+    }
+}
+
+/// diesel-async's harness blocks the thread it runs on, which an actix arbiter forbids.
+async fn migrate_on_a_thread(url: String, store: String) -> Result<(), StoreError> {
+    let (done, outcome) = tokio::sync::oneshot::channel();
+    let lost = |reason: String| StoreError::Lost { store: store.clone(), reason };
+    let name = store.clone();
+    let work = move || {
+        let _ = done.send(migrate::postgres(&url, &name));
+    };
+    std::thread::Builder::new()
+        .name("migrations".to_owned())
+        .spawn(work)
+        .map_err(|error| lost(error.to_string()))?;
+    outcome.await.map_err(|_| lost("the thread of the migrations ended".to_owned()))?
+}
+
+/// One transaction. Dropped before its end it is rolled back by the client.
+async fn write(link: &mut Link, batch: &Batch) -> Result<(), Error> {
+    let (days, intraday): (Vec<_>, Vec<_>) =
+        batch.candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
+    let mut transaction = link.client.transaction().await?;
+    let at = &mut transaction;
+    write_all::<tables::Instruments>(at, batch.instruments.iter()).await?;
+    write_all::<tables::ProviderSymbols>(at, batch.symbols.iter()).await?;
+    write_all::<tables::IntradayOptionOi>(at, batch.buckets.iter()).await?;
+    write_all::<tables::OiDeltaLog>(at, batch.deltas.iter()).await?;
+    write_all::<tables::PriceHistoryIntraday>(at, intraday.into_iter()).await?;
+    write_all::<tables::PriceHistoryDaily>(at, days.into_iter()).await?;
+    write_all::<tables::DailyOptionOi>(at, batch.closes.iter()).await?;
+    let coverage = last_of_each_day(&batch.coverage);
+    clear_coverage(at, coverage.keys().copied()).await?;
+    write_all::<tables::Coverage>(at, coverage.into_values().flatten()).await?;
+    write_all::<tables::Gaps>(at, batch.gaps.iter()).await?;
+    let checkpoint = Checkpoint { spool_seq: batch.spool_seq, session_date: batch.session_date };
+    write_checkpoint(at, &checkpoint).await?;
+    transaction.commit().await
+}
+
+/// Deletes the runs that begin within the given instruments' days, one statement a date.
+async fn clear_coverage(
+    transaction: &Transaction<'_>,
+    days: impl Iterator<Item = (crate::market::InstrumentId, TradingDate)>,
+) -> Result<(), Error> {
+    let mut by_date: BTreeMap<TradingDate, Vec<i64>> = BTreeMap::new();
+    for (instrument, date) in days {
+        by_date.entry(date).or_default().push(i64::from(instrument.0));
+    }
+    for (date, instruments) in by_date {
+        let span = DaySpan::of(date);
+        let text =
+            "DELETE FROM coverage WHERE instrument = ANY($1) AND from_bucket >= $2 AND from_bucket < $3";
+        transaction.execute(text, &[&instruments, &span.from.as_us(), &span.until.as_us()]).await?;
+    }
+    Ok(())
+}
+
+/// One row in every batch: a plain statement is cheaper than a copy.
+async fn write_checkpoint(transaction: &Transaction<'_>, checkpoint: &Checkpoint) -> Result<(), Error> {
+    use super::table::{Cell, Table};
+    let mut values = Vec::new();
+    tables::Checkpoints::cells(checkpoint, |cell| {
+        values.push(match cell {
+            Cell::Text(text) => format!("'{text}'"),
+            Cell::Big(value) => value.to_string(),
+            Cell::Small(_) | Cell::Int(_) | Cell::Null => String::from("NULL"),
+        });
+    });
+    let text = format!(
+        "INSERT INTO {} ({}) VALUES ({}){}",
+        tables::Checkpoints::NAME,
+        tables::Checkpoints::COLUMNS.join(", "),
+        values.join(", "),
+        tables::Checkpoints::on_conflict()
+    );
+    transaction.batch_execute(&text).await
+}

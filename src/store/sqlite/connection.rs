@@ -1,0 +1,177 @@
+//! A thread that owns a connection and takes work over a channel.
+
+use crate::store::{
+    Birth,
+    address::Address,
+    error::{StoreError, chain},
+    migrate,
+    query::{Bind, Query},
+};
+use diesel::{
+    Connection, QueryResult, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
+    deserialize::FromSqlRow,
+    result::{DatabaseErrorKind, Error},
+    sql_query,
+    sql_types::{BigInt, Text, Untyped},
+    sqlite::Sqlite,
+};
+use std::path::Path;
+use tokio::sync::{mpsc, oneshot};
+
+/// Work waiting for the thread; senders wait when it is full. Each store and reader has one request at a time.
+const QUEUE: usize = 4;
+
+type Job = Box<dyn FnOnce(&mut SqliteConnection) + Send>;
+
+/// What the connection is for.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    /// Makes the file where there is none, brings the schema up to date, claims it as this kind.
+    Write(Birth),
+    /// Only what exists, and nothing is changed.
+    Read,
+}
+
+/// Cheap to clone; clones share the thread. It ends, closing the connection, after the last clone is dropped.
+#[derive(Clone)]
+pub(crate) struct SqliteThread {
+    store: String,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl SqliteThread {
+    pub(super) async fn start(address: Address, access: Access) -> Result<SqliteThread, StoreError> {
+        let store = address.to_string();
+        let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+        let (opened, outcome) = oneshot::channel();
+        let serve = move || {
+            let mut connection = match establish(&address, access) {
+                Ok(connection) => connection,
+                Err(error) => {
+                    let _ = opened.send(Err(error));
+                    return;
+                }
+            };
+            if opened.send(Ok(())).is_err() {
+                return;
+            }
+            while let Some(job) = queue.blocking_recv() {
+                job(&mut connection);
+            }
+        };
+        let lost = |reason: String| StoreError::Lost { store: store.clone(), reason };
+        std::thread::Builder::new()
+            .name("sqlite".to_owned())
+            .spawn(serve)
+            .map_err(|error| lost(error.to_string()))?;
+        outcome.await.map_err(|_| lost("its thread ended while opening".to_owned()))??;
+        Ok(SqliteThread { store, jobs })
+    }
+
+    /// Opens an existing store for reading.
+    pub(crate) async fn open_to_read(address: Address) -> Result<SqliteThread, StoreError> {
+        Self::start(address, Access::Read).await
+    }
+
+    /// The store's name for errors.
+    pub(crate) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Runs `work` on the thread. It is carried out even if the caller stops waiting.
+    pub(super) async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (reply, outcome) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let _ = reply.send(work(connection));
+        });
+        let ended = || StoreError::Lost {
+            store: self.store.clone(),
+            reason: "its thread has ended; open the store again".to_owned(),
+        };
+        self.jobs.send(job).await.map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())?.map_err(|error| classify(&self.store, error))
+    }
+
+    pub(crate) async fn select<R>(&self, query: Query) -> Result<Vec<R>, StoreError>
+    where
+        R: FromSqlRow<Untyped, Sqlite> + Send + 'static,
+    {
+        self.run(move |connection| load(connection, query)).await
+    }
+}
+
+fn load<R>(connection: &mut SqliteConnection, query: Query) -> QueryResult<Vec<R>>
+where
+    R: FromSqlRow<Untyped, Sqlite> + 'static,
+{
+    let mut statement = sql_query(query.text).into_boxed::<Sqlite>();
+    for bind in query.binds {
+        statement = match bind {
+            Bind::Big(value) => statement.bind::<BigInt, _>(value),
+            Bind::Text(text) => statement.bind::<Text, _>(text),
+        };
+    }
+    statement.load(connection)
+}
+
+fn establish(address: &Address, access: Access) -> Result<SqliteConnection, StoreError> {
+    let store = address.to_string();
+    let path = match address {
+        Address::SqliteFile { path } => path.as_str(),
+        _ => ":memory:",
+    };
+    if matches!(access, Access::Read) && !Path::new(path).is_file() {
+        return Err(StoreError::NotAStore { store });
+    }
+    let mut connection = SqliteConnection::establish(path)
+        .map_err(|error| StoreError::Refused { store: store.clone(), reason: chain(&error) })?;
+    let execute = |connection: &mut SqliteConnection, text: &str| {
+        connection.batch_execute(text).map_err(|error| classify(&store, error))
+    };
+    execute(&mut connection, "PRAGMA busy_timeout = 5000")?;
+    match access {
+        Access::Write(birth) => {
+            execute(&mut connection, "PRAGMA journal_mode = WAL")?;
+            execute(&mut connection, "PRAGMA synchronous = NORMAL")?;
+            // 32 MiB: the inner pages of a month's tables stay in memory.
+            execute(&mut connection, "PRAGMA cache_size = -32768")?;
+            migrate::sqlite(&mut connection, &store)?;
+            execute(&mut connection, &migrate::claim(birth))?;
+            let born: Vec<migrate::BirthRow> =
+                load(&mut connection, migrate::birth_query()).map_err(|error| classify(&store, error))?;
+            migrate::check_birth(&store, born.first().map(|row| row.birth.as_str()), birth)?;
+            execute(&mut connection, &migrate::names())?;
+        }
+        Access::Read => {
+            execute(&mut connection, "PRAGMA query_only = ON")?;
+            let born = load(&mut connection, migrate::birth_query());
+            migrate::read_birth(&store, born.map_err(|error| classify(&store, error)))?;
+        }
+    }
+    Ok(connection)
+}
+
+/// SQLite's own words tell its errors apart: diesel keeps the code to itself except for constraints.
+pub(super) fn classify(store: &str, error: Error) -> StoreError {
+    let (store, reason) = (store.to_owned(), error.to_string());
+    let says = |words: &str| reason.contains(words);
+    match &error {
+        Error::DatabaseError(
+            DatabaseErrorKind::UniqueViolation
+            | DatabaseErrorKind::NotNullViolation
+            | DatabaseErrorKind::CheckViolation
+            | DatabaseErrorKind::ForeignKeyViolation,
+            _,
+        ) => StoreError::Constraint { store, reason },
+        _ if says("is locked") => StoreError::Busy { store, reason },
+        _ if says("is full") => StoreError::DiskFull { store, reason },
+        _ if says("malformed") || says("not a database") => StoreError::Corrupt { store, reason },
+        _ if says("disk I/O error") => StoreError::Lost { store, reason },
+        _ if says("readonly") || says("unable to open") => StoreError::Refused { store, reason },
+        _ => StoreError::Failed { store, reason },
+    }
+}

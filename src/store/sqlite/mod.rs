@@ -1,0 +1,206 @@
+//! The record in SQLite: one file, one thread that owns its connection.
+//!
+//! WAL with synchronous=NORMAL: after a power cut the last transactions may be missing, but whole ones and in
+//! order, and the checkpoint among them says where the log must be read again. Readers open connections of their
+//! own and never wait for the writer. A store in memory has one connection only, which its readers share.
+//!
+//! Left out: SQLite through diesel-async. It takes one hop to another thread a statement, and its batch inserts do
+//! not compile (diesel-async issue 277).
+
+mod connection;
+mod upsert;
+
+pub(super) use connection::SqliteThread;
+
+use super::{
+    Birth,
+    address::Address,
+    batch::{Batch, Checkpoint},
+    coverage::{DaySpan, last_of_each_day},
+    error::StoreError,
+    tables,
+};
+use crate::market::CandleInterval;
+use diesel::{QueryResult, SqliteConnection, connection::Connection, connection::SimpleConnection};
+use diesel::{
+    query_builder::{AstPass, QueryFragment, QueryId},
+    sql_types::BigInt,
+    sqlite::Sqlite,
+};
+use upsert::upsert_all;
+
+/// The writer's side.
+pub struct SqliteStore {
+    address: Address,
+    thread: SqliteThread,
+}
+
+impl SqliteStore {
+    pub(super) async fn open(address: Address, birth: Birth) -> Result<SqliteStore, StoreError> {
+        let thread = SqliteThread::start(address.clone(), connection::Access::Write(birth)).await?;
+        Ok(SqliteStore { address, thread })
+    }
+
+    pub(super) async fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        // The thread outlives a dropped future, so it needs rows of its own; the copy is a fiftieth of the work.
+        let batch = batch.clone();
+        self.thread.run(move |connection| write(connection, &batch)).await
+    }
+
+    /// A connection for reading.
+    pub(super) async fn reads(&self) -> Result<SqliteThread, StoreError> {
+        match self.address {
+            Address::SqliteMemory => Ok(self.thread.clone()),
+            _ => SqliteThread::start(self.address.clone(), connection::Access::Read).await,
+        }
+    }
+}
+
+/// One transaction, whole or not at all.
+fn write(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<()> {
+    connection.batch_execute("BEGIN IMMEDIATE")?;
+    let written = write_rows(connection, batch).and_then(|()| connection.batch_execute("COMMIT"));
+    if written.is_err() {
+        // SQLite has already rolled back after some errors (a full disk) and then refuses to do it again. Where it
+        // has not and cannot, the next BEGIN says so.
+        let _ = connection.batch_execute("ROLLBACK");
+    }
+    written
+}
+
+fn write_rows(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<()> {
+    let (days, intraday): (Vec<_>, Vec<_>) =
+        batch.candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
+    upsert_all::<tables::Instruments>(connection, batch.instruments.iter())?;
+    upsert_all::<tables::ProviderSymbols>(connection, batch.symbols.iter())?;
+    upsert_all::<tables::IntradayOptionOi>(connection, batch.buckets.iter())?;
+    upsert_all::<tables::OiDeltaLog>(connection, batch.deltas.iter())?;
+    upsert_all::<tables::PriceHistoryIntraday>(connection, intraday.into_iter())?;
+    upsert_all::<tables::PriceHistoryDaily>(connection, days.into_iter())?;
+    upsert_all::<tables::DailyOptionOi>(connection, batch.closes.iter())?;
+    let coverage = last_of_each_day(&batch.coverage);
+    for (instrument, date) in coverage.keys() {
+        let span = DaySpan::of(*date);
+        let (instrument, from, until) = (i64::from(instrument.0), span.from.as_us(), span.until.as_us());
+        connection.execute_returning_count(&ClearCoverage { instrument, from, until })?;
+    }
+    upsert_all::<tables::Coverage>(connection, coverage.into_values().flatten())?;
+    upsert_all::<tables::Gaps>(connection, batch.gaps.iter())?;
+    let checkpoint = Checkpoint { spool_seq: batch.spool_seq, session_date: batch.session_date };
+    upsert_all::<tables::Checkpoints>(connection, [&checkpoint].into_iter())
+}
+
+/// Deletes an instrument's runs that begin within a day.
+#[derive(QueryId)]
+struct ClearCoverage {
+    instrument: i64,
+    from: i64,
+    until: i64,
+}
+
+impl QueryFragment<Sqlite> for ClearCoverage {
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        pass.push_sql("DELETE FROM coverage WHERE instrument = ");
+        pass.push_bind_param::<BigInt, i64>(&self.instrument)?;
+        pass.push_sql(" AND from_bucket >= ");
+        pass.push_bind_param::<BigInt, i64>(&self.from)?;
+        pass.push_sql(" AND from_bucket < ");
+        pass.push_bind_param::<BigInt, i64>(&self.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::{Bucket, BucketRow, BucketState, InstrumentId, Timestamp},
+        store::ErrorClass,
+    };
+    use chrono::NaiveDate;
+
+    fn batch(rows: u32) -> Batch {
+        let mut batch = Batch::new(NaiveDate::from_ymd_opt(2026, 1, 30).expect("a date"), u64::from(rows));
+        let bucket = Bucket::containing(Timestamp::from_us(1_769_744_700_000_000));
+        batch.buckets = (1..=rows)
+            .map(|id| BucketRow {
+                bucket,
+                instrument: InstrumentId(id),
+                open_interest: Some(65_000),
+                open_interest_change: None,
+                last_price: None,
+                volume: None,
+                bid: None,
+                ask: None,
+                implied_volatility_e4: None,
+                state: BucketState::Live,
+                provider: None,
+                event_time: Some(bucket.start()),
+                received_time: Some(bucket.start()),
+                revision: 0,
+            })
+            .collect();
+        batch
+    }
+
+    async fn limit_pages(store: &SqliteStore, pages: u32) {
+        let limit = move |connection: &mut SqliteConnection| {
+            connection.batch_execute(&format!("PRAGMA max_page_count = {pages}"))
+        };
+        store.thread.run(limit).await.expect("the limit is accepted");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_writes_nothing_and_goes_on_after_space_is_made() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("full.db").display().to_string();
+        let store = SqliteStore::open(Address::SqliteFile { path }, Birth::Real).await.expect("opens");
+        store.append(&batch(10)).await.expect("ten rows fit");
+        limit_pages(&store, 60).await;
+        let big = batch(20_000);
+        for _ in 0..2 {
+            let error = store.append(&big).await.expect_err("20,000 rows do not fit");
+            assert_eq!(error.class(), ErrorClass::DiskFull, "{error}");
+            assert!(error.to_string().contains("no space left for the store sqlite:"), "{error}");
+            let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
+            let day = reader.summary(big.session_date).await.expect("a summary");
+            assert_eq!(day.rows, 10, "half a batch was written");
+            let checkpoint = reader.checkpoint().await.expect("readable").expect("written");
+            assert_eq!(checkpoint.spool_seq, 10);
+        }
+        store.append(&batch(10)).await.expect("what fits is still written");
+        limit_pages(&store, 1_000_000).await;
+        store.append(&big).await.expect("space was made");
+        let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
+        assert_eq!(reader.summary(big.session_date).await.expect("a summary").rows, 20_000);
+    }
+
+    #[tokio::test]
+    async fn a_locked_store_is_busy() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("busy.db").display().to_string();
+        let address = Address::SqliteFile { path };
+        let store = SqliteStore::open(address.clone(), Birth::Real).await.expect("opens");
+        let other = SqliteStore::open(address, Birth::Real).await.expect("opens");
+        let lock = |connection: &mut SqliteConnection| connection.batch_execute("BEGIN IMMEDIATE");
+        other.thread.run(lock).await.expect("locks");
+        let impatient =
+            |connection: &mut SqliteConnection| connection.batch_execute("PRAGMA busy_timeout = 1");
+        store.thread.run(impatient).await.expect("is set");
+        let error = store.append(&batch(1)).await.expect_err("the other one holds the lock");
+        assert_eq!(error.class(), ErrorClass::Retry, "{error}");
+        other.thread.run(|connection| connection.batch_execute("ROLLBACK")).await.expect("unlocks");
+        store.append(&batch(1)).await.expect("the lock is gone");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notes.txt");
+        std::fs::write(&path, "not a database, but long enough to be read as one ".repeat(40))
+            .expect("writes");
+        let address = Address::SqliteFile { path: path.display().to_string() };
+        let error = SqliteStore::open(address, Birth::Real).await.err().expect("refused");
+        assert_eq!(error.class(), ErrorClass::Stop, "{error}");
+        assert!(error.to_string().contains("notes.txt"), "{error}");
+    }
+}

@@ -1,0 +1,295 @@
+//! PostgreSQL and Redis servers of the tests' own: in a temporary directory, on Unix sockets only, gone with the test.
+//!
+//! A shell waits beside each server for the end of a pipe that this process holds. However the process ends, killed
+//! included, the pipe closes, and the shell ends the server and removes its directory.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to come up on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `$0` is the directory, `$1` the signal that ends the server, the rest its command.
+const KEEPER: &str = r#"
+trap '' INT TERM HUP
+directory=$0; signal=$1; shift
+"$@" </dev/null >>"$directory/log" 2>&1 &
+server=$!
+read -r _
+kill -"$signal" "$server" 2>/dev/null
+wait "$server"
+[ -e "$directory/keep" ] || rm -rf "$directory"
+"#;
+
+struct Server {
+    directory: PathBuf,
+    keeper: Child,
+    /// Its end ends the server.
+    pipe: Option<ChildStdin>,
+}
+
+impl Server {
+    fn start(directory: &Path, signal: &str, command: &[String]) -> Result<Server, String> {
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER])
+            .arg(directory)
+            .arg(signal)
+            .args(command)
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start sh: {error}"))?;
+        let pipe = keeper.stdin.take();
+        Ok(Server { directory: directory.to_owned(), keeper, pipe })
+    }
+
+    fn stop(&mut self) {
+        drop(self.pipe.take());
+        let _ = self.keeper.wait();
+    }
+
+    fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<(), String> {
+        let started = Instant::now();
+        while !ready() {
+            if started.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+                self.stop();
+                return Err(format!("{what} did not come up within {PATIENCE:?}; it said:\n{log}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn temporary_directory(name: &str) -> Result<PathBuf, String> {
+    let prefix = format!("bhavd-{name}-");
+    let directory = tempfile::Builder::new().prefix(&prefix).tempdir();
+    Ok(directory.map_err(|error| format!("cannot make a directory: {error}"))?.keep())
+}
+
+/// A program in the path or in one of `directories`.
+fn program(name: &str, directories: &[PathBuf], package: &str) -> Result<String, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = directories
+        .iter()
+        .cloned()
+        .chain(std::env::split_paths(&path))
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file());
+    found
+        .map(|path| path.display().to_string())
+        .ok_or_else(|| format!("{name} is not installed, and this test needs it: apt-get install {package}"))
+}
+
+/// Newest version first: `/usr/lib/postgresql/15/bin`.
+fn postgres_directories() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    versions.sort_by(|one, other| other.cmp(one));
+    versions.into_iter().map(|(_, directory)| directory).collect()
+}
+
+/// PostgreSQL refuses to run as root: the words before a command that make it run as somebody else, and who that is.
+fn unprivileged() -> Result<(Vec<String>, Option<(u32, u32)>), String> {
+    let own_uid = fs::metadata("/proc/self").map_err(|error| format!("cannot read /proc: {error}"))?.uid();
+    if own_uid != 0 {
+        return Ok((Vec::new(), None));
+    }
+    let users =
+        fs::read_to_string("/etc/passwd").map_err(|error| format!("cannot read the users: {error}"))?;
+    let ids = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse::<u32>().ok()?, fields.next()?.parse::<u32>().ok()?))
+    };
+    let (uid, gid) =
+        ids("postgres").or_else(|| ids("nobody")).ok_or("there is no user postgres or nobody")?;
+    let setpriv = program("setpriv", &[], "util-linux")?;
+    let words = [setpriv, format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()];
+    Ok((words.into(), Some((uid, gid))))
+}
+
+fn start_postgres() -> Result<Server, String> {
+    let directories = postgres_directories();
+    let initdb = program("initdb", &directories, "postgresql")?;
+    let postgres = program("postgres", &directories, "postgresql")?;
+    let (as_user, ids) = unprivileged()?;
+    let directory = temporary_directory("postgres")?;
+    if let Some((uid, gid)) = ids {
+        chown(&directory, Some(uid), Some(gid))
+            .map_err(|error| format!("cannot give a directory away: {error}"))?;
+    }
+    let allow = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&directory, allow).map_err(|error| format!("cannot open a directory: {error}"))?;
+    let data = directory.join("data").display().to_string();
+    let command = |words: &[&str]| -> Vec<String> {
+        as_user.iter().cloned().chain(words.iter().map(|word| (*word).to_owned())).collect()
+    };
+    let make = command(&[
+        &initdb,
+        "--pgdata",
+        &data,
+        "--username=bhavd",
+        "--auth=trust",
+        "--no-sync",
+        "--encoding=UTF8",
+        "--locale=C",
+    ]);
+    let made = Command::new(&make[0])
+        .args(&make[1..])
+        .current_dir(&directory)
+        .output()
+        .map_err(|error| format!("cannot run initdb: {error}"))?;
+    if !made.status.success() {
+        return Err(format!("initdb failed: {}", String::from_utf8_lossy(&made.stderr)));
+    }
+    let sockets = format!("unix_socket_directories={}", directory.display());
+    let serve = command(&[
+        &postgres,
+        "-D",
+        &data,
+        "-c",
+        "listen_addresses=",
+        "-c",
+        &sockets,
+        "-c",
+        "fsync=off",
+        "-c",
+        "max_connections=200",
+    ]);
+    // QUIT is PostgreSQL's immediate shutdown.
+    let mut server = Server::start(&directory, "QUIT", &serve)?;
+    // The file lists its state in the eighth line once it serves.
+    let state = directory.join("data/postmaster.pid");
+    server
+        .wait_until("PostgreSQL", || fs::read_to_string(&state).is_ok_and(|text| text.contains("ready")))?;
+    Ok(server)
+}
+
+/// The address of a fresh database on the server that all tests of this process share.
+pub async fn postgres_database() -> String {
+    static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+    static DATABASES: AtomicU32 = AtomicU32::new(0);
+    let server = match SERVER.get_or_init(start_postgres) {
+        Ok(server) => server,
+        Err(reason) => panic!("{reason}"),
+    };
+    let socket = server.directory.display().to_string().replace('/', "%2F");
+    let address = |database: &str| format!("postgres://bhavd@{socket}/{database}");
+    let (client, connection) = tokio_postgres::connect(&address("postgres"), tokio_postgres::NoTls)
+        .await
+        .expect("the test's own PostgreSQL takes connections");
+    let connection = tokio::spawn(connection);
+    let name = format!("record_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database is made");
+    drop(client);
+    let _ = connection.await;
+    address(&name)
+}
+
+/// A Redis server without persistence.
+pub struct Redis {
+    directory: PathBuf,
+    server: Option<Server>,
+}
+
+impl Redis {
+    pub fn start() -> Redis {
+        let directory = temporary_directory("redis").unwrap_or_else(|reason| panic!("{reason}"));
+        // Lives on while the server is stopped and started again.
+        fs::write(directory.join("keep"), "").expect("the directory is writable");
+        let mut redis = Redis { directory, server: None };
+        redis.start_again();
+        redis
+    }
+
+    /// For `redis::Client::open`.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("redis.sock")
+    }
+
+    /// Ends the server; its data are gone.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts an empty server at the same address.
+    pub fn start_again(&mut self) {
+        let started = self.try_start();
+        self.server = Some(started.unwrap_or_else(|reason| panic!("{reason}")));
+    }
+
+    fn try_start(&self) -> Result<Server, String> {
+        let redis = program("redis-server", &[], "redis-server")?;
+        let (directory, socket) = (self.directory.display().to_string(), self.socket().display().to_string());
+        let words =
+            ["--port", "0", "--unixsocket", &socket, "--save", "", "--appendonly", "no", "--dir", &directory];
+        let command: Vec<String> = [redis.as_str()].into_iter().chain(words).map(str::to_owned).collect();
+        let mut server = Server::start(&self.directory, "TERM", &command)?;
+        let socket = self.socket();
+        server.wait_until("Redis", || std::os::unix::net::UnixStream::connect(&socket).is_ok())?;
+        Ok(server)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.directory.join("keep"));
+        self.server = None;
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn redis_comes_and_goes_at_one_address() {
+        let mut server = Redis::start();
+        let client = redis::Client::open(server.url()).expect("an address");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
+        let set: String =
+            redis::cmd("SET").arg("key").arg(1).query_async(&mut connection).await.expect("sets");
+        assert_eq!(set, "OK");
+        server.stop();
+        assert!(client.get_multiplexed_async_connection().await.is_err(), "it was stopped");
+        server.start_again();
+        let mut connection = client.get_multiplexed_async_connection().await.expect("connects again");
+        let kept: Option<i64> =
+            redis::cmd("GET").arg("key").query_async(&mut connection).await.expect("gets");
+        assert_eq!(kept, None);
+        let directory = server.directory.clone();
+        drop(server);
+        assert!(!directory.exists(), "the directory is left behind");
+    }
+
+    #[tokio::test]
+    async fn databases_are_separate() {
+        assert_ne!(postgres_database().await, postgres_database().await);
+    }
+}

@@ -1,0 +1,54 @@
+//! What every store must do, run on SQLite and on PostgreSQL.
+
+mod cases;
+mod place;
+mod postgres;
+mod random;
+mod sample;
+
+/// Each case once for each database.
+macro_rules! on_both {
+    ($($case:ident)*) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $case() {
+                super::cases::$case(&super::place::Place::sqlite()).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $case() {
+                super::cases::$case(&super::place::Place::postgres().await).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    what_is_appended_can_be_asked_for
+    repeating_a_batch_changes_nothing
+    a_lower_revision_never_replaces_a_higher
+    rows_of_one_key_in_a_batch_count_in_their_order
+    a_refused_batch_leaves_no_trace
+    the_checkpoint_never_goes_back
+    a_store_stays_what_it_was_born_as
+    a_reader_needs_a_store
+    a_store_of_a_later_version_is_refused
+    the_view_of_snapshots_has_exact_values
+    the_views_of_deltas_and_candles_have_exact_values
+    coverage_of_a_day_is_replaced
+    a_close_follows_the_latest_event_and_keeps_the_official_values
+    the_last_final_open_interest_is_found
+    gaps_grow_and_instruments_widen
+}
+
+#[tokio::test]
+async fn a_store_in_memory_serves_its_reader() {
+    use bhavd::store::{Birth, Store};
+    let mut store = bhavd::store::open("sqlite::memory:", Birth::Simulated).await.expect("opens");
+    let batch = sample::batch();
+    store.append(&batch).await.expect("is written");
+    let reader = store.reader().await.expect("a reader");
+    assert_eq!(reader.birth().await.expect("was born"), Birth::Simulated);
+    assert_eq!(reader.summary(batch.session_date).await.expect("a summary").rows, batch.buckets.len() as i64);
+}

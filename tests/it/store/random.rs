@@ -1,0 +1,152 @@
+//! Random batches leave the same days in SQLite and in PostgreSQL, however they are cut and repeated.
+
+use super::{place::Place, sample};
+use bhavd::{
+    market::{
+        Bucket, BucketRow, BucketState, Candle, CandleInterval, CoverageRun, InstrumentId, OiDelta,
+        OptionType, Price, Provider,
+    },
+    store::{Batch, CoverageDay, GapRow, Reader, Store},
+};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+
+const CASES: u32 = 24;
+
+fn provider() -> impl Strategy<Value = Provider> {
+    prop_oneof![Just(Provider::AngelOne), Just(Provider::Nse)]
+}
+
+fn state() -> impl Strategy<Value = BucketState> {
+    prop::sample::select(BucketState::ALL.to_vec())
+}
+
+/// Few instruments and buckets, so that keys meet.
+fn instrument() -> impl Strategy<Value = InstrumentId> {
+    (1_u32..=4).prop_map(InstrumentId)
+}
+
+fn bucket() -> impl Strategy<Value = Bucket> {
+    (0_i64..4).prop_map(|index| Bucket::containing(sample::at(9, 15, 0).plus_us(index * Bucket::LENGTH_US)))
+}
+
+fn bucket_row() -> impl Strategy<Value = BucketRow> {
+    let values =
+        (prop::option::of(any::<i64>()), prop::option::of(any::<i64>()), prop::option::of(0..i64::MAX));
+    (bucket(), instrument(), values, state(), prop::option::of(provider()), 0_u16..3).prop_map(
+        |(bucket, instrument, (oi, price_e4, time_us), state, provider, revision)| BucketRow {
+            open_interest: oi,
+            last_price: price_e4.map(Price::from_e4),
+            volume: time_us,
+            state,
+            provider,
+            revision,
+            ..sample::bucket_row(bucket, instrument, 0)
+        },
+    )
+}
+
+fn delta() -> impl Strategy<Value = OiDelta> {
+    (instrument(), 0_i64..3, 0_u16..2, 0..i64::MAX, 0..i64::MAX, provider()).prop_map(
+        |(instrument, second, seq, old, new, provider)| OiDelta {
+            instrument,
+            event_time: sample::at(9, 16, 0).plus_seconds(second),
+            seq,
+            old_open_interest: old,
+            new_open_interest: new,
+            provider,
+            received_time: sample::at(9, 17, 0),
+        },
+    )
+}
+
+fn candle() -> impl Strategy<Value = Candle> {
+    let interval = prop::sample::select(vec![
+        CandleInterval::ThreeMinutes,
+        CandleInterval::FiveMinutes,
+        CandleInterval::Day,
+    ]);
+    (instrument(), interval, 0_i64..3, any::<i64>(), 0_u16..3).prop_map(
+        |(instrument, interval, index, volume, revision)| {
+            let start = sample::at(9, 15, 0).plus_seconds(index * 60 * interval.minutes().min(5));
+            Candle { volume, revision, ..sample::candle(instrument, interval, start) }
+        },
+    )
+}
+
+fn coverage() -> impl Strategy<Value = CoverageDay> {
+    (instrument(), vec((bucket(), state(), prop::option::of(provider())), 0..3)).prop_map(
+        |(instrument, runs)| {
+            let run = |(bucket, state, provider)| CoverageRun {
+                instrument,
+                from_bucket: bucket,
+                to_bucket: bucket,
+                state,
+                provider,
+            };
+            CoverageDay { instrument, date: sample::date(), runs: runs.into_iter().map(run).collect() }
+        },
+    )
+}
+
+fn gap() -> impl Strategy<Value = GapRow> {
+    (0_i64..2, 0_i64..100, prop::option::of(provider()), "[a-zé|\\\\']{0,8}").prop_map(
+        |(from, length, provider, reason)| {
+            let from = sample::at(9, 20, 0).plus_seconds(from);
+            GapRow { from, to: from.plus_seconds(length), provider, reason }
+        },
+    )
+}
+
+fn batch() -> impl Strategy<Value = Batch> {
+    let closes = vec((instrument(), prop::option::of(any::<i64>()), 0_i64..3), 0..4);
+    let rows = (vec(bucket_row(), 0..40), vec(delta(), 0..8), vec(candle(), 0..8), closes);
+    (rows, vec(coverage(), 0..4), vec(gap(), 0..3), 0_u64..100).prop_map(
+        |((buckets, deltas, candles, closes), coverage, gaps, spool_seq)| {
+            let mut batch = Batch::new(sample::date(), spool_seq);
+            let close = |(instrument, open_interest, second)| {
+                let mut close = sample::close(sample::date(), instrument, open_interest);
+                close.event_time = close.event_time.plus_seconds(second);
+                close
+            };
+            batch.closes = closes.into_iter().map(close).collect();
+            (batch.buckets, batch.deltas, batch.candles) = (buckets, deltas, candles);
+            (batch.coverage, batch.gaps) = (coverage, gaps);
+            batch
+        },
+    )
+}
+
+#[test]
+fn sqlite_and_postgresql_keep_the_same_day() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&vec(batch(), 1..4), |batches| {
+        runtime.block_on(async {
+            let first = sample::batch();
+            let (sqlite, postgres) = (Place::sqlite(), Place::postgres().await);
+            let mut days = Vec::new();
+            for place in [&sqlite, &postgres] {
+                let mut store = place.open().await;
+                let start = Batch { instruments: first.instruments.clone(), ..Batch::new(sample::date(), 0) };
+                for batch in [&start].into_iter().chain(&batches).chain(batches.last()) {
+                    store.append(batch).await.expect("is written");
+                }
+                let reader = Reader::open(&place.url).await.expect("opens");
+                let chain = reader.chain_at("NIFTY", None, sample::at(9, 30, 0)).await.expect("a chain");
+                let option = sample::option(250_000_000, OptionType::Put);
+                let history = reader.oi_history(&option, sample::date()).await.expect("a history");
+                let summary = reader.summary(sample::date()).await.expect("a summary");
+                let coverage = reader.coverage(sample::date()).await.expect("coverage");
+                let dump = reader.dump_day(sample::date()).await.expect("a dump");
+                days.push((dump, chain, history, summary, coverage, store.checkpoint().await));
+            }
+            prop_assert_eq!(&days[0], &days[1]);
+            Ok(())
+        })
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
