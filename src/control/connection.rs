@@ -1,0 +1,209 @@
+//! One peer's conversation: calls in, replies out, one call at a time.
+
+use super::{
+    Call, Command, ControlError, ControlServer, FrameDecoder, FrameTooLarge, Peer, Reply, Request, Service, Update,
+    Verb, Versioned, encode_frame, parse_call,
+};
+use std::io;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+const READ_BYTES: usize = 8 * 1024;
+
+/// Updates written together, at most.
+const UPDATES_PER_WRITE: usize = 64;
+
+/// Why a conversation is over.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the peer closed it")]
+    ByPeer,
+    #[error("the peer made no call for too long")]
+    Idle,
+    #[error("the peer does not read what is written to it")]
+    Unread,
+    #[error("the peer sent what is no call: {0}")]
+    Garbage(ControlError),
+    #[error("the daemon stops")]
+    Stopping,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Runs until the peer goes, breaks a limit, or the server stops.
+pub(super) async fn converse<S: Service>(
+    server: &ControlServer<S>,
+    stream: UnixStream,
+    stopping: watch::Receiver<bool>,
+) {
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(cause) => {
+            log::warn!(cause:%; "control peer without credentials refused");
+            return;
+        }
+    };
+    let (reader, writer) = stream.into_split();
+    let decoder = FrameDecoder::new(server.limits.call_bytes_max);
+    let mut conversation = Conversation { server, peer, intake: Intake { reader, decoder }, writer, stopping };
+    let Err(ended) = conversation.run().await;
+    match ended {
+        Ended::ByPeer | Ended::Stopping | Ended::Io(_) => {
+            log::debug!(uid = peer.uid, pid = peer.pid, ended:%; "control connection ended");
+        }
+        Ended::Idle | Ended::Unread | Ended::Garbage(_) => {
+            log::info!(uid = peer.uid, pid = peer.pid, ended:%; "control connection cut off");
+        }
+    }
+}
+
+struct Intake {
+    reader: OwnedReadHalf,
+    decoder: FrameDecoder,
+}
+
+impl Intake {
+    /// Safe to drop at any await: bytes read are in the decoder.
+    async fn next_frame(&mut self) -> Result<Vec<u8>, Ended> {
+        let mut bytes = [0; READ_BYTES];
+        loop {
+            match self.decoder.next_frame() {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(FrameTooLarge { limit_bytes }) => {
+                    let limit_bytes = limit_bytes as u64;
+                    return Err(Ended::Garbage(ControlError::CallTooLarge { limit_bytes }));
+                }
+            }
+            match self.reader.read(&mut bytes).await? {
+                0 => return Err(Ended::ByPeer),
+                count => self.decoder.push(&bytes[..count]),
+            }
+        }
+    }
+
+    /// Returns when the peer closes its end. A call made meanwhile waits; more than a few bytes of calls are left in the
+    /// socket.
+    async fn closed(&mut self) -> Ended {
+        let mut bytes = [0; READ_BYTES];
+        while self.decoder.buffered() < READ_BYTES {
+            match self.reader.read(&mut bytes).await {
+                Ok(0) => return Ended::ByPeer,
+                Ok(count) => self.decoder.push(&bytes[..count]),
+                Err(cause) => return Ended::Io(cause),
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+struct Conversation<'a, S> {
+    server: &'a ControlServer<S>,
+    peer: Peer,
+    intake: Intake,
+    writer: OwnedWriteHalf,
+    stopping: watch::Receiver<bool>,
+}
+
+impl<S: Service> Conversation<'_, S> {
+    async fn run(&mut self) -> Result<std::convert::Infallible, Ended> {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                _ = self.stopping.wait_for(|stopping| *stopping) => return Err(Ended::Stopping),
+                read = timeout(self.server.limits.idle, self.intake.next_frame()) => read.map_err(|_| Ended::Idle)?,
+            };
+            let call = match frame.and_then(|frame| parse_call(&frame).map_err(Ended::Garbage)) {
+                Ok(call) => call,
+                Err(Ended::Garbage(error)) => {
+                    self.write(&encode_frame(&error)).await?;
+                    return Err(Ended::Garbage(error));
+                }
+                Err(ended) => return Err(ended),
+            };
+            self.answer(&call).await?;
+        }
+    }
+
+    async fn answer(&mut self, call: &Call) -> Result<(), Ended> {
+        let frame = match Command::decode(call) {
+            Ok(Command::Introspection(parameters)) => {
+                encode_frame(&Reply { parameters: Some(parameters), ..Reply::default() })
+            }
+            Ok(Command::Control(request)) => match self.server.authority.check(request.verb(), &self.peer) {
+                Ok(()) => match request {
+                    Request::Watch(_) if call.oneway || !call.more => {
+                        encode_frame(&ControlError::ExpectedMore { method: call.method.clone() })
+                    }
+                    Request::Watch(request) => match self.server.service.watch(request, self.peer) {
+                        Ok(updates) => return self.stream(updates).await,
+                        Err(error) => encode_frame(&error),
+                    },
+                    request => self.ask(request).await,
+                },
+                Err(error) => encode_frame(&error),
+            },
+            Err(error) => encode_frame(&error),
+        };
+        if call.oneway { Ok(()) } else { self.write(&frame).await }
+    }
+
+    /// The service's answer as a frame.
+    async fn ask(&self, request: Request) -> Vec<u8> {
+        let verb: Verb = request.verb();
+        let limits = &self.server.limits;
+        let allowed = if verb.is_long() { limits.long_answer } else { limits.answer };
+        match timeout(allowed, self.server.service.handle(request, self.peer)).await {
+            Ok(Ok(response)) => encode_frame(&Parameters { parameters: Versioned::new(&response) }),
+            Ok(Err(error)) => encode_frame(&error),
+            Err(_) => encode_frame(&ControlError::TimedOut { after_s: allowed.as_secs() }),
+        }
+    }
+
+    async fn stream(&mut self, mut updates: mpsc::Receiver<Update>) -> Result<(), Ended> {
+        let mut batch = Vec::with_capacity(UPDATES_PER_WRITE);
+        loop {
+            let count = tokio::select! {
+                biased;
+                _ = self.stopping.wait_for(|stopping| *stopping) => 0,
+                ended = self.intake.closed() => return Err(ended),
+                count = updates.recv_many(&mut batch, UPDATES_PER_WRITE) => count,
+            };
+            if count == 0 {
+                let reason = "the stream ended: the daemon stops, or the watcher read too slowly".to_owned();
+                return self.write(&encode_frame(&ControlError::Unavailable { reason })).await;
+            }
+            let frames: Vec<u8> = batch
+                .drain(..)
+                .flat_map(|update| encode_frame(&Continued { parameters: Versioned::new(update), continues: true }))
+                .collect();
+            self.write(&frames).await?;
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        match timeout(self.server.limits.write, self.writer.write_all(bytes)).await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(Ended::Unread),
+        }
+    }
+}
+
+/// As [`Reply`], without a detour over [`serde_json::Value`].
+#[derive(serde::Serialize)]
+struct Parameters<T> {
+    parameters: T,
+}
+
+#[derive(serde::Serialize)]
+struct Continued<T> {
+    parameters: T,
+    continues: bool,
+}

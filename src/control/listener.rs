@@ -1,0 +1,156 @@
+//! The control socket in the file system.
+//!
+//! Invariant: a socket that a living daemon answers on is never taken away from it.
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        net::UnixStream as StdUnixStream,
+    },
+    path::{Path, PathBuf},
+};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Read and write for the owner and the group; nobody else is admitted.
+const SOCKET_MODE: u32 = 0o660;
+
+/// The socket could not be opened. The daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error(
+        "another daemon answers at {}; stop it first or set another [control] socket", path.display()
+    )]
+    InUse { path: PathBuf },
+    #[error("{} exists and is not a socket; remove it or set another [control] socket", path.display())]
+    NotASocket { path: PathBuf },
+    #[error("the control socket {} could not be opened: {step}: {cause}", path.display())]
+    Io { path: PathBuf, step: &'static str, cause: io::Error },
+}
+
+/// A bound control socket. Its file goes away with it.
+#[derive(Debug)]
+pub struct ControlListener {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode of our file: a later daemon's file at the same path is not ours to remove.
+    file: (u64, u64),
+}
+
+impl ControlListener {
+    /// Binds `path`, in a directory that is made if it is not there; a file left behind by a daemon that died is
+    /// replaced. Call within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(path: &Path) -> Result<ControlListener, BindError> {
+        let failed = |step| {
+            let path = path.to_owned();
+            move |cause| BindError::Io { path, step, cause }
+        };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(failed("making its directory"))?;
+        }
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(BindError::NotASocket { path: path.to_owned() });
+            }
+            Ok(_) => match StdUnixStream::connect(path) {
+                Ok(_) => return Err(BindError::InUse { path: path.to_owned() }),
+                Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
+                    fs::remove_file(path).map_err(failed("removing the one a dead daemon left"))?;
+                }
+                Err(cause) => return Err(failed("asking whether a daemon answers there")(cause)),
+            },
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(failed("looking at its path")(cause)),
+        }
+        let listener = UnixListener::bind(path).map_err(failed("binding it"))?;
+        let mode = fs::Permissions::from_mode(SOCKET_MODE);
+        fs::set_permissions(path, mode).map_err(failed("setting its mode"))?;
+        let found = fs::symlink_metadata(path).map_err(failed("looking at it"))?;
+        Ok(ControlListener { listener, path: path.to_owned(), file: (found.dev(), found.ino()) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Drop for ControlListener {
+    fn drop(&mut self) {
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
+        if ours {
+            // A file that stays is replaced by the next daemon.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a temporary directory")
+    }
+
+    #[tokio::test]
+    async fn makes_the_directory_sets_the_mode_and_cleans_up() {
+        let home = directory();
+        let path = home.path().join("run/bhavd/control.sock");
+        let listener = ControlListener::bind(&path).expect("a free path");
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        assert_eq!(listener.path(), path);
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
+        let home = directory();
+        let path = home.path().join("control.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a free path"));
+        assert!(path.exists(), "std leaves the file");
+        let listener = ControlListener::bind(&path).expect("a dead socket");
+        let error = ControlListener::bind(&path).expect_err("a living socket").to_string();
+        assert!(error.starts_with("another daemon answers at") && error.contains("control.sock"), "{error}");
+        assert!(path.exists());
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_stays() {
+        let home = directory();
+        let path = home.path().join("control.sock");
+        fs::write(&path, "precious").expect("a file");
+        let error = ControlListener::bind(&path).expect_err("a file").to_string();
+        assert!(error.contains("is not a socket"), "{error}");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_successors_file_is_left_alone() {
+        let home = directory();
+        let path = home.path().join("control.sock");
+        let first = ControlListener::bind(&path).expect("a free path");
+        fs::remove_file(&path).expect("removed under its feet");
+        // Holds the freed inode number, which the successor's file would otherwise get.
+        fs::write(home.path().join("other"), "").expect("a file");
+        let _second = ControlListener::bind(&path).expect("a free path");
+        drop(first);
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_too_long_is_explained() {
+        let home = directory();
+        let error = ControlListener::bind(&home.path().join("x".repeat(200))).expect_err("too long").to_string();
+        assert!(error.contains("binding it"), "{error}");
+    }
+}

@@ -1,0 +1,345 @@
+//! What can be asked of the daemon.
+
+use super::{Access, ControlError, LocalTime};
+use crate::market::TradingDate;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// The name of a request; also a varlink method of `org.bhavd.Control1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    Status,
+    Actors,
+    Feeds,
+    Chain,
+    OpenInterest,
+    Deltas,
+    Candles,
+    Coverage,
+    Watch,
+    ReplayVerify,
+}
+
+impl Verb {
+    pub const ALL: [Verb; 10] = [
+        Verb::Status,
+        Verb::Actors,
+        Verb::Feeds,
+        Verb::Chain,
+        Verb::OpenInterest,
+        Verb::Deltas,
+        Verb::Candles,
+        Verb::Coverage,
+        Verb::Watch,
+        Verb::ReplayVerify,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verb::Status => "Status",
+            Verb::Actors => "Actors",
+            Verb::Feeds => "Feeds",
+            Verb::Chain => "Chain",
+            Verb::OpenInterest => "OpenInterest",
+            Verb::Deltas => "Deltas",
+            Verb::Candles => "Candles",
+            Verb::Coverage => "Coverage",
+            Verb::Watch => "Watch",
+            Verb::ReplayVerify => "ReplayVerify",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Verb> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+
+    /// Whether the verb changes anything. Every verb reads.
+    pub const fn access(self) -> Access {
+        match self {
+            Verb::Status
+            | Verb::Actors
+            | Verb::Feeds
+            | Verb::Chain
+            | Verb::OpenInterest
+            | Verb::Deltas
+            | Verb::Candles
+            | Verb::Coverage
+            | Verb::Watch
+            | Verb::ReplayVerify => Access::Read,
+        }
+    }
+
+    /// Whether an answer may take minutes: it reads a whole day.
+    pub const fn is_long(self) -> bool {
+        matches!(self, Verb::ReplayVerify)
+    }
+}
+
+/// One underlying's option chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainRequest {
+    pub underlying: String,
+    /// The nearest watched expiry if not given.
+    #[serde(default)]
+    pub expiry: Option<TradingDate>,
+    /// The chain as of the last bucket closed at or before this time; the live one if not given.
+    #[serde(default)]
+    pub at: Option<LocalTime>,
+}
+
+/// One contract's buckets of a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenInterestRequest {
+    /// `NIFTY 2026-02-03 25000 CE`.
+    pub contract: String,
+    /// The daemon's own date if not given.
+    #[serde(default)]
+    pub date: Option<TradingDate>,
+}
+
+/// The last changes of open interest of a day, newest first; of one contract, one underlying, or all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeltasRequest {
+    #[serde(default)]
+    pub contract: Option<String>,
+    #[serde(default)]
+    pub underlying: Option<String>,
+    #[serde(default)]
+    pub date: Option<TradingDate>,
+    /// Rows at most; [`DeltasRequest::LIMIT_DEFAULT`] if not given, [`DeltasRequest::LIMIT_MAX`] at most.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+impl DeltasRequest {
+    pub const LIMIT_DEFAULT: u32 = 50;
+    pub const LIMIT_MAX: u32 = 10_000;
+
+    /// The limit to apply.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(Self::LIMIT_DEFAULT) as usize
+    }
+}
+
+/// The candles of an index or share on a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandlesRequest {
+    pub symbol: String,
+    /// 3, 5 or 1440 (a day); 5 if not given.
+    #[serde(default)]
+    pub interval_minutes: Option<u32>,
+    #[serde(default)]
+    pub date: Option<TradingDate>,
+}
+
+impl CandlesRequest {
+    pub const INTERVAL_DEFAULT_MINUTES: u32 = 5;
+
+    /// The interval to apply.
+    pub fn interval_minutes(&self) -> u32 {
+        self.interval_minutes.unwrap_or(Self::INTERVAL_DEFAULT_MINUTES)
+    }
+}
+
+/// How complete a day is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoverageRequest {
+    pub date: TradingDate,
+}
+
+/// A stream of what happens, of one underlying or all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchRequest {
+    #[serde(default)]
+    pub underlying: Option<String>,
+}
+
+/// Runs a day's log through the engines again and compares with what the store holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayVerifyRequest {
+    pub date: TradingDate,
+}
+
+/// Everything that can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    Status,
+    Actors,
+    Feeds,
+    Chain(ChainRequest),
+    OpenInterest(OpenInterestRequest),
+    Deltas(DeltasRequest),
+    Candles(CandlesRequest),
+    Coverage(CoverageRequest),
+    /// Answered by a stream, not by one response.
+    Watch(WatchRequest),
+    ReplayVerify(ReplayVerifyRequest),
+}
+
+impl Request {
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Request::Status => Verb::Status,
+            Request::Actors => Verb::Actors,
+            Request::Feeds => Verb::Feeds,
+            Request::Chain(_) => Verb::Chain,
+            Request::OpenInterest(_) => Verb::OpenInterest,
+            Request::Deltas(_) => Verb::Deltas,
+            Request::Candles(_) => Verb::Candles,
+            Request::Coverage(_) => Verb::Coverage,
+            Request::Watch(_) => Verb::Watch,
+            Request::ReplayVerify(_) => Verb::ReplayVerify,
+        }
+    }
+
+    /// From a verb and its parameters, an object.
+    ///
+    /// # Errors
+    /// [`ControlError::Invalid`] names the parameter that is missing, unknown, of a wrong type or out of its range.
+    pub fn decode(verb: Verb, parameters: Value) -> Result<Request, ControlError> {
+        let request = match verb {
+            Verb::Status => nothing(parameters).map(|()| Request::Status)?,
+            Verb::Actors => nothing(parameters).map(|()| Request::Actors)?,
+            Verb::Feeds => nothing(parameters).map(|()| Request::Feeds)?,
+            Verb::Chain => Request::Chain(typed(parameters)?),
+            Verb::OpenInterest => Request::OpenInterest(typed(parameters)?),
+            Verb::Deltas => Request::Deltas(typed(parameters)?),
+            Verb::Candles => Request::Candles(typed(parameters)?),
+            Verb::Coverage => Request::Coverage(typed(parameters)?),
+            Verb::Watch => Request::Watch(typed(parameters)?),
+            Verb::ReplayVerify => Request::ReplayVerify(typed(parameters)?),
+        };
+        request.check()?;
+        Ok(request)
+    }
+
+    /// The parameters as an object.
+    pub fn parameters(&self) -> Value {
+        let value = match self {
+            Request::Status | Request::Actors | Request::Feeds => Ok(Value::Object(serde_json::Map::new())),
+            Request::Chain(request) => serde_json::to_value(request),
+            Request::OpenInterest(request) => serde_json::to_value(request),
+            Request::Deltas(request) => serde_json::to_value(request),
+            Request::Candles(request) => serde_json::to_value(request),
+            Request::Coverage(request) => serde_json::to_value(request),
+            Request::Watch(request) => serde_json::to_value(request),
+            Request::ReplayVerify(request) => serde_json::to_value(request),
+        };
+        value.expect("requests have string keys and no failing fields")
+    }
+
+    fn check(&self) -> Result<(), ControlError> {
+        match self {
+            Request::Deltas(request) => {
+                if !(1..=DeltasRequest::LIMIT_MAX).contains(&(request.limit() as u32)) {
+                    let reason = format!("found {}, allowed is 1 to {}", request.limit(), DeltasRequest::LIMIT_MAX);
+                    return Err(ControlError::invalid("limit", reason));
+                }
+                if request.contract.is_some() && request.underlying.is_some() {
+                    return Err(ControlError::invalid("contract", "give a contract or an underlying, not both"));
+                }
+                Ok(())
+            }
+            Request::Candles(request) => {
+                let minutes = i64::from(request.interval_minutes());
+                match crate::market::CandleInterval::from_minutes(minutes) {
+                    Some(_) => Ok(()),
+                    None => {
+                        let reason = format!("found {minutes}, allowed are 3, 5 and 1440");
+                        Err(ControlError::invalid("interval_minutes", reason))
+                    }
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn nothing(parameters: Value) -> Result<(), ControlError> {
+    typed::<Nothing>(parameters).map(|Nothing {}| ())
+}
+
+fn typed<T: DeserializeOwned>(parameters: Value) -> Result<T, ControlError> {
+    serde_path_to_error::deserialize(parameters)
+        .map_err(|error| ControlError::invalid(error.path().to_string(), error.inner().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn decode(verb: Verb, parameters: Value) -> Result<Request, ControlError> {
+        Request::decode(verb, parameters)
+    }
+
+    #[test]
+    fn names_lead_back_to_their_verbs() {
+        for verb in Verb::ALL {
+            assert_eq!(Verb::from_name(verb.name()), Some(verb));
+        }
+        assert_eq!(Verb::from_name("status"), None);
+    }
+
+    #[test]
+    fn requests_survive_the_wire() {
+        let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        let requests = [
+            Request::Status,
+            Request::Actors,
+            Request::Feeds,
+            Request::Chain(ChainRequest {
+                underlying: "NIFTY".to_owned(),
+                expiry: Some(date),
+                at: Some("11:42".parse().expect("a time")),
+            }),
+            Request::OpenInterest(OpenInterestRequest {
+                contract: "NIFTY 2026-02-03 25000 CE".to_owned(),
+                date: Some(date),
+            }),
+            Request::Deltas(DeltasRequest { underlying: Some("NIFTY".to_owned()), ..DeltasRequest::default() }),
+            Request::Candles(CandlesRequest { symbol: "NIFTY".to_owned(), interval_minutes: Some(3), date: None }),
+            Request::Coverage(CoverageRequest { date }),
+            Request::Watch(WatchRequest { underlying: None }),
+            Request::ReplayVerify(ReplayVerifyRequest { date }),
+        ];
+        assert_eq!(requests.each_ref().map(Request::verb), Verb::ALL);
+        for request in requests {
+            assert_eq!(decode(request.verb(), request.parameters()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (verb, parameters, parameter, part) in [
+            (Verb::Chain, json!({}), ".", "missing field `underlying`"),
+            (Verb::Chain, json!({"underlying": 7}), "underlying", "invalid type"),
+            (Verb::Chain, json!({"underlying": "NIFTY", "at": "noon"}), "at", "HH:MM"),
+            (Verb::Chain, json!({"underlying": "NIFTY", "expires": 1}), "expires", "unknown field"),
+            (Verb::Status, json!({"verbose": true}), "verbose", "unknown field"),
+            (Verb::Coverage, json!({"date": "2026-02-30"}), "date", "input is out of range"),
+            (Verb::Deltas, json!({"limit": 0}), "limit", "allowed is 1 to 10000"),
+            (Verb::Deltas, json!({"contract": "a", "underlying": "b"}), "contract", "not both"),
+            (Verb::Candles, json!({"symbol": "NIFTY", "interval_minutes": 7}), "interval_minutes", "3, 5 and 1440"),
+        ] {
+            match decode(verb, parameters) {
+                Err(ControlError::Invalid { parameter: named, reason }) => {
+                    assert_eq!(named, parameter, "{reason}");
+                    assert!(reason.contains(part), "{reason}");
+                }
+                other => panic!("{}: {other:?}", verb.name()),
+            }
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! What the daemon answers.
+
+use super::{Verb, WallTime};
+use crate::market::{BucketState, TradingDate};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Raised by one when a field changes its meaning or goes away. Fields may be added without raising it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A message with its `schema_version` beside the fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versioned<T> {
+    pub schema_version: u32,
+    #[serde(flatten)]
+    pub body: T,
+}
+
+impl<T> Versioned<T> {
+    pub const fn new(body: T) -> Versioned<T> {
+        Versioned { schema_version: SCHEMA_VERSION, body }
+    }
+}
+
+/// Where a row's values come from; as [`BucketState`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowState {
+    Live,
+    Carried,
+    Backfilled,
+    Missing,
+}
+
+impl From<BucketState> for RowState {
+    fn from(state: BucketState) -> RowState {
+        match state {
+            BucketState::Live => RowState::Live,
+            BucketState::Carried => RowState::Carried,
+            BucketState::Backfilled => RowState::Backfilled,
+            BucketState::Missing => RowState::Missing,
+        }
+    }
+}
+
+/// The whole daemon on one page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusResponse {
+    pub version: String,
+    pub pid: u32,
+    /// Whether the clock and the data are simulated.
+    pub simulated: bool,
+    /// What the daemon's clock shows.
+    pub time: WallTime,
+    pub started: WallTime,
+    /// The market's session in a few words: `open until 15:40`, `closed, opens 2026-02-02 09:15`.
+    pub session: String,
+    pub healthy: bool,
+    /// Why it is not healthy; empty if it is.
+    pub problems: Vec<String>,
+    pub underlyings: u64,
+    pub contracts: u64,
+    pub feeds_up: u64,
+    pub feeds: u64,
+    /// Ticks taken since the start.
+    pub ticks: u64,
+    /// Event time up to which everything is taken in.
+    pub watermark: Option<WallTime>,
+    /// Start of the last bucket that was closed.
+    pub last_bucket: Option<WallTime>,
+    pub store: StoreStatus,
+    pub spool: SpoolStatus,
+    /// `memory`, `redis`, `redis away`.
+    pub live: String,
+    /// Resident memory.
+    pub memory_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Where the rows go, without any secret: `sqlite:/var/lib/bhavd/bhavd.sqlite`.
+    pub url: String,
+    /// Whether the last write was accepted.
+    pub up: bool,
+    /// The log's record up to which every row is committed.
+    pub committed_seq: u64,
+    pub last_commit: Option<WallTime>,
+    /// Rows that wait to be written.
+    pub pending_rows: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolStatus {
+    pub dir: String,
+    /// The last record appended.
+    pub last_seq: u64,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// The actors, in the order of the tree: each parent before its children.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorsResponse {
+    pub actors: Vec<ActorRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorRow {
+    /// From the root, with slashes: `root/feeds/angel_one`.
+    pub path: String,
+    /// `running`, `starting`, `backing off`, `hung`, `stopped`, `given up`.
+    pub state: String,
+    pub critical: bool,
+    /// Counts the lives of the actor: 1 is the first.
+    pub incarnation: u64,
+    pub restarts: u64,
+    /// How long ago it last said that it works.
+    pub pulse_age_ms: Option<u64>,
+    /// Messages that wait, and how many may; `None` for an actor without a queue.
+    pub queue: Option<u64>,
+    pub queue_max: Option<u64>,
+    /// Messages refused or dropped by the queue's policy.
+    pub dropped: u64,
+    /// Why it last restarted or stopped; empty if it never did.
+    pub last_exit: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedsResponse {
+    pub feeds: Vec<FeedRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedRow {
+    pub provider: String,
+    /// As [`crate::feed::FeedState::name`].
+    pub state: String,
+    pub subscribed: u64,
+    pub frames: u64,
+    pub requests: u64,
+    pub errors: u64,
+    pub reconnects: u64,
+    pub last_frame: Option<WallTime>,
+    /// The newest time of the exchange.
+    pub last_event: Option<WallTime>,
+    /// Empty if there was none.
+    pub last_error: String,
+}
+
+/// An option chain at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainResponse {
+    pub underlying: String,
+    pub expiry: TradingDate,
+    /// Every watched expiry of the underlying, nearest first.
+    pub expiries: Vec<TradingDate>,
+    /// The moment the chain shows: the newest event time of a live chain, or the end of the bucket asked for.
+    pub time: WallTime,
+    /// Whether this is the live state; else it is a closed bucket.
+    pub live: bool,
+    /// Last level of the underlying.
+    pub level_e4: Option<i64>,
+    /// Providers whose values appear in the rows.
+    pub providers: Vec<String>,
+    /// By strike, lowest first.
+    pub rows: Vec<ChainRow>,
+}
+
+impl ChainResponse {
+    /// The strike nearest to the underlying's level, the lower of two equally near.
+    pub fn at_the_money_e4(&self) -> Option<i64> {
+        let level_e4 = self.level_e4?;
+        self.rows.iter().map(|row| row.strike_e4).min_by_key(|strike_e4| strike_e4.abs_diff(level_e4))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainRow {
+    pub strike_e4: i64,
+    pub call: Option<ChainSide>,
+    pub put: Option<ChainSide>,
+}
+
+/// A call or a put of a chain. `None` where nobody said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainSide {
+    pub open_interest: Option<i64>,
+    /// Against yesterday's final.
+    pub open_interest_change: Option<i64>,
+    pub volume: Option<i64>,
+    pub last_price_e4: Option<i64>,
+    pub bid_e4: Option<i64>,
+    pub ask_e4: Option<i64>,
+    /// Annual percent times 10,000.
+    pub implied_volatility_e4: Option<i64>,
+    pub state: RowState,
+    pub provider: Option<String>,
+    pub event_time: Option<WallTime>,
+}
+
+/// One contract's buckets of a day, earliest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenInterestResponse {
+    pub contract: String,
+    pub date: TradingDate,
+    pub rows: Vec<OpenInterestRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenInterestRow {
+    /// Start of the bucket.
+    pub bucket: WallTime,
+    pub open_interest: Option<i64>,
+    pub open_interest_change: Option<i64>,
+    pub last_price_e4: Option<i64>,
+    pub volume: Option<i64>,
+    pub state: RowState,
+    pub provider: Option<String>,
+    pub revision: u32,
+}
+
+/// Changes of open interest, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltasResponse {
+    pub date: TradingDate,
+    pub rows: Vec<DeltaRow>,
+    /// Whether the limit left out earlier ones.
+    pub truncated: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaRow {
+    pub contract: String,
+    pub event_time: WallTime,
+    pub old_open_interest: i64,
+    pub new_open_interest: i64,
+    pub delta: i64,
+    pub provider: String,
+    pub received_time: WallTime,
+}
+
+/// Candles of a day, earliest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandlesResponse {
+    pub symbol: String,
+    pub interval_minutes: u32,
+    pub date: TradingDate,
+    pub rows: Vec<CandleRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandleRow {
+    pub start: WallTime,
+    pub open_e4: i64,
+    pub high_e4: i64,
+    pub low_e4: i64,
+    pub close_e4: i64,
+    pub volume: i64,
+    pub provider: String,
+    pub revision: u32,
+}
+
+/// How many (contract, bucket) pairs of a day stand in which state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageResponse {
+    pub date: TradingDate,
+    /// Buckets of the session; those closed so far on a day that is not over.
+    pub buckets: u64,
+    pub rows: Vec<CoverageRow>,
+    /// Stretches in which nothing was watched and nothing has been learned since, longest first, 20 at most.
+    pub gaps: Vec<CoverageGap>,
+}
+
+/// Counts of one underlying's (contract, bucket) pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageRow {
+    pub underlying: String,
+    pub contracts: u64,
+    pub live: u64,
+    pub carried: u64,
+    pub backfilled: u64,
+    pub missing: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageGap {
+    pub underlying: String,
+    /// Contracts of the underlying that miss exactly this stretch.
+    pub contracts: u64,
+    /// Start of the first bucket and end of the last.
+    pub from: WallTime,
+    pub to: WallTime,
+}
+
+/// Whether a day's log gives again what the store holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayVerifyResponse {
+    pub date: TradingDate,
+    pub equal: bool,
+    /// Records of the log that were replayed.
+    pub records: u64,
+    pub rows: Vec<ReplayRow>,
+    /// The first differences in words, 20 at most.
+    pub differences: Vec<String>,
+    pub took_ms: u64,
+}
+
+/// One kind of row in the comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayRow {
+    /// `buckets`, `deltas`, `candles`, `coverage`.
+    pub what: String,
+    pub stored: u64,
+    pub replayed: u64,
+    /// Rows that only one side has, or that are not equal.
+    pub different: u64,
+}
+
+/// Everything that is answered at once; [`super::Verb::Watch`] answers by [`super::Update`]s instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    Status(StatusResponse),
+    Actors(ActorsResponse),
+    Feeds(FeedsResponse),
+    Chain(ChainResponse),
+    OpenInterest(OpenInterestResponse),
+    Deltas(DeltasResponse),
+    Candles(CandlesResponse),
+    Coverage(CoverageResponse),
+    ReplayVerify(ReplayVerifyResponse),
+}
+
+impl Response {
+    /// The verb this answers.
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Response::Status(_) => Verb::Status,
+            Response::Actors(_) => Verb::Actors,
+            Response::Feeds(_) => Verb::Feeds,
+            Response::Chain(_) => Verb::Chain,
+            Response::OpenInterest(_) => Verb::OpenInterest,
+            Response::Deltas(_) => Verb::Deltas,
+            Response::Candles(_) => Verb::Candles,
+            Response::Coverage(_) => Verb::Coverage,
+            Response::ReplayVerify(_) => Verb::ReplayVerify,
+        }
+    }
+
+    /// From the parameters of a reply to `verb`. Fields that are not known are ignored.
+    ///
+    /// # Errors
+    /// The reply is none to `verb`.
+    pub fn decode(verb: Verb, parameters: Value) -> Result<Response, serde_json::Error> {
+        use serde_json::from_value;
+        match verb {
+            Verb::Status => from_value(parameters).map(Response::Status),
+            Verb::Actors => from_value(parameters).map(Response::Actors),
+            Verb::Feeds => from_value(parameters).map(Response::Feeds),
+            Verb::Chain => from_value(parameters).map(Response::Chain),
+            Verb::OpenInterest => from_value(parameters).map(Response::OpenInterest),
+            Verb::Deltas => from_value(parameters).map(Response::Deltas),
+            Verb::Candles => from_value(parameters).map(Response::Candles),
+            Verb::Coverage => from_value(parameters).map(Response::Coverage),
+            Verb::ReplayVerify => from_value(parameters).map(Response::ReplayVerify),
+            Verb::Watch => Err(serde::de::Error::custom("Watch answers by a stream")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::Timestamp;
+
+    fn chain(level_e4: Option<i64>) -> ChainResponse {
+        let row = |strike_e4| ChainRow { strike_e4, call: None, put: None };
+        let expiry = TradingDate::from_ymd_opt(2026, 2, 3).expect("a date");
+        ChainResponse {
+            underlying: "NIFTY".to_owned(),
+            expiry,
+            expiries: vec![expiry],
+            time: WallTime(Timestamp::from_us(0)),
+            live: true,
+            level_e4,
+            providers: Vec::new(),
+            rows: [100, 200, 300].map(row).to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_nearest_strike_is_at_the_money() {
+        let nearest = |level_e4| chain(level_e4).at_the_money_e4();
+        assert_eq!(nearest(None), None);
+        assert_eq!([0, 149, 150, 151, 9_999].map(|level| nearest(Some(level)).expect("a strike")), [
+            100, 100, 100, 200, 300
+        ]);
+    }
+
+    #[test]
+    fn the_version_stands_beside_the_fields() {
+        let response = Response::Chain(chain(None));
+        let json = serde_json::to_value(Versioned::new(&response)).expect("JSON");
+        assert_eq!(json["schema_version"], 1);
+        assert_eq!(json["underlying"], "NIFTY");
+        assert_eq!(Response::decode(Verb::Chain, json).expect("a chain"), response);
+    }
+}
