@@ -1,0 +1,85 @@
+//! Every key of the file, what kind of value it takes and within which bounds.
+
+/// What a key's value may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Flag,
+    /// A whole number, both ends included.
+    Whole { min: i64, max: i64 },
+    /// A number greater than `above` and at most `max`.
+    Real { above: f64, max: f64 },
+    /// Not empty.
+    Path,
+    /// Begins with one of these and goes on.
+    Prefixed(&'static [&'static str]),
+    /// `secure` everywhere, `plain` only to this machine: passwords and tokens go there. No slash at its end.
+    Url { secure: &'static str, plain: &'static str },
+    OneOf(&'static [&'static str]),
+    /// An RFC 3339 text.
+    Instant,
+    /// An exchange's symbol in upper case, or `*`.
+    Underlying,
+    UserIds,
+}
+
+/// A key, or a table of keys.
+pub(super) enum Node {
+    Key(Kind),
+    Table(&'static [Entry]),
+    /// `[[name]]`, any number of times.
+    Tables(&'static [Entry]),
+}
+
+pub(super) type Entry = (&'static str, Node);
+
+const WEB: Node = Node::Key(Kind::Url { secure: "https://", plain: "http://" });
+const WEB_SOCKET: Node = Node::Key(Kind::Url { secure: "wss://", plain: "ws://" });
+
+const fn whole(min: i64, max: i64) -> Node {
+    Node::Key(Kind::Whole { min, max })
+}
+
+pub(super) const ROOT: &[Entry] = &[
+    ("store", Node::Table(&[("url", Node::Key(Kind::Prefixed(&["sqlite:", "postgres://", "postgresql://"])))])),
+    ("spool", Node::Table(&[("dir", Node::Key(Kind::Path)), ("compress", Node::Key(Kind::Flag))])),
+    ("control", Node::Table(&[("socket", Node::Key(Kind::Path)), ("admins", Node::Key(Kind::UserIds))])),
+    ("watch", Node::Tables(&[("underlying", Node::Key(Kind::Underlying)), ("expiries", whole(0, 100))])),
+    ("feeds", Node::Table(&[("angel_one", Node::Table(ANGEL_ONE)), ("nse", Node::Table(NSE))])),
+    ("live", Node::Table(&[("redis_url", Node::Key(Kind::Prefixed(&["redis://", "unix://"])))])),
+    ("credentials", Node::Table(&[("dir", Node::Key(Kind::Path))])),
+    ("calendar", Node::Table(&[("file", Node::Key(Kind::Path))])),
+    ("buckets", Node::Table(&[("grace_s", whole(0, 60))])),
+    ("log", Node::Table(&[("level", Node::Key(Kind::OneOf(&["off", "error", "warn", "info", "debug", "trace"])))])),
+    (
+        "clock",
+        Node::Table(&[
+            ("start", Node::Key(Kind::Instant)),
+            ("real_start", Node::Key(Kind::Instant)),
+            ("speed", Node::Key(Kind::Real { above: 0.0, max: 100_000.0 })),
+        ]),
+    ),
+];
+
+/// Bounds: Angel One allows 3 sockets a client code and 1,000 tokens a socket.
+const ANGEL_ONE: &[Entry] = &[
+    ("enabled", Node::Key(Kind::Flag)),
+    ("rest_url", WEB),
+    ("stream_url", WEB_SOCKET),
+    ("master_url", WEB),
+    ("sockets_max", whole(1, 3)),
+    ("tokens_per_socket", whole(1, 1_000)),
+    ("quote_interval_s", whole(1, 600)),
+    ("quote_requests_per_second", whole(1, 10)),
+    ("candle_interval_s", whole(60, 3_600)),
+    ("stall_s", whole(5, 600)),
+];
+
+const NSE: &[Entry] = &[
+    ("enabled", Node::Key(Kind::Flag)),
+    ("site_url", WEB),
+    ("archive_url", WEB),
+    ("chain", Node::Key(Kind::OneOf(&["v3", "older"]))),
+    ("poll_interval_s", whole(5, 600)),
+    ("requests_per_second", whole(1, 10)),
+    ("failures_max", whole(1, 100)),
+];

@@ -1,0 +1,212 @@
+//! The configuration as types.
+
+use super::{ConfigError, check};
+use crate::{
+    clock::Simulation,
+    engine::watch::{WatchList, WatchedUnderlying},
+    feed::{angel_one::AngelOneSettings, nse::NseSettings},
+    live::LiveSettings,
+    market::Timestamp,
+};
+use serde::{Deserialize, Deserializer, de};
+use std::{fs, path::Path, path::PathBuf};
+
+/// Everything the daemon can be told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    pub store: StoreSettings,
+    pub spool: SpoolSettings,
+    pub control: ControlSettings,
+    pub watch: WatchList,
+    pub feeds: FeedSettings,
+    pub live: LiveSettings,
+    pub credentials: CredentialSettings,
+    pub calendar: CalendarSettings,
+    pub buckets: BucketSettings,
+    pub log: LogSettings,
+    /// `[clock]`: the clock is simulated, and stores are opened as simulated.
+    pub clock: Option<Simulation>,
+}
+
+impl Config {
+    /// Reads and checks a file. `credentials_dir` is what `$CREDENTIALS_DIRECTORY` says, used where the file says nothing.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(path: &Path, credentials_dir: Option<PathBuf>) -> Result<Config, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+        Self::parse(&text, &path.display().to_string(), credentials_dir)
+    }
+
+    /// Parses and checks a text. `file` is its name in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`].
+    pub fn parse(text: &str, file: &str, credentials_dir: Option<PathBuf>) -> Result<Config, ConfigError> {
+        let wrong = |problems| ConfigError::Wrong { file: file.to_owned(), problems };
+        let document = check::check(text).map_err(wrong)?;
+        let mut config = document.into_config();
+        config.credentials.dir = config.credentials.dir.or(credentials_dir);
+        Ok(config)
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// `sqlite:PATH` or `postgres://…`.
+    pub url: String,
+}
+
+impl Default for StoreSettings {
+    fn default() -> StoreSettings {
+        StoreSettings { url: "sqlite:/var/lib/bhavd/bhavd.sqlite".to_owned() }
+    }
+}
+
+/// `[spool]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolSettings {
+    pub dir: PathBuf,
+    /// Whether files that are no longer written are compressed.
+    pub compress: bool,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> SpoolSettings {
+        SpoolSettings { dir: "/var/lib/bhavd/spool".into(), compress: true }
+    }
+}
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlSettings {
+    pub socket: PathBuf,
+    /// User ids that may change things besides root and the daemon's own user.
+    pub admins: Vec<u32>,
+}
+
+impl Default for ControlSettings {
+    fn default() -> ControlSettings {
+        ControlSettings { socket: "/run/bhavd/control.sock".into(), admins: Vec::new() }
+    }
+}
+
+/// `[feeds]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedSettings {
+    pub angel_one: AngelOneSettings,
+    pub nse: NseSettings,
+}
+
+/// `[credentials]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CredentialSettings {
+    /// `None` if neither the file nor systemd says.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[calendar]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CalendarSettings {
+    /// Takes the place of the calendar built in.
+    pub file: Option<PathBuf>,
+}
+
+/// `[buckets]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BucketSettings {
+    /// How long after its end a bucket waits for late ticks.
+    pub grace_s: u32,
+}
+
+impl Default for BucketSettings {
+    fn default() -> BucketSettings {
+        BucketSettings { grace_s: 5 }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    #[serde(deserialize_with = "level")]
+    pub level: log::LevelFilter,
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings { level: log::LevelFilter::Info }
+    }
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<log::LevelFilter, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+/// The file as it is written; [`Config`] once every key is checked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Document {
+    pub(super) store: StoreSettings,
+    pub(super) spool: SpoolSettings,
+    pub(super) control: ControlSettings,
+    pub(super) watch: Vec<WatchedUnderlying>,
+    pub(super) feeds: FeedSettings,
+    pub(super) live: LiveSettings,
+    pub(super) credentials: CredentialSettings,
+    pub(super) calendar: CalendarSettings,
+    pub(super) buckets: BucketSettings,
+    pub(super) log: LogSettings,
+    pub(super) clock: Option<ClockTable>,
+}
+
+/// `[clock]`; the texts are checked to be RFC 3339 before this is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockTable {
+    pub(super) start: String,
+    pub(super) real_start: String,
+    pub(super) speed: f64,
+}
+
+impl Document {
+    pub(super) fn into_config(self) -> Config {
+        Config {
+            store: self.store,
+            spool: self.spool,
+            control: self.control,
+            watch: WatchList { underlyings: self.watch },
+            feeds: self.feeds,
+            live: self.live,
+            credentials: self.credentials,
+            calendar: self.calendar,
+            buckets: self.buckets,
+            log: self.log,
+            clock: self.clock.and_then(ClockTable::into_simulation),
+        }
+    }
+}
+
+impl ClockTable {
+    fn into_simulation(self) -> Option<Simulation> {
+        Some(Simulation {
+            start: parse_instant(&self.start)?,
+            real_start: parse_instant(&self.real_start)?,
+            speed: self.speed,
+        })
+    }
+}
+
+/// RFC 3339 with any offset.
+pub(super) fn parse_instant(text: &str) -> Option<Timestamp> {
+    chrono::DateTime::parse_from_rfc3339(text).ok().map(|instant| Timestamp::from(instant.to_utc()))
+}
