@@ -1,0 +1,243 @@
+//! The daemon itself: status, actors, feeds, and the proofs of a day.
+
+use super::{
+    Style,
+    number::{NOTHING, bytes, date_and_time, grouped_count, hour_and_minute, percent, span_ms, time_of_day},
+    table::{Align, Grid, pairs},
+};
+use crate::control::{
+    ActorRow, ActorsResponse, CoverageResponse, CoverageRow, FeedsResponse, ReplayVerifyResponse,
+    StatusResponse, WallTime,
+};
+
+fn or_never(instant: Option<WallTime>, form: fn(WallTime) -> String) -> String {
+    instant.map_or_else(|| "never".to_owned(), form)
+}
+
+pub(super) fn status(status: &StatusResponse, style: Style) -> String {
+    let health = if status.healthy { style.good("healthy") } else { style.bad("not healthy") };
+    let simulated = if status.simulated { ", simulated" } else { "" };
+    let up_ms = (status.time.0.us_since(status.started.0) / 1_000).max(0).unsigned_abs();
+    let store = if status.store.up { "" } else { "away, " };
+    let mut text = format!("bhavd {} is {health}{simulated}\n", status.version);
+    for problem in &status.problems {
+        text.push_str(&format!("  {}\n", style.bad(problem)));
+    }
+    text.push('\n');
+    text.push_str(&pairs(&[
+        ("time", date_and_time(status.time)),
+        ("session", status.session.clone()),
+        ("up", format!("{}, process {}, {}", span_ms(up_ms), status.pid, bytes(status.memory_bytes))),
+        (
+            "watching",
+            format!(
+                "{} contracts of {} underlyings",
+                grouped_count(status.contracts),
+                grouped_count(status.underlyings)
+            ),
+        ),
+        ("feeds", format!("{} of {} up", status.feeds_up, status.feeds)),
+        (
+            "ticks",
+            format!(
+                "{}, taken in up to {}",
+                grouped_count(status.ticks),
+                or_never(status.watermark, time_of_day)
+            ),
+        ),
+        ("last bucket", or_never(status.last_bucket, hour_and_minute)),
+        (
+            "store",
+            format!(
+                "{store}{}, record {} committed at {}, {} rows wait",
+                status.store.url,
+                grouped_count(status.store.committed_seq),
+                or_never(status.store.last_commit, time_of_day),
+                grouped_count(status.store.pending_rows),
+            ),
+        ),
+        (
+            "log",
+            format!(
+                "{}, record {}, {} files, {}",
+                status.spool.dir,
+                grouped_count(status.spool.last_seq),
+                grouped_count(status.spool.files),
+                bytes(status.spool.bytes),
+            ),
+        ),
+        ("live state", status.live.clone()),
+    ]));
+    text
+}
+
+pub(super) fn actors(actors: &ActorsResponse, style: Style) -> String {
+    let heads = [
+        ("actor", Align::Left),
+        ("state", Align::Left),
+        ("restarts", Align::Right),
+        ("pulse", Align::Right),
+        ("queue", Align::Right),
+        ("dropped", Align::Right),
+        ("last exit", Align::Left),
+    ];
+    let mut grid = Grid::new(&heads, style);
+    for actor in &actors.actors {
+        let depth = actor.path.matches('/').count();
+        let name = actor.path.rsplit('/').next().unwrap_or_default();
+        let critical = if actor.critical { " !" } else { "" };
+        let cells = [
+            format!("{}{name}{critical}", "  ".repeat(depth)),
+            actor.state.clone(),
+            actor.restarts.to_string(),
+            actor.pulse_age_ms.map_or_else(|| NOTHING.to_owned(), span_ms),
+            queue(actor),
+            grouped_count(actor.dropped),
+            actor.last_exit.clone(),
+        ];
+        if actor.state == "running" { grid.row(cells) } else { grid.bold_row(cells) }
+    }
+    let note = if actors.actors.iter().any(|actor| actor.critical) {
+        "! critical: the daemon ends if it cannot run\n"
+    } else {
+        ""
+    };
+    format!("{}{note}", grid.finish())
+}
+
+fn queue(actor: &ActorRow) -> String {
+    match (actor.queue, actor.queue_max) {
+        (Some(queue), Some(queue_max)) => format!("{queue}/{queue_max}"),
+        (Some(queue), None) => queue.to_string(),
+        (None, _) => NOTHING.to_owned(),
+    }
+}
+
+pub(super) fn feeds(feeds: &FeedsResponse, style: Style) -> String {
+    if feeds.feeds.is_empty() {
+        return "no feed is enabled\n".to_owned();
+    }
+    let heads = [
+        ("feed", Align::Left),
+        ("state", Align::Left),
+        ("subscribed", Align::Right),
+        ("frames", Align::Right),
+        ("requests", Align::Right),
+        ("errors", Align::Right),
+        ("reconnects", Align::Right),
+        ("last frame", Align::Right),
+        ("last event", Align::Right),
+    ];
+    let mut grid = Grid::new(&heads, style);
+    for feed in &feeds.feeds {
+        let cells = [
+            feed.provider.clone(),
+            feed.state.clone(),
+            grouped_count(feed.subscribed),
+            grouped_count(feed.frames),
+            grouped_count(feed.requests),
+            grouped_count(feed.errors),
+            grouped_count(feed.reconnects),
+            or_never(feed.last_frame, time_of_day),
+            or_never(feed.last_event, time_of_day),
+        ];
+        if feed.state == "up" { grid.row(cells) } else { grid.bold_row(cells) }
+    }
+    let mut text = grid.finish();
+    for feed in feeds.feeds.iter().filter(|feed| !feed.last_error.is_empty()) {
+        text.push_str(&format!("{}: last error: {}\n", feed.provider, feed.last_error));
+    }
+    text
+}
+
+pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
+    let mut text = format!("{}  {} buckets\n\n", style.bold(&coverage.date.to_string()), coverage.buckets);
+    if coverage.rows.is_empty() {
+        text.push_str("nothing was watched\n");
+        return text;
+    }
+    let heads = [
+        ("underlying", Align::Left),
+        ("contracts", Align::Right),
+        ("observed", Align::Right),
+        ("unchanged", Align::Right),
+        ("learned", Align::Right),
+        ("not known", Align::Right),
+        ("complete", Align::Right),
+    ];
+    let mut grid = Grid::new(&heads, style);
+    let mut all = CoverageRow { underlying: "all".to_owned(), ..CoverageRow::default() };
+    for row in &coverage.rows {
+        all.contracts += row.contracts;
+        all.live += row.live;
+        all.carried += row.carried;
+        all.backfilled += row.backfilled;
+        all.missing += row.missing;
+        grid.row(coverage_cells(row));
+    }
+    grid.bold_row(coverage_cells(&all));
+    text.push_str(&grid.finish());
+    if !coverage.gaps.is_empty() {
+        text.push_str("\nnot known:\n");
+    }
+    for gap in &coverage.gaps {
+        text.push_str(&format!(
+            "  {} to {}  {}, {} contracts\n",
+            hour_and_minute(gap.from),
+            hour_and_minute(gap.to),
+            gap.underlying,
+            grouped_count(gap.contracts),
+        ));
+    }
+    text
+}
+
+fn coverage_cells(row: &CoverageRow) -> [String; 7] {
+    let known = row.live + row.carried + row.backfilled;
+    [
+        row.underlying.clone(),
+        grouped_count(row.contracts),
+        grouped_count(row.live),
+        grouped_count(row.carried),
+        grouped_count(row.backfilled),
+        grouped_count(row.missing),
+        percent(known, known + row.missing),
+    ]
+}
+
+pub(super) fn replay(verified: &ReplayVerifyResponse, style: Style) -> String {
+    let outcome = if verified.equal {
+        style.good("the log gives what the store holds")
+    } else {
+        style.bad("the log does not give what the store holds")
+    };
+    let mut text = format!(
+        "{}: {outcome}\n{} records replayed in {}\n\n",
+        verified.date,
+        grouped_count(verified.records),
+        span_ms(verified.took_ms),
+    );
+    let heads = [
+        ("", Align::Left),
+        ("stored", Align::Right),
+        ("replayed", Align::Right),
+        ("different", Align::Right),
+    ];
+    let mut grid = Grid::new(&heads, style);
+    for row in &verified.rows {
+        grid.row([
+            row.what.clone(),
+            grouped_count(row.stored),
+            grouped_count(row.replayed),
+            grouped_count(row.different),
+        ]);
+    }
+    text.push_str(&grid.finish());
+    if !verified.differences.is_empty() {
+        text.push_str("\ndifferences:\n");
+    }
+    for difference in &verified.differences {
+        text.push_str(&format!("  {difference}\n"));
+    }
+    text
+}

@@ -1,0 +1,55 @@
+//! Answers as texts for people. Pure: the same response and style give the same text.
+
+mod activity;
+mod chain;
+mod daemon;
+mod number;
+mod series;
+mod table;
+
+use crate::control::{Response, Update};
+
+/// How the text may look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether escape sequences for colour and weight are allowed.
+    pub colour: bool,
+}
+
+impl Style {
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+}
+
+/// The whole answer, ended by a line feed.
+pub fn render(response: &Response, style: Style) -> String {
+    match response {
+        Response::Status(status) => daemon::status(status, style),
+        Response::Actors(actors) => daemon::actors(actors, style),
+        Response::Feeds(feeds) => daemon::feeds(feeds, style),
+        Response::Chain(chain) => chain::chain(chain, style),
+        Response::OpenInterest(series) => series::open_interest(series, style),
+        Response::Deltas(deltas) => activity::deltas(deltas, style),
+        Response::Candles(candles) => series::candles(candles, style),
+        Response::Coverage(coverage) => daemon::coverage(coverage, style),
+        Response::ReplayVerify(verified) => daemon::replay(verified, style),
+    }
+}
+
+/// One line, without its line feed.
+pub fn render_update(update: &Update, style: Style) -> String {
+    activity::update(update, style)
+}
