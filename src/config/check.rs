@@ -60,12 +60,13 @@ impl Checker<'_> {
         line_of(self.text, value.span().start)
     }
 
-    /// The value as it is written, cut where it is long.
+    /// The value as it is written, cut where it is long, a user name and password of an address left out.
     fn found(&self, value: &Spanned<DeValue<'_>>) -> String {
         let what = match value.get_ref() {
             DeValue::Table(_) => return "a table".to_owned(),
             _ => self.text.get(value.span()).unwrap_or_default(),
         };
+        let what = without_user(what);
         let first_line = what.lines().next().unwrap_or_default();
         match first_line.char_indices().nth(SHOWN_MAX) {
             Some((cut, _)) => format!("{}…", &first_line[..cut]),
@@ -85,7 +86,13 @@ impl Checker<'_> {
         }
     }
 
-    fn entry(&mut self, path: &str, key: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>, entries: &[Entry]) {
+    fn entry(
+        &mut self,
+        path: &str,
+        key: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+        entries: &[Entry],
+    ) {
         let name: &str = key.get_ref();
         let path = join(path, name);
         let Some((_, node)) = entries.iter().find(|(known, _)| *known == name) else {
@@ -117,7 +124,8 @@ impl Checker<'_> {
     fn watch(&mut self, root: &DeTable<'_>) {
         let Some(tables) = root.get("watch").and_then(|watch| watch.get_ref().as_array()) else {
             if !root.contains_key("watch") {
-                let text = "found no [[watch]] table, allowed is one or more: bhavd records only what is watched";
+                let text =
+                    "found no [[watch]] table, allowed is one or more: bhavd records only what is watched";
                 self.problems.push(Problem::absent("watch", text));
             }
             return;
@@ -149,12 +157,14 @@ impl Checker<'_> {
         let Some((_, Node::Table(feeds))) = ROOT.iter().find(|(name, _)| *name == "feeds") else { return };
         let table = root.get("feeds").map(Spanned::get_ref);
         let enabled = |(name, _): &Entry| {
-            let enabled = table.and_then(|table| table.get(*name)).and_then(|feed| feed.get_ref().get("enabled"));
+            let enabled =
+                table.and_then(|table| table.get(*name)).and_then(|feed| feed.get_ref().get("enabled"));
             // A value of a wrong type has its own problem.
             enabled.is_some_and(|value| value.get_ref().as_bool() != Some(false))
         };
         if !feeds.iter().any(enabled) {
-            let text = format!("found no feed with enabled = true, allowed is one or more of {}", names(feeds));
+            let text =
+                format!("found no feed with enabled = true, allowed is one or more of {}", names(feeds));
             self.problems.push(Problem::absent("feeds", text));
         }
     }
@@ -223,6 +233,14 @@ impl Kind {
             }
             Kind::UserIds => "a list of user ids such as [1000]".to_owned(),
         }
+    }
+}
+
+/// `scheme://user:password@host` as `scheme://…@host`.
+fn without_user(value: &str) -> String {
+    match value.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://…@{host}"),
+        None => value.to_owned(),
     }
 }
 

@@ -5,15 +5,24 @@
 pub(super) enum Kind {
     Flag,
     /// A whole number, both ends included.
-    Whole { min: i64, max: i64 },
+    Whole {
+        min: i64,
+        max: i64,
+    },
     /// A number greater than `above` and at most `max`.
-    Real { above: f64, max: f64 },
+    Real {
+        above: f64,
+        max: f64,
+    },
     /// Not empty.
     Path,
     /// Begins with one of these and goes on.
     Prefixed(&'static [&'static str]),
     /// `secure` everywhere, `plain` only to this machine: passwords and tokens go there. No slash at its end.
-    Url { secure: &'static str, plain: &'static str },
+    Url {
+        secure: &'static str,
+        plain: &'static str,
+    },
     OneOf(&'static [&'static str]),
     /// An RFC 3339 text.
     Instant,
@@ -40,8 +49,11 @@ const fn whole(min: i64, max: i64) -> Node {
 }
 
 pub(super) const ROOT: &[Entry] = &[
-    ("store", Node::Table(&[("url", Node::Key(Kind::Prefixed(&["sqlite:", "postgres://", "postgresql://"])))])),
-    ("spool", Node::Table(&[("dir", Node::Key(Kind::Path)), ("compress", Node::Key(Kind::Flag))])),
+    (
+        "store",
+        Node::Table(&[("url", Node::Key(Kind::Prefixed(&["sqlite:", "postgres://", "postgresql://"])))]),
+    ),
+    ("spool", Node::Table(&[("dir", Node::Key(Kind::Path))])),
     ("control", Node::Table(&[("socket", Node::Key(Kind::Path)), ("admins", Node::Key(Kind::UserIds))])),
     ("watch", Node::Tables(&[("underlying", Node::Key(Kind::Underlying)), ("expiries", whole(0, 100))])),
     ("feeds", Node::Table(&[("angel_one", Node::Table(ANGEL_ONE)), ("nse", Node::Table(NSE))])),
@@ -49,7 +61,13 @@ pub(super) const ROOT: &[Entry] = &[
     ("credentials", Node::Table(&[("dir", Node::Key(Kind::Path))])),
     ("calendar", Node::Table(&[("file", Node::Key(Kind::Path))])),
     ("buckets", Node::Table(&[("grace_s", whole(0, 60))])),
-    ("log", Node::Table(&[("level", Node::Key(Kind::OneOf(&["off", "error", "warn", "info", "debug", "trace"])))])),
+    (
+        "log",
+        Node::Table(&[(
+            "level",
+            Node::Key(Kind::OneOf(&["off", "error", "warn", "info", "debug", "trace"])),
+        )]),
+    ),
     (
         "clock",
         Node::Table(&[

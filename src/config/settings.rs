@@ -71,13 +71,11 @@ impl Default for StoreSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolSettings {
     pub dir: PathBuf,
-    /// Whether files that are no longer written are compressed.
-    pub compress: bool,
 }
 
 impl Default for SpoolSettings {
     fn default() -> SpoolSettings {
-        SpoolSettings { dir: "/var/lib/bhavd/spool".into(), compress: true }
+        SpoolSettings { dir: "/var/lib/bhavd/spool".into() }
     }
 }
 

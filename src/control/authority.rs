@@ -74,6 +74,9 @@ mod tests {
         for uid in [0, 990, 1_000, 1_001, 65_534] {
             assert!(may(Access::Read, uid));
         }
-        assert_eq!([0, 990, 1_000, 1_001, 65_534].map(|uid| may(Access::Write, uid)), [true, true, true, false, false]);
+        assert_eq!(
+            [0, 990, 1_000, 1_001, 65_534].map(|uid| may(Access::Write, uid)),
+            [true, true, true, false, false]
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! The caller's end of the control socket. Blocking: its user is a command that does one thing.
 
-use super::{Call, ControlError, FrameDecoder, Reply, Request, Response, Update, Versioned, WatchRequest, encode_frame};
+use super::{
+    Call, ControlError, FrameDecoder, Reply, Request, Response, Update, Versioned, WatchRequest, encode_frame,
+};
 use serde_json::Value;
 use std::{
     io::{self, Read, Write},
@@ -147,8 +149,8 @@ impl Iterator for Updates {
         let item = self.client.receive().and_then(|reply| {
             self.ended = !reply.continues;
             let parameters = reply.parameters.unwrap_or_default();
-            let update: Versioned<Update> =
-                serde_json::from_value(parameters.clone()).map_err(|error| self.client.not_understood(error))?;
+            let update: Versioned<Update> = serde_json::from_value(parameters.clone())
+                .map_err(|error| self.client.not_understood(error))?;
             Ok((update.body, parameters))
         });
         self.ended |= item.is_err();

@@ -1,8 +1,8 @@
 //! One peer's conversation: calls in, replies out, one call at a time.
 
 use super::{
-    Call, Command, ControlError, ControlServer, FrameDecoder, FrameTooLarge, Peer, Reply, Request, Service, Update,
-    Verb, Versioned, encode_frame, parse_call,
+    Call, Command, ControlError, ControlServer, FrameDecoder, FrameTooLarge, Peer, Reply, Request, Service,
+    Update, Verb, Versioned, encode_frame, parse_call,
 };
 use std::io;
 use tokio::{
@@ -52,7 +52,8 @@ pub(super) async fn converse<S: Service>(
     };
     let (reader, writer) = stream.into_split();
     let decoder = FrameDecoder::new(server.limits.call_bytes_max);
-    let mut conversation = Conversation { server, peer, intake: Intake { reader, decoder }, writer, stopping };
+    let mut conversation =
+        Conversation { server, peer, intake: Intake { reader, decoder }, writer, stopping };
     let Err(ended) = conversation.run().await;
     match ended {
         Ended::ByPeer | Ended::Stopping | Ended::Io(_) => {
@@ -182,7 +183,9 @@ impl<S: Service> Conversation<'_, S> {
             }
             let frames: Vec<u8> = batch
                 .drain(..)
-                .flat_map(|update| encode_frame(&Continued { parameters: Versioned::new(update), continues: true }))
+                .flat_map(|update| {
+                    encode_frame(&Continued { parameters: Versioned::new(update), continues: true })
+                })
                 .collect();
             self.write(&frames).await?;
         }

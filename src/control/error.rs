@@ -114,8 +114,12 @@ mod tests {
         let shown = |error: ControlError| error.to_string();
         assert_eq!(shown(ControlError::invalid("limit", "found 0")), "limit: found 0");
         assert_eq!(shown(ControlError::invalid(".", "missing field")), "missing field");
-        let contract = |hint: &str| ControlError::UnknownContract { contract: "X".to_owned(), hint: hint.to_owned() };
+        let contract =
+            |hint: &str| ControlError::UnknownContract { contract: "X".to_owned(), hint: hint.to_owned() };
         assert_eq!(shown(contract("")), "no contract \"X\" is known");
-        assert_eq!(shown(contract("strikes are 50 apart")), "no contract \"X\" is known: strikes are 50 apart");
+        assert_eq!(
+            shown(contract("strikes are 50 apart")),
+            "no contract \"X\" is known: strikes are 50 apart"
+        );
     }
 }

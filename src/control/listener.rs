@@ -83,7 +83,8 @@ impl ControlListener {
 
 impl Drop for ControlListener {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
         if ours {
             // A file that stays is replaced by the next daemon.
             let _ = fs::remove_file(&self.path);
@@ -150,7 +151,8 @@ mod tests {
     #[tokio::test]
     async fn a_path_too_long_is_explained() {
         let home = directory();
-        let error = ControlListener::bind(&home.path().join("x".repeat(200))).expect_err("too long").to_string();
+        let error =
+            ControlListener::bind(&home.path().join("x".repeat(200))).expect_err("too long").to_string();
         assert!(error.contains("binding it"), "{error}");
     }
 }

@@ -34,14 +34,14 @@ pub use codec::{FrameDecoder, FrameTooLarge, encode_frame};
 pub use error::ControlError;
 pub use listener::{BindError, ControlListener};
 pub use request::{
-    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, OpenInterestRequest, ReplayVerifyRequest, Request,
-    Verb, WatchRequest,
+    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, OpenInterestRequest, ReplayVerifyRequest,
+    Request, Verb, WatchRequest,
 };
 pub use response::{
     ActorRow, ActorsResponse, CandleRow, CandlesResponse, ChainResponse, ChainRow, ChainSide, CoverageGap,
     CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, FeedRow, FeedsResponse, OpenInterestResponse,
-    OpenInterestRow, ReplayRow, ReplayVerifyResponse, Response, RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse,
-    StoreStatus, Versioned,
+    OpenInterestRow, ReplayRow, ReplayVerifyResponse, Response, RowState, SCHEMA_VERSION, SpoolStatus,
+    StatusResponse, StoreStatus, Versioned,
 };
 pub use server::{ControlServer, Limits};
 pub use service::Service;

@@ -239,11 +239,15 @@ impl Request {
         match self {
             Request::Deltas(request) => {
                 if !(1..=DeltasRequest::LIMIT_MAX).contains(&(request.limit() as u32)) {
-                    let reason = format!("found {}, allowed is 1 to {}", request.limit(), DeltasRequest::LIMIT_MAX);
+                    let reason =
+                        format!("found {}, allowed is 1 to {}", request.limit(), DeltasRequest::LIMIT_MAX);
                     return Err(ControlError::invalid("limit", reason));
                 }
                 if request.contract.is_some() && request.underlying.is_some() {
-                    return Err(ControlError::invalid("contract", "give a contract or an underlying, not both"));
+                    return Err(ControlError::invalid(
+                        "contract",
+                        "give a contract or an underlying, not both",
+                    ));
                 }
                 Ok(())
             }
@@ -308,8 +312,15 @@ mod tests {
                 contract: "NIFTY 2026-02-03 25000 CE".to_owned(),
                 date: Some(date),
             }),
-            Request::Deltas(DeltasRequest { underlying: Some("NIFTY".to_owned()), ..DeltasRequest::default() }),
-            Request::Candles(CandlesRequest { symbol: "NIFTY".to_owned(), interval_minutes: Some(3), date: None }),
+            Request::Deltas(DeltasRequest {
+                underlying: Some("NIFTY".to_owned()),
+                ..DeltasRequest::default()
+            }),
+            Request::Candles(CandlesRequest {
+                symbol: "NIFTY".to_owned(),
+                interval_minutes: Some(3),
+                date: None,
+            }),
             Request::Coverage(CoverageRequest { date }),
             Request::Watch(WatchRequest { underlying: None }),
             Request::ReplayVerify(ReplayVerifyRequest { date }),
@@ -331,7 +342,12 @@ mod tests {
             (Verb::Coverage, json!({"date": "2026-02-30"}), "date", "input is out of range"),
             (Verb::Deltas, json!({"limit": 0}), "limit", "allowed is 1 to 10000"),
             (Verb::Deltas, json!({"contract": "a", "underlying": "b"}), "contract", "not both"),
-            (Verb::Candles, json!({"symbol": "NIFTY", "interval_minutes": 7}), "interval_minutes", "3, 5 and 1440"),
+            (
+                Verb::Candles,
+                json!({"symbol": "NIFTY", "interval_minutes": 7}),
+                "interval_minutes",
+                "3, 5 and 1440",
+            ),
         ] {
             match decode(verb, parameters) {
                 Err(ControlError::Invalid { parameter: named, reason }) => {

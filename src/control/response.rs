@@ -392,9 +392,10 @@ mod tests {
     fn the_nearest_strike_is_at_the_money() {
         let nearest = |level_e4| chain(level_e4).at_the_money_e4();
         assert_eq!(nearest(None), None);
-        assert_eq!([0, 149, 150, 151, 9_999].map(|level| nearest(Some(level)).expect("a strike")), [
-            100, 100, 100, 200, 300
-        ]);
+        assert_eq!(
+            [0, 149, 150, 151, 9_999].map(|level| nearest(Some(level)).expect("a strike")),
+            [100, 100, 100, 200, 300]
+        );
     }
 
     #[test]

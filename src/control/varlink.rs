@@ -75,8 +75,9 @@ impl Call {
 /// # Errors
 /// [`ControlError::Invalid`]: the frame is no call. The connection cannot go on.
 pub fn parse_call(frame: &[u8]) -> Result<Call, ControlError> {
-    serde_json::from_slice(frame)
-        .map_err(|error| ControlError::invalid("", format!("the call is not valid JSON of a varlink call: {error}")))
+    serde_json::from_slice(frame).map_err(|error| {
+        ControlError::invalid("", format!("the call is not valid JSON of a varlink call: {error}"))
+    })
 }
 
 impl Command {

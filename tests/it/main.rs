@@ -1,8 +1,14 @@
 //! The integration tests: one binary, one module a subject.
 
+mod config;
+mod control;
+mod control_samples;
 mod damage;
 mod fuzz_angel_one;
+mod fuzz_control;
 mod fuzz_nse;
+mod golden;
 mod nse_recordings;
+mod rendering;
 mod servers;
 mod store;

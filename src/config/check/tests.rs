@@ -163,7 +163,8 @@ fn the_smallest_file_is_enough() {
 
 #[test]
 fn a_clock_is_simulated_by_three_keys() {
-    let clock = "[clock]\nstart = \"2026-01-30T09:15:00+05:30\"\nreal_start = \"2026-11-21T00:00:00Z\"\nspeed = 60\n";
+    let clock =
+        "[clock]\nstart = \"2026-01-30T09:15:00+05:30\"\nreal_start = \"2026-11-21T00:00:00Z\"\nspeed = 60\n";
     let config = Config::parse(&format!("{SMALLEST}{clock}"), "bhavd.toml", None).expect("valid");
     let simulation = config.clock.expect("a simulated clock");
     assert_eq!(simulation.start.to_string(), "2026-01-30 09:15:00 IST");
@@ -172,9 +173,8 @@ fn a_clock_is_simulated_by_three_keys() {
 
 #[test]
 fn plain_connections_stay_on_this_machine() {
-    let allowed = |url: &str| {
-        problems(&format!("{SMALLEST}[feeds.angel_one]\nrest_url = \"{url}\"\n")).is_empty()
-    };
+    let allowed =
+        |url: &str| problems(&format!("{SMALLEST}[feeds.angel_one]\nrest_url = \"{url}\"\n")).is_empty();
     for url in ["https://example.org", "http://127.0.0.1:8080", "http://localhost:1/api", "http://[::1]:80"] {
         assert!(allowed(url), "{url}");
     }

@@ -1,0 +1,6 @@
+//! The control socket and bhavctl, against a daemon whose answers are made up.
+
+mod bhavctl;
+mod daemon;
+mod peers;
+mod verbs;

@@ -1,0 +1,171 @@
+//! Peers that do not keep to the protocol, or to its limits.
+
+use super::daemon::{Daemon, Event, FLOOD};
+use bhavd::control::*;
+use serde_json::json;
+use std::{io::Write, time::Duration};
+
+const STATUS: &str = r#"{"method":"org.bhavd.Control1.Status"}"#;
+
+fn error_of(reply: &serde_json::Value) -> &str {
+    reply["error"].as_str().expect("an error")
+}
+
+#[test]
+fn a_service_describes_itself_to_any_varlink_client() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.peer();
+    assert!(peer.is_served());
+    let reply = peer.ask(
+        r#"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"org.bhavd.Control1"}}"#,
+    );
+    assert_eq!(reply, json!({"parameters": {"description": INTERFACE_DESCRIPTION}}));
+}
+
+#[test]
+fn wrong_calls_are_refused_and_the_connection_goes_on() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.peer();
+    for (call, error) in [
+        (r#"{"method":"org.bhavd.Control1.Reboot"}"#, "org.varlink.service.MethodNotFound"),
+        (r#"{"method":"org.example.Status"}"#, "org.varlink.service.InterfaceNotFound"),
+        (r#"{"method":"org.bhavd.Control1.Chain"}"#, "org.bhavd.Control1.Invalid"),
+        (
+            r#"{"method":"org.bhavd.Control1.Coverage","parameters":{"date":"today"}}"#,
+            "org.bhavd.Control1.Invalid",
+        ),
+        (r#"{"method":"org.bhavd.Control1.Watch"}"#, "org.varlink.service.ExpectedMore"),
+    ] {
+        assert_eq!(error_of(&peer.ask(call)), error, "{call}");
+    }
+    assert!(peer.is_served());
+}
+
+#[test]
+fn garbage_is_told_and_cut_off() {
+    let daemon = Daemon::start();
+    for garbage in
+        ["hello\0", "\0", "{\"method\":\0", "\u{1}\u{2}\0", "{\"method\":[]}\0", "GET / HTTP/1.1\r\n\r\n\0"]
+    {
+        let mut peer = daemon.peer();
+        peer.send(garbage);
+        assert_eq!(error_of(&peer.receive().expect("why")), "org.bhavd.Control1.Invalid", "{garbage:?}");
+        assert_eq!(peer.receive(), None, "{garbage:?}");
+    }
+    assert!(daemon.peer().is_served());
+}
+
+#[test]
+fn a_frame_may_come_in_pieces_and_several_in_one() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.peer();
+    for byte in STATUS.bytes().chain([0]) {
+        peer.send([byte]);
+    }
+    assert_eq!(peer.receive().expect("an answer")["parameters"]["schema_version"], 1);
+    peer.send(format!("{STATUS}\0{}\0{STATUS}\0", r#"{"method":"org.bhavd.Control1.Feeds"}"#));
+    for field in ["pid", "feeds", "pid"] {
+        assert!(peer.receive().expect("an answer")["parameters"].get(field).is_some(), "{field}");
+    }
+}
+
+#[test]
+fn half_a_frame_harms_nobody() {
+    let daemon = Daemon::start();
+    let mut half = daemon.peer();
+    half.send(&STATUS[..20]);
+    assert!(daemon.peer().is_served());
+    drop(half);
+    assert!(daemon.peer().is_served());
+}
+
+#[test]
+fn an_endless_frame_is_cut_off_at_its_limit() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.peer();
+    // The daemon stops reading in the middle of this.
+    let _ = peer.stream.write_all(&vec![b' '; 4 << 20]);
+    let reply = peer.receive().expect("why");
+    assert_eq!(
+        reply,
+        json!({"error": "org.bhavd.Control1.CallTooLarge", "parameters": {"limit_bytes": 1 << 20}})
+    );
+    assert_eq!(peer.receive(), None);
+
+    let mut peer = daemon.peer();
+    let mut call = STATUS.as_bytes().to_vec();
+    call.resize(1 << 20, b' ');
+    call.push(0);
+    peer.send(&call);
+    assert!(peer.receive().expect("a call of exactly the limit is answered")["parameters"].is_object());
+}
+
+#[test]
+fn a_oneway_call_gets_no_reply() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.peer();
+    peer.send(format!("{}\0", r#"{"method":"org.bhavd.Control1.Feeds","oneway":true}"#));
+    peer.send(format!("{}\0", r#"{"method":"org.bhavd.Control1.Nothing","oneway":true}"#));
+    assert!(peer.ask(STATUS)["parameters"].get("pid").is_some(), "the first reply answers the third call");
+    assert!(matches!(daemon.next_event(), Event::Asked(Request::Feeds, _)));
+}
+
+#[test]
+fn a_caller_that_only_closes_its_writing_half_is_answered() {
+    let daemon = Daemon::start();
+    let mut peer = daemon.peer();
+    peer.send(format!("{STATUS}\0"));
+    peer.stream.shutdown(std::net::Shutdown::Write).expect("a socket");
+    assert!(peer.receive().expect("an answer")["parameters"].is_object());
+    assert_eq!(peer.receive(), None);
+}
+
+#[test]
+fn the_thirty_third_connection_is_told_and_the_place_of_one_that_leaves_is_free() {
+    let daemon = Daemon::start();
+    let mut served: Vec<_> = (0..32).map(|_| daemon.peer()).collect();
+    assert!(served.iter_mut().all(|peer| peer.is_served()));
+    let refused = || {
+        let error = daemon.client().ask(&Request::Status).err()?;
+        Some(error.to_string())
+    };
+    let told = refused().expect("no place");
+    assert_eq!(told, "the daemon already serves 32 connections; close one and try again");
+    assert_eq!(
+        daemon.peer().receive().map(|reply| reply["error"].clone()),
+        Some(json!("org.bhavd.Control1.TooManyConnections"))
+    );
+    assert!(served.iter_mut().all(|peer| peer.is_served()));
+    drop(served.pop());
+    // The daemon sees the end of it when it next looks.
+    while refused().is_some() {}
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let limits = Limits { idle: Duration::from_millis(20), ..Limits::default() };
+    let daemon = Daemon::with(limits, true);
+    assert_eq!(daemon.peer().receive(), None);
+    let mut half = daemon.peer();
+    half.send("{");
+    assert_eq!(half.receive(), None);
+}
+
+#[test]
+fn a_watcher_that_never_reads_is_cut_off_and_slows_nobody() {
+    let limits = Limits { write: Duration::from_millis(200), ..Limits::default() };
+    let daemon = Daemon::with(limits, true);
+    let mut deaf = daemon.peer();
+    let watch = Request::Watch(WatchRequest { underlying: Some(FLOOD.to_owned()) });
+    deaf.send(encode_frame(&Call::of(&watch)));
+    assert!(matches!(daemon.next_event(), Event::Asked(Request::Watch(_), _)));
+    let mut client = daemon.client();
+    loop {
+        client.ask(&Request::Feeds).expect("others are answered meanwhile");
+        match daemon.next_event() {
+            Event::Asked(..) => {}
+            Event::Unwatched => break,
+        }
+    }
+    client.ask(&Request::Feeds).expect("others are answered afterwards");
+}

@@ -1,0 +1,374 @@
+//! One answer to each request, as a daemon might give it on 2026-01-30.
+
+use bhavd::{
+    control::*,
+    market::{Timestamp, TradingDate},
+};
+use chrono::NaiveTime;
+
+pub fn date(day: u32) -> TradingDate {
+    TradingDate::from_ymd_opt(2026, 1, day).expect("a date")
+}
+
+pub fn at(hour: u32, minute: u32, second: u32) -> WallTime {
+    WallTime(Timestamp::on(date(30), NaiveTime::from_hms_opt(hour, minute, second).expect("a time")))
+}
+
+fn expiry(day: u32) -> TradingDate {
+    TradingDate::from_ymd_opt(2026, 2, day).expect("a date")
+}
+
+pub fn status() -> StatusResponse {
+    StatusResponse {
+        version: "0.1.0".to_owned(),
+        pid: 4_711,
+        simulated: false,
+        time: at(11, 44, 9),
+        started: at(8, 55, 0),
+        session: "open until 15:30".to_owned(),
+        healthy: true,
+        problems: Vec::new(),
+        underlyings: 2,
+        contracts: 1_248,
+        feeds_up: 2,
+        feeds: 2,
+        ticks: 18_234_567,
+        watermark: Some(at(11, 44, 8)),
+        last_bucket: Some(at(11, 39, 0)),
+        store: StoreStatus {
+            url: "sqlite:/var/lib/bhavd/bhavd.sqlite".to_owned(),
+            up: true,
+            committed_seq: 1_843_211,
+            last_commit: Some(at(11, 44, 7)),
+            pending_rows: 12,
+        },
+        spool: SpoolStatus {
+            dir: "/var/lib/bhavd/spool".to_owned(),
+            last_seq: 1_843_298,
+            files: 3,
+            bytes: 734_003_200,
+        },
+        live: "memory".to_owned(),
+        memory_bytes: 81_788_928,
+    }
+}
+
+pub fn unhealthy() -> StatusResponse {
+    let store = StoreStatus { up: false, pending_rows: 140_003, last_commit: None, ..status().store };
+    StatusResponse {
+        simulated: true,
+        healthy: false,
+        problems: vec![
+            "feed nse brings no new event time since 11:31:30".to_owned(),
+            "the store is away since 11:40:00: database is locked".to_owned(),
+        ],
+        feeds_up: 1,
+        watermark: None,
+        last_bucket: None,
+        store,
+        ..status()
+    }
+}
+
+pub fn actors() -> ActorsResponse {
+    let row = |path: &str, critical, queue: Option<u64>| ActorRow {
+        path: path.to_owned(),
+        state: "running".to_owned(),
+        critical,
+        incarnation: 1,
+        restarts: 0,
+        pulse_age_ms: Some(420),
+        queue,
+        queue_max: queue.map(|_| 1_024),
+        dropped: 0,
+        last_exit: String::new(),
+    };
+    ActorsResponse {
+        actors: vec![
+            row("root", true, None),
+            row("root/persist", true, Some(3)),
+            row("root/pipeline", true, Some(17)),
+            row("root/feeds", false, None),
+            row("root/feeds/angel_one", false, Some(0)),
+            ActorRow {
+                state: "backing off".to_owned(),
+                incarnation: 4,
+                restarts: 3,
+                pulse_age_ms: None,
+                last_exit: "panicked: index out of bounds".to_owned(),
+                ..row("root/feeds/nse", false, Some(0))
+            },
+        ],
+    }
+}
+
+pub fn feeds() -> FeedsResponse {
+    let angel_one = FeedRow {
+        provider: "angel_one".to_owned(),
+        state: "up".to_owned(),
+        subscribed: 1_248,
+        frames: 18_234_567,
+        requests: 214,
+        errors: 0,
+        reconnects: 1,
+        last_frame: Some(at(11, 44, 9)),
+        last_event: Some(at(11, 44, 8)),
+        last_error: String::new(),
+    };
+    let nse = FeedRow {
+        provider: "nse".to_owned(),
+        state: "backing off".to_owned(),
+        subscribed: 2,
+        frames: 312,
+        requests: 330,
+        errors: 18,
+        reconnects: 4,
+        last_frame: None,
+        last_event: None,
+        last_error: "option-chain-v3 answered 401".to_owned(),
+    };
+    FeedsResponse { feeds: vec![angel_one, nse] }
+}
+
+fn side(open_interest: i64, change: i64, volume: i64, last_price_e4: i64, state: RowState) -> ChainSide {
+    ChainSide {
+        open_interest: Some(open_interest),
+        open_interest_change: Some(change),
+        volume: Some(volume),
+        last_price_e4: Some(last_price_e4),
+        bid_e4: Some(last_price_e4 - 500),
+        ask_e4: Some(last_price_e4 + 500),
+        implied_volatility_e4: Some(123_400),
+        state,
+        provider: Some("angel_one".to_owned()),
+        event_time: Some(at(11, 44, 7)),
+    }
+}
+
+pub fn chain() -> ChainResponse {
+    let missing = ChainSide {
+        open_interest: None,
+        open_interest_change: None,
+        volume: None,
+        last_price_e4: None,
+        bid_e4: None,
+        ask_e4: None,
+        implied_volatility_e4: None,
+        state: RowState::Missing,
+        provider: None,
+        event_time: None,
+    };
+    let row = |strike: i64, call, put| ChainRow { strike_e4: strike * 10_000, call, put };
+    ChainResponse {
+        underlying: "NIFTY".to_owned(),
+        expiry: expiry(3),
+        expiries: vec![expiry(3), expiry(10)],
+        time: at(11, 44, 8),
+        live: true,
+        level_e4: Some(252_789_000),
+        providers: vec!["angel_one".to_owned(), "nse".to_owned()],
+        rows: vec![
+            row(25_150, Some(missing), Some(side(4_215_575, -120_250, 61_032_400, 312_500, RowState::Live))),
+            row(
+                25_200,
+                Some(side(3_350_100, 45_500, 88_103_250, 1_784_500, RowState::Live)),
+                Some(side(7_811_050, 1_204_775, 142_907_050, 488_000, RowState::Carried)),
+            ),
+            row(
+                25_250,
+                Some(side(5_120_375, 0, 120_511_300, 1_427_000, RowState::Carried)),
+                Some(side(6_040_125, 980_200, 133_020_875, 634_500, RowState::Live)),
+            ),
+            row(
+                25_300,
+                Some(side(12_345_650, 2_210_000, 201_337_500, 1_103_500, RowState::Live)),
+                Some(side(9_118_200, -310_700, 155_601_550, 812_000, RowState::Backfilled)),
+            ),
+            row(25_350, Some(side(8_432_125, 614_250, 99_873_475, 836_000, RowState::Live)), None),
+        ],
+    }
+}
+
+/// Every value as far as nothing is known of it.
+pub fn empty_chain() -> ChainResponse {
+    ChainResponse {
+        level_e4: None,
+        live: false,
+        time: at(9, 15, 0),
+        expiries: vec![expiry(3)],
+        providers: Vec::new(),
+        rows: Vec::new(),
+        ..chain()
+    }
+}
+
+pub fn open_interest() -> OpenInterestResponse {
+    let row = |minute: u32, open_interest: Option<i64>, state, revision| OpenInterestRow {
+        bucket: at(9, minute, 0),
+        open_interest,
+        open_interest_change: open_interest.map(|open_interest| open_interest - 3_304_600),
+        last_price_e4: open_interest.map(|_| 1_784_500),
+        volume: open_interest.map(|open_interest| open_interest / 3),
+        state,
+        provider: open_interest.map(|_| "angel_one".to_owned()),
+        revision,
+    };
+    OpenInterestResponse {
+        contract: "NIFTY 2026-02-03 25200 CE".to_owned(),
+        date: date(30),
+        rows: vec![
+            row(15, Some(3_301_025), RowState::Live, 0),
+            row(18, Some(3_350_100), RowState::Live, 1),
+            row(21, Some(3_350_100), RowState::Carried, 0),
+            row(24, None, RowState::Missing, 0),
+            row(27, Some(3_377_075), RowState::Backfilled, 2),
+        ],
+    }
+}
+
+pub fn deltas() -> DeltasResponse {
+    let row = |second, contract: &str, old: i64, new: i64| DeltaRow {
+        contract: contract.to_owned(),
+        event_time: at(11, 44, second),
+        old_open_interest: old,
+        new_open_interest: new,
+        delta: new - old,
+        provider: "angel_one".to_owned(),
+        received_time: WallTime(at(11, 44, second).0.plus_us(123_456)),
+    };
+    DeltasResponse {
+        date: date(30),
+        rows: vec![
+            row(8, "NIFTY 2026-02-03 25300 CE", 12_340_125, 12_345_650),
+            row(5, "BANKNIFTY 2026-02-24 59500 PE", 812_030, 811_930),
+        ],
+        truncated: true,
+    }
+}
+
+pub fn candles() -> CandlesResponse {
+    let row = |minute, open_e4: i64, provider: &str| CandleRow {
+        start: at(9, minute, 0),
+        open_e4,
+        high_e4: open_e4 + 151_500,
+        low_e4: open_e4 - 80_500,
+        close_e4: open_e4 + 40_000,
+        volume: 0,
+        provider: provider.to_owned(),
+        revision: 0,
+    };
+    CandlesResponse {
+        symbol: "NIFTY".to_owned(),
+        interval_minutes: 5,
+        date: date(30),
+        rows: vec![row(15, 252_475_500, "angel_one"), row(20, 252_515_500, "nse")],
+    }
+}
+
+pub fn coverage() -> CoverageResponse {
+    let row = |underlying: &str, contracts: u64, carried: u64, backfilled: u64, missing: u64| CoverageRow {
+        underlying: underlying.to_owned(),
+        contracts,
+        live: contracts * 125 - carried - backfilled - missing,
+        carried,
+        backfilled,
+        missing,
+    };
+    CoverageResponse {
+        date: date(29),
+        buckets: 125,
+        rows: vec![row("BANKNIFTY", 512, 20_311, 0, 0), row("NIFTY", 736, 31_007, 1_472, 736)],
+        gaps: vec![CoverageGap {
+            underlying: "NIFTY".to_owned(),
+            contracts: 736,
+            from: at(12, 3, 0),
+            to: at(12, 6, 0),
+        }],
+    }
+}
+
+pub fn replay(equal: bool) -> ReplayVerifyResponse {
+    let row = |what: &str, rows: u64, different: u64| ReplayRow {
+        what: what.to_owned(),
+        stored: rows,
+        replayed: rows,
+        different,
+    };
+    let different = u64::from(!equal);
+    ReplayVerifyResponse {
+        date: date(29),
+        equal,
+        records: 1_843_298,
+        rows: vec![row("buckets", 156_000, different), row("deltas", 2_310_455, 0), row("candles", 400, 0)],
+        differences: if equal {
+            Vec::new()
+        } else {
+            vec![
+                "NIFTY 2026-02-03 25300 CE at 11:42: open interest stored 12345650, replayed 12345600"
+                    .to_owned(),
+            ]
+        },
+        took_ms: 8_420,
+    }
+}
+
+/// One answer to every request that has one.
+pub fn responses() -> Vec<Response> {
+    vec![
+        Response::Status(status()),
+        Response::Actors(actors()),
+        Response::Feeds(feeds()),
+        Response::Chain(chain()),
+        Response::OpenInterest(open_interest()),
+        Response::Deltas(deltas()),
+        Response::Candles(candles()),
+        Response::Coverage(coverage()),
+        Response::ReplayVerify(replay(true)),
+    ]
+}
+
+pub fn updates() -> Vec<Update> {
+    vec![
+        Update::Delta {
+            contract: "NIFTY 2026-02-03 25300 CE".to_owned(),
+            event_time: at(11, 44, 8),
+            old_open_interest: 12_340_125,
+            new_open_interest: 12_345_650,
+            delta: 5_525,
+            last_price_e4: Some(1_103_500),
+            provider: "angel_one".to_owned(),
+        },
+        Update::Delta {
+            contract: "BANKNIFTY 2026-02-24 59500 PE".to_owned(),
+            event_time: WallTime(at(11, 44, 8).0.plus_us(250_000)),
+            old_open_interest: 812_030,
+            new_open_interest: 811_930,
+            delta: -100,
+            last_price_e4: None,
+            provider: "nse".to_owned(),
+        },
+        Update::Bucket {
+            underlying: "NIFTY".to_owned(),
+            bucket: at(11, 42, 0),
+            level_e4: Some(252_789_000),
+            call_open_interest: 412_345_650,
+            put_open_interest: 390_118_200,
+            live: 540,
+            carried: 196,
+            missing: 0,
+        },
+        Update::Feed {
+            time: at(11, 44, 9),
+            provider: "nse".to_owned(),
+            state: "backing off".to_owned(),
+            reason: "option-chain-v3 answered 401".to_owned(),
+        },
+        Update::Feed {
+            time: at(11, 44, 39),
+            provider: "nse".to_owned(),
+            state: "up".to_owned(),
+            reason: String::new(),
+        },
+        Update::Lost { count: 1_200 },
+    ]
+}

@@ -1,0 +1,129 @@
+//! What bhavctl prints: tables for people and JSON for programs, kept in files.
+
+use crate::{control_samples as samples, golden};
+use bhavd::{
+    cli::{Style, render, render_update},
+    control::{ControlError, INTERFACE_DESCRIPTION, Response, Versioned},
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const PLAIN: Style = Style { colour: false };
+const COLOUR: Style = Style { colour: true };
+
+/// `OpenInterest` becomes `open_interest`.
+fn file_name(response: &Response) -> String {
+    let mut name = String::new();
+    for c in response.verb().name().chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}
+
+#[test]
+fn tables() {
+    for response in samples::responses() {
+        golden::check(&format!("render/{}.txt", file_name(&response)), &render(&response, PLAIN));
+    }
+}
+
+#[test]
+fn tables_of_bad_days() {
+    for (name, response) in [
+        ("status_unhealthy", Response::Status(samples::unhealthy())),
+        ("chain_empty", Response::Chain(samples::empty_chain())),
+        ("replay_verify_different", Response::ReplayVerify(samples::replay(false))),
+    ] {
+        golden::check(&format!("render/{name}.txt"), &render(&response, PLAIN));
+    }
+}
+
+#[test]
+fn watch_lines() {
+    let lines: String = samples::updates().iter().map(|update| render_update(update, PLAIN) + "\n").collect();
+    golden::check("render/watch.txt", &lines);
+}
+
+#[test]
+fn colour_adds_only_escape_sequences() {
+    let strip = |text: &str| {
+        let mut parts = text.split('\u{1b}');
+        let mut plain = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            plain.push_str(part.split_once('m').expect("a sequence ends").1);
+        }
+        plain.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>()
+    };
+    let mut coloured = 0;
+    for response in samples::responses().into_iter().chain([Response::Status(samples::unhealthy())]) {
+        let (plain, colour) = (render(&response, PLAIN), render(&response, COLOUR));
+        assert!(!plain.contains('\u{1b}'), "{plain}");
+        assert_eq!(strip(&colour), plain);
+        coloured += usize::from(colour != plain);
+    }
+    assert!(coloured >= 5, "{coloured}");
+}
+
+#[test]
+fn json() {
+    for response in samples::responses() {
+        let json = serde_json::to_string_pretty(&Versioned::new(&response)).expect("JSON");
+        golden::check(&format!("json/{}.json", file_name(&response)), &(json + "\n"));
+    }
+    let lines: Vec<String> = samples::updates()
+        .into_iter()
+        .map(|update| serde_json::to_string(&Versioned::new(update)).expect("JSON") + "\n")
+        .collect();
+    golden::check("json/watch.jsonl", &lines.concat());
+}
+
+fn field_names(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                names.insert(name.clone());
+                field_names(value, names);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| field_names(value, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_and_error_is_described_in_the_interface() {
+    let mut names = BTreeSet::new();
+    for response in samples::responses() {
+        field_names(&serde_json::to_value(Versioned::new(&response)).expect("JSON"), &mut names);
+    }
+    for update in samples::updates() {
+        field_names(&serde_json::to_value(Versioned::new(&update)).expect("JSON"), &mut names);
+    }
+    assert!(names.len() > 80, "{names:?}");
+    for name in names {
+        let described =
+            [' ', '('].iter().any(|before| INTERFACE_DESCRIPTION.contains(&format!("{before}{name}: ")));
+        assert!(described, "{name} is not described");
+    }
+    let described = |error: ControlError| {
+        let json = serde_json::to_value(&error).expect("JSON");
+        let name = json["error"].as_str().expect("a text").rsplit('.').next().expect("a part").to_owned();
+        assert!(INTERFACE_DESCRIPTION.contains(&format!("\nerror {name} (")), "{name} is not described");
+    };
+    described(ControlError::UnknownUnderlying { underlying: String::new(), known: Vec::new() });
+    described(ControlError::UnknownExpiry {
+        underlying: String::new(),
+        expiry: samples::date(30),
+        known: Vec::new(),
+    });
+    described(ControlError::UnknownContract { contract: String::new(), hint: String::new() });
+    described(ControlError::NoData { reason: String::new() });
+    described(ControlError::Unavailable { reason: String::new() });
+    described(ControlError::invalid("", ""));
+    described(ControlError::TimedOut { after_s: 0 });
+    described(ControlError::TooManyConnections { limit: 0 });
+    described(ControlError::CallTooLarge { limit_bytes: 0 });
+}
