@@ -47,10 +47,10 @@ pub fn login(data: &[u8]) {
         Err(_) => {}
     }
     Refusal::of_status(403, data).class();
-    if let Ok(text) = std::str::from_utf8(data) {
-        if let Ok(expires) = jwt_expiry(text) {
-            assert_eq!(jwt_expiry(&encode_jwt("A123", expires, 0)), Ok(expires));
-        }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(expires) = jwt_expiry(text)
+    {
+        assert_eq!(jwt_expiry(&encode_jwt("A123", expires, 0)), Ok(expires));
     }
 }
 

@@ -6,8 +6,10 @@
 
 pub mod angel_one;
 pub mod nse;
+mod secret;
 mod status;
 
+pub use secret::Secret;
 pub use status::{FeedState, FeedStatus};
 
 use crate::spool::{Mark, NewRecord};

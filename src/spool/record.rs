@@ -89,6 +89,11 @@ impl Frames {
         frames
     }
 
+    /// Room for a batch of about this size, so that filling it copies each frame once.
+    pub fn with_capacity(frames: usize, bytes: usize) -> Frames {
+        Frames { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(frames) }
+    }
+
     /// Appends a copy of `frame`. A batch is far below 4 GiB: feeds hand over what one drain of a socket brought.
     pub fn push(&mut self, frame: &[u8]) {
         self.bytes.extend_from_slice(frame);

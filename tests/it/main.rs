@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module a subject.
 
+mod angel_one_feed;
 mod config;
 mod control;
 mod control_samples;

@@ -99,6 +99,7 @@ impl Refusal {
 }
 
 const STATUS_BODY_MAX_BYTES: usize = 1 << 20;
+const ANSWER_MAX_BYTES: usize = 64 << 20;
 const MESSAGE_MAX_BYTES: usize = 200;
 
 #[derive(Deserialize)]
@@ -113,6 +114,11 @@ struct Envelope<'a> {
     error_code: Option<Cow<'a, str>>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
+}
+
+/// Whether a body is a successful answer at all; what `data` holds is not looked at.
+pub fn check_answer(body: &[u8]) -> Result<(), WireError> {
+    decode::<serde::de::IgnoredAny>("answer", body, ANSWER_MAX_BYTES).map(|_| ())
 }
 
 /// The `data` of an answer; a refusal is [`WireError::Refused`].

@@ -22,7 +22,7 @@ mod stream;
 mod subscription;
 
 pub use candles::{Bar, CandleRequest, decode_candles, encode_candles};
-pub use envelope::{Refusal, RefusalClass, RefusalShape};
+pub use envelope::{Refusal, RefusalClass, RefusalShape, check_answer};
 pub use error::WireError;
 pub use greeks::{GreekRequest, GreekRow, decode_greeks, encode_greeks};
 pub use login::{LoginRequest, RefreshRequest, SessionTokens, encode_jwt, jwt_expiry};

@@ -1,0 +1,107 @@
+//! Whether the feed watches everything it should, and telling the log when that changes.
+
+use crate::{
+    feed::{FeedState, FeedStatus, NotAccepted, RecordSink},
+    market::Provider,
+    spool::Mark,
+};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+use tokio::sync::Mutex;
+
+/// What has to hold for the feed to be up.
+#[derive(Debug, Default)]
+struct Parts {
+    logged_in: bool,
+    /// Tokens wanted on each socket that should be open, and whether it carries them.
+    sockets: BTreeMap<usize, (usize, bool)>,
+    planned: bool,
+}
+
+/// Kept by the feed's parts together. Marks alternate: up, down, up.
+pub(super) struct Health<S> {
+    parts: RefCell<Parts>,
+    status: Arc<FeedStatus>,
+    sink: S,
+    /// Whether the last mark said up. Held over the marking, so that marks keep the order of what they tell.
+    marked_up: Mutex<bool>,
+}
+
+impl<S: RecordSink> Health<S> {
+    pub fn new(status: Arc<FeedStatus>, sink: S) -> Health<S> {
+        Health { parts: RefCell::default(), status, sink, marked_up: Mutex::new(false) }
+    }
+
+    pub async fn logged_in(&self, logged_in: bool, reason: &str) -> Result<(), NotAccepted> {
+        self.parts.borrow_mut().logged_in = logged_in;
+        self.tell(reason).await
+    }
+
+    /// `wanted` tokens on each socket; sockets that are left out are none of the plan.
+    pub async fn planned(&self, wanted: impl Iterator<Item = (usize, usize)>) -> Result<(), NotAccepted> {
+        {
+            let mut parts = self.parts.borrow_mut();
+            parts.planned = true;
+            let before = std::mem::take(&mut parts.sockets);
+            for (slot, tokens) in wanted.filter(|(_, tokens)| *tokens > 0) {
+                let is_up = before.get(&slot).is_some_and(|(_, is_up)| *is_up);
+                parts.sockets.insert(slot, (tokens, is_up));
+            }
+        }
+        self.tell("the plan changed").await
+    }
+
+    pub async fn socket(&self, slot: usize, is_up: bool, reason: &str) -> Result<(), NotAccepted> {
+        if let Some(socket) = self.parts.borrow_mut().sockets.get_mut(&slot) {
+            socket.1 = is_up;
+        }
+        self.tell(reason).await
+    }
+
+    /// Shows that a part waits before it tries again, unless the feed is up all the same.
+    pub fn backing_off(&self) {
+        if self.status.state() != FeedState::Up {
+            self.status.set_state(FeedState::BackingOff);
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        let parts = self.parts.borrow();
+        parts.logged_in && parts.planned && parts.sockets.values().all(|(_, is_up)| *is_up)
+    }
+
+    async fn tell(&self, reason: &str) -> Result<(), NotAccepted> {
+        {
+            let parts = self.parts.borrow();
+            let carried =
+                parts.sockets.values().filter(|(_, is_up)| *is_up).map(|(tokens, _)| *tokens as u64);
+            self.status.subscribed.store(carried.sum(), Relaxed);
+            let waiting = if parts.logged_in { FeedState::Connecting } else { FeedState::LoggingIn };
+            self.status.set_state(if self.is_up() { FeedState::Up } else { waiting });
+        }
+        let mut marked_up = self.marked_up.lock().await;
+        // Read after the wait: another part may have changed things and be waiting behind.
+        let is_up = self.is_up();
+        if is_up != *marked_up {
+            let mark = match is_up {
+                true => Mark::feed_up(Provider::AngelOne),
+                false => Mark::feed_down(Provider::AngelOne, reason),
+            };
+            self.sink.mark(mark).await?;
+            *marked_up = is_up;
+            log::info!("Angel One feed {}: {reason}", if is_up { "up" } else { "down" });
+        }
+        Ok(())
+    }
+
+    /// The last word of a feed that was told to stop.
+    pub async fn stopped(&self) -> Result<(), NotAccepted> {
+        self.parts.borrow_mut().logged_in = false;
+        let told = self.tell("stopped").await;
+        self.status.set_state(FeedState::Stopped);
+        told
+    }
+}

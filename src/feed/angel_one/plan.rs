@@ -1,0 +1,94 @@
+//! Which watched instrument is asked for in which way. A function of the listings, the watch list and the date.
+
+use super::AngelOneSettings;
+use crate::{
+    engine::watch::WatchList,
+    market::{InstrumentKind, Listing, ProviderToken, TradingDate},
+};
+use std::collections::BTreeSet;
+
+/// The desired state that sockets and pollers follow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Tokens by socket; a socket without tokens is not opened.
+    pub sockets: Vec<BTreeSet<ProviderToken>>,
+    /// What no socket has room for.
+    pub polled: Vec<ProviderToken>,
+    /// Whose candles are fetched.
+    pub indices: Vec<ProviderToken>,
+}
+
+impl Plan {
+    /// Underlyings come first, then options by expiry: what is traded most gets a socket.
+    pub fn new(
+        settings: &AngelOneSettings,
+        watch: &WatchList,
+        listings: &[Listing],
+        date: TradingDate,
+    ) -> Plan {
+        let mut selected = watch.select(listings, date);
+        selected.sort_by_key(|listing| (listing.contract.expiry(), listing.token));
+        let is_index = |listing: &&&Listing| listing.contract.kind == InstrumentKind::Index;
+        let indices = selected.iter().filter(is_index).filter_map(|listing| listing.token).collect();
+        let mut seen = BTreeSet::new();
+        let tokens: Vec<ProviderToken> =
+            selected.iter().filter_map(|listing| listing.token).filter(|token| seen.insert(*token)).collect();
+        let room = settings.sockets_max * settings.tokens_per_socket;
+        let (streamed, polled) = tokens.split_at(tokens.len().min(room));
+        let mut sockets: Vec<BTreeSet<ProviderToken>> = streamed
+            .chunks(settings.tokens_per_socket.max(1))
+            .map(|chunk| chunk.iter().copied().collect())
+            .collect();
+        sockets.resize_with(settings.sockets_max, BTreeSet::new);
+        Plan { sockets, polled: polled.to_vec(), indices }
+    }
+
+    pub fn socket(&self, slot: usize) -> BTreeSet<ProviderToken> {
+        self.sockets.get(slot).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::watch::WatchedUnderlying,
+        market::{Contract, Exchange, OptionType, Price, Provider, Segment},
+    };
+    use chrono::NaiveDate;
+
+    #[test]
+    fn near_expiries_are_streamed_and_the_rest_polled() {
+        let date = NaiveDate::from_ymd_opt(2026, 2, 2).expect("a date");
+        let listing = |contract, segment, token| Listing {
+            provider: Provider::AngelOne,
+            token: Some(ProviderToken { segment, token }),
+            symbol: "".into(),
+            contract,
+            lot_size: 65,
+            tick_size: Price::from_e4(500),
+        };
+        let option = |day, token| {
+            let expiry = NaiveDate::from_ymd_opt(2026, 2, day).expect("a date");
+            let strike = Price::from_e4(i64::from(token) * 10_000);
+            let contract = Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call);
+            listing(contract, Segment::NseFo, token)
+        };
+        let mut listings: Vec<Listing> = (1..=4).map(|token| option(24, token)).collect();
+        listings.extend((5..=8).map(|token| option(3, token)));
+        listings.push(listing(Contract::index(Exchange::Nse, "NIFTY"), Segment::NseCash, 99));
+        let watch = WatchList {
+            underlyings: vec![WatchedUnderlying { underlying: "NIFTY".to_owned(), expiries: 2 }],
+        };
+        let settings =
+            AngelOneSettings { sockets_max: 2, tokens_per_socket: 3, ..AngelOneSettings::default() };
+
+        let plan = Plan::new(&settings, &watch, &listings, date);
+        let tokens = |slot: usize| plan.socket(slot).iter().map(|token| token.token).collect::<Vec<_>>();
+        assert_eq!(tokens(0), [99, 5, 6]);
+        assert_eq!(tokens(1), [1, 7, 8]);
+        assert_eq!(plan.polled.iter().map(|token| token.token).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(plan.indices, [ProviderToken { segment: Segment::NseCash, token: 99 }]);
+        assert!(plan.socket(2).is_empty());
+    }
+}

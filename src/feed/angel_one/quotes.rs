@@ -1,0 +1,47 @@
+//! Quote requests for what no socket carries.
+
+use super::{backoff::Backoff, feed::Shared};
+use crate::{
+    feed::{NotAccepted, RecordSink},
+    spool::Source,
+    wire::angel_one::{QUOTE_PATH, QuoteRequest, RefusalClass},
+};
+use std::{convert::Infallible, time::Duration};
+
+/// Sweeps over the plan's polled tokens again and again. Never returns but with the sink's error.
+pub(super) async fn sweep<S: RecordSink>(shared: &Shared<S>) -> Result<Infallible, NotAccepted> {
+    let mut plans = shared.plan.subscribe();
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), shared.seed_of(5));
+    let interval_s = i64::from(shared.settings.quote_interval_s.max(1));
+    loop {
+        let plan = plans.borrow_and_update().clone();
+        let Some(plan) = plan.filter(|plan| !plan.polled.is_empty()) else {
+            plans.changed().await.expect("the sender lives in Shared");
+            continue;
+        };
+        let next_sweep = shared.clock.now().plus_seconds(interval_s);
+        for request in QuoteRequest::split(&plan.polled) {
+            let (generation, tokens) = shared.session().await;
+            shared.quote_limiter.wait().await;
+            match shared.rest.post(QUOTE_PATH, Some(&tokens), request.encode()).await {
+                Ok(body) => {
+                    backoff.reset();
+                    shared.accept_body(Source::AngelOneQuote, String::new(), &body).await?;
+                }
+                Err(error) => {
+                    shared.note_error("quote request", &error);
+                    match error.class() {
+                        RefusalClass::Session => shared.lose_session(generation),
+                        RefusalClass::NoData | RefusalClass::Instrument => {}
+                        // The batch is asked for again in the next sweep.
+                        _ => shared.clock.sleep(backoff.next_wait()).await,
+                    }
+                }
+            }
+        }
+        tokio::select! {
+            () = shared.clock.sleep_until(next_sweep) => {}
+            changed = plans.changed() => changed.expect("the sender lives in Shared"),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! One SmartStream socket: opened, subscribed, drained into batches, opened again when lost.
+
+use super::{backoff::Backoff, feed::Shared, rest::RestError};
+use crate::{
+    feed::{NotAccepted, RecordSink},
+    market::ProviderToken,
+    spool::{Frames, NewRecord, Source},
+    wire::angel_one::{ClientText, RefusalClass, ServerText, StreamMode, StreamRequest},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use fastwebsockets::{
+    FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocketError, WebSocketWrite,
+    after_handshake_split,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sha1::{Digest, Sha1};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::atomic::Ordering::Relaxed,
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader, WriteHalf},
+    sync::Mutex,
+};
+
+/// Frames in one record at most.
+const BATCH_FRAMES_MAX: usize = 512;
+/// What one read of the socket may bring: a system call for some 600 packets.
+const READ_BUFFER_BYTES: usize = 256 << 10;
+/// The largest text frame is far below.
+const FRAME_MAX_BYTES: usize = 64 << 10;
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// However fast a simulation runs, a peer is not called dead sooner than this; real time.
+const STALL_AT_LEAST: Duration = Duration::from_secs(2);
+const SEND_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// Why a socket is not read any more.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    NotAccepted(#[from] NotAccepted),
+    #[error(transparent)]
+    Handshake(#[from] RestError),
+    #[error("the server closed the stream")]
+    Closed,
+    #[error("nothing came for {0:?}")]
+    Stalled(Duration),
+    #[error("the stream broke: {0}")]
+    Broken(#[from] WebSocketError),
+    #[error("a frame could not be sent in time")]
+    SendTimeout,
+}
+
+/// Keeps a socket open whenever the plan has tokens for it. Never returns but with the sink's error.
+pub(super) async fn keep_open<S: RecordSink>(
+    shared: &Shared<S>,
+    slot: usize,
+) -> Result<Infallible, NotAccepted> {
+    let mut plans = shared.plan.subscribe();
+    let part = 16 + slot as u64;
+    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), shared.seed_of(part));
+    let mut keys = ChaCha8Rng::seed_from_u64(shared.seed_of(part).rotate_left(32));
+    loop {
+        let has_tokens = |plan: &Option<std::sync::Arc<super::plan::Plan>>| {
+            plan.as_ref().is_some_and(|plan| !plan.socket(slot).is_empty())
+        };
+        plans.wait_for(has_tokens).await.expect("the sender lives in Shared");
+        let (generation, tokens) = shared.session().await;
+        let key = STANDARD.encode(keys.random::<[u8; 16]>());
+        let opened = shared.rest.open_stream(&shared.settings.stream_url, &tokens, &key).await;
+        let lost = match opened {
+            Ok((_, headers)) if !is_accepted(&headers, &key) => Lost::Handshake(RestError::Unreachable {
+                what: "the stream's handshake",
+                reason: "the server's Sec-WebSocket-Accept does not answer the key".to_owned(),
+            }),
+            Ok((stream, _)) => {
+                // Only a stream that brought something proves that connecting works again.
+                let frames_before = shared.status.frames.load(Relaxed);
+                let Err(lost) = run(shared, slot, stream).await;
+                if shared.status.frames.load(Relaxed) != frames_before {
+                    backoff.reset();
+                }
+                lost
+            }
+            Err(error) => Lost::Handshake(error),
+        };
+        if let Lost::NotAccepted(error) = lost {
+            return Err(error);
+        }
+        shared.note_error(&format!("stream {slot}"), &lost);
+        shared.health.socket(slot, false, &format!("stream {slot}: {lost}")).await?;
+        match &lost {
+            // The session's matter: it waits by itself if a fresh one is refused too.
+            Lost::Handshake(error) if error.class() == RefusalClass::Session => {
+                shared.lose_session(generation);
+            }
+            _ => {
+                shared.health.backing_off();
+                shared.clock.sleep(backoff.next_wait()).await;
+            }
+        }
+        shared.status.reconnects.fetch_add(1, Relaxed);
+    }
+}
+
+/// RFC 6455, 4.2.2: the digest of the key and a fixed text.
+fn is_accepted(headers: &reqwest::header::HeaderMap, key: &str) -> bool {
+    const FIXED: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let expected = STANDARD.encode(Sha1::digest(format!("{key}{FIXED}")));
+    headers.get("sec-websocket-accept").is_some_and(|accept| accept.as_bytes() == expected.as_bytes())
+}
+
+type Writer<T> = Mutex<WebSocketWrite<WriteHalf<T>>>;
+
+async fn run<S: RecordSink, T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared<S>,
+    slot: usize,
+    stream: T,
+) -> Result<Infallible, Lost> {
+    let (read, write) = tokio::io::split(stream);
+    let read = BufReader::with_capacity(READ_BUFFER_BYTES, read);
+    let (mut read, write) = after_handshake_split(read, write, Role::Client);
+    read.set_max_message_size(FRAME_MAX_BYTES);
+    let write = Mutex::new(write);
+    let mut subscriptions = Subscriptions { shared, slot, write: &write, carried: BTreeSet::new() };
+    subscriptions.reconcile().await?;
+    shared.health.socket(slot, true, &format!("stream {slot} subscribed")).await?;
+    // Whichever ends first, ends the socket.
+    tokio::select! {
+        ended = drain(shared, slot, FragmentCollectorRead::new(read), &write) => ended,
+        ended = subscriptions.follow() => ended,
+        ended = ping(shared, &write) => ended,
+    }
+}
+
+async fn send<T: AsyncWrite>(write: &Writer<T>, frame: Frame<'_>) -> Result<(), Lost>
+where
+    WriteHalf<T>: AsyncWrite + Unpin,
+{
+    let sent = async {
+        let mut write = write.lock().await;
+        write
+            .write_frame(Frame::new(frame.fin, frame.opcode, None, Payload::Owned(frame.payload.to_vec())))
+            .await?;
+        write.flush().await
+    };
+    match tokio::time::timeout(SEND_TIMEOUT, sent).await {
+        Ok(sent) => Ok(sent?),
+        Err(_) => Err(Lost::SendTimeout),
+    }
+}
+
+async fn send_text<T: AsyncWrite>(write: &Writer<T>, text: &ClientText) -> Result<(), Lost>
+where
+    WriteHalf<T>: AsyncWrite + Unpin,
+{
+    let text = text.encode();
+    send(write, Frame::text(Payload::Borrowed(text.as_bytes()))).await
+}
+
+async fn ping<S: RecordSink, T: AsyncWrite>(shared: &Shared<S>, write: &Writer<T>) -> Result<Infallible, Lost>
+where
+    WriteHalf<T>: AsyncWrite + Unpin,
+{
+    loop {
+        shared.clock.sleep(PING_EVERY).await;
+        send_text(write, &ClientText::Ping).await?;
+    }
+}
+
+/// What a socket carries, brought in line with what the plan wants.
+struct Subscriptions<'a, S, T> {
+    shared: &'a Shared<S>,
+    slot: usize,
+    write: &'a Writer<T>,
+    carried: BTreeSet<ProviderToken>,
+}
+
+impl<S: RecordSink, T: AsyncWrite> Subscriptions<'_, S, T>
+where
+    WriteHalf<T>: AsyncWrite + Unpin,
+{
+    async fn follow(&mut self) -> Result<Infallible, Lost> {
+        let mut plans = self.shared.plan.subscribe();
+        // The plan may have changed since the first subscription was sent.
+        loop {
+            plans.mark_unchanged();
+            self.reconcile().await?;
+            plans.changed().await.expect("the sender lives in Shared");
+        }
+    }
+
+    async fn reconcile(&mut self) -> Result<(), Lost> {
+        let plan = self.shared.plan.borrow().clone();
+        let wanted = plan.map(|plan| plan.socket(self.slot)).unwrap_or_default();
+        let dropped: Vec<ProviderToken> = self.carried.difference(&wanted).copied().collect();
+        let added: Vec<ProviderToken> = wanted.difference(&self.carried).copied().collect();
+        // Room first, so that the server's limit is never passed.
+        for (subscribe, tokens) in [(false, dropped), (true, added)] {
+            if tokens.is_empty() {
+                continue;
+            }
+            let request = StreamRequest {
+                correlation_id: Some(format!("bhavd{:05}", self.slot)),
+                subscribe,
+                mode: StreamMode::SnapQuote,
+                tokens,
+            };
+            send_text(self.write, &ClientText::Request(request)).await?;
+        }
+        self.carried = wanted;
+        Ok(())
+    }
+}
+
+/// Takes everything that is readable into one batch, hands it over, and waits only with nothing in hand.
+async fn drain<S: RecordSink, R: AsyncRead + Unpin, T: AsyncWrite>(
+    shared: &Shared<S>,
+    slot: usize,
+    mut read: FragmentCollectorRead<R>,
+    write: &Writer<T>,
+) -> Result<Infallible, Lost>
+where
+    WriteHalf<T>: AsyncWrite + Unpin,
+{
+    let stall = Duration::from_secs(u64::from(shared.settings.stall_s.max(1)));
+    let stall_real = shared.clock.real_span(stall).max(STALL_AT_LEAST);
+    let mut answer = |frame| send(write, frame);
+    let mut batch = Batch::default();
+    loop {
+        // Never dropped half-way: a frame whose header was read would be lost with it.
+        let mut next = pin!(read.read_frame(&mut answer));
+        let ready = poll_fn(|cx| match next.as_mut().poll(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        let frame = match ready.await {
+            Some(frame) => frame,
+            None => {
+                batch.hand_over(shared).await?;
+                match tokio::time::timeout(stall_real, next).await {
+                    Ok(frame) => frame,
+                    Err(_) => return Err(Lost::Stalled(stall)),
+                }
+            }
+        };
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                // What came before the break is as good as any other.
+                batch.hand_over(shared).await?;
+                return Err(error.into());
+            }
+        };
+        match frame.opcode {
+            OpCode::Binary => {
+                batch.frames.push(&frame.payload);
+                if batch.frames.len() >= BATCH_FRAMES_MAX {
+                    batch.hand_over(shared).await?;
+                }
+            }
+            OpCode::Text => match ServerText::decode(&frame.payload) {
+                Ok(ServerText::Pong) => {}
+                Ok(ServerText::Refusal(refusal)) => shared.note_error(&format!("stream {slot}"), &refusal),
+                Err(error) => shared.note_error(&format!("stream {slot}"), &error),
+            },
+            OpCode::Close => {
+                batch.hand_over(shared).await?;
+                return Err(Lost::Closed);
+            }
+            OpCode::Ping | OpCode::Pong | OpCode::Continuation => {}
+        }
+    }
+}
+
+/// Frames that were readable together.
+#[derive(Default)]
+struct Batch {
+    frames: Frames,
+}
+
+impl Batch {
+    /// One record with one time of receipt. While the log waits, the socket is not read.
+    async fn hand_over<S: RecordSink>(&mut self, shared: &Shared<S>) -> Result<(), NotAccepted> {
+        if self.frames.is_empty() {
+            return Ok(());
+        }
+        // The next batch is probably of this one's size.
+        let room = Frames::with_capacity(self.frames.len(), self.frames.byte_len());
+        let frames = std::mem::replace(&mut self.frames, room);
+        let received_time = shared.clock.now();
+        shared.status.count_frames(frames.len() as u64, received_time);
+        let context = String::new();
+        shared.sink.accept(NewRecord { source: Source::AngelOneStream, received_time, context, frames }).await
+    }
+}
