@@ -6,6 +6,7 @@ mod control;
 mod control_samples;
 mod damage;
 mod fuzz_angel_one;
+mod fuzz_calendar;
 mod fuzz_control;
 mod fuzz_nse;
 mod golden;
