@@ -56,6 +56,10 @@ impl Server {
         let _ = self.keeper.wait();
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server comes up once a process; nothing else runs on the thread"
+    )]
     fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<(), String> {
         let started = Instant::now();
         while !ready() {
