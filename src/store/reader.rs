@@ -34,7 +34,7 @@ pub struct Reader {
 
 enum Connection {
     Sqlite(SqliteThread),
-    Postgres(PostgresReads),
+    Postgres(Box<PostgresReads>),
 }
 
 const COVERED_BUCKETS: &str = "(c.to_bucket - c.from_bucket) / 180000000 + 1";
@@ -47,7 +47,7 @@ impl Reader {
             Address::Postgres { .. } => {
                 let store = address.to_string();
                 let reads = PostgresReads::connect(&address).await?;
-                let reader = Reader { store, connection: Connection::Postgres(reads) };
+                let reader = Reader { store, connection: Connection::Postgres(Box::new(reads)) };
                 reader.birth().await?;
                 reader
             }

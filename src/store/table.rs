@@ -85,7 +85,7 @@ pub(super) fn sorted_by_key<'a, T: Table>(rows: impl Iterator<Item = &'a T::Row>
 
 /// Splits sorted rows into rounds in which each key stands once: the first of every key, then the second of those
 /// that have one, and so on. Merged one round after the other they have the effect of the rows one by one.
-pub(super) fn rounds<'a, T: Table>(sorted: Vec<&'a T::Row>) -> Vec<Vec<&'a T::Row>> {
+pub(super) fn rounds<T: Table>(sorted: Vec<&T::Row>) -> Vec<Vec<&T::Row>> {
     if sorted.is_sorted_by(|earlier, later| T::key(earlier) < T::key(later)) {
         return vec![sorted];
     }

@@ -56,6 +56,10 @@ impl Server {
         let _ = self.keeper.wait();
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server comes up once a process; nothing else runs on the thread"
+    )]
     fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<(), String> {
         let started = Instant::now();
         while !ready() {
@@ -109,11 +113,17 @@ fn postgres_directories() -> Vec<PathBuf> {
     versions.into_iter().map(|(_, directory)| directory).collect()
 }
 
-/// PostgreSQL refuses to run as root: the words before a command that make it run as somebody else, and who that is.
-fn unprivileged() -> Result<(Vec<String>, Option<(u32, u32)>), String> {
+/// The words before a command that make it run as this user, given by number and group.
+struct User {
+    words: Vec<String>,
+    ids: Option<(u32, u32)>,
+}
+
+/// PostgreSQL refuses to run as root: somebody else then, and otherwise whoever runs the tests.
+fn unprivileged() -> Result<User, String> {
     let own_uid = fs::metadata("/proc/self").map_err(|error| format!("cannot read /proc: {error}"))?.uid();
     if own_uid != 0 {
-        return Ok((Vec::new(), None));
+        return Ok(User { words: Vec::new(), ids: None });
     }
     let users =
         fs::read_to_string("/etc/passwd").map_err(|error| format!("cannot read the users: {error}"))?;
@@ -126,16 +136,16 @@ fn unprivileged() -> Result<(Vec<String>, Option<(u32, u32)>), String> {
         ids("postgres").or_else(|| ids("nobody")).ok_or("there is no user postgres or nobody")?;
     let setpriv = program("setpriv", &[], "util-linux")?;
     let words = [setpriv, format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()];
-    Ok((words.into(), Some((uid, gid))))
+    Ok(User { words: words.into(), ids: Some((uid, gid)) })
 }
 
 fn start_postgres() -> Result<Server, String> {
     let directories = postgres_directories();
     let initdb = program("initdb", &directories, "postgresql")?;
     let postgres = program("postgres", &directories, "postgresql")?;
-    let (as_user, ids) = unprivileged()?;
+    let user = unprivileged()?;
     let directory = temporary_directory("postgres")?;
-    if let Some((uid, gid)) = ids {
+    if let Some((uid, gid)) = user.ids {
         chown(&directory, Some(uid), Some(gid))
             .map_err(|error| format!("cannot give a directory away: {error}"))?;
     }
@@ -143,7 +153,7 @@ fn start_postgres() -> Result<Server, String> {
     fs::set_permissions(&directory, allow).map_err(|error| format!("cannot open a directory: {error}"))?;
     let data = directory.join("data").display().to_string();
     let command = |words: &[&str]| -> Vec<String> {
-        as_user.iter().cloned().chain(words.iter().map(|word| (*word).to_owned())).collect()
+        user.words.iter().cloned().chain(words.iter().map(|word| (*word).to_owned())).collect()
     };
     let make = command(&[
         &initdb,

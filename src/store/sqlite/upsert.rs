@@ -14,7 +14,7 @@ use diesel::{
 use std::marker::PhantomData;
 
 /// Rows a statement takes. More per statement gains nothing measurable, fewer lose to the cost of a call.
-const ROWS: usize = 16;
+const ROWS: usize = 64;
 
 /// Writes all rows, in the order of the key; those of one key in their order. The caller holds the transaction.
 pub(super) fn upsert_all<'a, T: Table>(
