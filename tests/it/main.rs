@@ -9,6 +9,7 @@ mod fuzz_angel_one;
 mod fuzz_control;
 mod fuzz_nse;
 mod golden;
+mod live_redis;
 mod nse_recordings;
 mod rendering;
 mod servers;
