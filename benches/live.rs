@@ -146,9 +146,9 @@ fn table_alone(count: u32) -> (f64, f64) {
 fn cpu_seconds(process: &str) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let after_name = text.rsplit(')').next().unwrap_or_default();
-    let fields: Vec<u64> = after_name.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-    // The state is no number, so user and system time are the 11th and 12th; in hundredths of a second.
-    fields.get(10).zip(fields.get(11)).map_or(0.0, |(user, system)| (user + system) as f64 / 100.0)
+    // After the name: the state, ten more, then user and system time in hundredths of a second.
+    let mut times = after_name.split_whitespace().skip(11).map_while(|field| field.parse::<u32>().ok());
+    f64::from(times.next().unwrap_or(0) + times.next().unwrap_or(0)) / 100.0
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
