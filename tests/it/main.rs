@@ -10,6 +10,7 @@ mod fuzz_calendar;
 mod fuzz_control;
 mod fuzz_nse;
 mod golden;
+mod live_redis;
 mod nse_recordings;
 mod rendering;
 mod servers;
