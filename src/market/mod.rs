@@ -5,6 +5,7 @@
 
 mod candle;
 mod coverage;
+mod index;
 mod instrument;
 mod price;
 mod provider;
@@ -13,6 +14,7 @@ mod time;
 
 pub use candle::{Candle, CandleInterval};
 pub use coverage::{BucketState, CoverageRun};
+pub use index::{INDEX_UNDERLYINGS, is_index_underlying};
 pub use instrument::{
     Contract, ContractError, Exchange, InstrumentId, InstrumentKind, Listing, OptionType, ProviderToken,
     Segment,

@@ -1,3 +1,6 @@
 //! The integration tests: one binary, one module a subject.
 
+mod damage;
 mod fuzz_angel_one;
+mod fuzz_nse;
+mod nse_recordings;
