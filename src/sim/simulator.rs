@@ -221,7 +221,7 @@ impl Simulator {
             addresses.angel_one = Some(address);
         }
         if let (Some((listener, address)), Some(_)) = (nse_listener, &options.nse) {
-            let server = NseServer::new(playback.clone(), faults.clone(), bodies, options.lots);
+            let server = NseServer::new(playback.clone(), faults.clone(), bodies, &options.lots);
             let routes = server.routes().merge(http_server::common_routes(playback.clone(), faults.clone()));
             runtime.spawn(http_server::serve(listener, routes, stopped.clone()));
             addresses.nse = Some(address);

@@ -18,6 +18,7 @@ pub(super) struct Subscriptions {
     /// One bit a mode.
     modes: Vec<u8>,
     unknown: FxHashSet<(ProviderToken, u8)>,
+    /// Pairs of token and mode.
     count: usize,
     limit: usize,
 }
@@ -29,11 +30,6 @@ const fn bit(mode: StreamMode) -> u8 {
 impl Subscriptions {
     pub fn new(slots: usize, limit: usize) -> Subscriptions {
         Subscriptions { modes: vec![0; slots], unknown: FxHashSet::default(), count: 0, limit }
-    }
-
-    /// Pairs of token and mode.
-    pub fn count(&self) -> usize {
-        self.count
     }
 
     /// Applies a request and returns the slots that are subscribed by it for the first time in its mode.
@@ -114,17 +110,17 @@ mod tests {
         let added =
             subscriptions.apply(&market, &request(true, snap, &[token(1), token(1), token(2), unknown]));
         assert_eq!(added, Ok(vec![1, 2]), "a token named twice counts once");
-        assert_eq!(subscriptions.count(), 3);
+        assert_eq!(subscriptions.count, 3);
         let refused = subscriptions.apply(&market, &request(true, snap, &[token(3), token(4)]));
-        assert_eq!((refused, subscriptions.count()), (Err(LimitExceeded), 3));
+        assert_eq!((refused, subscriptions.count), (Err(LimitExceeded), 3));
         let again = subscriptions.apply(&market, &request(true, snap, &[token(1), token(2), unknown]));
-        assert_eq!((again, subscriptions.count()), (Ok(vec![]), 3), "duplicates are ignored");
+        assert_eq!((again, subscriptions.count), (Ok(vec![]), 3), "duplicates are ignored");
         let other_mode = subscriptions.apply(&market, &request(true, StreamMode::Ltp, &[token(1)]));
         assert_eq!(other_mode, Ok(vec![1]));
         assert_eq!(subscriptions.modes(1).collect::<Vec<_>>(), [StreamMode::Ltp, snap]);
         let end = request(false, snap, &[token(1), unknown, token(9)]);
         assert_eq!(subscriptions.apply(&market, &end), Ok(vec![]));
-        assert_eq!(subscriptions.count(), 2);
+        assert_eq!(subscriptions.count, 2);
         assert_eq!(subscriptions.modes(1).collect::<Vec<_>>(), [StreamMode::Ltp]);
         assert_eq!(subscriptions.modes(9).count(), 0);
     }

@@ -111,9 +111,7 @@ struct Total {
 }
 
 fn total<'a>(rows: &[Row<'a>], side: impl Fn(&Row<'a>) -> Option<&'a Leg>) -> Total {
-    let sum = |field: fn(&Leg) -> Option<f64>| {
-        Number(rows.iter().filter_map(&side).filter_map(field).sum())
-    };
+    let sum = |field: fn(&Leg) -> Option<f64>| Number(rows.iter().filter_map(&side).filter_map(field).sum());
     Total { open_interest: sum(|leg| leg.open_interest_lots), volume: sum(|leg| leg.volume_lots) }
 }
 
