@@ -21,6 +21,7 @@ pub fn packet_of(market: &SimMarket, slot: usize, state: &SlotState, mode: Strea
     build(&market.contracts()[slot], market.reference(slot), state, mode)
 }
 
+#[inline]
 fn build(listed: &SimContract, reference: &Reference, state: &SlotState, mode: StreamMode) -> Packet {
     let is_index = listed.contract.kind == InstrumentKind::Index;
     let detail = match mode {
@@ -57,6 +58,7 @@ fn has_book(listed: &SimContract, state: &SlotState) -> bool {
         && state.last_price().is_some_and(|price| price > Price::ZERO)
 }
 
+#[inline]
 fn day_statistics(listed: &SimContract, reference: &Reference, state: &SlotState) -> DayStatistics {
     let [open, high, low] = state.open_high_low();
     let bits = scatter(state);
@@ -102,6 +104,7 @@ fn depth(listed: &SimContract, state: &SlotState) -> [DepthEntry; 10] {
     entries
 }
 
+#[inline]
 fn snapshot(listed: &SimContract, reference: &Reference, state: &SlotState) -> Snapshot {
     let open_interest = state.open_interest().unwrap_or(0);
     let first = reference.first_open_interest;
