@@ -14,4 +14,6 @@ mod live_redis;
 mod nse_recordings;
 mod rendering;
 mod servers;
+mod sim_angel_one;
+mod sim_nse;
 mod store;

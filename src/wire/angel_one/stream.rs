@@ -143,21 +143,23 @@ impl Packet {
 
     /// Appends the packet: 51, 123 or 379 bytes.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        out.reserve(self.mode().packet_bytes());
-        out.push(self.mode().code());
-        out.push(self.token.segment.code());
-        out.extend_from_slice(&token_digits(self.token.token));
-        for value in [self.sequence, self.exchange_time_ms, self.last_price_paise] {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
+        // Fields go to fixed places of a full-length packet, which costs no check of the vector's room for each.
+        let mut bytes = [0; SNAP_QUOTE_BYTES];
+        bytes[0] = self.mode().code();
+        bytes[1] = self.token.segment.code();
+        put(&mut bytes, TOKEN, token_digits(self.token.token));
+        put(&mut bytes, 27, self.sequence.to_le_bytes());
+        put(&mut bytes, 35, self.exchange_time_ms.to_le_bytes());
+        put(&mut bytes, 43, self.last_price_paise.to_le_bytes());
         match &self.detail {
             Detail::Ltp => {}
-            Detail::Quote(day) => day.encode_into(out),
+            Detail::Quote(day) => day.encode_to(&mut bytes),
             Detail::SnapQuote(day, snapshot) => {
-                day.encode_into(out);
-                snapshot.encode_into(out);
+                day.encode_to(&mut bytes);
+                snapshot.encode_to(&mut bytes);
             }
         }
+        out.extend_from_slice(&bytes[..self.mode().packet_bytes()]);
     }
 
     /// Reads every field as it stands; only what [`decode_quote`] makes of them is checked for plausibility.
@@ -182,16 +184,16 @@ impl Packet {
 }
 
 impl DayStatistics {
-    fn encode_into(&self, out: &mut Vec<u8>) {
-        for value in [self.last_quantity, self.average_price_paise, self.volume] {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        for value in [self.total_buy_quantity, self.total_sell_quantity] {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        for value in [self.open_paise, self.high_paise, self.low_paise, self.close_paise] {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
+    fn encode_to(&self, bytes: &mut [u8; SNAP_QUOTE_BYTES]) {
+        put(bytes, 51, self.last_quantity.to_le_bytes());
+        put(bytes, 59, self.average_price_paise.to_le_bytes());
+        put(bytes, 67, self.volume.to_le_bytes());
+        put(bytes, 75, self.total_buy_quantity.to_le_bytes());
+        put(bytes, 83, self.total_sell_quantity.to_le_bytes());
+        put(bytes, 91, self.open_paise.to_le_bytes());
+        put(bytes, 99, self.high_paise.to_le_bytes());
+        put(bytes, 107, self.low_paise.to_le_bytes());
+        put(bytes, 115, self.close_paise.to_le_bytes());
     }
 
     /// `bytes` begin at offset 51 of a packet of sufficient length.
@@ -211,21 +213,21 @@ impl DayStatistics {
 }
 
 impl Snapshot {
-    fn encode_into(&self, out: &mut Vec<u8>) {
-        for value in [self.last_trade_time_s, self.open_interest] {
-            out.extend_from_slice(&value.to_le_bytes());
+    fn encode_to(&self, bytes: &mut [u8; SNAP_QUOTE_BYTES]) {
+        put(bytes, 123, self.last_trade_time_s.to_le_bytes());
+        put(bytes, 131, self.open_interest.to_le_bytes());
+        put(bytes, 139, self.open_interest_change_percent.to_le_bytes());
+        for (index, entry) in self.depth.iter().enumerate() {
+            let start = DEPTH + index * DEPTH_ENTRY_BYTES;
+            put(bytes, start, entry.flag.to_le_bytes());
+            put(bytes, start + 2, entry.quantity.to_le_bytes());
+            put(bytes, start + 10, entry.price_paise.to_le_bytes());
+            put(bytes, start + 18, entry.orders.to_le_bytes());
         }
-        out.extend_from_slice(&self.open_interest_change_percent.to_le_bytes());
-        for entry in &self.depth {
-            out.extend_from_slice(&entry.flag.to_le_bytes());
-            out.extend_from_slice(&entry.quantity.to_le_bytes());
-            out.extend_from_slice(&entry.price_paise.to_le_bytes());
-            out.extend_from_slice(&entry.orders.to_le_bytes());
-        }
-        let limits = [self.upper_circuit_paise, self.lower_circuit_paise];
-        for value in limits.into_iter().chain([self.high_52_weeks_paise, self.low_52_weeks_paise]) {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
+        put(bytes, 347, self.upper_circuit_paise.to_le_bytes());
+        put(bytes, 355, self.lower_circuit_paise.to_le_bytes());
+        put(bytes, 363, self.high_52_weeks_paise.to_le_bytes());
+        put(bytes, 371, self.low_52_weeks_paise.to_le_bytes());
     }
 
     /// `bytes` begin at offset 123 of a packet of sufficient length.
@@ -397,6 +399,11 @@ fn token_digits(token: u32) -> [u8; TOKEN_BYTES] {
         rest /= 10;
     }
     field
+}
+
+#[inline]
+fn put<const LENGTH: usize>(bytes: &mut [u8; SNAP_QUOTE_BYTES], offset: usize, value: [u8; LENGTH]) {
+    bytes[offset..offset + LENGTH].copy_from_slice(&value);
 }
 
 #[inline]

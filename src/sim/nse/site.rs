@@ -1,0 +1,213 @@
+//! The website's paths.
+
+use super::{NseServer, bodies::Generation};
+use crate::{
+    market::{InstrumentKind, Price, TradingDate, is_index_underlying},
+    wire::nse::{ContractInfo, MarketState, MarketStatus, encode_contracts, encode_status, parse_expiry},
+};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Query, Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use chrono::NaiveTime;
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
+
+type Server = Arc<NseServer>;
+
+const COOKIE: &str = "nsit";
+
+#[derive(Deserialize)]
+struct ChainQuery {
+    #[serde(default)]
+    symbol: String,
+    /// `DD-Mon-YYYY`.
+    expiry: Option<String>,
+    /// `Indices` or `Equity`.
+    r#type: Option<String>,
+}
+
+impl NseServer {
+    pub fn routes(self: &Arc<Self>) -> Router {
+        let api = Router::new()
+            .route("/api/option-chain-contract-info", get(contract_info))
+            .route("/api/option-chain-v3", get(chain_v3))
+            .route("/api/option-chain-indices", get(chain_of_index))
+            .route("/api/option-chain-equities", get(chain_of_share))
+            .route("/api/marketStatus", get(market_status))
+            .route("/api/underlying-information", get(underlying_information))
+            .route_layer(middleware::from_fn_with_state(self.clone(), require_cookie));
+        Router::new()
+            .merge(api)
+            .route("/", get(page))
+            .route("/option-chain", get(page))
+            .route("/content/fo/fo_mktlots.csv", get(lot_file))
+            .route_layer(middleware::from_fn_with_state(self.clone(), apply_faults))
+            .with_state(self.clone())
+    }
+
+    /// Cookies handed out before everything was dropped are not good any more.
+    fn cookie_value(&self) -> String {
+        format!("simulated-{}", self.faults.drop_count())
+    }
+
+    fn chain(&self, symbol: &str, expiry: Option<TradingDate>) -> Option<Bytes> {
+        if let Some(bodies) = self.bodies.as_ref().filter(|bodies| bodies.has(symbol)) {
+            let generation = if expiry.is_some() { Generation::V3 } else { Generation::Older };
+            return bodies.at(symbol, generation, expiry, self.now());
+        }
+        let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.playback.state();
+        chains.body(self.playback.market(), &state, symbol, expiry)
+    }
+
+    fn is_index(&self, symbol: &str) -> bool {
+        let market = self.playback.market();
+        let slots = market.underlyings().get(symbol);
+        let listed =
+            slots.and_then(|slots| slots.first()).map(|slot| market.contracts()[*slot as usize].on_index);
+        listed.unwrap_or_else(|| is_index_underlying(symbol))
+    }
+}
+
+fn json_body(body: impl Into<Bytes>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], body.into()).into_response()
+}
+
+/// What the website says when it has nothing to say.
+fn nothing() -> Response {
+    json_body("{}")
+}
+
+fn forbidden() -> Response {
+    let page = "<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD><BODY><H1>Access Denied</H1></BODY></HTML>";
+    (StatusCode::FORBIDDEN, Html(page)).into_response()
+}
+
+async fn apply_faults(State(server): State<Server>, request: Request, next: Next) -> Response {
+    let faults = server.faults.current();
+    if faults.too_many_requests {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    }
+    if faults.mute {
+        // The client's own timeout ends it.
+        std::future::pending::<()>().await;
+    }
+    next.run(request).await
+}
+
+async fn require_cookie(State(server): State<Server>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wanted = format!("{COOKIE}={}", server.cookie_value());
+    let has_cookie = text(header::COOKIE).split(';').any(|cookie| cookie.trim() == wanted);
+    let is_browser = text(header::USER_AGENT).starts_with("Mozilla/");
+    if has_cookie && is_browser { next.run(request).await } else { forbidden() }
+}
+
+/// Hands out cookies to what looks like a browser.
+async fn page(State(server): State<Server>, request: Request) -> Response {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    if server.faults.current().refuse_logins || !agent.is_some_and(|agent| agent.starts_with("Mozilla/")) {
+        return forbidden();
+    }
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly", server.cookie_value());
+    let page = Html("<!DOCTYPE html><title>NSE, simulated</title>");
+    ([(header::SET_COOKIE, cookie)], page).into_response()
+}
+
+async fn contract_info(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
+    let bodies = server.bodies.as_ref().filter(|bodies| bodies.has(&query.symbol));
+    let info = match bodies {
+        Some(bodies) => bodies.contracts(&query.symbol, server.now()).map(|(expiries, strikes)| {
+            ContractInfo { expiries: expiries.to_vec(), strikes: strikes.to_vec() }
+        }),
+        None => listed_contracts(&server, &query.symbol),
+    };
+    info.map_or_else(nothing, |info| json_body(encode_contracts(&info)))
+}
+
+fn listed_contracts(server: &NseServer, symbol: &str) -> Option<ContractInfo> {
+    let market = server.playback.market();
+    let mut expiries: BTreeSet<TradingDate> = BTreeSet::new();
+    let mut strikes: BTreeSet<Price> = BTreeSet::new();
+    for slot in market.underlyings().get(symbol)? {
+        if let InstrumentKind::Option { expiry, strike, .. } =
+            market.contracts()[*slot as usize].contract.kind
+        {
+            expiries.insert(expiry);
+            strikes.insert(strike);
+        }
+    }
+    let info =
+        ContractInfo { expiries: expiries.into_iter().collect(), strikes: strikes.into_iter().collect() };
+    (!info.expiries.is_empty()).then_some(info)
+}
+
+async fn chain_v3(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
+    let wanted_kind = if server.is_index(&query.symbol) { "Indices" } else { "Equity" };
+    let expiry = query.expiry.as_deref().and_then(parse_expiry);
+    let (Some(expiry), true) = (expiry, query.r#type.as_deref() == Some(wanted_kind)) else {
+        return nothing();
+    };
+    server.chain(&query.symbol, Some(expiry)).map_or_else(nothing, json_body)
+}
+
+async fn chain_of_index(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
+    let body = server.is_index(&query.symbol).then(|| server.chain(&query.symbol, None)).flatten();
+    body.map_or_else(nothing, json_body)
+}
+
+async fn chain_of_share(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
+    let body = (!server.is_index(&query.symbol)).then(|| server.chain(&query.symbol, None)).flatten();
+    body.map_or_else(nothing, json_body)
+}
+
+/// Open from 09:15 to 15:30 on the day that is played, closed at any other time.
+async fn market_status(State(server): State<Server>) -> Response {
+    let now = server.now().to_ist();
+    let time = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).expect("a time of day");
+    let first = server.bodies.as_ref().map(super::RecordedBodies::first_capture);
+    let date = first.map_or(server.playback.market().date(), |first| first.date_ist());
+    let is_open = now.date() == date && (time(9, 15)..time(15, 30)).contains(&now.time());
+    let market = server.playback.market();
+    let nifty = market.slot_of(&"NIFTY".parse().expect("NIFTY is a contract"));
+    let level = nifty.and_then(|slot| server.playback.state().slot(slot).last_price());
+    let state = |name: &str, index: &str, last| MarketState {
+        market: Some(name.to_owned()),
+        status: if is_open { "Open" } else { "Closed" }.to_owned(),
+        trade_date: Some(date),
+        trade_time: is_open.then_some(now.time()),
+        index: index.to_owned(),
+        last,
+        message: format!("Market is {}", if is_open { "Open" } else { "Closed" }),
+    };
+    let markets = vec![state("Capital Market", "NIFTY 50", level), state("Currency", "", None)];
+    json_body(encode_status(&MarketStatus { markets }))
+}
+
+/// Index and share underlyings; bhavd does not read it, people do.
+async fn underlying_information(State(server): State<Server>) -> Response {
+    let market = server.playback.market();
+    let rows = |wanted_index: bool| -> Vec<_> {
+        let symbols = market.underlyings().keys().filter(|symbol| server.is_index(symbol) == wanted_index);
+        symbols
+            .enumerate()
+            .map(|(number, symbol)| json!({"symbol": &**symbol, "underlying": &**symbol, "serialNumber": number + 1}))
+            .collect()
+    };
+    json_body(json!({"data": {"IndexList": rows(true), "UnderlyingList": rows(false)}}).to_string())
+}
+
+async fn lot_file(State(server): State<Server>) -> Response {
+    ([(header::CONTENT_TYPE, "text/csv")], server.lot_file.clone()).into_response()
+}

@@ -1,0 +1,185 @@
+//! The simulated NSE website.
+
+use super::sim_angel_one::{fast, http, played, recording};
+use bhavd::{market::Timestamp, sim::*, wire::nse::*};
+use flate2::read::GzDecoder;
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64)";
+
+struct Site {
+    http: reqwest::Client,
+    root: String,
+    cookie: String,
+}
+
+impl Site {
+    async fn enter(simulator: &RunningSimulator) -> Site {
+        let (http, root) = (http(), simulator.nse_url().expect("NSE"));
+        let page = http.get(format!("{root}/option-chain")).header("user-agent", BROWSER);
+        let page = page.send().await.expect("a page");
+        let cookie = page.headers()["set-cookie"].to_str().expect("text");
+        let cookie = cookie.split(';').next().expect("a cookie").to_owned();
+        Site { http, root, cookie }
+    }
+
+    async fn get(&self, path: &str) -> Vec<u8> {
+        let (status, body) = self.try_get(path).await;
+        assert_eq!(status, 200, "{path}");
+        body
+    }
+
+    async fn try_get(&self, path: &str) -> (u16, Vec<u8>) {
+        let request = self.http.get(format!("{}{path}", self.root)).header("user-agent", BROWSER);
+        let reply = request.header("cookie", &self.cookie).send().await.expect("a reply");
+        (reply.status().as_u16(), reply.bytes().await.expect("a body").to_vec())
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_day_is_told_in_lots() {
+    let Some(source) = recording("nse_index_options_2026-01-30.csv.gz") else { return };
+    let simulator = Simulator::start(fast(source)).expect("a simulator");
+    let site = Site::enter(&simulator).await;
+    played(&simulator).await;
+    let info = decode_contracts(&site.get("/api/option-chain-contract-info?symbol=NIFTY").await).expect("info");
+    assert_eq!((info.expiries.len(), info.strikes.len()), (1, 97));
+    let expiry = format_expiry(info.expiries[0]);
+    let v3 = site.get(&format!("/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry={expiry}")).await;
+    let older = site.get("/api/option-chain-indices?symbol=NIFTY").await;
+    let (v3, older) = (decode_chain(&v3).expect("a chain"), decode_chain(&older).expect("a chain"));
+    assert_eq!(v3.legs, older.legs);
+    assert_eq!(v3.timestamp.to_string(), "2026-01-30 15:56:12 IST");
+    assert_eq!(v3.legs.len(), 2 * 97);
+    let market = simulator.market();
+    for leg in &v3.legs {
+        let slot = market.slot_of(&leg.contract()).expect("listed");
+        let events = market.events_of(slot);
+        let event = |position: Option<&u32>| &market.events()[*position.expect("an event") as usize];
+        let (first, last) = (event(events.first()), event(events.last()));
+        let quote = leg.quote(65, v3.timestamp).expect("whole units");
+        assert_eq!((quote.open_interest, quote.volume), (last.open_interest(), last.volume()));
+        assert_eq!(quote.last_price, last.last_price());
+        assert_eq!(quote.previous_open_interest, first.open_interest());
+    }
+    let midcap = decode_chain(&site.get("/api/option-chain-indices?symbol=MIDCPNIFTY").await).expect("a chain");
+    assert_eq!(midcap.underlying_value, None, "the recording has no level of it");
+    let lots = decode_lots(&site.get("/content/fo/fo_mktlots.csv").await).expect("lots");
+    assert_eq!(lots.lot_size("NIFTY", info.expiries[0]), Some(65));
+    for nothing in [
+        "/api/option-chain-indices?symbol=NOSUCH",
+        "/api/option-chain-equities?symbol=NIFTY",
+        "/api/option-chain-v3?type=Equity&symbol=NIFTY&expiry=03-Feb-2026",
+        "/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry=04-Feb-2026",
+        "/api/option-chain-v3?type=Indices&symbol=NIFTY",
+    ] {
+        assert_eq!(site.get(nothing).await, b"{}", "{nothing}");
+    }
+    simulator.stop();
+}
+
+#[tokio::test]
+async fn cookies_are_wanted_and_an_empty_morning_is_empty() {
+    let synthetic = MarketSource::Synthetic(SyntheticMarket { duration_s: 60, ..SyntheticMarket::default() });
+    let simulator = Simulator::start(SimulatorOptions::new(synthetic)).expect("a simulator");
+    let site = Site::enter(&simulator).await;
+    let path = "/api/option-chain-indices?symbol=NIFTY";
+    assert_eq!(site.get(path).await, b"{}", "nothing is captured yet");
+    let status = decode_status(&site.get("/api/marketStatus").await).expect("a status");
+    assert!(!status.capital_market().expect("an entry").is_open());
+    let stranger = Site { cookie: "nsit=guess".to_owned(), http: http(), root: site.root.clone() };
+    assert_eq!(stranger.try_get(path).await.0, 403);
+    simulator.set_faults(Faults { drop_all: true, ..Faults::default() });
+    assert_eq!(site.try_get(path).await.0, 403, "old cookies are forgotten");
+    let site = Site::enter(&simulator).await;
+    assert_eq!(site.try_get(path).await.0, 200);
+    let change = site.http.post(format!("{}/sim/faults", site.root)).body(r#"{"too_many_requests":true}"#);
+    let change = change.header("content-type", "application/json").send().await.expect("a reply");
+    assert_eq!(change.status(), 200);
+    assert_eq!(site.try_get(path).await.0, 429);
+    let clock = site.http.get(format!("{}/sim/clock", site.root)).send().await.expect("a reply");
+    let clock: serde_json::Value = serde_json::from_slice(&clock.bytes().await.expect("a body")).expect("JSON");
+    let simulation = simulator.simulation();
+    assert_eq!(clock["start_us"], simulation.start.as_us());
+    assert_eq!(clock["real_start_us"], simulation.real_start.as_us());
+    assert_eq!(clock["start"], "2026-01-30T09:00:00.000000+05:30");
+    assert_eq!(clock["speed"], 1.0);
+    simulator.stop();
+}
+
+fn bodies_directory(name: &str) -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let root = std::env::var_os("BHAVD_TEST_DATA").map_or(default, Into::into);
+    let path = root.join("nse_option_chain").join(name);
+    if path.is_dir() {
+        return Some(path);
+    }
+    println!("skipped: no {}; set BHAVD_TEST_DATA to the recordings' directory", path.display());
+    None
+}
+
+fn unzip(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(File::open(path).expect("a file")).read_to_end(&mut bytes).expect("gzip");
+    bytes
+}
+
+/// A simulator whose clock shows `start` and stands almost still.
+fn at(bodies: PathBuf, start: Timestamp) -> RunningSimulator {
+    let nse = NseOptions { bodies: vec![bodies], ..NseOptions::default() };
+    Simulator::start(SimulatorOptions {
+        nse: Some(nse),
+        angel_one: None,
+        start: Some(start),
+        speed: 0.001,
+        ..SimulatorOptions::new(MarketSource::BodiesOnly)
+    })
+    .expect("a simulator")
+}
+
+#[tokio::test]
+async fn recorded_bodies_are_served_byte_for_byte_from_their_receipt_on() {
+    let Some(directory) = bodies_directory("nifty_2025-10-15") else { return };
+    let mut files: HashMap<String, PathBuf> = HashMap::new();
+    for entry in fs::read_dir(&directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        files.insert(name[3..9].to_owned(), path);
+    }
+    for (shown, expected) in [("092647", None), ("092648", Some("092648")), ("121500", Some("112631")), ("235900", Some("233053"))] {
+        let date = "2025-10-15".parse().expect("a date");
+        let time = chrono::NaiveTime::parse_from_str(shown, "%H%M%S").expect("a time");
+        let simulator = at(directory.clone(), Timestamp::on(date, time));
+        let site = Site::enter(&simulator).await;
+        let body = site.get("/api/option-chain-indices?symbol=NIFTY").await;
+        let expected = expected.map_or_else(|| b"{}".to_vec(), |name| unzip(&files[name]));
+        assert!(body == expected, "at {shown}: {} bytes instead of {}", body.len(), expected.len());
+        let lots = decode_lots(&site.get("/content/fo/fo_mktlots.csv").await).expect("lots");
+        let expiry = "2025-10-20".parse().expect("a date");
+        assert_eq!(lots.lot_size("NIFTY", expiry), Some(75));
+        simulator.stop();
+    }
+}
+
+#[tokio::test]
+async fn wrapped_bodies_are_served_without_their_wrapping() {
+    let Some(directory) = bodies_directory("nifty_v3_2026-06-19") else { return };
+    let date = "2026-06-19".parse().expect("a date");
+    let time = chrono::NaiveTime::from_hms_opt(17, 38, 0).expect("a time");
+    let wrapped = unzip(&directory.join("cap120723UTC_0186afd.json.gz"));
+    let simulator = at(directory, Timestamp::on(date, time));
+    let site = Site::enter(&simulator).await;
+    let info = decode_contracts(&site.get("/api/option-chain-contract-info?symbol=NIFTY").await).expect("info");
+    let expiry = format_expiry(info.expiries[0]);
+    let body = site.get(&format!("/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry={expiry}")).await;
+    assert!(body.len() > 10_000, "{} bytes", body.len());
+    let found = wrapped.windows(body.len()).position(|window| window == body);
+    assert!(found.is_some(), "the body is a part of the recorded file, character for character");
+    assert_eq!(decode_chain(&body).expect("a chain").legs.len(), 206);
+    simulator.stop();
+}
