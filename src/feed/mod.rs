@@ -5,6 +5,8 @@
 //! body is an answer at all); values are decoded downstream, in the order of the log.
 
 pub mod angel_one;
+mod backoff;
+mod limiter;
 pub mod nse;
 mod secret;
 mod status;

@@ -52,6 +52,8 @@ pub struct FeedStatus {
     pub errors: AtomicU64,
     pub reconnects: AtomicU64,
     pub subscribed: AtomicU64,
+    /// Answers that repeated the one before, and so were not handed over.
+    pub unchanged: AtomicU64,
     last_error: Mutex<String>,
 }
 
@@ -67,6 +69,7 @@ impl FeedStatus {
             errors: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             subscribed: AtomicU64::new(0),
+            unchanged: AtomicU64::new(0),
             last_error: Mutex::new(String::new()),
         }
     }

@@ -11,6 +11,7 @@ mod fuzz_control;
 mod fuzz_nse;
 mod golden;
 mod live_redis;
+mod nse_feed;
 mod nse_recordings;
 mod rendering;
 mod servers;

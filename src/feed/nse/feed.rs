@@ -1,0 +1,351 @@
+//! The feed as a whole: waits for polling hours, runs a day's requests, hands bodies over.
+
+use super::{
+    NseSettings,
+    health::{Change, Health},
+    schedule::Schedule,
+    site::{Site, SiteError},
+    targets::{ChainKey, Job, Targets},
+    window::Window,
+};
+use crate::{
+    calendar::Calendar,
+    clock::Clock,
+    engine::watch::WatchList,
+    feed::{FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff},
+    market::{Provider, Timestamp, TradingDate},
+    spool::{Frames, Mark, NewRecord, Source},
+    wire::nse::{LotTable, decode_contracts, decode_lots, peek_timestamp},
+};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    hash::{DefaultHasher, Hasher},
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Requests under way at once: a slow chain holds up none of the others.
+const IN_FLIGHT_MAX: usize = 4;
+const CONTRACTS_INTERVAL_SECONDS: i64 = 60 * 60;
+/// After which a failed request for expiries or lot sizes is repeated.
+const RETRY_SECONDS: i64 = 30;
+/// Waits after refusals.
+const BACKOFF_FIRST: Duration = Duration::from_secs(30);
+const BACKOFF_LONGEST: Duration = Duration::from_secs(600);
+/// How long a stopping feed waits for its last mark; real time.
+const LAST_MARK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the feed sleeps when the calendar has no session at all.
+const NO_SESSION_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why a feed ended by itself. Everything else is a state of the feed, not an end.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The log is closed; a restart of the feed alone does not help.
+    #[error(transparent)]
+    NotAccepted(#[from] NotAccepted),
+    /// Something the owner has to mend before a restart helps.
+    #[error("{what} cannot be used: {reason}")]
+    Setup { what: &'static str, reason: String },
+}
+
+/// The NSE feed, ready to run.
+pub struct NseFeed<S> {
+    pub settings: NseSettings,
+    pub watch: WatchList,
+    pub calendar: Arc<Calendar>,
+    pub clock: Clock,
+    pub status: Arc<FeedStatus>,
+    pub sink: S,
+    /// Ends the feed when it becomes true or its sender is gone.
+    pub stop: watch::Receiver<bool>,
+    /// Of the jitter.
+    pub seed: u64,
+}
+
+impl<S: RecordSink> NseFeed<S> {
+    /// Runs until told to stop.
+    pub async fn run(self) -> Result<(), FeedError> {
+        let NseFeed { settings, watch, calendar, clock, status, sink, mut stop, seed } = self;
+        let mut feed = Running {
+            site: Rc::new(Site::new(&settings, &clock, &status)?),
+            health: Health::new(settings.failures_max),
+            backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_LONGEST, seed),
+            paused_until: Timestamp::default(),
+            lots: None,
+            last_bodies: BTreeMap::new(),
+            settings,
+            watch,
+            calendar,
+            clock,
+            status,
+            sink,
+            seed,
+        };
+        let ended = tokio::select! {
+            biased;
+            // An error means that nobody can say stop any more, which says it.
+            _ = stop.wait_for(|stop| *stop) => Ok(()),
+            ended = feed.run_days() => ended.map(|never| match never {}),
+        };
+        let change = feed.health.down("the feed was stopped");
+        // A log that is closed or stuck does not hold the stop up.
+        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change)).await;
+        feed.status.set_state(FeedState::Stopped);
+        ended.map_err(FeedError::from)
+    }
+}
+
+struct Running<S> {
+    settings: NseSettings,
+    watch: WatchList,
+    calendar: Arc<Calendar>,
+    clock: Clock,
+    status: Arc<FeedStatus>,
+    sink: S,
+    seed: u64,
+    site: Rc<Site>,
+    health: Health,
+    backoff: Backoff,
+    /// No request is sent before.
+    paused_until: Timestamp,
+    /// The last lot sizes handed over, and the session they were handed over for.
+    lots: Option<(TradingDate, LotTable)>,
+    /// Length and hash of each chain's last body, as handed over.
+    last_bodies: BTreeMap<ChainKey, (usize, u64)>,
+}
+
+/// What a job's request brought.
+struct Finished {
+    job: Job,
+    received_time: Timestamp,
+    answer: Result<Answer, SiteError>,
+}
+
+enum Answer {
+    Lots(Vec<u8>, LotTable),
+    Contracts(BTreeSet<TradingDate>),
+    Chain(Vec<u8>, Timestamp),
+}
+
+impl<S: RecordSink> Running<S> {
+    async fn run_days(&mut self) -> Result<Infallible, NotAccepted> {
+        loop {
+            self.status.set_state(FeedState::Idle);
+            let Some(window) = Window::at(&self.calendar, self.clock.now()) else {
+                log::warn!("nse: the calendar has no session for more than a year; nothing is polled");
+                self.clock.sleep(NO_SESSION_SLEEP).await;
+                continue;
+            };
+            for warning in self.calendar.warnings(window.session.date) {
+                log::warn!("nse: {warning}");
+            }
+            self.clock.sleep_until(window.from).await;
+            self.last_bodies.clear();
+            self.poll(window).await?;
+            let change = self.health.down("polling hours are over");
+            self.tell(change).await?;
+        }
+    }
+
+    /// Polls until the window is over.
+    async fn poll(&mut self, window: Window) -> Result<(), NotAccepted> {
+        self.status.set_state(FeedState::Connecting);
+        let mut targets = Targets::default();
+        let mut schedule = Schedule::new(window.from, self.settings.poll_interval_s, self.seed);
+        schedule.add(Job::Lots, self.clock.now());
+        let mut in_flight = FuturesUnordered::new();
+        let mut lots_failures = 0;
+        loop {
+            let now = self.clock.now();
+            if now >= window.until {
+                return Ok(());
+            }
+            while now >= self.paused_until && in_flight.len() < IN_FLIGHT_MAX {
+                let Some(job) = schedule.take_due(now) else { break };
+                let (path, parameters) = targets.request(&job);
+                in_flight.push(request(self.site.clone(), self.clock.clone(), job, path, parameters));
+            }
+            let wake = match schedule.next_due() {
+                Some(due) if in_flight.len() < IN_FLIGHT_MAX => due.max(self.paused_until).min(window.until),
+                _ => window.until,
+            };
+            let finished = tokio::select! {
+                biased;
+                Some(finished) = in_flight.next(), if !in_flight.is_empty() => finished,
+                () = self.clock.sleep_until(wake) => continue,
+            };
+            let Finished { job, received_time, answer } = finished;
+            schedule.finish(&job, self.clock.now());
+            match (&job, answer) {
+                (_, Ok(Answer::Lots(body, table))) => {
+                    self.hand_over(Source::NseLots, received_time, String::new(), &body).await?;
+                    self.lots = Some((window.session.date, table));
+                    self.set_targets(&mut targets, &mut schedule);
+                }
+                (Job::Contracts(symbol), Ok(Answer::Contracts(listed))) => {
+                    targets.set_expiries(&self.watch, symbol, listed, window.session.date);
+                    schedule.set_chains(targets.chains(), self.clock.now());
+                    schedule.add(job.clone(), received_time.plus_seconds(CONTRACTS_INTERVAL_SECONDS));
+                    self.set_round(&targets);
+                    self.succeeded(&job).await?;
+                }
+                (Job::Chain(chain), Ok(Answer::Chain(body, timestamp))) => {
+                    self.take_chain(chain, &body, timestamp, received_time).await?;
+                    if window.is_stale(timestamp, received_time) {
+                        self.failed(&job, &SiteError::Stale { timestamp }).await?;
+                    } else {
+                        self.succeeded(&job).await?;
+                    }
+                }
+                (_, Ok(_)) => unreachable!("a request's answer is of its job's kind"),
+                (_, Err(error)) => {
+                    self.failed(&job, &error).await?;
+                    match &job {
+                        Job::Chain(_) => {}
+                        Job::Contracts(_) => schedule.add(job, received_time.plus_seconds(RETRY_SECONDS)),
+                        Job::Lots => {
+                            schedule.add(job, received_time.plus_seconds(RETRY_SECONDS));
+                            lots_failures += 1;
+                            // Lot sizes change a few times a year: yesterday's are better than no chains.
+                            if lots_failures == self.settings.failures_max && self.lots.is_some() {
+                                log::warn!("nse: polling with the lot sizes of an earlier day");
+                                self.set_targets(&mut targets, &mut schedule);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Chooses what to poll by the lot-size file at hand.
+    fn set_targets(&mut self, targets: &mut Targets, schedule: &mut Schedule) {
+        let Some((_, lots)) = &self.lots else { return };
+        *targets = Targets::new(&self.watch, lots, self.settings.chain);
+        for name in &targets.unlisted {
+            log::warn!("nse: {name} is watched, but not among NSE's option underlyings; it is not polled");
+        }
+        let now = self.clock.now();
+        schedule.set_chains(targets.chains(), now);
+        if targets.chains().is_empty() {
+            for symbol in targets.underlyings() {
+                schedule.add(Job::Contracts(symbol.clone()), now);
+            }
+        }
+        self.set_round(targets);
+    }
+
+    /// A full round is every chain and, where chains need them, every underlying's expiries.
+    fn set_round(&mut self, targets: &Targets) {
+        let needs_expiries = self.settings.chain == super::ChainGeneration::V3;
+        let contracts = targets.underlyings().filter(|_| needs_expiries).cloned().map(Job::Contracts);
+        self.health.set_round(contracts.chain(targets.chains().iter().cloned().map(Job::Chain)));
+        self.status.subscribed.store(targets.chains().len() as u64, Relaxed);
+    }
+
+    async fn take_chain(
+        &mut self,
+        chain: &ChainKey,
+        body: &[u8],
+        timestamp: Timestamp,
+        received_time: Timestamp,
+    ) -> Result<(), NotAccepted> {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(body);
+        let print = (body.len(), hasher.finish());
+        if self.last_bodies.get(chain) == Some(&print) {
+            self.status.unchanged.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        self.hand_over(Source::NseChain, received_time, chain.context(), body).await?;
+        self.last_bodies.insert(chain.clone(), print);
+        self.status.note_event(timestamp);
+        Ok(())
+    }
+
+    async fn hand_over(
+        &self,
+        source: Source,
+        received_time: Timestamp,
+        context: String,
+        body: &[u8],
+    ) -> Result<(), NotAccepted> {
+        self.sink.accept(NewRecord { source, received_time, context, frames: Frames::one(body) }).await?;
+        self.status.count_frames(1, received_time);
+        Ok(())
+    }
+
+    async fn succeeded(&mut self, job: &Job) -> Result<(), NotAccepted> {
+        self.backoff.reset();
+        let change = self.health.succeeded(job);
+        let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
+        self.status.set_state(state);
+        self.tell(change).await
+    }
+
+    async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
+        let reason = format!("{}: {error}", job.name());
+        log::debug!("nse: {reason}");
+        self.status.note_error(&reason);
+        if error.is_refusal() && self.clock.now() >= self.paused_until {
+            // Requests refused together are one refusal.
+            let wait_us = i64::try_from(self.backoff.next_wait().as_micros()).unwrap_or(i64::MAX);
+            self.paused_until = self.clock.now().plus_us(wait_us);
+            self.status.set_state(FeedState::BackingOff);
+        }
+        if matches!(error, SiteError::NoAnswer(_)) && *job != Job::Lots {
+            self.site.doubt_cookies().await;
+        }
+        let change = self.health.failed(job, &reason);
+        self.status.reconnects.fetch_add(u64::from(change.is_some()), Relaxed);
+        self.tell(change).await
+    }
+
+    /// Writes a change of the feed's health into the log.
+    async fn tell(&self, change: Option<Change>) -> Result<(), NotAccepted> {
+        match change {
+            None => Ok(()),
+            Some(Change::Up) => {
+                log::info!("nse: watching");
+                self.sink.mark(Mark::feed_up(Provider::Nse)).await
+            }
+            Some(Change::Down { reason }) => {
+                log::warn!("nse: not watching: {reason}");
+                self.sink.mark(Mark::feed_down(Provider::Nse, reason)).await
+            }
+        }
+    }
+}
+
+/// Sends a job's request and looks whether the body is an answer.
+async fn request(
+    site: Rc<Site>,
+    clock: Clock,
+    job: Job,
+    path: &'static str,
+    parameters: Vec<(&'static str, String)>,
+) -> Finished {
+    let body = match &job {
+        Job::Lots => site.get_file(path).await,
+        Job::Contracts(_) | Job::Chain(_) => site.get(path, &parameters).await,
+    };
+    let received_time = clock.now();
+    let answer = body.and_then(|body| {
+        Ok(match &job {
+            Job::Lots => {
+                let table = decode_lots(&body)?;
+                Answer::Lots(body, table)
+            }
+            Job::Contracts(_) => Answer::Contracts(decode_contracts(&body)?.expiries.into_iter().collect()),
+            Job::Chain(_) => {
+                let timestamp = peek_timestamp(&body)?;
+                Answer::Chain(body, timestamp)
+            }
+        })
+    });
+    Finished { job, received_time, answer }
+}

@@ -1,0 +1,427 @@
+//! The NSE feed against a scripted website on loopback, in simulated time.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Response, StatusCode, header},
+};
+use bhavd::{
+    calendar::Calendar,
+    clock::{Clock, Simulation, real_now},
+    engine::watch::{WatchList, WatchedUnderlying},
+    feed::{
+        FeedState, FeedStatus, NotAccepted, RecordSink,
+        nse::{ChainGeneration, FeedError, NseFeed, NseSettings},
+    },
+    market::{OptionType, Price, Provider, Timestamp, TradingDate},
+    spool::{Mark, NewRecord, Source},
+    wire::nse::*,
+};
+use chrono::{NaiveDate, NaiveTime};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::watch};
+
+/// Real time within which the feed must come to what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn date() -> TradingDate {
+    NaiveDate::from_ymd_opt(2026, 1, 30).expect("a date")
+}
+
+fn at(hour: u32, minute: u32) -> Timestamp {
+    Timestamp::on(date(), NaiveTime::from_hms_opt(hour, minute, 0).expect("a time"))
+}
+
+/// What the website does, changed by tests while it runs.
+struct Script {
+    clock: Clock,
+    /// The cookie that the API wants; pages hand it out.
+    cookie: u32,
+    /// Where set, the API answers this instead.
+    api: Option<(StatusCode, &'static str)>,
+    /// Where set, chains of this symbol are never answered.
+    silent_symbol: Option<&'static str>,
+    /// Whether chains carry the time of the request or one that stands still.
+    moves: bool,
+    /// Paths with their queries, in the order of arrival.
+    requests: Vec<String>,
+}
+
+type Website = Arc<Mutex<Script>>;
+
+fn expiries() -> Vec<TradingDate> {
+    [3, 10, 17].map(|day| NaiveDate::from_ymd_opt(2026, 2, day).expect("a date")).to_vec()
+}
+
+fn lots_file() -> Vec<u8> {
+    let row = |section, symbol: &str| LotRow {
+        section,
+        name: symbol.to_owned(),
+        symbol: symbol.to_owned(),
+        lots: vec![Some(65)],
+    };
+    let rows = vec![
+        row(LotSection::Indices, "BANKNIFTY"),
+        row(LotSection::Indices, "NIFTY"),
+        row(LotSection::Shares, "M&M"),
+    ];
+    encode_lots(&LotTable { months: vec![LotMonth { year: 2026, month: 2 }], rows })
+}
+
+fn chain_body(symbol: &str, timestamp: Timestamp, shape: ChainShape) -> Vec<u8> {
+    let leg = Leg {
+        underlying: symbol.into(),
+        expiry: expiries()[0],
+        strike: Price::from_e4(250_000_000),
+        option_type: OptionType::Call,
+        open_interest_lots: Some(10.0),
+        open_interest_change_lots: Some(1.0),
+        volume_lots: Some(2.0),
+        last_price: Some(Price::from_e4(1_000_000)),
+        bid: None,
+        ask: None,
+        implied_volatility_e4: None,
+    };
+    encode_chain(&Chain { timestamp, underlying_value: None, expiries: expiries(), legs: vec![leg] }, shape)
+}
+
+async fn answer(State(website): State<Website>, request: Request) -> Response<Body> {
+    let uri = request.uri().clone();
+    let query = uri.query().unwrap_or_default().to_owned();
+    let cookie =
+        request.headers().get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_browser = [header::USER_AGENT, header::REFERER, header::ACCEPT_LANGUAGE]
+        .iter()
+        .all(|name| request.headers().contains_key(name));
+    let reply = |status: StatusCode, body: Vec<u8>| {
+        Response::builder().status(status).body(Body::from(body)).expect("a response")
+    };
+    let is_silent = {
+        let mut script = website.lock().expect("the script");
+        script.requests.push(uri.to_string());
+        let silent = script.silent_symbol.map(|symbol| format!("symbol={symbol}"));
+        silent.is_some_and(|symbol| query.contains(&symbol) && !uri.path().ends_with("contract-info"))
+    };
+    if is_silent {
+        return std::future::pending().await;
+    }
+    let script = website.lock().expect("the script");
+    let wanted = format!("nsit={}", script.cookie);
+    let timestamp = if script.moves { script.clock.now() } else { at(9, 20) };
+    match uri.path() {
+        "/option-chain" => {
+            let builder = Response::builder().header(header::SET_COOKIE, format!("{wanted}; Path=/"));
+            builder.body(Body::from("<html>")).expect("a response")
+        }
+        "/content/fo/fo_mktlots.csv" => reply(StatusCode::OK, lots_file()),
+        _ if !cookie.contains(&wanted) || !is_browser => reply(StatusCode::FORBIDDEN, b"denied".to_vec()),
+        _ if script.api.is_some() => {
+            let (status, body) = script.api.expect("checked above");
+            reply(status, body.as_bytes().to_vec())
+        }
+        "/api/option-chain-contract-info" => {
+            let info = ContractInfo { expiries: expiries(), strikes: Vec::new() };
+            reply(StatusCode::OK, encode_contracts(&info))
+        }
+        "/api/option-chain-v3" => reply(StatusCode::OK, chain_body("NIFTY", timestamp, ChainShape::V3)),
+        "/api/option-chain-indices" | "/api/option-chain-equities" => {
+            reply(StatusCode::OK, chain_body("NIFTY", timestamp, ChainShape::Older))
+        }
+        _ => reply(StatusCode::NOT_FOUND, Vec::new()),
+    }
+}
+
+/// What the feed handed over.
+#[derive(Clone, Default)]
+struct Records(Rc<RefCell<Vec<NewRecord>>>);
+
+impl RecordSink for Records {
+    async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
+        self.0.borrow_mut().push(record);
+        Ok(())
+    }
+
+    async fn mark(&self, mark: Mark) -> Result<(), NotAccepted> {
+        self.accept(NewRecord::mark(Timestamp::default(), &mark)).await
+    }
+}
+
+impl Records {
+    fn marks(&self) -> Vec<Mark> {
+        let records = self.0.borrow();
+        let marks = records.iter().filter(|record| record.source == Source::Mark);
+        let parse = |record: &NewRecord| {
+            let json = record.frames.iter().next().expect("a frame");
+            serde_json::from_slice(json).expect("a mark")
+        };
+        marks.map(parse).collect()
+    }
+
+    fn contexts(&self) -> Vec<String> {
+        let records = self.0.borrow();
+        let chains = records.iter().filter(|record| record.source == Source::NseChain);
+        chains.map(|record| record.context.clone()).collect()
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(self.marks().last(), Some(Mark::FeedUp { .. }))
+    }
+
+    fn is_down(&self) -> bool {
+        matches!(self.marks().last(), Some(Mark::FeedDown { .. }))
+    }
+}
+
+struct Trial {
+    website: Website,
+    records: Records,
+    status: Arc<FeedStatus>,
+    clock: Clock,
+}
+
+impl Trial {
+    fn script<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
+        change(&mut self.website.lock().expect("the script"))
+    }
+
+    fn requests(&self, start: &str) -> usize {
+        self.script(|script| script.requests.iter().filter(|request| request.starts_with(start)).count())
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let poll = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, poll).await;
+        let (error, marks) = (self.status.last_error(), self.records.marks());
+        waited.unwrap_or_else(|_| {
+            panic!("never: {what}; at {}, last error {error:?}, marks {marks:?}", self.clock.now())
+        });
+    }
+}
+
+/// Runs `check` beside a feed that starts at `start`; time runs 100 times as fast as it is.
+fn with_feed(
+    start: Timestamp,
+    chain: ChainGeneration,
+    watched: &[(&str, usize)],
+    check: impl AsyncFnOnce(&Trial),
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let clock = Clock::simulated(Simulation { start, real_start: real_now(), speed: 100.0 });
+        let website = Arc::new(Mutex::new(Script {
+            clock: clock.clone(),
+            cookie: 1,
+            api: None,
+            silent_symbol: None,
+            moves: true,
+            requests: Vec::new(),
+        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().fallback(answer).with_state(website.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let status = Arc::new(FeedStatus::new(Provider::Nse));
+        let records = Records::default();
+        let (stop, stopped) = watch::channel(false);
+        let entry = |(name, expiries): &(&str, usize)| WatchedUnderlying {
+            underlying: (*name).to_owned(),
+            expiries: *expiries,
+        };
+        let feed = NseFeed {
+            settings: NseSettings {
+                enabled: true,
+                site_url: url.clone(),
+                archive_url: url,
+                chain,
+                poll_interval_s: 10,
+                requests_per_second: 3,
+                failures_max: 3,
+            },
+            watch: WatchList { underlyings: watched.iter().map(entry).collect() },
+            calendar: Arc::new(Calendar::embedded()),
+            clock: clock.clone(),
+            status: status.clone(),
+            sink: records.clone(),
+            stop: stopped,
+            seed: 7,
+        };
+        let trial = Trial { website, records, status, clock };
+        let checked = async {
+            check(&trial).await;
+            stop.send(true).expect("the feed listens");
+        };
+        let (ended, ()) = tokio::join!(feed.run(), checked);
+        ended.expect("a stopped feed ends well");
+        assert_eq!(trial.status.state(), FeedState::Stopped);
+        assert!(!trial.records.is_up(), "a stopped feed does not count as watching");
+        server.abort();
+    });
+}
+
+#[test]
+fn lots_come_first_then_every_watched_chain() {
+    with_feed(at(10, 0), ChainGeneration::V3, &[("NIFTY", 2), ("M&M", 1), ("SENSEX", 1)], async |trial| {
+        let records = &trial.records;
+        trial.until("the feed is up", || records.is_up()).await;
+        assert_eq!(records.0.borrow()[0].source, Source::NseLots);
+        let mut contexts: BTreeMap<String, usize> = BTreeMap::new();
+        for context in records.contexts() {
+            *contexts.entry(context).or_default() += 1;
+        }
+        let expected = [
+            "symbol=M%26M&expiry=2026-02-03",
+            "symbol=NIFTY&expiry=2026-02-03",
+            "symbol=NIFTY&expiry=2026-02-10",
+        ];
+        assert_eq!(contexts.keys().collect::<Vec<_>>(), expected);
+        assert_eq!(trial.requests("/api/option-chain-contract-info"), 2);
+        assert_eq!(trial.requests("/option-chain"), 1, "one page for the cookies");
+        assert!(trial.requests("/api/option-chain-v3?type=Equity&symbol=M%26M&expiry=03-Feb-2026") > 0);
+        assert_eq!(trial.status.subscribed.load(Relaxed), 3);
+        assert!(trial.status.last_event().is_some_and(|event| event.date_ist() == date()));
+        assert_eq!(trial.status.errors.load(Relaxed), 0, "{}", trial.status.last_error());
+        // The rate holds in simulated time: three a second, and one for the start.
+        let seconds = trial.clock.now().us_since(at(10, 0)) / 1_000_000;
+        assert!(trial.status.requests.load(Relaxed) as i64 <= 3 * (seconds + 1) + 1);
+    });
+}
+
+#[test]
+fn the_older_generation_has_all_expiries_in_one_body() {
+    with_feed(at(10, 0), ChainGeneration::Older, &[("*", 1)], async |trial| {
+        trial.until("the feed is up", || trial.records.is_up()).await;
+        let mut contexts = trial.records.contexts();
+        contexts.sort();
+        contexts.dedup();
+        assert_eq!(contexts, ["symbol=BANKNIFTY", "symbol=M%26M", "symbol=NIFTY"]);
+        assert!(trial.requests("/api/option-chain-equities?symbol=M%26M") > 0);
+        assert!(trial.requests("/api/option-chain-indices?symbol=NIFTY") > 0);
+        assert_eq!(trial.requests("/api/option-chain-contract-info"), 0);
+    });
+}
+
+#[test]
+fn a_refusal_renews_the_cookies_once() {
+    with_feed(at(10, 0), ChainGeneration::V3, &[("NIFTY", 1)], async |trial| {
+        trial.until("the feed is up", || trial.records.is_up()).await;
+        trial.script(|script| script.cookie = 2);
+        let before = trial.records.contexts().len();
+        trial.until("chains go on", || trial.records.contexts().len() > before + 1).await;
+        assert_eq!(trial.requests("/option-chain"), 2);
+        assert_eq!(trial.status.errors.load(Relaxed), 0, "a renewed session is no error");
+        assert!(trial.records.is_up());
+    });
+}
+
+#[test]
+fn a_lasting_refusal_backs_off_and_takes_the_feed_down() {
+    with_feed(at(10, 0), ChainGeneration::V3, &[("NIFTY", 1)], async |trial| {
+        trial.until("the feed is up", || trial.records.is_up()).await;
+        trial.script(|script| script.api = Some((StatusCode::FORBIDDEN, "denied")));
+        trial.until("it backs off", || trial.status.state() == FeedState::BackingOff).await;
+        let (refused, at_refusal) = (trial.requests("/api"), trial.clock.now());
+        trial.until("it asks again", || trial.requests("/api") > refused).await;
+        // The first wait is drawn between 15 s and 30 s; the request itself takes no time of note.
+        let waited_us = trial.clock.now().us_since(at_refusal);
+        assert!(waited_us >= 10_000_000, "asked again after {waited_us} us");
+        trial.until("the feed is down", || trial.records.is_down()).await;
+        trial.script(|script| script.api = None);
+        trial.until("the feed is up again", || trial.records.is_up()).await;
+    });
+}
+
+#[test]
+fn what_is_no_answer_is_counted_and_never_handed_on() {
+    for body in ["<!DOCTYPE html><html></html>", "{}", "{\"records\":{\"data\":[]", "{\"filtered\":{}}"] {
+        with_feed(at(10, 0), ChainGeneration::Older, &[("NIFTY", 1)], async |trial| {
+            trial.until("the feed is up", || trial.records.is_up()).await;
+            trial.script(|script| script.api = Some((StatusCode::OK, body)));
+            trial.until("the feed is down", || trial.records.is_down()).await;
+            assert!(trial.status.errors.load(Relaxed) >= 3);
+            assert!(trial.status.last_error().contains("chain symbol=NIFTY: no answer"));
+            for record in trial.records.0.borrow().iter().filter(|record| record.source == Source::NseChain) {
+                for frame in record.frames.iter() {
+                    decode_chain(frame).expect("only chains are handed over");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_body_that_repeats_the_last_is_only_counted() {
+    with_feed(at(9, 21), ChainGeneration::Older, &[("NIFTY", 1)], async |trial| {
+        trial.script(|script| script.moves = false);
+        trial.until("it repeats", || trial.status.unchanged.load(SeqCst) >= 3).await;
+        assert_eq!(trial.records.contexts().len(), 1);
+        assert!(trial.records.is_up());
+    });
+}
+
+#[test]
+fn a_chain_that_stands_still_in_the_session_is_a_failure() {
+    with_feed(at(9, 25), ChainGeneration::Older, &[("NIFTY", 1)], async |trial| {
+        trial.script(|script| script.moves = false);
+        trial.until("the feed is down", || trial.records.is_down()).await;
+        assert!(trial.status.last_error().contains("the chain is of 2026-01-30 09:20:00 IST"));
+        assert!(trial.clock.now() >= at(9, 30), "ten minutes are allowed");
+    });
+}
+
+#[test]
+fn a_chain_that_never_answers_does_not_hold_the_others_up() {
+    with_feed(at(10, 0), ChainGeneration::Older, &[("*", 1)], async |trial| {
+        trial.script(|script| script.silent_symbol = Some("BANKNIFTY"));
+        let polled =
+            |context: &str| trial.records.contexts().iter().filter(|other| *other == context).count();
+        trial.until("the others go on", || polled("symbol=NIFTY") >= 5 && polled("symbol=M%26M") >= 5).await;
+        assert_eq!(polled("symbol=BANKNIFTY"), 0);
+    });
+}
+
+#[test]
+fn nothing_is_asked_outside_polling_hours() {
+    with_feed(at(9, 0), ChainGeneration::Older, &[("NIFTY", 1)], async |trial| {
+        trial.until("the first request", || trial.status.requests.load(Relaxed) > 0).await;
+        assert!(trial.clock.now() >= at(9, 5));
+    });
+    with_feed(at(16, 28), ChainGeneration::Older, &[("NIFTY", 1)], async |trial| {
+        trial.until("the feed is down", || trial.records.is_down()).await;
+        let requests = trial.status.requests.load(Relaxed);
+        trial.until("a while passes", || trial.clock.now() >= at(16, 40)).await;
+        assert_eq!(trial.status.requests.load(Relaxed), requests);
+        assert_eq!(trial.status.state(), FeedState::Idle);
+    });
+}
+
+#[test]
+fn a_url_that_is_none_is_said_at_the_start() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (_stop, stopped) = watch::channel(false);
+    let feed = NseFeed {
+        settings: NseSettings { site_url: "nseindia".to_owned(), ..NseSettings::default() },
+        watch: WatchList::default(),
+        calendar: Arc::new(Calendar::embedded()),
+        clock: Clock::system(),
+        status: Arc::new(FeedStatus::new(Provider::Nse)),
+        sink: Records::default(),
+        stop: stopped,
+        seed: 7,
+    };
+    let error = runtime.block_on(feed.run()).expect_err("no URL");
+    assert!(matches!(error, FeedError::Setup { what: "feeds.nse.site_url", .. }), "{error}");
+}
