@@ -1,1 +1,64 @@
-fn main() {}
+//! The daemon: see [`bhavd::node`].
+
+use bhavd::{
+    cli::{DaemonArguments, DaemonCommand, run_demo},
+    config::Config,
+    node::Daemon,
+};
+use clap::Parser;
+use std::{
+    fmt::Display,
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// sysexits.h
+const CONFIGURATION: u8 = 78;
+
+fn main() -> ExitCode {
+    match DaemonArguments::parse().command {
+        DaemonCommand::Run { config } => run(&config),
+        DaemonCommand::CheckConfig { config } => match read(&config) {
+            Ok(_) => {
+                println!("{} is valid", config.display());
+                ExitCode::SUCCESS
+            }
+            Err(exit) => exit,
+        },
+        DaemonCommand::Demo(arguments) => {
+            start_log(log::LevelFilter::Warn);
+            match run_demo(&arguments, &mut io::stdout()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, error.exit_code()),
+            }
+        }
+    }
+}
+
+fn run(path: &Path) -> ExitCode {
+    let config = match read(path) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    start_log(config.log.level);
+    match Daemon::open(config).and_then(Daemon::run) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, error.exit_code()),
+    }
+}
+
+fn read(path: &Path) -> Result<Config, ExitCode> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    Config::read(path, credentials).map_err(|error| fail(&error, CONFIGURATION))
+}
+
+fn fail(error: &dyn Display, code: u8) -> ExitCode {
+    eprintln!("bhavd: {error}");
+    ExitCode::from(code)
+}
+
+/// Lines on standard error; RUST_LOG goes before the configured level.
+fn start_log(level: log::LevelFilter) {
+    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+}

@@ -1,14 +1,18 @@
-//! bhavctl's arguments, client and rendering.
+//! The command lines of bhavd and bhavctl: arguments, client and rendering.
 //!
 //! [`run`] is the whole program: it asks the daemon one thing and prints the answer. Rendering is pure, from a response
 //! to a text. Exit codes are [`Exit`], and scripts may rely on them and on `--json`; the tables are for people.
 
 mod arguments;
+mod daemon_arguments;
+mod demo;
 mod exit;
 mod render;
 mod run;
 
 pub use arguments::{Arguments, Command, ReplayCommand};
+pub use daemon_arguments::{DaemonArguments, DaemonCommand, DemoArguments};
+pub use demo::{render_summary, run_demo};
 pub use exit::Exit;
 pub use render::{Style, render, render_update};
 pub use run::run;

@@ -1,1 +1,20 @@
-//! Records of the log in, rows for the store out.
+//! Records of the log in, rows for the store out: decoding, the catalog of instruments and the day's engine in one
+//! deterministic machine.
+//!
+//! The live daemon and `replay verify` run the same [`Pipeline`] over the same records, which is why replay equals
+//! live. Decoding stands behind the log's order, not in the feeds: two feeds may receive at the same time, but the
+//! log has one order, and whatever depends on order happens after it.
+//!
+//! Left out: reading and writing the log, writing rows, timers. The owner feeds in [`crate::spool::Mark::Clock`]
+//! records where time must pass without data.
+
+mod catalog;
+mod chain;
+mod counters;
+mod gaps;
+mod machine;
+mod token_table;
+
+pub use catalog::Catalog;
+pub use counters::PipelineCounters;
+pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};

@@ -160,6 +160,12 @@ impl Spool {
         self.next_seq
     }
 
+    /// Goes on counting above `seq` where the log itself ends earlier: a store that has checkpointed records of a
+    /// log that was deleted since must not take further ones for old.
+    pub fn skip_numbers_to(&mut self, seq: u64) {
+        self.next_seq = self.next_seq.max(seq + 1);
+    }
+
     /// Appends one record. When this returns the operating system has it: a kill of this process loses nothing.
     ///
     /// Receive times never go back in the log: one that is earlier than the record before is raised to it.

@@ -35,7 +35,7 @@ pub use dump::DayDump;
 pub use error::{ErrorClass, StoreError};
 pub use postgres::PostgresStore;
 pub use reader::Reader;
-pub use report::{CoverageReport, DaySummary, StateCounts, UnderlyingCoverage};
+pub use report::{BucketStates, CoverageReport, DaySummary, StateCounts, UnderlyingCoverage};
 pub use rows::{DeltaFilter, DeltaRow, IndexPrices, Side, SnapshotRow};
 pub use sqlite::SqliteStore;
 

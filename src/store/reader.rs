@@ -3,13 +3,13 @@
 use super::{
     Birth,
     address::Address,
-    batch::{Checkpoint, InstrumentRow},
+    batch::{Checkpoint, InstrumentRow, ProviderSymbolRow},
     coverage::DaySpan,
     error::StoreError,
     migrate,
     postgres::PostgresReads,
     query::Query,
-    report::{CoverageReport, DaySummary, StateCounts, UnderlyingCoverage},
+    report::{BucketStates, CoverageReport, DaySummary, StateCounts, UnderlyingCoverage},
     rows::{DeltaFilter, DeltaRow, FromStored, SnapshotRow, natural_key},
     sqlite::SqliteThread,
     tables::date_text,
@@ -24,7 +24,7 @@ use diesel::{
     sql_types::{BigInt, Untyped},
     sqlite::Sqlite,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Answers from what is committed. After an error of class `Retry`, open another one.
 pub struct Reader {
@@ -98,6 +98,43 @@ impl Reader {
              first_seen, last_seen FROM instruments ORDER BY id",
         );
         self.rows(query).await
+    }
+
+    /// What providers call instruments, the latest name of each.
+    pub async fn symbols(&self) -> Result<Vec<ProviderSymbolRow>, StoreError> {
+        let query = Query::new(
+            "SELECT provider, segment, token, symbol, instrument, valid_from FROM provider_symbols \
+             ORDER BY valid_from, provider, segment, token, instrument",
+        );
+        self.rows(query).await
+    }
+
+    /// Underlyings with contracts that traded on or after `date`, and their expiries.
+    pub async fn listed_expiries(
+        &self,
+        date: TradingDate,
+    ) -> Result<BTreeMap<String, BTreeSet<TradingDate>>, StoreError> {
+        let mut listed: BTreeMap<String, BTreeSet<TradingDate>> = BTreeMap::new();
+        for row in self.instruments().await? {
+            if let (true, true, Some(expiry)) =
+                (row.contract.is_option(), row.last_seen >= date, row.contract.expiry())
+            {
+                listed.entry(row.contract.underlying.to_string()).or_default().insert(expiry);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Stored bucket rows by underlying, bucket and state; right at any moment of the day.
+    pub async fn bucket_states(&self, date: TradingDate) -> Result<Vec<BucketStates>, StoreError> {
+        let query = Query::new(
+            "SELECT i.underlying, o.bucket, o.state, count(*) AS contracts \
+             FROM intraday_option_oi o CROSS JOIN instruments i \
+             WHERE i.id = o.instrument AND o.bucket >= $1 AND o.bucket < $2 \
+             GROUP BY i.underlying, o.bucket, o.state ORDER BY i.underlying, o.bucket, o.state",
+        );
+        let day = DaySpan::of(date);
+        self.rows(query.big(day.from.as_us()).big(day.until.as_us())).await
     }
 
     /// The final open interest in units of every contract not expired before `before`, on the latest earlier date

@@ -4,7 +4,7 @@ use super::{
     error::StoreError,
     rows::{FromStored, bucket_state},
 };
-use crate::market::BucketState;
+use crate::market::{Bucket, BucketState, Timestamp};
 use diesel::{
     QueryableByName,
     sql_types::{BigInt, SmallInt, Text},
@@ -69,6 +69,15 @@ impl UnderlyingCoverage {
     }
 }
 
+/// How many contracts of an underlying are in one state in one bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketStates {
+    pub underlying: String,
+    pub bucket: Bucket,
+    pub state: BucketState,
+    pub contracts: i64,
+}
+
 /// How complete a day is. Counts are of contract-buckets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoverageReport {
@@ -126,5 +135,30 @@ impl FromStored for (String, i64) {
 
     fn from_stored(row: StoredCount, _store: &str) -> Result<Self, StoreError> {
         Ok((row.name, row.count))
+    }
+}
+
+#[derive(QueryableByName)]
+pub(super) struct StoredBucketStates {
+    #[diesel(sql_type = Text)]
+    pub underlying: String,
+    #[diesel(sql_type = BigInt)]
+    pub bucket: i64,
+    #[diesel(sql_type = SmallInt)]
+    pub state: i16,
+    #[diesel(sql_type = BigInt)]
+    pub contracts: i64,
+}
+
+impl FromStored for BucketStates {
+    type Stored = StoredBucketStates;
+
+    fn from_stored(row: StoredBucketStates, store: &str) -> Result<Self, StoreError> {
+        Ok(BucketStates {
+            underlying: row.underlying,
+            bucket: Bucket::containing(Timestamp::from_us(row.bucket)),
+            state: bucket_state(row.state, store)?,
+            contracts: row.contracts,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use crate::market::{
     Bucket, BucketRow, BucketState, Candle, CandleInterval, Contract, InstrumentId, InstrumentKind, OiDelta,
-    Price, Provider, Timestamp, TradingDate,
+    Price, Provider, ProviderToken, Segment, Timestamp, TradingDate,
 };
 use diesel::{
     QueryableByName,
@@ -417,4 +417,43 @@ impl DeltaFilter {
 /// The key of an instrument in SQL.
 pub(super) fn natural_key(contract: &Contract) -> (&'static str, String) {
     (contract.exchange.name(), contract.to_string())
+}
+
+#[derive(QueryableByName)]
+pub(super) struct StoredSymbol {
+    #[diesel(sql_type = SmallInt)]
+    provider: i16,
+    #[diesel(sql_type = SmallInt)]
+    segment: i16,
+    #[diesel(sql_type = BigInt)]
+    token: i64,
+    #[diesel(sql_type = Text)]
+    symbol: String,
+    #[diesel(sql_type = BigInt)]
+    instrument: i64,
+    #[diesel(sql_type = Text)]
+    valid_from: String,
+}
+
+impl FromStored for super::ProviderSymbolRow {
+    type Stored = StoredSymbol;
+
+    fn from_stored(row: StoredSymbol, store: &str) -> Result<super::ProviderSymbolRow, StoreError> {
+        let token = match row.segment {
+            0 => None,
+            code => {
+                let segment = u8::try_from(code).ok().and_then(Segment::from_code);
+                let segment = segment.ok_or_else(|| strange(store, "segment", code))?;
+                let token = u32::try_from(row.token).map_err(|_| strange(store, "token", row.token))?;
+                Some(ProviderToken { segment, token })
+            }
+        };
+        Ok(super::ProviderSymbolRow {
+            provider: provider(row.provider, store)?,
+            token,
+            symbol: row.symbol.into(),
+            instrument: instrument(row.instrument, store)?,
+            valid_from: row.valid_from.parse().map_err(|_| strange(store, "date", &row.valid_from))?,
+        })
+    }
 }

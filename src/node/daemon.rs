@@ -1,0 +1,265 @@
+//! Builds the daemon from its configuration and runs it to its end.
+
+use super::{
+    control_child::ControlChild,
+    feeds::FeedParts,
+    intake::Intake,
+    live_state::LiveState,
+    recorder::Recorder,
+    status::DaemonStatus,
+    timekeeper::Timekeeper,
+    tree::{self, Parts},
+    writer::Writer,
+};
+use crate::{
+    actor::{Policy, Port, Tree, TreeEnd, TreeError, TreeExit, TreeOptions, install_panic_hook},
+    calendar::{Calendar, CalendarError},
+    clock::Clock,
+    config::Config,
+    feed::FeedStatus,
+    market::{Provider, Timestamp},
+    pipeline::{Catalog, PipelineSettings},
+    spool::{Mark, NewRecord, Spool, SpoolError},
+    store::{self, Birth, Checkpoint, ErrorClass, Store, StoreError},
+};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+/// Records between the log and the pipeline. A record is what one drain of a socket brought, up to some hundred KB.
+const RECORDS_MAX: usize = 1_024;
+/// Turns of the pipeline whose rows wait to be written.
+const BATCHES_MAX: usize = 1_024;
+/// From the wish to stop to the abort of what is left.
+const DRAIN_WITHIN: Duration = Duration::from_secs(45);
+
+/// The daemon cannot start. The program ends with the message and the exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error("the calendar file {path} cannot be read: {source}")]
+    CalendarUnreadable { path: PathBuf, source: io::Error },
+    #[error("the calendar file is wrong: {0}")]
+    Calendar(#[from] CalendarError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot start a runtime: {0}")]
+    Runtime(io::Error),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("gave up after repeated failures: {reason}")]
+    Escalated { reason: String },
+}
+
+impl DaemonError {
+    /// sysexits.h, as systemd units know them.
+    pub fn exit_code(&self) -> u8 {
+        const UNAVAILABLE: u8 = 69;
+        const INTERNAL: u8 = 70;
+        const CONFIGURATION: u8 = 78;
+        match self {
+            DaemonError::CalendarUnreadable { .. } | DaemonError::Calendar(_) => CONFIGURATION,
+            DaemonError::Spool(SpoolError::InUse { .. } | SpoolError::Full { .. }) => UNAVAILABLE,
+            DaemonError::Store(error) => match error.class() {
+                ErrorClass::Configuration => CONFIGURATION,
+                ErrorClass::Retry | ErrorClass::DiskFull => UNAVAILABLE,
+                ErrorClass::Stop => INTERNAL,
+            },
+            DaemonError::Spool(_)
+            | DaemonError::Runtime(_)
+            | DaemonError::Tree(_)
+            | DaemonError::Escalated { .. } => INTERNAL,
+        }
+    }
+}
+
+/// Built, not yet running.
+pub struct Daemon {
+    config: Config,
+    clock: Clock,
+    tree: Tree,
+    status: Arc<DaemonStatus>,
+    parts: Parts,
+}
+
+impl Daemon {
+    /// Opens log and store and finds out where they stand.
+    ///
+    /// # Errors
+    /// [`DaemonError`]; nothing is left open.
+    pub fn open(config: Config) -> Result<Daemon, DaemonError> {
+        let clock = match config.clock {
+            Some(simulation) => Clock::simulated(simulation),
+            None => Clock::system(),
+        };
+        let birth = if config.clock.is_some() { Birth::Simulated } else { Birth::Real };
+        let calendar = Arc::new(load_calendar(config.calendar.file.as_ref())?);
+        for warning in calendar.warnings(clock.now().date_ist()) {
+            log::warn!("{warning}");
+        }
+        let opened = Spool::open(&config.spool.dir)?;
+        if let Some(torn) = &opened.torn_tail {
+            log::warn!(
+                "{}: cut {} bytes of a record that was never completed, at byte {}",
+                torn.path.display(),
+                torn.bytes_cut,
+                torn.offset
+            );
+        }
+        let (catalog, checkpoint) = load_record(&config.store.url, birth)?;
+        let spool = begin_log(opened.spool, checkpoint, clock.now())?;
+
+        let feeds = enabled_feeds(&config).map(|provider| Arc::new(FeedStatus::new(provider))).collect();
+        let status = Arc::new(DaemonStatus { feeds, ..DaemonStatus::default() });
+        let records = Port::new("records", RECORDS_MAX, Policy::Wait);
+        let batches = Port::new("batches", BATCHES_MAX, Policy::Wait);
+        let grace_us = i64::from(config.buckets.grace_s) * 1_000_000;
+        let settings = PipelineSettings {
+            watch: config.watch.clone(),
+            grace_us,
+            preference: enabled_feeds(&config).collect(),
+            calendar: Arc::clone(&calendar),
+        };
+        let intake = Intake::new(spool, records.clone(), clock.clone(), Arc::clone(&status));
+        let tree = Tree::new();
+        let live = LiveState::new(config.live.redis_url.is_some());
+        let parts = Parts {
+            writer: Writer {
+                url: config.store.url.clone(),
+                birth,
+                clock: clock.clone(),
+                batches: batches.clone(),
+                status: Arc::clone(&status),
+            },
+            recorder: Recorder {
+                settings: settings.clone(),
+                catalog,
+                checkpoint,
+                spool_directory: config.spool.dir.clone(),
+                records,
+                batches,
+                live: live.clone(),
+                status: Arc::clone(&status),
+                handed_over: Arc::new(AtomicU64::new(
+                    checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq),
+                )),
+            },
+            live: live.clone(),
+            timekeeper: Timekeeper {
+                intake: intake.clone(),
+                calendar: Arc::clone(&calendar),
+                clock: clock.clone(),
+                grace_us,
+            },
+            control: ControlChild {
+                config: Arc::new(config.clone()),
+                clock: clock.clone(),
+                tree: tree.clone(),
+                status: Arc::clone(&status),
+                settings,
+                live,
+                started: clock.now(),
+            },
+            feeds: FeedParts {
+                watch: config.watch.clone(),
+                clock: clock.clone(),
+                calendar,
+                intake,
+                status: Arc::clone(&status),
+                credentials_directory: config.credentials.dir.clone(),
+                seed: clock.now().as_us() as u64,
+            },
+        };
+        Ok(Daemon { config, clock, tree, status, parts })
+    }
+
+    /// To stop the daemon and to look at its children from outside.
+    pub fn tree(&self) -> Tree {
+        self.tree.clone()
+    }
+
+    pub fn status(&self) -> Arc<DaemonStatus> {
+        Arc::clone(&self.status)
+    }
+
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// Runs until a signal or [`Tree::drain`] ends it, on this thread and those of the children.
+    ///
+    /// # Errors
+    /// [`DaemonError::Escalated`] when children failed too often.
+    pub fn run(self) -> Result<TreeExit, DaemonError> {
+        install_panic_hook();
+        let root = tree::root(self.parts, &self.clock, &self.config);
+        let options = TreeOptions {
+            seed: self.clock.now().as_us() as u64,
+            drain_within: DRAIN_WITHIN,
+            follow_signals: true,
+        };
+        let exit = self.tree.run(root, options)?;
+        match exit.end {
+            TreeEnd::Escalated(reason) => Err(DaemonError::Escalated { reason }),
+            _ => Ok(exit),
+        }
+    }
+}
+
+fn load_calendar(file: Option<&PathBuf>) -> Result<Calendar, DaemonError> {
+    match file {
+        None => Ok(Calendar::embedded()),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| DaemonError::CalendarUnreadable { path: path.clone(), source })?;
+            Ok(Calendar::load(&text)?)
+        }
+    }
+}
+
+/// The enabled feeds' providers, in order of preference: brokers stream, NSE's website is polled.
+fn enabled_feeds(config: &Config) -> impl Iterator<Item = Provider> + use<> {
+    let is_enabled = [config.feeds.angel_one.enabled, config.feeds.nse.enabled];
+    [Provider::AngelOne, Provider::Nse]
+        .into_iter()
+        .zip(is_enabled)
+        .filter_map(|(provider, on)| on.then_some(provider))
+}
+
+/// What the store contains already. It is closed again: the writer opens it on its own thread.
+fn load_record(url: &str, birth: Birth) -> Result<(Catalog, Option<Checkpoint>), DaemonError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    runtime.block_on(async {
+        let store = store::open(url, birth).await?;
+        let reader = store.reader().await?;
+        let checkpoint = reader.checkpoint().await?;
+        let instruments = reader.instruments().await?;
+        let symbols = reader.symbols().await?;
+        let finals = match checkpoint {
+            Some(checkpoint) => reader.final_open_interest(checkpoint.session_date).await?,
+            None => Vec::new(),
+        };
+        Ok((Catalog::new(instruments, symbols, finals), checkpoint))
+    })
+}
+
+/// Says in the log that a new life begins: whoever was up before is not any more.
+fn begin_log(mut spool: Spool, checkpoint: Option<Checkpoint>, now: Timestamp) -> Result<Spool, DaemonError> {
+    if let Some(checkpoint) = checkpoint
+        && spool.next_seq() <= checkpoint.spool_seq
+    {
+        log::warn!(
+            "the store contains the log up to record {}, but the log ends before: was the spool directory moved?",
+            checkpoint.spool_seq
+        );
+        spool.skip_numbers_to(checkpoint.spool_seq);
+    }
+    let mut started = NewRecord::mark(now, &Mark::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
+    spool.append(&mut started)?;
+    Ok(spool)
+}

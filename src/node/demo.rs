@@ -1,0 +1,293 @@
+//! `bhavd demo`: a simulated broker or exchange and the daemon together, in a directory of their own.
+
+use super::{Daemon, DaemonError, DaemonStatus};
+use crate::{
+    actor::Tree,
+    calendar::Calendar,
+    clock::Clock,
+    config::{Config, ControlSettings, CredentialSettings, SpoolSettings, StoreSettings},
+    engine::watch::{WatchList, WatchedUnderlying},
+    market::{Provider, Timestamp, TradingDate},
+    sim::{Credentials, MarketSource, RunningSimulator, Simulator, SimulatorError, SimulatorOptions},
+    store::{DaySummary, Reader, StoreError},
+};
+use serde::Serialize;
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a demo can be told.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    pub market: MarketSource,
+    pub provider: Provider,
+    /// Simulated seconds in a real one.
+    pub speed: f64,
+    /// Made if it is not there; must be empty.
+    pub data_directory: PathBuf,
+    /// `None` is SQLite in the directory.
+    pub store_url: Option<String>,
+    /// Ends by itself once the day has been played; else a signal ends it.
+    pub exit_at_close: bool,
+}
+
+/// A demo that could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error("{} is not empty; remove it or give another --data-dir", path.display())]
+    NotEmpty { path: PathBuf },
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Io { action: &'static str, path: PathBuf, cause: io::Error },
+    #[error(transparent)]
+    Simulator(#[from] SimulatorError),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot start a runtime: {0}")]
+    Runtime(io::Error),
+}
+
+impl DemoError {
+    /// As [`DaemonError::exit_code`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            DemoError::NotEmpty { .. } => 64,
+            DemoError::Simulator(error) if error.is_usage() => 64,
+            DemoError::Io { .. } | DemoError::Simulator(_) | DemoError::Runtime(_) => 69,
+            DemoError::Daemon(error) => error.exit_code(),
+            DemoError::Store(_) => 70,
+        }
+    }
+}
+
+/// How far a running demo is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DemoProgress {
+    pub time: Timestamp,
+    pub first_event: Timestamp,
+    pub last_event: Timestamp,
+    pub observations: u64,
+    pub rows: u64,
+    pub buckets_closed: u64,
+    pub buckets_of_session: u64,
+}
+
+/// What was recorded, and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DemoSummary {
+    pub schema_version: u32,
+    pub date: TradingDate,
+    pub provider: String,
+    pub store: String,
+    pub data_dir: PathBuf,
+    pub contracts: i64,
+    pub buckets: i64,
+    pub rows: i64,
+    pub snapshots: i64,
+    pub deltas: i64,
+    pub candles: i64,
+    pub coverage: DemoCoverage,
+    /// Observations taken by the engines.
+    pub ticks: u64,
+    pub ticks_per_second: f64,
+    pub elapsed_s: f64,
+    pub speed: f64,
+    /// Rows of the recording that were left out because they could not be read.
+    pub skipped_recording_rows: u64,
+    /// Frames, bodies or rows that the daemon could not decode.
+    pub malformed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DemoCoverage {
+    pub live: i64,
+    pub carried: i64,
+    pub backfilled: i64,
+    pub missing: i64,
+}
+
+/// A Unix socket's path is at most 107 bytes long.
+const SOCKET_PATH_MAX: usize = 100;
+/// How long nothing may come in, in real time, before a day that is over counts as played.
+const QUIET: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Simulated time after the last event in which polls still fetch it.
+const AFTER_LAST_EVENT_S: i64 = 120;
+
+/// Plays a day. `show` is called ten times a second, on a thread of its own.
+///
+/// # Errors
+/// [`DemoError`].
+pub fn play(options: &DemoOptions, show: impl FnMut(&DemoProgress) + Send) -> Result<DemoSummary, DemoError> {
+    prepare_directory(&options.data_directory)?;
+    let began = Instant::now();
+    let simulator = Simulator::start(SimulatorOptions {
+        speed: options.speed,
+        angel_one: (options.provider == Provider::AngelOne).then(Default::default),
+        nse: (options.provider == Provider::Nse).then(Default::default),
+        ..SimulatorOptions::new(options.market.clone())
+    })?;
+    let config = configure(options, &simulator)?;
+    let store_url = config.store.url.clone();
+    let daemon = Daemon::open(config)?;
+    let (tree, status, clock) = (daemon.tree(), daemon.status(), daemon.clock());
+    let (first_event, last_event) = (simulator.market().first_time(), simulator.market().last_time());
+    let date = first_event.date_ist();
+    let ended = AtomicBool::new(false);
+    let watcher = Watcher { tree, status: Arc::clone(&status), clock, first_event, last_event };
+    let exit = thread::scope(|scope| {
+        scope.spawn(|| watcher.watch(options.exit_at_close, &ended, show));
+        let exit = daemon.run();
+        ended.store(true, Relaxed);
+        exit
+    });
+    exit?;
+    let elapsed = began.elapsed();
+    let skipped_recording_rows = simulator.load_report().skipped;
+    simulator.stop();
+    let summary = read_summary(&store_url, date)?;
+    let ticks = status.pipeline.observations.load(Relaxed);
+    let DaySummary { contracts, buckets, rows, snapshots, deltas, candles, coverage } = summary;
+    Ok(DemoSummary {
+        schema_version: 1,
+        date,
+        provider: options.provider.to_string(),
+        store: store_url,
+        data_dir: options.data_directory.clone(),
+        contracts,
+        buckets,
+        rows,
+        snapshots,
+        deltas,
+        candles,
+        coverage: DemoCoverage {
+            live: coverage.live,
+            carried: coverage.carried,
+            backfilled: coverage.backfilled,
+            missing: coverage.missing,
+        },
+        ticks,
+        ticks_per_second: ticks as f64 / elapsed.as_secs_f64(),
+        elapsed_s: elapsed.as_secs_f64(),
+        speed: options.speed,
+        skipped_recording_rows,
+        malformed: status.pipeline.malformed.load(Relaxed),
+    })
+}
+
+fn prepare_directory(directory: &Path) -> Result<(), DemoError> {
+    let failed = |action| move |cause| DemoError::Io { action, path: directory.to_owned(), cause };
+    fs::create_dir_all(directory).map_err(failed("create"))?;
+    let mut entries = fs::read_dir(directory).map_err(failed("list"))?;
+    if entries.next().is_some() {
+        return Err(DemoError::NotEmpty { path: directory.to_owned() });
+    }
+    Ok(())
+}
+
+/// The daemon's configuration for a running simulator.
+fn configure(options: &DemoOptions, simulator: &RunningSimulator) -> Result<Config, DemoError> {
+    let directory = &options.data_directory;
+    let credentials = directory.join("credentials");
+    write_credentials(&credentials, &Credentials::default())?;
+    let mut socket = directory.join("control.sock");
+    if socket.as_os_str().len() > SOCKET_PATH_MAX {
+        socket = std::env::temp_dir().join(format!("bhavd-demo-{}.sock", std::process::id()));
+    }
+    let sqlite = || format!("sqlite:{}", directory.join("bhavd.sqlite").display());
+    let mut config = Config {
+        store: StoreSettings { url: options.store_url.clone().unwrap_or_else(sqlite) },
+        spool: SpoolSettings { dir: directory.join("spool") },
+        control: ControlSettings { socket, ..ControlSettings::default() },
+        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
+        credentials: CredentialSettings { dir: Some(credentials) },
+        clock: Some(simulator.simulation()),
+        ..Config::default()
+    };
+    let angel_one = &mut config.feeds.angel_one;
+    let urls = simulator.angel_one_url().zip(simulator.angel_one_stream_url());
+    if let Some(((rest_url, stream_url), master_url)) = urls.zip(simulator.angel_one_master_url()) {
+        (angel_one.rest_url, angel_one.stream_url, angel_one.master_url) = (rest_url, stream_url, master_url);
+        angel_one.enabled = true;
+    }
+    if let Some(url) = simulator.nse_url() {
+        let nse = &mut config.feeds.nse;
+        (nse.site_url, nse.archive_url, nse.enabled) = (url.clone(), url, true);
+        nse.poll_interval_s = 20;
+    }
+    Ok(config)
+}
+
+fn write_credentials(directory: &Path, credentials: &Credentials) -> Result<(), DemoError> {
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |cause| DemoError::Io { action, path, cause }
+    };
+    fs::DirBuilder::new().mode(0o700).create(directory).map_err(failed("create", directory))?;
+    for (name, value) in [
+        ("angel_one.client_code", &credentials.client_code),
+        ("angel_one.api_key", &credentials.api_key),
+        ("angel_one.mpin", &credentials.mpin),
+        ("angel_one.totp_secret", &credentials.totp_secret),
+    ] {
+        let path = directory.join(name);
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        file.and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()))
+            .map_err(failed("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Looks at a running demo and ends it.
+struct Watcher {
+    tree: Tree,
+    status: Arc<DaemonStatus>,
+    clock: Clock,
+    first_event: Timestamp,
+    last_event: Timestamp,
+}
+
+impl Watcher {
+    fn watch(&self, exit_at_close: bool, ended: &AtomicBool, mut show: impl FnMut(&DemoProgress)) {
+        let close = Calendar::embedded().session(self.last_event.date_ist()).map(|session| session.close);
+        let over = self.last_event.max(close.unwrap_or(self.last_event)).plus_seconds(AFTER_LAST_EVENT_S);
+        let pipeline = &self.status.pipeline;
+        let (mut observations, mut quiet_since) = (0, Instant::now());
+        while !ended.load(Relaxed) {
+            let seen = pipeline.observations.load(Relaxed);
+            if seen != observations {
+                (observations, quiet_since) = (seen, Instant::now());
+            }
+            show(&DemoProgress {
+                time: self.clock.now(),
+                first_event: self.first_event,
+                last_event: self.last_event,
+                observations,
+                rows: self.status.store.rows(),
+                buckets_closed: pipeline.buckets_closed.load(Relaxed),
+                buckets_of_session: pipeline.buckets_of_session.load(Relaxed),
+            });
+            let has_caught_up = pipeline.seq.load(Relaxed) >= self.status.spool.seq();
+            let is_quiet = has_caught_up && quiet_since.elapsed() >= QUIET;
+            if exit_at_close && self.clock.now() >= over && is_quiet {
+                self.tree.drain(Duration::from_secs(60));
+            }
+            thread::park_timeout(LOOK_EVERY);
+        }
+    }
+}
+
+fn read_summary(url: &str, date: TradingDate) -> Result<DaySummary, DemoError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DemoError::Runtime)?;
+    Ok(runtime.block_on(async { Reader::open(url).await?.summary(date).await })?)
+}

@@ -1,0 +1,95 @@
+//! The feeds as children: each incarnation is a fresh feed over the same log and status.
+
+use super::{intake::Intake, status::DaemonStatus};
+use crate::{
+    actor::{ChildError, Lease},
+    calendar::Calendar,
+    clock::Clock,
+    engine::watch::WatchList,
+    feed::{
+        FeedStatus,
+        angel_one::{AngelOneFeed, AngelOneSettings, Credentials},
+        nse::{NseFeed, NseSettings},
+    },
+    market::Provider,
+};
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::watch;
+
+/// What feeds are made of.
+#[derive(Clone)]
+pub struct FeedParts {
+    pub watch: WatchList,
+    pub clock: Clock,
+    pub calendar: Arc<Calendar>,
+    pub intake: Intake,
+    pub status: Arc<DaemonStatus>,
+    pub credentials_directory: Option<PathBuf>,
+    /// Of all jitter.
+    pub seed: u64,
+}
+
+impl FeedParts {
+    fn status_of(&self, provider: Provider) -> Arc<FeedStatus> {
+        let found = self.status.feeds.iter().find(|status| status.provider == provider);
+        found.cloned().unwrap_or_else(|| Arc::new(FeedStatus::new(provider)))
+    }
+
+    /// Different for every incarnation, so that a restarted feed does not repeat its waits.
+    fn seed_of(&self, lease: &Lease) -> u64 {
+        self.seed.wrapping_add(lease.incarnation())
+    }
+}
+
+/// A signal in the feeds' form that follows the lease.
+fn follow(lease: &Lease) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<>) {
+    let (sender, receiver) = watch::channel(false);
+    let lease = lease.clone();
+    let follow = async move {
+        lease.stopping().await;
+        sender.send_replace(true);
+        // Held until the feed has ended: a dropped sender says "stop" as well.
+        sender.closed().await;
+    };
+    (receiver, follow)
+}
+
+pub async fn run_angel_one(
+    parts: FeedParts,
+    settings: AngelOneSettings,
+    lease: Lease,
+) -> Result<(), ChildError> {
+    let directory = parts.credentials_directory.as_deref().ok_or(
+        "no credentials: set [credentials] dir, or LoadCredential= in the unit, to a directory with angel_one.client_code, \
+         angel_one.api_key, angel_one.mpin and angel_one.totp_secret",
+    )?;
+    let (stop, follow) = follow(&lease);
+    let feed = AngelOneFeed {
+        settings,
+        credentials: Credentials::read(directory)?,
+        watch: parts.watch.clone(),
+        clock: parts.clock.clone(),
+        status: parts.status_of(Provider::AngelOne),
+        sink: parts.intake.sink(&lease),
+        stop,
+        seed: parts.seed_of(&lease),
+    };
+    let (ended, ()) = tokio::join!(feed.run(), follow);
+    Ok(ended?)
+}
+
+pub async fn run_nse(parts: FeedParts, settings: NseSettings, lease: Lease) -> Result<(), ChildError> {
+    let (stop, follow) = follow(&lease);
+    let feed = NseFeed {
+        settings,
+        watch: parts.watch.clone(),
+        clock: parts.clock.clone(),
+        calendar: parts.calendar.clone(),
+        status: parts.status_of(Provider::Nse),
+        sink: parts.intake.sink(&lease),
+        stop,
+        seed: parts.seed_of(&lease),
+    };
+    let (ended, ()) = tokio::join!(feed.run(), follow);
+    Ok(ended?)
+}

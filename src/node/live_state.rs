@@ -1,0 +1,347 @@
+//! Where the pipeline leaves the latest state for readers, and who is told of what happens.
+//!
+//! Readers and watchers never hold the recorder up: a watcher whose queue is full is told how much it missed.
+
+use crate::{
+    actor::{ChildError, Lease},
+    clock::Clock,
+    control::{ChainResponse, ChainRow, ChainSide, ControlError, RowState, Update, WallTime, WatchRequest},
+    engine::Observation,
+    live::{Directory, LiveQuote, LiveTable, LiveWriter, RedisPublisher, RedisStatus},
+    market::{
+        Bucket, BucketRow, BucketState, Contract, InstrumentId, InstrumentKind, Price, Timestamp, TradingDate,
+    },
+    pipeline::LiveSink,
+    store::Batch,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+/// Updates a watcher may be behind.
+const UPDATES_MAX: usize = 4_096;
+/// Watchers at once; every one costs the recorder a little.
+const WATCHERS_MAX: usize = 16;
+
+/// Contracts a process can show over its life; memory is taken as they come.
+const SLOTS_MAX: u32 = 1 << 20;
+
+/// Shared by the recorder, the publisher and the control side. Cheap to clone.
+#[derive(Clone)]
+pub struct LiveState {
+    table: Arc<LiveTable>,
+    directory: Directory,
+    redis: Option<Arc<RedisStatus>>,
+    watched: Arc<Mutex<Watched>>,
+}
+
+#[derive(Default)]
+struct Watched {
+    contracts: BTreeMap<InstrumentId, Contract>,
+    watchers: Vec<Watcher>,
+}
+
+struct Watcher {
+    underlying: Option<String>,
+    updates: mpsc::Sender<Update>,
+    lost: u64,
+}
+
+impl Watcher {
+    fn wants(&self, contract: &Contract) -> bool {
+        self.underlying.as_deref().is_none_or(|underlying| underlying == &*contract.underlying)
+    }
+
+    /// False once nobody listens any more.
+    fn tell(&mut self, update: Update) -> bool {
+        if self.lost > 0 {
+            match self.updates.try_send(Update::Lost { count: self.lost }) {
+                Ok(()) => self.lost = 0,
+                Err(TrySendError::Full(_)) => {
+                    self.lost += 1;
+                    return true;
+                }
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        match self.updates.try_send(update) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.lost = 1;
+                true
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+impl LiveState {
+    /// `has_redis` says whether a publisher is going to run.
+    pub fn new(has_redis: bool) -> LiveState {
+        LiveState {
+            table: LiveTable::new(SLOTS_MAX),
+            directory: Directory::new(),
+            redis: has_redis.then(Arc::default),
+            watched: Arc::default(),
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The recorder's end. One at a time.
+    ///
+    /// # Errors
+    /// An earlier incarnation has not given it back yet; the next start finds it free.
+    pub fn sink(&self) -> Result<RecorderEnd, ChildError> {
+        let writer = self.table.writer().ok_or("the recorder before this one still holds the live table")?;
+        Ok(RecorderEnd {
+            live: self.clone(),
+            writer,
+            listed: self.directory.snapshot().entries().len(),
+            enrolled: Vec::new(),
+        })
+    }
+
+    /// Publishes to Redis until told to stop.
+    ///
+    /// # Errors
+    /// The address is not usable, or an earlier incarnation has not given its cursor back yet.
+    pub async fn publish(self, url: String, clock: Clock, lease: Lease) -> Result<(), ChildError> {
+        let cursor =
+            self.table.dirty_cursor().ok_or("the publisher before this one still follows the live table")?;
+        let status = self.redis.clone().unwrap_or_default();
+        let publisher = RedisPublisher::new(&url, cursor, self.directory.clone(), clock, status)?;
+        publisher
+            .run(async {
+                let _ = lease.stopping().await;
+            })
+            .await;
+        Ok(())
+    }
+
+    /// Where the latest state is kept, in a word.
+    pub fn describe(&self) -> String {
+        match &self.redis {
+            None => "memory".to_owned(),
+            Some(status) if status.is_connected() => "redis".to_owned(),
+            Some(_) => "redis away".to_owned(),
+        }
+    }
+
+    /// The chain as it stands; `None` where nothing live is known of it.
+    pub fn chain(
+        &self,
+        underlying: &str,
+        expiry: TradingDate,
+        expiries: &[TradingDate],
+    ) -> Option<ChainResponse> {
+        let listings = self.directory.snapshot();
+        let mut rows: BTreeMap<Price, ChainRow> = BTreeMap::new();
+        let mut time: Option<Timestamp> = None;
+        let mut providers = BTreeSet::new();
+        for slot in listings.chain(underlying, expiry) {
+            let InstrumentKind::Option { strike, option_type, .. } = listings.entry(*slot)?.contract.kind
+            else {
+                continue;
+            };
+            let row =
+                rows.entry(strike).or_insert(ChainRow { strike_e4: strike.as_e4(), call: None, put: None });
+            let Some(quote) = self.table.read(*slot) else { continue };
+            time = time.max(Some(quote.event_time));
+            providers.insert(quote.provider.to_string());
+            match option_type {
+                crate::market::OptionType::Call => row.call = Some(live_side(&quote)),
+                crate::market::OptionType::Put => row.put = Some(live_side(&quote)),
+            }
+        }
+        let level_e4 = listings
+            .entries()
+            .iter()
+            .position(|entry| entry.contract.is_underlying() && *entry.contract.underlying == *underlying)
+            .and_then(|slot| self.table.read(slot as u32))
+            .and_then(|quote| quote.last_price)
+            .map(Price::as_e4);
+        Some(ChainResponse {
+            underlying: underlying.to_owned(),
+            expiry,
+            expiries: expiries.to_vec(),
+            time: WallTime(time?),
+            live: true,
+            level_e4,
+            providers: providers.into_iter().collect(),
+            rows: rows.into_values().collect(),
+        })
+    }
+
+    /// # Errors
+    /// [`ControlError::UnknownUnderlying`], or [`ControlError::Unavailable`] with too many watchers.
+    pub fn watch(&self, request: WatchRequest) -> Result<mpsc::Receiver<Update>, ControlError> {
+        let mut inner = self.watched();
+        if let Some(underlying) = &request.underlying
+            && !inner.contracts.values().any(|contract| *contract.underlying == **underlying)
+        {
+            let known: BTreeSet<String> =
+                inner.contracts.values().map(|contract| contract.underlying.to_string()).collect();
+            let known = known.into_iter().collect();
+            return Err(ControlError::UnknownUnderlying { underlying: underlying.clone(), known });
+        }
+        inner.watchers.retain(|watcher| !watcher.updates.is_closed());
+        if inner.watchers.len() >= WATCHERS_MAX {
+            return Err(ControlError::Unavailable {
+                reason: format!("{WATCHERS_MAX} others are watching already"),
+            });
+        }
+        let (updates, receiver) = mpsc::channel(UPDATES_MAX);
+        inner.watchers.push(Watcher { underlying: request.underlying, updates, lost: 0 });
+        Ok(receiver)
+    }
+
+    /// Tells whoever watches what a turn of the pipeline brought.
+    pub fn tell_watchers(&self, batch: &Batch) {
+        let mut inner = self.watched();
+        let Watched { contracts, watchers } = &mut *inner;
+        if watchers.is_empty() {
+            return;
+        }
+        let mut tell = |contract: &Contract, update: Update| {
+            watchers.retain_mut(|watcher| !watcher.wants(contract) || watcher.tell(update.clone()));
+        };
+        for delta in &batch.deltas {
+            let Some(contract) = contracts.get(&delta.instrument) else { continue };
+            let update = Update::Delta {
+                contract: contract.to_string(),
+                event_time: WallTime(delta.event_time),
+                old_open_interest: delta.old_open_interest,
+                new_open_interest: delta.new_open_interest,
+                delta: delta.delta(),
+                last_price_e4: None,
+                provider: delta.provider.to_string(),
+            };
+            tell(contract, update);
+        }
+        for (contract, update) in closed_buckets(&batch.buckets, contracts) {
+            tell(contract, update);
+        }
+    }
+}
+
+/// One update for each bucket of an underlying's contracts that closed; corrections of closed ones are left out.
+fn closed_buckets<'a>(
+    rows: &[BucketRow],
+    contracts: &'a BTreeMap<InstrumentId, Contract>,
+) -> Vec<(&'a Contract, Update)> {
+    /// Open interest of calls and puts; rows live, carried and missing.
+    #[derive(Default)]
+    struct Sums {
+        open_interest: [i64; 2],
+        states: [u64; 3],
+    }
+    let mut sums: BTreeMap<(Bucket, &str), (&Contract, Sums)> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.revision == 0) {
+        let Some(contract) = contracts.get(&row.instrument) else { continue };
+        let Some(side) = option_side(contract) else { continue };
+        let key = (row.bucket, &*contract.underlying);
+        let (_, Sums { open_interest, states }) = sums.entry(key).or_insert((contract, Sums::default()));
+        open_interest[side] += row.open_interest.unwrap_or(0);
+        match row.state {
+            BucketState::Live | BucketState::Backfilled => states[0] += 1,
+            BucketState::Carried => states[1] += 1,
+            BucketState::Missing => states[2] += 1,
+        }
+    }
+    let updates =
+        sums.into_iter().map(|((bucket, underlying), (contract, Sums { open_interest, states }))| {
+            let update = Update::Bucket {
+                underlying: underlying.to_owned(),
+                bucket: WallTime(bucket.start()),
+                level_e4: None,
+                call_open_interest: open_interest[0],
+                put_open_interest: open_interest[1],
+                live: states[0],
+                carried: states[1],
+                missing: states[2],
+            };
+            (contract, update)
+        });
+    updates.collect()
+}
+
+/// 0 for calls, 1 for puts.
+fn option_side(contract: &Contract) -> Option<usize> {
+    match contract.kind {
+        InstrumentKind::Option { option_type, .. } => Some(option_type as usize),
+        _ => None,
+    }
+}
+
+fn live_side(quote: &LiveQuote) -> ChainSide {
+    ChainSide {
+        open_interest: quote.open_interest,
+        open_interest_change: quote.open_interest_change(),
+        volume: quote.volume,
+        last_price_e4: quote.last_price.map(Price::as_e4),
+        bid_e4: quote.bid.map(Price::as_e4),
+        ask_e4: quote.ask.map(Price::as_e4),
+        implied_volatility_e4: quote.implied_volatility_e4,
+        state: RowState::Live,
+        provider: Some(quote.provider.to_string()),
+        event_time: Some(WallTime(quote.event_time)),
+    }
+}
+
+/// Takes the latest state from the pipeline.
+///
+/// It alone appends to the directory, so it knows the slots of what it has not appended yet: one change of the
+/// directory serves a whole master.
+pub struct RecorderEnd {
+    live: LiveState,
+    writer: LiveWriter,
+    listed: usize,
+    enrolled: Vec<(InstrumentId, Contract)>,
+}
+
+impl LiveSink for RecorderEnd {
+    fn enroll(&mut self, contract: &Contract, instrument: InstrumentId) -> u32 {
+        if let Some(slot) = self.live.directory.snapshot().slot_of(contract) {
+            return slot;
+        }
+        let slot = self.listed + self.enrolled.len();
+        self.enrolled.push((instrument, contract.clone()));
+        slot as u32
+    }
+
+    fn write(&mut self, place: u32, latest: &Observation, previous_open_interest: Option<i64>) {
+        let Some(provider) = latest.provider() else { return };
+        let quote = LiveQuote {
+            event_time: latest.event_time(),
+            received_time: latest.received_time(),
+            last_price: latest.last_price(),
+            open_interest: latest.open_interest(),
+            previous_open_interest,
+            volume: latest.volume(),
+            bid: latest.bid(),
+            ask: latest.ask(),
+            implied_volatility_e4: latest.implied_volatility_e4(),
+            provider,
+        };
+        // A table that is full shows the first million contracts; the record holds all of them.
+        let _ = self.writer.write(place, &quote);
+    }
+
+    fn begin_day(&mut self, date: TradingDate) {
+        self.live.directory.set_date(date);
+    }
+
+    fn settle(&mut self) {
+        if self.enrolled.is_empty() {
+            return;
+        }
+        self.live.watched().contracts.extend(self.enrolled.iter().cloned());
+        self.live.directory.append(self.enrolled.drain(..));
+        self.listed = self.live.directory.snapshot().entries().len();
+    }
+}

@@ -1,0 +1,169 @@
+//! What the daemon shows of itself: atomics and small locked texts, readable whatever hangs.
+
+use crate::{feed::FeedStatus, market::Timestamp, spool::SpoolError, store::ErrorClass};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+};
+
+/// Shared by all children and the control side.
+#[derive(Debug, Default)]
+pub struct DaemonStatus {
+    pub spool: SpoolStatus,
+    pub store: StoreStatus,
+    pub pipeline: PipelineStatus,
+    pub feeds: Vec<Arc<FeedStatus>>,
+}
+
+/// A last trouble: since when, and what the operator should know.
+#[derive(Debug, Default)]
+struct Trouble {
+    is_present: AtomicBool,
+    text: Mutex<String>,
+}
+
+impl Trouble {
+    fn set(&self, text: String) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        self.is_present.store(true, Relaxed);
+    }
+
+    fn clear(&self) {
+        // Loaded first: this is called for every record, and a shared line that is only read stays in every cache.
+        if self.is_present.load(Relaxed) {
+            self.is_present.store(false, Relaxed);
+        }
+    }
+
+    fn get(&self) -> Option<String> {
+        let text = || self.text.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.is_present.load(Relaxed).then(text)
+    }
+}
+
+/// How far the log is, and what it suffers from.
+#[derive(Debug, Default)]
+pub struct SpoolStatus {
+    seq: AtomicU64,
+    trouble: Trouble,
+}
+
+impl SpoolStatus {
+    pub fn note_appended(&self, seq: u64) {
+        self.seq.store(seq, Relaxed);
+        self.trouble.clear();
+    }
+
+    pub fn note_failure(&self, error: &SpoolError, at: Timestamp) {
+        if self.trouble.get().is_none() {
+            log::error!("since {at}: {error}");
+        }
+        self.trouble.set(error.to_string());
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.seq.load(Relaxed)
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.get()
+    }
+}
+
+/// How far the record in SQL is, and what it suffers from.
+#[derive(Debug, Default)]
+pub struct StoreStatus {
+    seq: AtomicU64,
+    rows: AtomicU64,
+    rows_handed_over: AtomicU64,
+    last_commit_us: AtomicI64,
+    trouble: Trouble,
+}
+
+impl StoreStatus {
+    /// The recorder gave this many rows to the writer.
+    pub fn note_handed_over(&self, rows: usize) {
+        self.rows_handed_over.fetch_add(rows as u64, Relaxed);
+    }
+
+    pub fn note_written(&self, seq: u64, rows: usize, at: Timestamp) {
+        self.seq.store(seq, Relaxed);
+        self.rows.fetch_add(rows as u64, Relaxed);
+        self.last_commit_us.store(at.as_us(), Relaxed);
+        self.trouble.clear();
+    }
+
+    pub fn last_commit(&self) -> Option<Timestamp> {
+        Some(self.last_commit_us.load(Relaxed)).filter(|us| *us != 0).map(Timestamp::from_us)
+    }
+
+    pub fn pending_rows(&self) -> u64 {
+        self.rows_handed_over.load(Relaxed).saturating_sub(self.rows.load(Relaxed))
+    }
+
+    /// Logs the first failure of a row of them.
+    pub fn note_failure(&self, class: ErrorClass, error: &impl std::fmt::Display) {
+        if self.trouble.get().is_none() {
+            log::error!("{error} ({class:?}; what was received stays in the spool until it can be written)");
+        }
+        self.trouble.set(error.to_string());
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.seq.load(Relaxed)
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Relaxed)
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.get()
+    }
+}
+
+/// What the pipeline did so far; stored by the pipeline once a drain.
+#[derive(Debug, Default)]
+pub struct PipelineStatus {
+    pub records: AtomicU64,
+    pub observations: AtomicU64,
+    pub malformed: AtomicU64,
+    pub unwatched: AtomicU64,
+    pub stale_bodies: AtomicU64,
+    pub unknown_lots: AtomicU64,
+    pub late: AtomicU64,
+    pub outdated: AtomicU64,
+    pub watched: AtomicU64,
+    pub buckets_closed: AtomicU64,
+    pub buckets_of_session: AtomicU64,
+    /// Record number up to which everything is done.
+    pub seq: AtomicU64,
+    session_open_us: AtomicI64,
+    session_close_us: AtomicI64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl PipelineStatus {
+    pub fn set_session(&self, session: Option<(Timestamp, Timestamp)>) {
+        let (open_us, close_us) = session.map_or((0, 0), |(open, close)| (open.as_us(), close.as_us()));
+        self.session_open_us.store(open_us, Relaxed);
+        self.session_close_us.store(close_us, Relaxed);
+    }
+
+    /// Today's open and close; `None` on a day without a session or before the first record of a day.
+    pub fn session(&self) -> Option<(Timestamp, Timestamp)> {
+        let (open_us, close_us) = (self.session_open_us.load(Relaxed), self.session_close_us.load(Relaxed));
+        (close_us != 0).then(|| (Timestamp::from_us(open_us), Timestamp::from_us(close_us)))
+    }
+
+    pub fn set_last_error(&self, error: &Option<String>) {
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != *error {
+            last.clone_from(error);
+        }
+    }
+
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,73 @@
+//! The whole tree on one screen: who runs, where, in which order, and how each is restarted.
+//!
+//! Children start from top to bottom and stop from bottom to top: feeds first, so that nothing comes in any more, then
+//! the recorder, which works off its port, then the writer, which works off the rows.
+
+use super::{
+    control_child::ControlChild, feeds, feeds::FeedParts, live_state::LiveState, recorder::Recorder,
+    timekeeper::Timekeeper, writer::Writer,
+};
+use crate::{
+    actor::{ChildSpec, Placement, Strategy, SupervisorSpec},
+    clock::Clock,
+    config::{Config, FeedSettings},
+};
+use std::time::Duration;
+
+/// Everything children are made of.
+pub struct Parts {
+    pub writer: Writer,
+    pub recorder: Recorder,
+    pub live: LiveState,
+    pub timekeeper: Timekeeper,
+    pub control: ControlChild,
+    pub feeds: FeedParts,
+}
+
+/// `root` and all below it.
+pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
+    let Parts { writer, recorder, live, timekeeper, control, feeds } = parts;
+    let (batches, records) = (writer.batches.gauge(), recorder.records.gauge());
+    let mut root = SupervisorSpec::new("root", Strategy::OneForOne)
+        .intensity(3, Duration::from_secs(300))
+        .child(
+            ChildSpec::new("writer", move |lease| writer.clone().run(lease))
+                .placement(Placement::Own)
+                .grace(Duration::from_secs(20))
+                .critical()
+                .port(batches),
+        )
+        .child(
+            ChildSpec::new("recorder", move |lease| recorder.clone().run(lease))
+                .placement(Placement::Compute)
+                .grace(Duration::from_secs(10))
+                .critical()
+                .port(records),
+        );
+    if let Some(url) = config.live.redis_url.clone() {
+        let clock = clock.clone();
+        root = root.child(ChildSpec::new("publisher", move |lease| {
+            live.clone().publish(url.clone(), clock.clone(), lease)
+        }));
+    }
+    root.child(ChildSpec::new("control", move |lease| control.clone().run(lease)))
+        .child(ChildSpec::new("timekeeper", move |lease| timekeeper.clone().run(lease)).critical())
+        .supervisor(feeds_supervisor(feeds, &config.feeds))
+}
+
+fn feeds_supervisor(parts: FeedParts, settings: &FeedSettings) -> SupervisorSpec {
+    let mut feeds = SupervisorSpec::new("feeds", Strategy::OneForOne).intensity(10, Duration::from_secs(60));
+    if settings.angel_one.enabled {
+        let (parts, settings) = (parts.clone(), settings.angel_one.clone());
+        feeds = feeds.child(ChildSpec::new("angel_one", move |lease| {
+            feeds::run_angel_one(parts.clone(), settings.clone(), lease)
+        }));
+    }
+    if settings.nse.enabled {
+        let settings = settings.nse.clone();
+        feeds = feeds.child(ChildSpec::new("nse", move |lease| {
+            feeds::run_nse(parts.clone(), settings.clone(), lease)
+        }));
+    }
+    feeds
+}

@@ -1,0 +1,120 @@
+//! The child that writes rows: what has piled up becomes one transaction, with the log's position in it.
+//!
+//! Each incarnation opens the store anew; a transaction that was cut off by a failure is rolled back by the database.
+
+use super::status::DaemonStatus;
+use crate::{
+    actor::{ChildError, Lease, Port},
+    clock::Clock,
+    store::{self, Batch, Birth, ErrorClass, OpenStore, Store, StoreError},
+};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use std::{sync::Arc, time::Duration};
+
+/// Batches merged into one transaction at most.
+const DRAIN_MAX: usize = 256;
+/// Rows in one transaction at most: more are written by the next.
+const ROWS_MAX: usize = 100_000;
+
+/// What every incarnation begins from.
+#[derive(Clone)]
+pub struct Writer {
+    pub url: String,
+    pub birth: Birth,
+    pub clock: Clock,
+    pub batches: Port<Batch>,
+    pub status: Arc<DaemonStatus>,
+}
+
+impl Writer {
+    /// One incarnation.
+    ///
+    /// # Errors
+    /// When the store reports something that waiting does not mend.
+    pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
+        let mut batches = self.batches.consumer(&lease);
+        let Some(mut store) = self.open(&lease).await? else { return Ok(()) };
+        while let Some(taken) = batches.drain(DRAIN_MAX).await {
+            let mut handled = 0;
+            let items = taken.items();
+            while handled < items.len() {
+                let mut batch = items[handled].clone();
+                handled += 1;
+                while handled < items.len() && batch.row_count() + items[handled].row_count() <= ROWS_MAX {
+                    batch.merge(items[handled].clone());
+                    handled += 1;
+                }
+                if !self.write(&mut store, &batch, &lease).await? {
+                    return Ok(());
+                }
+                lease.pulse().progress();
+            }
+            if !taken.done() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if the incarnation was given up meanwhile.
+    async fn open(&self, lease: &Lease) -> Result<Option<OpenStore>, ChildError> {
+        let mut delays = retry_delays();
+        loop {
+            match store::open(&self.url, self.birth).await {
+                Ok(store) => return Ok(Some(store)),
+                Err(error) => {
+                    if !self.wait_out(error, &mut delays, lease).await? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a batch for as long as it takes. False if the incarnation was given up meanwhile.
+    async fn write(&self, store: &mut OpenStore, batch: &Batch, lease: &Lease) -> Result<bool, ChildError> {
+        let mut delays = retry_delays();
+        loop {
+            match store.append(batch).await {
+                Ok(()) => {
+                    self.status.store.note_written(batch.spool_seq, batch.row_count(), self.clock.now());
+                    return Ok(true);
+                }
+                Err(error) => {
+                    if !self.wait_out(error, &mut delays, lease).await? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits before another try, where one can help. False if the incarnation was given up meanwhile.
+    async fn wait_out(
+        &self,
+        error: StoreError,
+        delays: &mut impl Iterator<Item = Duration>,
+        lease: &Lease,
+    ) -> Result<bool, ChildError> {
+        let class = error.class();
+        self.status.store.note_failure(class, &error);
+        match class {
+            ErrorClass::Retry | ErrorClass::DiskFull => {
+                let _waiting = lease.pulse().wait();
+                tokio::time::sleep(delays.next().unwrap_or(RETRY_LONGEST)).await;
+                Ok(lease.is_current())
+            }
+            ErrorClass::Stop | ErrorClass::Configuration => Err(error.into()),
+        }
+    }
+}
+
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+fn retry_delays() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(RETRY_LONGEST)
+        .without_max_times()
+        .build()
+}

@@ -1,0 +1,396 @@
+//! The machine itself: which record means what, and when a day begins.
+
+use super::{catalog::Catalog, counters::PipelineCounters, gaps::GapTracker, token_table::TokenTable};
+use crate::{
+    calendar::{Calendar, Session},
+    engine::{
+        DayCounters, HistoryBar, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay,
+        watch::WatchList,
+    },
+    market::{
+        Contract, InstrumentId, Listing, Provider, ProviderToken, Quote, Segment, Timestamp, TradingDate,
+    },
+    spool::{Mark, Record, Source},
+    store::{Batch, CoverageDay},
+    wire::{angel_one, nse},
+};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// What the outcome depends on besides the log.
+#[derive(Clone, Debug)]
+pub struct PipelineSettings {
+    pub watch: WatchList,
+    /// How long after its end a bucket stays open.
+    pub grace_us: i64,
+    /// Providers in order of preference.
+    pub preference: Vec<Provider>,
+    pub calendar: Arc<Calendar>,
+}
+
+/// Takes the latest state while it is made.
+pub trait LiveSink {
+    /// A contract is watched from now on; the answer is its place in the live state.
+    fn enroll(&mut self, contract: &Contract, instrument: InstrumentId) -> u32;
+
+    fn write(&mut self, place: u32, latest: &Observation, previous_open_interest: Option<i64>);
+
+    /// Observations count for this date from now on.
+    fn begin_day(&mut self, date: TradingDate);
+
+    /// A record was worked off: what was enrolled meanwhile may be shown.
+    fn settle(&mut self);
+}
+
+/// For replays: nobody looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLive;
+
+impl LiveSink for NoLive {
+    fn enroll(&mut self, _: &Contract, _: InstrumentId) -> u32 {
+        0
+    }
+
+    fn write(&mut self, _: u32, _: &Observation, _: Option<i64>) {}
+
+    fn begin_day(&mut self, _: TradingDate) {}
+
+    fn settle(&mut self) {}
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(super) settings: PipelineSettings,
+    pub(super) counters: PipelineCounters,
+    pub(super) lots: Option<nse::LotTable>,
+    /// Today's watched contracts.
+    pub(super) slots: FxHashMap<Contract, u32>,
+    catalog: Catalog,
+    date: TradingDate,
+    session: Option<Session>,
+    day: Option<TradingDay>,
+    /// While there is no session.
+    resting_router: Router,
+    gaps: GapTracker,
+    tokens: TokenTable,
+    /// Instrument and place in the live state by slot.
+    enrolled: Vec<(InstrumentId, u32)>,
+    rows: Rows,
+    last_received: Timestamp,
+    last_seq: u64,
+}
+
+impl Pipeline {
+    pub fn new(settings: PipelineSettings, catalog: Catalog) -> Pipeline {
+        let resting_router = Router::new(settings.preference.clone());
+        Pipeline {
+            settings,
+            counters: PipelineCounters::default(),
+            lots: None,
+            slots: FxHashMap::default(),
+            catalog,
+            date: TradingDate::MIN,
+            session: None,
+            day: None,
+            resting_router,
+            gaps: GapTracker::default(),
+            tokens: TokenTable::default(),
+            enrolled: Vec::new(),
+            rows: Rows::default(),
+            last_received: Timestamp::from_us(i64::MIN),
+            last_seq: 0,
+        }
+    }
+
+    /// The record that was applied last; 0 before the first.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    pub fn counters(&self) -> &PipelineCounters {
+        &self.counters
+    }
+
+    pub fn day_counters(&self) -> DayCounters {
+        self.day.as_ref().map(TradingDay::counters).unwrap_or_default()
+    }
+
+    pub fn day(&self) -> Option<&TradingDay> {
+        self.day.as_ref()
+    }
+
+    /// Works on one record and adds what comes of it to `batch`, whose checkpoint becomes this record.
+    pub fn apply(&mut self, record: &Record, live: &mut impl LiveSink, batch: &mut Batch) {
+        let now = record.received_time;
+        self.counters.records += 1;
+        self.counters.frames += record.frames.len() as u64;
+        let mark = match record.source {
+            Source::Mark => self.read_mark(record),
+            _ => None,
+        };
+        if let Some(Mark::Started { .. }) = mark {
+            self.gaps.note_restart(self.last_received);
+            self.router_mut().set_all_down();
+        }
+        self.pass_time(now, live);
+        match record.source {
+            Source::Mark => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
+            Source::AngelOneStream => {
+                for frame in record.frames.iter() {
+                    match angel_one::decode_quote(frame) {
+                        Ok((token, quote)) => self.observe_token(token, &quote, now, live),
+                        Err(error) => self.counters.note_malformed(&error),
+                    }
+                }
+            }
+            Source::AngelOneQuote => record.frames.iter().for_each(|body| self.apply_quotes(body, now, live)),
+            Source::AngelOneCandles => {
+                record.frames.iter().for_each(|body| self.apply_candles(body, &record.context));
+            }
+            Source::AngelOneMaster => {
+                record.frames.iter().for_each(|body| self.apply_master(body, live, batch))
+            }
+            // Greeks are kept in the log for later use; no row is made of them.
+            Source::AngelOneGreeks => {}
+            Source::NseChain => {
+                record.frames.iter().for_each(|body| self.apply_chain(body, now, live, batch))
+            }
+            Source::NseLots => record.frames.iter().for_each(|body| match nse::decode_lots(body) {
+                Ok(lots) => self.lots = Some(lots),
+                Err(error) => self.counters.note_malformed(&error),
+            }),
+        }
+        live.settle();
+        self.last_received = now;
+        self.last_seq = record.seq;
+        batch.session_date = self.date;
+        batch.spool_seq = record.seq;
+        self.move_rows(batch);
+    }
+
+    fn read_mark(&mut self, record: &Record) -> Option<Mark> {
+        match serde_json::from_slice(record.frames.bytes()) {
+            Ok(mark) => Some(mark),
+            Err(error) => {
+                self.counters.note_malformed(&error);
+                None
+            }
+        }
+    }
+
+    fn apply_mark(&mut self, mark: &Mark, now: Timestamp, batch: &mut Batch) {
+        match mark {
+            Mark::Started { .. } | Mark::Clock => {}
+            Mark::FeedUp { provider } => {
+                if let Some(provider) = self.known_provider(provider) {
+                    self.router_mut().set_up(provider, now);
+                    let hours = self.day.as_ref().map(TradingDay::hours);
+                    batch.gaps.extend(self.gaps.note_up(provider, now, hours));
+                }
+            }
+            Mark::FeedDown { provider, reason } => {
+                if let Some(provider) = self.known_provider(provider) {
+                    self.router_mut().set_down(provider);
+                    self.gaps.note_down(provider, now, reason);
+                }
+            }
+        }
+    }
+
+    fn known_provider(&mut self, name: &str) -> Option<Provider> {
+        name.parse().inspect_err(|error| self.counters.note_malformed(error)).ok()
+    }
+
+    fn router_mut(&mut self) -> &mut Router {
+        match &mut self.day {
+            Some(day) => day.router_mut(),
+            None => &mut self.resting_router,
+        }
+    }
+
+    /// Closes what ends before `now`, and begins the next day where `now` lies in one.
+    fn pass_time(&mut self, now: Timestamp, live: &mut impl LiveSink) {
+        if let Some(day) = &mut self.day {
+            day.advance(now, &mut self.rows);
+        }
+        let date = now.date_ist();
+        if date <= self.date {
+            return;
+        }
+        let router = match self.day.take() {
+            Some(day) => {
+                for (slot, (instrument, _)) in self.enrolled.iter().enumerate() {
+                    if let Some(open_interest) = day.latest(slot as u32).open_interest() {
+                        self.catalog.note_final(*instrument, open_interest);
+                    }
+                }
+                day.router().clone()
+            }
+            None => {
+                std::mem::replace(&mut self.resting_router, Router::new(self.settings.preference.clone()))
+            }
+        };
+        self.date = date;
+        live.begin_day(date);
+        self.slots.clear();
+        self.tokens.clear();
+        self.enrolled.clear();
+        self.session = self.settings.calendar.session(date);
+        match &self.session {
+            Some(session) => {
+                let hours = SessionHours { date, open: session.open, close: session.close };
+                let mut day = TradingDay::new(hours, self.settings.grace_us, router);
+                day.advance(now, &mut self.rows);
+                self.day = Some(day);
+            }
+            None => self.resting_router = router,
+        }
+    }
+
+    /// Watches a listing's contract today. `None` on days without a session.
+    pub(super) fn enroll(
+        &mut self,
+        listing: &Listing,
+        live: &mut impl LiveSink,
+        batch: &mut Batch,
+    ) -> Option<u32> {
+        let (day, session) = (self.day.as_mut()?, self.session.as_ref()?);
+        let contract = &listing.contract;
+        let slot = match self.slots.get(contract) {
+            Some(slot) => *slot,
+            None => {
+                let instrument =
+                    self.catalog.enroll(contract, listing.lot_size, listing.tick_size, self.date, batch);
+                let slot = day.add_slot(SlotSpec {
+                    instrument,
+                    close: session.close_for(contract),
+                    is_option: contract.is_option(),
+                    previous_open_interest: self.catalog.final_open_interest(instrument),
+                });
+                self.slots.insert(contract.clone(), slot);
+                self.enrolled.push((instrument, live.enroll(contract, instrument)));
+                slot
+            }
+        };
+        self.catalog.name(listing, self.enrolled[slot as usize].0, self.date, batch);
+        if let Some(token) = listing.token {
+            self.tokens.insert(token, slot);
+        }
+        Some(slot)
+    }
+
+    fn apply_master(&mut self, body: &[u8], live: &mut impl LiveSink, batch: &mut Batch) {
+        let master = match angel_one::decode_master(body) {
+            Ok(master) => master,
+            Err(error) => return self.counters.note_malformed(&error),
+        };
+        if let Some(error) = &master.skipped.first_malformed {
+            self.counters.malformed += master.skipped.malformed as u64;
+            self.counters.last_error = Some(error.to_string());
+        }
+        let watch = self.settings.watch.clone();
+        for listing in watch.select(&master.listings, self.date) {
+            self.enroll(listing, live, batch);
+        }
+    }
+
+    fn apply_quotes(&mut self, body: &[u8], now: Timestamp, live: &mut impl LiveSink) {
+        match angel_one::decode_quotes(body) {
+            Ok(answer) => {
+                for (token, quote) in &answer.quotes {
+                    self.observe_token(*token, quote, now, live);
+                }
+                answer.malformed.iter().for_each(|error| self.counters.note_malformed(error));
+            }
+            Err(error) => self.counters.note_malformed(&error),
+        }
+    }
+
+    fn apply_candles(&mut self, body: &[u8], context: &str) {
+        let Some(slot) = parse_token(context).and_then(|token| self.tokens.get(token)) else {
+            self.counters.unwatched += 1;
+            return;
+        };
+        let Some(day) = &mut self.day else { return };
+        match angel_one::decode_candles(body) {
+            Ok(bars) => {
+                for bar in bars {
+                    let angel_one::Bar { start, open, high, low, close, volume } = bar;
+                    let bar = HistoryBar { start, open, high, low, close, volume };
+                    day.take_history(slot, Provider::AngelOne, &bar, &mut self.rows);
+                }
+            }
+            Err(error) => self.counters.note_malformed(&error),
+        }
+    }
+
+    #[inline]
+    fn observe_token(
+        &mut self,
+        token: ProviderToken,
+        quote: &Quote,
+        now: Timestamp,
+        live: &mut impl LiveSink,
+    ) {
+        self.counters.note_event(Provider::AngelOne, quote.event_time);
+        match self.tokens.get(token) {
+            Some(slot) => self.observe(slot, Provider::AngelOne, quote, now, live),
+            None => self.counters.unwatched += 1,
+        }
+    }
+
+    #[inline]
+    pub(super) fn observe(
+        &mut self,
+        slot: u32,
+        provider: Provider,
+        quote: &Quote,
+        now: Timestamp,
+        live: &mut impl LiveSink,
+    ) {
+        let Some(day) = &mut self.day else { return };
+        self.counters.observations += 1;
+        day.observe(slot, provider, quote, now, &mut self.rows);
+        live.write(self.enrolled[slot as usize].1, day.latest(slot), day.previous_open_interest(slot));
+    }
+
+    fn move_rows(&mut self, batch: &mut Batch) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let rows = &mut self.rows;
+        batch.buckets.append(&mut rows.buckets);
+        batch.deltas.append(&mut rows.deltas);
+        batch.candles.append(&mut rows.candles);
+        batch.closes.append(&mut rows.closes);
+        let days = rows.coverage.drain(..);
+        batch.coverage.extend(days.map(|(instrument, date, runs)| CoverageDay { instrument, date, runs }));
+    }
+}
+
+/// Reads `segment=1&token=99926000&…`.
+fn parse_token(context: &str) -> Option<ProviderToken> {
+    let value = |key: &str| {
+        context
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+            .and_then(|text| text.parse().ok())
+    };
+    let segment = Segment::from_code(u8::try_from(value("segment")?).ok()?)?;
+    Some(ProviderToken { segment, token: value("token")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_of_candles_names_a_token() {
+        let expected = ProviderToken { segment: Segment::NseCash, token: 99_926_000 };
+        assert_eq!(parse_token("segment=1&token=99926000&interval=THREE_MINUTE"), Some(expected));
+        for wrong in ["", "segment=9&token=1", "token=5", "segment=1&token=x", "segment=300&token=1"] {
+            assert_eq!(parse_token(wrong), None, "{wrong}");
+        }
+    }
+}

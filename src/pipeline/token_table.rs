@@ -1,0 +1,70 @@
+//! From a provider's token to a slot, for every packet.
+
+use crate::market::{ProviderToken, Segment};
+use rustc_hash::FxHashMap;
+
+const EMPTY: u32 = u32::MAX;
+/// Exchange tokens of shares and derivatives lie below; index tokens (99,926,000 …) above.
+const DIRECT_TOKENS_MAX: u32 = 1 << 20;
+
+/// An array by token where tokens are dense, a hash map for the few others.
+#[derive(Debug, Default)]
+pub struct TokenTable {
+    direct: [Vec<u32>; Segment::ALL.len()],
+    sparse: FxHashMap<ProviderToken, u32>,
+}
+
+impl TokenTable {
+    pub fn insert(&mut self, token: ProviderToken, slot: u32) {
+        if token.token < DIRECT_TOKENS_MAX {
+            let slots = &mut self.direct[usize::from(token.segment.code()) - 1];
+            let at = token.token as usize;
+            if slots.len() <= at {
+                slots.resize(at + 1, EMPTY);
+            }
+            slots[at] = slot;
+        } else {
+            self.sparse.insert(token, slot);
+        }
+    }
+
+    #[inline]
+    pub fn get(&self, token: ProviderToken) -> Option<u32> {
+        if token.token < DIRECT_TOKENS_MAX {
+            let slots = &self.direct[usize::from(token.segment.code()) - 1];
+            slots.get(token.token as usize).copied().filter(|slot| *slot != EMPTY)
+        } else {
+            self.sparse.get(&token).copied()
+        }
+    }
+
+    pub fn clear(&mut self) {
+        *self = TokenTable::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn finds_what_was_inserted_and_nothing_else(
+            tokens in prop::collection::vec((0_usize..4, prop_oneof![0_u32..2_000, 99_926_000_u32..99_926_050]), 0..60),
+            asked in (0_usize..4, 0_u32..2_000),
+        ) {
+            let (mut table, mut model) = (TokenTable::default(), BTreeMap::new());
+            let key = |(segment, token): (usize, u32)| ProviderToken { segment: Segment::ALL[segment], token };
+            for (slot, token) in tokens.into_iter().enumerate() {
+                table.insert(key(token), slot as u32);
+                model.insert(key(token), slot as u32);
+            }
+            for (token, slot) in &model {
+                prop_assert_eq!(table.get(*token), Some(*slot));
+            }
+            prop_assert_eq!(table.get(key(asked)), model.get(&key(asked)).copied());
+        }
+    }
+}

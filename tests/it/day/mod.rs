@@ -1,0 +1,5 @@
+//! The main job on one recorded day: played through a real protocol, recorded, and equal to the recording.
+
+mod answer;
+mod kills;
+mod played;

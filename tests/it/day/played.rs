@@ -1,0 +1,142 @@
+//! The demo plays the day; the record equals the recording, over both protocols and in both stores.
+
+use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, SESSION_OPEN_S, cells, number, second_of_day};
+use crate::{servers, test_data};
+use bhavd::{
+    market::TradingDate,
+    store::{DayDump, Reader},
+};
+use serde_json::Value as Json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+fn date() -> TradingDate {
+    TradingDate::from_ymd_opt(2026, 1, 30).expect("a date")
+}
+
+/// Plays the recording as a user would, and gives back the printed summary.
+fn play(recording: &Path, provider: &str, directory: &Path, store: Option<&str>) -> Json {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bhavd"));
+    command
+        .args(["demo", "--speed", "600", "--exit-at-close", "--json", "--provider", provider])
+        .arg("--recording")
+        .arg(recording)
+        .arg("--data-dir")
+        .arg(directory);
+    if let Some(url) = store {
+        command.args(["--store", url]);
+    }
+    let output = command.output().expect("bhavd starts");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {complaints}", output.status);
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{complaints}", String::from_utf8_lossy(&output.stdout)))
+}
+
+pub fn dump(url: &str) -> DayDump {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let reader = Reader::open(url).await.expect("the store opens");
+        reader.dump_day(date()).await.expect("the day can be read")
+    })
+}
+
+fn assert_equal_to_recording(answer: &Answer, dump: &DayDump, provider: &str) {
+    let provider_code = if provider == "angel_one" { "1" } else { "2" };
+    let mut keys = BTreeSet::new();
+    for row in cells(dump, "intraday_option_oi") {
+        let [bucket, contract, oi, _, ltp, volume, _, _, _, state, from, event, ..] = row[..] else {
+            panic!("a short row: {row:?}")
+        };
+        let bucket_second = second_of_day(bucket);
+        assert!(keys.insert((bucket_second, contract)), "twice: {row:?}");
+        let expected = answer.bucket(contract, bucket_second).expect("a value before the first bucket's end");
+        let found = (number(oi), number(ltp), number(volume), second_of_day(event));
+        let wanted = (expected.open_interest, expected.last_price_e4, expected.volume, expected.second);
+        assert_eq!(found, wanted, "{row:?}");
+        let is_live = expected.second >= bucket_second;
+        assert_eq!((state, from), (if is_live { "1" } else { "2" }, provider_code), "{row:?}");
+    }
+    let buckets: BTreeSet<i64> = keys.iter().map(|(bucket, _)| *bucket).collect();
+    let expected: BTreeSet<i64> = (SESSION_OPEN_S..SESSION_CLOSE_S).step_by(BUCKET_S as usize).collect();
+    assert_eq!(buckets, expected);
+    assert_eq!((answer.contracts.len(), keys.len()), (684, 85_500));
+
+    let mut deltas: Vec<(String, i64, i64, i64)> = cells(dump, "oi_delta_log")
+        .iter()
+        .map(|row| (row[0].to_owned(), second_of_day(row[1]), number(row[3]), number(row[4])))
+        .collect();
+    deltas.sort();
+    let mut expected = answer.deltas();
+    expected.sort();
+    assert_eq!(expected.len(), 23_251);
+    assert!(deltas == expected, "{} deltas, first difference: {:?}", deltas.len(), {
+        deltas.iter().zip(&expected).find(|(found, wanted)| found != wanted)
+    });
+    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+    for (contract, _, old, new) in &deltas {
+        *sums.entry(contract).or_default() += new - old;
+    }
+    for (contract, values) in &answer.contracts {
+        let of_session: Vec<i64> = values
+            .iter()
+            .filter(|value| value.second < SESSION_CLOSE_S)
+            .map(|value| value.open_interest)
+            .collect();
+        let moved = of_session[of_session.len() - 1] - of_session[0];
+        assert_eq!(sums.get(contract.as_str()).copied().unwrap_or(0), moved, "{contract}");
+    }
+
+    let closes = cells(dump, "daily_option_oi");
+    assert_eq!(closes.len(), 684);
+    for row in closes {
+        let last = answer.last(row[1]);
+        let found = (number(row[2]), number(row[3]), number(row[4]), second_of_day(row[6]));
+        assert_eq!(found, (last.open_interest, last.last_price_e4, last.volume, last.second), "{row:?}");
+    }
+}
+
+fn play_and_compare(provider: &str, store: Option<&str>) {
+    let Some(recording) = test_data::index_options() else { return };
+    let parent = tempfile::tempdir().expect("a directory");
+    let directory = parent.path().join("demo");
+    let summary = play(&recording, provider, &directory, store);
+    println!("{summary:#}");
+    for (field, expected) in
+        [("contracts", 684), ("buckets", 125), ("rows", 85_500), ("snapshots", 42_750), ("deltas", 23_251)]
+    {
+        assert_eq!(summary[field], expected, "{field}");
+    }
+    assert_eq!((&summary["malformed"], &summary["coverage"]["missing"]), (&Json::from(0), &Json::from(0)));
+    let sqlite = format!("sqlite:{}", directory.join("bhavd.sqlite").display());
+    let url = store.unwrap_or(&sqlite);
+    assert_equal_to_recording(&Answer::read(&recording), &dump(url), provider);
+}
+
+#[test]
+fn the_day_through_angel_one_equals_the_recording() {
+    play_and_compare("angel_one", None);
+}
+
+#[test]
+fn the_day_through_nse_equals_the_recording() {
+    play_and_compare("nse", None);
+}
+
+fn postgres_database() -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(servers::postgres_database())
+}
+
+#[test]
+fn the_day_through_angel_one_into_postgres_equals_the_recording() {
+    play_and_compare("angel_one", Some(&postgres_database()));
+}
+
+#[test]
+fn the_day_through_nse_into_postgres_equals_the_recording() {
+    play_and_compare("nse", Some(&postgres_database()));
+}
