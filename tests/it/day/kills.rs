@@ -174,7 +174,7 @@ fn ask(played: &Played, arguments: &[&str]) -> Json {
 fn bucket_revisions(dump: &DayDump) -> BTreeMap<(String, String), i64> {
     cells(dump, "intraday_option_oi")
         .iter()
-        .map(|row| ((row[0].to_owned(), row[1].to_owned()), number(row[12])))
+        .map(|row| ((row[0].to_owned(), row[1].to_owned()), number(row[13])))
         .collect()
 }
 
