@@ -16,4 +16,5 @@ mod rendering;
 mod servers;
 mod sim_angel_one;
 mod sim_nse;
+mod smartapi;
 mod store;

@@ -135,7 +135,8 @@ fn request(subscribe: bool, mode: StreamMode, tokens: &[ProviderToken]) -> Messa
 }
 
 async fn next(socket: &mut Socket) -> Message {
-    let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("a message within the time allowed");
+    let message =
+        tokio::time::timeout(PATIENCE, socket.next()).await.expect("a message within the time allowed");
     message.expect("the socket is open").expect("a message")
 }
 
@@ -283,7 +284,10 @@ async fn master_quotes_candles_and_greeks_tell_the_recorded_day() {
     }
     assert_eq!(bars[0].open, levels[0].last_price().expect("a level"));
 
-    let expiry = options.iter().filter(|listed| &*listed.contract.underlying == "NIFTY").find_map(|l| l.contract.expiry());
+    let expiry = options
+        .iter()
+        .filter(|listed| &*listed.contract.underlying == "NIFTY")
+        .find_map(|l| l.contract.expiry());
     let expiry = expiry.expect("an expiry");
     let greeks = GreekRequest { name: "NIFTY".to_owned(), expiry };
     let (_, body) = client.post(GREEKS_PATH, jwt, greeks.encode()).await;
@@ -294,7 +298,8 @@ async fn master_quotes_candles_and_greeks_tell_the_recorded_day() {
 
 #[tokio::test]
 async fn the_handshake_checks_who_is_there() {
-    let simulator = Simulator::start(SimulatorOptions::new(MarketSource::Synthetic(synthetic(10)))).expect("a simulator");
+    let simulator =
+        Simulator::start(SimulatorOptions::new(MarketSource::Synthetic(synthetic(10)))).expect("a simulator");
     let client = Client::of(&simulator);
     let tokens = client.login(simulator.clock().now()).await;
     let refused = async |headers: &[(&'static str, &str)]| match client.connect_with(headers).await {
@@ -310,15 +315,22 @@ async fn the_handshake_checks_who_is_there() {
     assert_eq!(refused(&[code, feed, ("x-api-key", "wrong")]).await, "Invalid API Key");
     assert_eq!(refused(&[code, feed, ("authorization", "Bearer wrong")]).await, "Invalid Auth Token");
     client.connect(&tokens).await;
-    client.connect_with(&[code, feed, ("authorization", &tokens.jwt_token)]).await.expect("bare, as JavaScript");
-    let query = format!("{}?clientCode=SIM001&feedToken={}&apiKey=simulated-key", client.stream_url, tokens.feed_token);
+    client
+        .connect_with(&[code, feed, ("authorization", &tokens.jwt_token)])
+        .await
+        .expect("bare, as JavaScript");
+    let query = format!(
+        "{}?clientCode=SIM001&feedToken={}&apiKey=simulated-key",
+        client.stream_url, tokens.feed_token
+    );
     tokio_tungstenite::connect_async(query).await.expect("the query form");
     simulator.stop();
 }
 
 #[tokio::test]
 async fn a_fourth_socket_is_closed() {
-    let simulator = Simulator::start(SimulatorOptions::new(MarketSource::Synthetic(synthetic(10)))).expect("a simulator");
+    let simulator =
+        Simulator::start(SimulatorOptions::new(MarketSource::Synthetic(synthetic(10)))).expect("a simulator");
     let client = Client::of(&simulator);
     let tokens = client.login(simulator.clock().now()).await;
     let mut open = Vec::new();
@@ -332,7 +344,8 @@ async fn a_fourth_socket_is_closed() {
     assert!(matches!(next(&mut fourth).await, Message::Close(_)));
     simulator.set_faults(Faults { drop_all: true, ..Faults::default() });
     for mut socket in open {
-        let ended = tokio::time::timeout(PATIENCE, socket.next()).await.expect("ended within the time allowed");
+        let ended =
+            tokio::time::timeout(PATIENCE, socket.next()).await.expect("ended within the time allowed");
         assert!(matches!(ended, None | Some(Err(_))), "{ended:?}");
     }
     simulator.stop();
@@ -359,7 +372,8 @@ async fn texts_are_answered_and_limits_kept() {
         ServerText::Pong => panic!("a pong"),
     };
     assert_eq!(refusal("E1001", next_text(&mut socket).await), None);
-    let listed: Vec<ProviderToken> = simulator.market().contracts().iter().map(|listed| listed.token).collect();
+    let listed: Vec<ProviderToken> =
+        simulator.market().contracts().iter().map(|listed| listed.token).collect();
     socket.send(request(true, StreamMode::SnapQuote, &listed[..6])).await.expect("sent");
     assert_eq!(refusal("E1002", next_text(&mut socket).await).as_deref(), Some("abcde12345"));
 
@@ -374,11 +388,16 @@ async fn texts_are_answered_and_limits_kept() {
     simulator.set_faults(Faults { mute: true, ..Faults::default() });
     socket.send(Message::text("ping")).await.expect("sent");
     socket.send(Message::Ping(vec![1].into())).await.expect("sent");
-    // Nothing is said while mute; what is answered first afterwards is the second ping.
-    while simulator.progress().played == 0 {
-        tokio::task::yield_now().await;
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let other = simulator.market().slot_of(&"BANKNIFTY".parse().expect("a contract")).expect("listed");
+    let other = simulator.market().contracts()[other].token;
+    socket.send(request(true, StreamMode::Ltp, &[other])).await.expect("sent");
+    // Once the subscription is taken, both pings before it have been passed over.
+    let taken = async {
+        while simulator.playback().subscriptions() < 4 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.expect("the subscription is taken");
     simulator.set_faults(Faults::default());
     socket.send(Message::Ping(vec![2].into())).await.expect("sent");
     assert_eq!(next(&mut socket).await, Message::Pong(vec![2].into()));
@@ -389,7 +408,8 @@ async fn texts_are_answered_and_limits_kept() {
 async fn every_event_of_a_day_reaches_a_subscriber_in_order() {
     let Some(source) = recording("nse_index_options_2026-01-30.csv.gz") else { return };
     // Slow until the subscription stands: a quarter of an hour lasts half a second.
-    let simulator = Simulator::start(SimulatorOptions { speed: 1_800.0 * 4.0, ..SimulatorOptions::new(source) });
+    let simulator =
+        Simulator::start(SimulatorOptions { speed: 1_800.0 * 4.0, ..SimulatorOptions::new(source) });
     let simulator = simulator.expect("a simulator");
     let client = Client::of(&simulator);
     let tokens = client.login(simulator.clock().now()).await;
@@ -455,8 +475,11 @@ async fn without_clock_nothing_is_lost_however_slow_the_client() {
     for _ in 0..of_options * 40 {
         let packet = next_packet(&mut socket).await;
         if let Some(earlier) = before.insert(packet.token, packet) {
-            assert!(packet.sequence > earlier.sequence && packet.exchange_time_ms >= earlier.exchange_time_ms);
-            let (Detail::SnapQuote(old, _), Detail::SnapQuote(new, _)) = (&earlier.detail, &packet.detail) else {
+            assert!(
+                packet.sequence > earlier.sequence && packet.exchange_time_ms >= earlier.exchange_time_ms
+            );
+            let (Detail::SnapQuote(old, _), Detail::SnapQuote(new, _)) = (&earlier.detail, &packet.detail)
+            else {
                 panic!("another mode");
             };
             assert!(new.volume >= old.volume, "volume never falls");

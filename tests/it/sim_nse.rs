@@ -47,7 +47,8 @@ async fn a_recorded_day_is_told_in_lots() {
     let simulator = Simulator::start(fast(source)).expect("a simulator");
     let site = Site::enter(&simulator).await;
     played(&simulator).await;
-    let info = decode_contracts(&site.get("/api/option-chain-contract-info?symbol=NIFTY").await).expect("info");
+    let info =
+        decode_contracts(&site.get("/api/option-chain-contract-info?symbol=NIFTY").await).expect("info");
     assert_eq!((info.expiries.len(), info.strikes.len()), (1, 97));
     let expiry = format_expiry(info.expiries[0]);
     let v3 = site.get(&format!("/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry={expiry}")).await;
@@ -65,9 +66,12 @@ async fn a_recorded_day_is_told_in_lots() {
         let quote = leg.quote(65, v3.timestamp).expect("whole units");
         assert_eq!((quote.open_interest, quote.volume), (last.open_interest(), last.volume()));
         assert_eq!(quote.last_price, last.last_price());
-        assert_eq!(quote.previous_open_interest, first.open_interest());
+        let change =
+            units_from_lots(leg.open_interest_change_lots.expect("a change"), 65).expect("whole units");
+        assert_eq!(quote.open_interest.map(|units| units - change), first.open_interest());
     }
-    let midcap = decode_chain(&site.get("/api/option-chain-indices?symbol=MIDCPNIFTY").await).expect("a chain");
+    let midcap =
+        decode_chain(&site.get("/api/option-chain-indices?symbol=MIDCPNIFTY").await).expect("a chain");
     assert_eq!(midcap.underlying_value, None, "the recording has no level of it");
     let lots = decode_lots(&site.get("/content/fo/fo_mktlots.csv").await).expect("lots");
     assert_eq!(lots.lot_size("NIFTY", info.expiries[0]), Some(65));
@@ -103,7 +107,8 @@ async fn cookies_are_wanted_and_an_empty_morning_is_empty() {
     assert_eq!(change.status(), 200);
     assert_eq!(site.try_get(path).await.0, 429);
     let clock = site.http.get(format!("{}/sim/clock", site.root)).send().await.expect("a reply");
-    let clock: serde_json::Value = serde_json::from_slice(&clock.bytes().await.expect("a body")).expect("JSON");
+    let clock: serde_json::Value =
+        serde_json::from_slice(&clock.bytes().await.expect("a body")).expect("JSON");
     let simulation = simulator.simulation();
     assert_eq!(clock["start_us"], simulation.start.as_us());
     assert_eq!(clock["real_start_us"], simulation.real_start.as_us());
@@ -151,7 +156,9 @@ async fn recorded_bodies_are_served_byte_for_byte_from_their_receipt_on() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         files.insert(name[3..9].to_owned(), path);
     }
-    for (shown, expected) in [("092647", None), ("092648", Some("092648")), ("121500", Some("112631")), ("235900", Some("233053"))] {
+    for (shown, expected) in
+        [("092647", None), ("092648", Some("092648")), ("121500", Some("112631")), ("235900", Some("233053"))]
+    {
         let date = "2025-10-15".parse().expect("a date");
         let time = chrono::NaiveTime::parse_from_str(shown, "%H%M%S").expect("a time");
         let simulator = at(directory.clone(), Timestamp::on(date, time));
@@ -174,7 +181,8 @@ async fn wrapped_bodies_are_served_without_their_wrapping() {
     let wrapped = unzip(&directory.join("cap120723UTC_0186afd.json.gz"));
     let simulator = at(directory, Timestamp::on(date, time));
     let site = Site::enter(&simulator).await;
-    let info = decode_contracts(&site.get("/api/option-chain-contract-info?symbol=NIFTY").await).expect("info");
+    let info =
+        decode_contracts(&site.get("/api/option-chain-contract-info?symbol=NIFTY").await).expect("info");
     let expiry = format_expiry(info.expiries[0]);
     let body = site.get(&format!("/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry={expiry}")).await;
     assert!(body.len() > 10_000, "{} bytes", body.len());
