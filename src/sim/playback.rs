@@ -187,7 +187,7 @@ impl Playback {
         let mut played = 0;
         while played < total {
             let moved = self.reader_moved.notified();
-            if self.subscriptions.load(Ordering::Relaxed) >= after_subscriptions
+            if self.subscriptions() >= after_subscriptions
                 && let Some(slowest) = self.slowest_reader()
             {
                 let ahead = slowest.saturating_add(Self::WINDOW_EVENTS).min(total);
@@ -233,6 +233,11 @@ impl Playback {
         };
         let (pass, within) = self.repeat.split(newest);
         candles::candles(&self.market, slot, minutes, within + 1, self.repeat.shift_ms(pass), from, to)
+    }
+
+    /// Tokens subscribed so far over all sockets, those ended since included.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
     }
 
     pub(super) fn count_subscriptions(&self, added: usize) {

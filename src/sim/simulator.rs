@@ -251,7 +251,11 @@ fn bind(
         return Err(SimulatorError::NotLoopback { address });
     }
     let listen_error = |source| SimulatorError::Listen { address, source };
-    let listener = runtime.block_on(TcpListener::bind(address)).map_err(listen_error)?;
+    // Bound without awaiting, so that a simulator can be started inside another runtime.
+    let listener = std::net::TcpListener::bind(address).map_err(listen_error)?;
+    listener.set_nonblocking(true).map_err(listen_error)?;
+    let _inside = runtime.enter();
+    let listener = TcpListener::from_std(listener).map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;
     Ok((listener, bound))
 }

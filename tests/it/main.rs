@@ -18,5 +18,6 @@ mod rendering;
 mod servers;
 mod sim_angel_one;
 mod sim_nse;
+mod smartapi;
 mod store;
 mod test_data;

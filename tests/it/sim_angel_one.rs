@@ -388,11 +388,16 @@ async fn texts_are_answered_and_limits_kept() {
     simulator.set_faults(Faults { mute: true, ..Faults::default() });
     socket.send(Message::text("ping")).await.expect("sent");
     socket.send(Message::Ping(vec![1].into())).await.expect("sent");
-    // Nothing is said while mute; what is answered first afterwards is the second ping.
-    while simulator.progress().played == 0 {
-        tokio::task::yield_now().await;
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let other = simulator.market().slot_of(&"BANKNIFTY".parse().expect("a contract")).expect("listed");
+    let other = simulator.market().contracts()[other].token;
+    socket.send(request(true, StreamMode::Ltp, &[other])).await.expect("sent");
+    // Once the subscription is taken, both pings before it have been passed over.
+    let taken = async {
+        while simulator.playback().subscriptions() < 4 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.expect("the subscription is taken");
     simulator.set_faults(Faults::default());
     socket.send(Message::Ping(vec![2].into())).await.expect("sent");
     assert_eq!(next(&mut socket).await, Message::Pong(vec![2].into()));

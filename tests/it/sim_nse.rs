@@ -66,7 +66,9 @@ async fn a_recorded_day_is_told_in_lots() {
         let quote = leg.quote(65, v3.timestamp).expect("whole units");
         assert_eq!((quote.open_interest, quote.volume), (last.open_interest(), last.volume()));
         assert_eq!(quote.last_price, last.last_price());
-        assert_eq!(quote.previous_open_interest, first.open_interest());
+        let change =
+            units_from_lots(leg.open_interest_change_lots.expect("a change"), 65).expect("whole units");
+        assert_eq!(quote.open_interest.map(|units| units - change), first.open_interest());
     }
     let midcap =
         decode_chain(&site.get("/api/option-chain-indices?symbol=MIDCPNIFTY").await).expect("a chain");

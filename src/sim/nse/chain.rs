@@ -106,7 +106,7 @@ mod tests {
     use crate::{
         clock::{Clock, Simulation, real_now},
         sim::{Pace, Playback, SyntheticMarket},
-        wire::nse::decode_chain,
+        wire::nse::{decode_chain, units_from_lots},
     };
     use std::sync::Arc;
 
@@ -133,7 +133,10 @@ mod tests {
             assert_eq!(quote.open_interest, values.open_interest());
             assert_eq!(quote.volume, values.volume());
             assert_eq!(quote.last_price, values.last_price());
-            assert_eq!(quote.previous_open_interest, Some(market.reference(slot).first_open_interest));
+            let change = leg.open_interest_change_lots.expect("a change");
+            let change = units_from_lots(change, market.contracts()[slot].lot_size).expect("whole units");
+            let first = market.reference(slot).first_open_interest;
+            assert_eq!(quote.open_interest.map(|units| units - change), Some(first));
             compared += 1;
         }
         assert!(compared > 100, "{compared}");
