@@ -140,6 +140,19 @@ impl SpoolReader {
         Ok(SpoolReader { segments: segments(directory, date)?.into_iter(), current: None })
     }
 
+    /// A raw segment may be compressed between listing it and opening it.
+    fn open_either(path: &Path) -> Result<SegmentReader, SpoolError> {
+        match SegmentReader::open(path) {
+            Err(SpoolError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound
+                    && path.extension().is_some_and(|extension| extension == RAW_EXTENSION) =>
+            {
+                SegmentReader::open(&path.with_added_extension(COMPRESSED_EXTENSION))
+            }
+            opened => opened,
+        }
+    }
+
     /// Where the reader stands, for error texts.
     fn damaged(segment: &SegmentReader, reason: &'static str) -> SpoolError {
         SpoolError::Damaged { path: segment.path.clone(), offset: segment.offset, reason }
@@ -153,7 +166,7 @@ impl Iterator for SpoolReader {
         loop {
             let Some(segment) = &mut self.current else {
                 let path = self.segments.next()?;
-                match SegmentReader::open(&path) {
+                match Self::open_either(&path) {
                     Ok(segment) => self.current = Some(segment),
                     Err(error) => return Some(Err(error)),
                 }

@@ -350,6 +350,16 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_is_compressed_meanwhile_is_still_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        spool.append(&mut record(0, "a")).expect("appended");
+        let reader = SpoolReader::open(directory.path(), at(0).date_ist()).expect("a readable day");
+        archive::compress(&directory.path().join("2026-01-30/09.spool")).expect("compressed");
+        assert_eq!(reader.map(|record| record.expect("a sound record").seq).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
     fn a_second_daemon_is_kept_out() {
         let directory = tempfile::tempdir().expect("a directory");
         let first = Spool::open(directory.path()).expect("opens");
