@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, ControlSettings, CredentialSettings, SpoolSettings, StoreSettings},
     engine::watch::{WatchList, WatchedUnderlying},
-    market::{Provider, Timestamp, TradingDate},
+    market::{BucketState, Provider, Timestamp, TradingDate},
     sim::{Credentials, MarketSource, RunningSimulator, Simulator, SimulatorError, SimulatorOptions},
     store::{DaySummary, Reader, StoreError},
 };
@@ -107,7 +107,8 @@ pub struct DemoSummary {
     pub malformed: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// Contract rows by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct DemoCoverage {
     pub live: i64,
     pub carried: i64,
@@ -154,9 +155,9 @@ pub fn play(options: &DemoOptions, show: impl FnMut(&DemoProgress) + Send) -> Re
     let elapsed = began.elapsed();
     let skipped_recording_rows = simulator.load_report().skipped;
     simulator.stop();
-    let summary = read_summary(&store_url, date)?;
+    let (summary, coverage) = read_summary(&store_url, date)?;
     let ticks = status.pipeline.observations.load(Relaxed);
-    let DaySummary { contracts, buckets, rows, snapshots, deltas, candles, coverage } = summary;
+    let DaySummary { contracts, buckets, rows, snapshots, deltas, candles, .. } = summary;
     Ok(DemoSummary {
         schema_version: 1,
         date,
@@ -169,12 +170,7 @@ pub fn play(options: &DemoOptions, show: impl FnMut(&DemoProgress) + Send) -> Re
         snapshots,
         deltas,
         candles,
-        coverage: DemoCoverage {
-            live: coverage.live,
-            carried: coverage.carried,
-            backfilled: coverage.backfilled,
-            missing: coverage.missing,
-        },
+        coverage,
         ticks,
         ticks_per_second: ticks as f64 / elapsed.as_secs_f64(),
         elapsed_s: elapsed.as_secs_f64(),
@@ -286,8 +282,23 @@ impl Watcher {
     }
 }
 
-fn read_summary(url: &str, date: TradingDate) -> Result<DaySummary, DemoError> {
+/// Coverage is counted from the rows: a demo that was ended before the close has no coverage of the day yet.
+fn read_summary(url: &str, date: TradingDate) -> Result<(DaySummary, DemoCoverage), DemoError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DemoError::Runtime)?;
-    Ok(runtime.block_on(async { Reader::open(url).await?.summary(date).await })?)
+    let (summary, states) = runtime.block_on(async {
+        let reader = Reader::open(url).await?;
+        Ok::<_, StoreError>((reader.summary(date).await?, reader.bucket_states(date).await?))
+    })?;
+    let mut coverage = DemoCoverage::default();
+    for row in states {
+        let count = match row.state {
+            BucketState::Live => &mut coverage.live,
+            BucketState::Carried => &mut coverage.carried,
+            BucketState::Backfilled => &mut coverage.backfilled,
+            BucketState::Missing => &mut coverage.missing,
+        };
+        *count += row.contracts;
+    }
+    Ok((summary, coverage))
 }
