@@ -100,9 +100,14 @@ impl FeedStatus {
         Some(self.last_event_us.load(Relaxed)).filter(|us| *us != 0).map(Timestamp::from_us)
     }
 
-    pub fn note_error(&self, error: impl ToString) {
+    /// Counts an error. True if it is another one than the last: only then it is worth a line in the log.
+    pub fn note_error(&self, error: impl ToString) -> bool {
         self.errors.fetch_add(1, Relaxed);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+        let error = error.to_string();
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *last != error;
+        *last = error;
+        is_news
     }
 
     pub fn last_error(&self) -> String {

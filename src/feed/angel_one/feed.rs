@@ -129,7 +129,8 @@ impl<S: RecordSink> Shared<S> {
     }
 
     pub fn note_error(&self, what: &str, error: &impl std::fmt::Display) {
-        log::warn!("Angel One {what}: {error}");
-        self.status.note_error(format_args!("{what}: {error}"));
+        if self.status.note_error(format_args!("{what}: {error}")) {
+            log::warn!("Angel One {what}: {error}");
+        }
     }
 }
