@@ -5,7 +5,7 @@
 //! zero mean "never traded" and make no candle. A candle that was told already and then changes is told again with
 //! the next revision.
 
-use crate::market::{Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp};
+use crate::market::{Bar, Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp};
 use std::collections::BTreeMap;
 
 const EMPTY: i64 = i64::MIN;
@@ -242,17 +242,6 @@ enum Origin {
     History,
 }
 
-/// A candle as a broker's history gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HistoryBar {
-    pub start: Timestamp,
-    pub open: Price,
-    pub high: Price,
-    pub low: Price,
-    pub close: Price,
-    pub volume: i64,
-}
-
 impl UnderlyingCandles {
     const INTERVAL: CandleInterval = CandleInterval::ThreeMinutes;
 
@@ -343,7 +332,7 @@ impl UnderlyingCandles {
     pub fn take_history(
         &mut self,
         instrument: InstrumentId,
-        bar: &HistoryBar,
+        bar: &Bar,
         provider: Provider,
         told: &mut Vec<Candle>,
     ) {
@@ -462,7 +451,7 @@ mod tests {
         let (mut candles, mut told) = (UnderlyingCandles::default(), Vec::new());
         candles.observe(ID, at(1, 0), rupees(100), Provider::AngelOne, at(0, 0), &mut told);
         candles.close(ID, at(0, 0), &mut told);
-        let bar = HistoryBar {
+        let bar = Bar {
             start: at(0, 0),
             open: rupees(99),
             high: rupees(110),

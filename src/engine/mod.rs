@@ -8,7 +8,6 @@ mod rows;
 mod trading_day;
 pub mod watch;
 
-pub use candle::HistoryBar;
 pub use observation::Observation;
 pub use router::Router;
 pub use rows::Rows;

@@ -47,3 +47,16 @@ pub struct Candle {
     /// 0 as first closed; one more each time a later value changed it.
     pub revision: u16,
 }
+
+/// A candle as a broker's history gives it, of an instrument and interval known from the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// Start of the interval.
+    pub start: Timestamp,
+    pub open: Price,
+    pub high: Price,
+    pub low: Price,
+    pub close: Price,
+    /// Units; 0 for indices.
+    pub volume: i64,
+}

@@ -12,7 +12,7 @@ mod provider;
 mod tick;
 mod time;
 
-pub use candle::{Candle, CandleInterval};
+pub use candle::{Bar, Candle, CandleInterval};
 pub use coverage::{BucketState, CoverageRun};
 pub use index::{INDEX_UNDERLYINGS, is_index_underlying};
 pub use instrument::{

@@ -3,10 +3,7 @@
 use super::{catalog::Catalog, counters::PipelineCounters, gaps::GapTracker, token_table::TokenTable};
 use crate::{
     calendar::{Calendar, Session},
-    engine::{
-        DayCounters, HistoryBar, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay,
-        watch::WatchList,
-    },
+    engine::{DayCounters, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay, watch::WatchList},
     market::{
         Contract, InstrumentId, Listing, Provider, ProviderToken, Quote, Segment, Timestamp, TradingDate,
     },
@@ -316,8 +313,6 @@ impl Pipeline {
         match angel_one::decode_candles(body) {
             Ok(bars) => {
                 for bar in bars {
-                    let angel_one::Bar { start, open, high, low, close, volume } = bar;
-                    let bar = HistoryBar { start, open, high, low, close, volume };
                     day.take_history(slot, Provider::AngelOne, &bar, &mut self.rows);
                 }
             }

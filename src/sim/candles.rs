@@ -1,21 +1,10 @@
 //! Candles from the played values: what a broker's historical API would say of the day so far.
 //!
 //! An interval without any value has no candle. Volume is the rise of the cumulative volume within the interval; the
-//! first value of the day is a baseline, not a trade.
+//! first value of the day is a baseline, not a trade. It is 0 for indices and shares.
 
 use super::market::{ABSENT, SimMarket};
-use crate::market::{Price, Timestamp};
-
-/// One candle; volume in units, 0 for indices and shares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SimCandle {
-    pub start: Timestamp,
-    pub open: Price,
-    pub high: Price,
-    pub low: Price,
-    pub close: Price,
-    pub volume: i64,
-}
+use crate::market::{Bar, Price, Timestamp};
 
 /// Candles of `minutes` (a divisor of a day, or a whole one) that start in `from..=to`, out of the first `played` events.
 ///
@@ -28,8 +17,8 @@ pub fn candles(
     shift_ms: i64,
     from: Timestamp,
     to: Timestamp,
-) -> Vec<SimCandle> {
-    let mut candles: Vec<SimCandle> = Vec::new();
+) -> Vec<Bar> {
+    let mut candles: Vec<Bar> = Vec::new();
     let mut cumulative = ABSENT;
     for position in market.events_of(slot).iter().map(|position| *position as usize) {
         if position >= played {
@@ -55,7 +44,7 @@ pub fn candles(
                 candle.close = price;
                 candle.volume += traded;
             }
-            _ => candles.push(SimCandle {
+            _ => candles.push(Bar {
                 start,
                 open: price,
                 high: price,

@@ -24,7 +24,7 @@ mod simulator;
 mod state;
 mod synthetic;
 
-pub use candles::{SimCandle, candles};
+pub use candles::candles;
 pub use faults::Faults;
 pub use lots::{LotOverrides, lot_size};
 pub use market::{SimContract, SimEvent, SimMarket};

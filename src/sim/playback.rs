@@ -6,11 +6,14 @@
 //! cursor.
 
 use super::{
-    candles::{self, SimCandle},
+    candles,
     market::SimMarket,
     state::{MarketState, SlotState},
 };
-use crate::{clock::Clock, market::Timestamp};
+use crate::{
+    clock::Clock,
+    market::{Bar, Timestamp},
+};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -226,7 +229,7 @@ impl Playback {
     }
 
     /// Candles of one contract from what the running pass has played, over starts in `from..=to`.
-    pub fn candles(&self, slot: usize, minutes: i64, from: Timestamp, to: Timestamp) -> Vec<SimCandle> {
+    pub fn candles(&self, slot: usize, minutes: i64, from: Timestamp, to: Timestamp) -> Vec<Bar> {
         let played = *self.played.borrow();
         let Some(newest) = played.checked_sub(1) else {
             return Vec::new();

@@ -1,31 +1,12 @@
 //! NSE's decoders on bodies recorded from the website.
 
+use crate::test_data::{find, unzip};
 use bhavd::{market::*, wire::nse::*};
-use flate2::read::GzDecoder;
 use std::{
     collections::HashMap,
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
-
-/// The recordings' directory, or `None` with the reason printed.
-fn recordings() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let root = std::env::var_os("BHAVD_TEST_DATA").map_or(default, PathBuf::from).join("nse_option_chain");
-    if root.is_dir() {
-        return Some(root);
-    }
-    println!("skipped: no recordings at {}; set BHAVD_TEST_DATA to their directory", root.display());
-    None
-}
-
-fn unzip(path: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).expect("a readable file");
-    GzDecoder::new(file).read_to_end(&mut bytes).expect("a whole gzip file");
-    bytes
-}
 
 /// File names and bodies in the order of their names, which is the order of their capture.
 fn bodies(directory: &Path) -> Vec<(String, Vec<u8>)> {
@@ -39,7 +20,7 @@ fn bodies(directory: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn older_bodies_decode_and_survive_encoding() {
-    let Some(root) = recordings() else { return };
+    let Some(root) = find("nse_option_chain") else { return };
     for day in ["nifty_2025-10-15", "nifty_2025-10-16", "nifty_2025-10-22_holiday"] {
         for (name, body) in bodies(&root.join(day)) {
             let chain = decode_chain(&body).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -65,7 +46,7 @@ fn older_bodies_decode_and_survive_encoding() {
 
 #[test]
 fn v3_bodies_decode() {
-    let Some(root) = recordings() else { return };
+    let Some(root) = find("nse_option_chain") else { return };
     #[derive(serde::Deserialize)]
     struct Wrapped<'a> {
         #[serde(borrow)]
@@ -91,7 +72,7 @@ fn v3_bodies_decode() {
 /// Every body of 16 Oct says what 15 Oct ended at; the answer sheet was computed from them apart from bhavd.
 #[test]
 fn yesterdays_open_interest_is_in_every_body_of_the_day() {
-    let Some(root) = recordings() else { return };
+    let Some(root) = find("nse_option_chain") else { return };
     let sheet = unzip(&root.join("nifty_final_oi_2025-10-15.csv.gz"));
     let mut answers: HashMap<Contract, i64> = HashMap::new();
     for row in csv::Reader::from_reader(&*sheet).into_records() {

@@ -1,12 +1,13 @@
 //! The simulated Angel One, over its real protocols.
 
+use crate::test_data::index_options;
 use bhavd::{
     market::{ProviderToken, Segment, Timestamp},
     sim::*,
     wire::angel_one::*,
 };
 use futures_util::{SinkExt, StreamExt};
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{collections::HashMap, time::Duration};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
@@ -16,16 +17,9 @@ use totp_rs::{Builder, Secret};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A recorded day, or `None` with the reason printed.
-pub(crate) fn recording(name: &str) -> Option<MarketSource> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let root = std::env::var_os("BHAVD_TEST_DATA").map_or(default, Into::into);
-    let path = root.join("recordings").join(name);
-    if path.is_file() {
-        return Some(MarketSource::Recording { path, strict: true });
-    }
-    println!("skipped: no {}; set BHAVD_TEST_DATA to the recordings' directory", path.display());
-    None
+/// The recorded day of index options as a simulator's market, or `None` with the reason printed.
+pub(crate) fn recorded_day() -> Option<MarketSource> {
+    index_options().map(|path| MarketSource::Recording { path, strict: true })
 }
 
 pub(crate) fn synthetic(seconds: u32) -> SyntheticMarket {
@@ -232,7 +226,7 @@ async fn throttles_by_the_second_in_plain_text() {
 
 #[tokio::test]
 async fn master_quotes_candles_and_greeks_tell_the_recorded_day() {
-    let Some(source) = recording("nse_index_options_2026-01-30.csv.gz") else { return };
+    let Some(source) = recorded_day() else { return };
     let mut options = fast(source);
     options.angel_one.as_mut().expect("Angel One").limit_requests = false;
     let simulator = Simulator::start(options).expect("a simulator");
@@ -423,7 +417,7 @@ async fn texts_are_answered_and_limits_kept() {
 
 #[tokio::test]
 async fn every_event_of_a_day_reaches_a_subscriber_in_order() {
-    let Some(source) = recording("nse_index_options_2026-01-30.csv.gz") else { return };
+    let Some(source) = recorded_day() else { return };
     // Slow until the subscription stands: a quarter of an hour lasts half a second.
     let simulator =
         Simulator::start(SimulatorOptions { speed: 1_800.0 * 4.0, ..SimulatorOptions::new(source) });

@@ -1,14 +1,11 @@
 //! The simulated NSE website.
 
-use super::sim_angel_one::{fast, http, played, recording};
-use bhavd::{market::Timestamp, sim::*, wire::nse::*};
-use flate2::read::GzDecoder;
-use std::{
-    collections::HashMap,
-    fs::{self, File},
-    io::Read,
-    path::{Path, PathBuf},
+use super::{
+    sim_angel_one::{fast, http, played, recorded_day},
+    test_data::{find, unzip},
 };
+use bhavd::{market::Timestamp, sim::*, wire::nse::*};
+use std::{collections::HashMap, fs, path::PathBuf};
 
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64)";
 
@@ -43,7 +40,7 @@ impl Site {
 
 #[tokio::test]
 async fn a_recorded_day_is_told_in_lots() {
-    let Some(source) = recording("nse_index_options_2026-01-30.csv.gz") else { return };
+    let Some(source) = recorded_day() else { return };
     let simulator = Simulator::start(fast(source)).expect("a simulator");
     let site = Site::enter(&simulator).await;
     played(&simulator).await;
@@ -117,23 +114,6 @@ async fn cookies_are_wanted_and_an_empty_morning_is_empty() {
     simulator.stop();
 }
 
-fn bodies_directory(name: &str) -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let root = std::env::var_os("BHAVD_TEST_DATA").map_or(default, Into::into);
-    let path = root.join("nse_option_chain").join(name);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("skipped: no {}; set BHAVD_TEST_DATA to the recordings' directory", path.display());
-    None
-}
-
-fn unzip(path: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    GzDecoder::new(File::open(path).expect("a file")).read_to_end(&mut bytes).expect("gzip");
-    bytes
-}
-
 /// A simulator whose clock shows `start` and stands almost still.
 fn at(bodies: PathBuf, start: Timestamp) -> RunningSimulator {
     let nse = NseOptions { bodies: vec![bodies], ..NseOptions::default() };
@@ -149,7 +129,7 @@ fn at(bodies: PathBuf, start: Timestamp) -> RunningSimulator {
 
 #[tokio::test]
 async fn recorded_bodies_are_served_byte_for_byte_from_their_receipt_on() {
-    let Some(directory) = bodies_directory("nifty_2025-10-15") else { return };
+    let Some(directory) = find("nse_option_chain/nifty_2025-10-15") else { return };
     let mut files: HashMap<String, PathBuf> = HashMap::new();
     for entry in fs::read_dir(&directory).expect("a directory") {
         let path = entry.expect("an entry").path();
@@ -175,7 +155,7 @@ async fn recorded_bodies_are_served_byte_for_byte_from_their_receipt_on() {
 
 #[tokio::test]
 async fn wrapped_bodies_are_served_without_their_wrapping() {
-    let Some(directory) = bodies_directory("nifty_v3_2026-06-19") else { return };
+    let Some(directory) = find("nse_option_chain/nifty_v3_2026-06-19") else { return };
     let date = "2026-06-19".parse().expect("a date");
     let time = chrono::NaiveTime::from_hms_opt(17, 38, 0).expect("a time");
     let wrapped = unzip(&directory.join("cap120723UTC_0186afd.json.gz"));

@@ -1,6 +1,6 @@
 //! Angel One's official Python client talks to the simulator: what it decodes is what was recorded.
 
-use super::sim_angel_one::{played, recording};
+use super::sim_angel_one::{played, recorded_day};
 use bhavd::{
     market::{Price, Timestamp},
     sim::*,
@@ -35,7 +35,7 @@ fn python() -> Option<String> {
 
 #[tokio::test]
 async fn the_official_client_reads_what_was_recorded() {
-    let Some(source) = recording("nse_index_options_2026-01-30.csv.gz") else { return };
+    let Some(source) = recorded_day() else { return };
     let Some(python) = python() else { return };
     // The clock begins when the day is over and runs in real time, so that one-time passwords hold.
     let date = "2026-01-30".parse().expect("a date");

@@ -13,14 +13,15 @@
 //! Left out: which contract a slot is, what was on the wire, and when anything is stored.
 
 use super::{
-    candle::{CandleBook, HistoryBar, Trade, UnderlyingCandles},
+    candle::{CandleBook, Trade, UnderlyingCandles},
     coverage::{self, BucketMark},
     observation::Observation,
     router::Router,
     rows::Rows,
 };
 use crate::market::{
-    Bucket, BucketRow, BucketState, DayClose, InstrumentId, OiDelta, Provider, Quote, Timestamp, TradingDate,
+    Bar, Bucket, BucketRow, BucketState, DayClose, InstrumentId, OiDelta, Provider, Quote, Timestamp,
+    TradingDate,
 };
 use std::collections::BTreeMap;
 
@@ -498,7 +499,7 @@ impl TradingDay {
     }
 
     /// Takes a broker's own three-minute candle of an underlying.
-    pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &HistoryBar, rows: &mut Rows) {
+    pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &Bar, rows: &mut Rows) {
         let slot = slot as usize;
         let is_of_session = bar.start >= self.first_bucket.start() && bar.start < self.hours.close;
         // An interval that is still open has no final candle yet.

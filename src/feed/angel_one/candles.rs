@@ -1,8 +1,8 @@
 //! The watched indices' 3-minute candles, fetched after each bucket has ended.
 
-use super::{backoff::Backoff, feed::Shared};
+use super::feed::Shared;
 use crate::{
-    feed::{NotAccepted, RecordSink},
+    feed::{NotAccepted, RecordSink, backoff::Backoff},
     market::{Bucket, CandleInterval, ProviderToken, Timestamp},
     spool::Source,
     wire::angel_one::{CANDLES_PATH, CandleRequest, RefusalClass, decode_candles},

@@ -3,7 +3,6 @@
 use super::{
     AngelOneSettings, Credentials, candles,
     health::Health,
-    limiter::Limiter,
     master,
     plan::Plan,
     quotes,
@@ -14,7 +13,7 @@ use super::{
 use crate::{
     clock::Clock,
     engine::watch::WatchList,
-    feed::{FeedState, FeedStatus, NotAccepted, RecordSink},
+    feed::{FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
     spool::{Frames, NewRecord, Source},
 };
 use futures_util::future::try_join_all;

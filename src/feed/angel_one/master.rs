@@ -1,8 +1,8 @@
 //! The instrument master of the day: fetched, cut down, put into the log, turned into a plan.
 
-use super::{backoff::Backoff, feed::Shared, plan::Plan, rest::RestError};
+use super::{feed::Shared, plan::Plan, rest::RestError};
 use crate::{
-    feed::{NotAccepted, RecordSink},
+    feed::{NotAccepted, RecordSink, backoff::Backoff},
     market::{Listing, Timestamp},
     spool::Source,
     wire::angel_one::{WireError, cut_master, decode_master},

@@ -7,12 +7,10 @@
 //!
 //! Left out: order calls, historical backfill, the order-update socket.
 
-mod backoff;
 mod candles;
 mod credentials;
 mod feed;
 mod health;
-mod limiter;
 mod master;
 mod plan;
 mod quotes;

@@ -1,8 +1,8 @@
 //! Quote requests for what no socket carries.
 
-use super::{backoff::Backoff, feed::Shared};
+use super::feed::Shared;
 use crate::{
-    feed::{NotAccepted, RecordSink},
+    feed::{NotAccepted, RecordSink, backoff::Backoff},
     spool::Source,
     wire::angel_one::{QUOTE_PATH, QuoteRequest, RefusalClass},
 };

@@ -1,8 +1,8 @@
 //! A session that is kept valid: logged in, refreshed before it ends, logged in again when refused.
 
-use super::{backoff::Backoff, feed::Shared, rest::RestError};
+use super::{feed::Shared, rest::RestError};
 use crate::{
-    feed::{FeedState, NotAccepted, RecordSink},
+    feed::{FeedState, NotAccepted, RecordSink, backoff::Backoff},
     market::Timestamp,
     wire::angel_one::{LOGIN_PATH, LoginRequest, REFRESH_PATH, RefreshRequest, RefusalClass, SessionTokens},
 };

@@ -1,8 +1,8 @@
 //! One SmartStream socket: opened, subscribed, drained into batches, opened again when lost.
 
-use super::{backoff::Backoff, feed::Shared, rest::RestError};
+use super::{feed::Shared, rest::RestError};
 use crate::{
-    feed::{NotAccepted, RecordSink},
+    feed::{NotAccepted, RecordSink, backoff::Backoff},
     market::ProviderToken,
     spool::{Frames, NewRecord, Source},
     wire::angel_one::{ClientText, RefusalClass, ServerText, StreamMode, StreamRequest},

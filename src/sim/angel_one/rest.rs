@@ -8,7 +8,7 @@ use super::{
 use crate::{
     market::Timestamp,
     wire::angel_one::{
-        Bar, CANDLES_PATH, CandleRequest, GREEKS_PATH, GreekRequest, LOGIN_PATH, LoginRequest, QUOTE_PATH,
+        CANDLES_PATH, CandleRequest, GREEKS_PATH, GreekRequest, LOGIN_PATH, LoginRequest, QUOTE_PATH,
         QuoteRequest, REFRESH_PATH, RefreshRequest, Refusal, Unfetched, WireError, encode_candles,
         encode_full_quotes, encode_greeks, exchange_of,
     },
@@ -225,19 +225,7 @@ async fn candles(State(server): State<Server>, body: Bytes) -> Response {
         return refuse(&Refusal::service("AB4006", "Invalid symboltoken"));
     };
     let minutes = if one_minute.is_some() { 1 } else { request.interval.minutes() };
-    let bars: Vec<Bar> = server
-        .playback
-        .candles(slot, minutes, request.from, request.to)
-        .into_iter()
-        .map(|candle| Bar {
-            start: candle.start,
-            open: candle.open,
-            high: candle.high,
-            low: candle.low,
-            close: candle.close,
-            volume: candle.volume,
-        })
-        .collect();
+    let bars = server.playback.candles(slot, minutes, request.from, request.to);
     json_body(encode_candles(&bars))
 }
 

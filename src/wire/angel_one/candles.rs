@@ -4,7 +4,7 @@ use super::{
     WireError, bounds, envelope, json,
     segment::{as_digits, as_exchange},
 };
-use crate::market::{CandleInterval, Price, ProviderToken, Segment, Timestamp};
+use crate::market::{Bar, CandleInterval, Price, ProviderToken, Segment, Timestamp};
 use chrono::{DateTime, NaiveDateTime};
 use serde::{Deserialize, Serialize, ser::SerializeTuple};
 use std::borrow::Cow;
@@ -19,18 +19,6 @@ pub struct CandleRequest {
     pub interval: CandleInterval,
     pub from: Timestamp,
     pub to: Timestamp,
-}
-
-/// A bar as the broker made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bar {
-    pub start: Timestamp,
-    pub open: Price,
-    pub high: Price,
-    pub low: Price,
-    pub close: Price,
-    /// Units; 0 for indices.
-    pub volume: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,14 +105,18 @@ mod as_minute {
     }
 }
 
-impl Serialize for Bar {
+/// A bar as a row of an answer writes it.
+struct AsRow<'a>(&'a Bar);
+
+impl Serialize for AsRow<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bar = self.0;
         let mut row = serializer.serialize_tuple(6)?;
-        row.serialize_element(&self.start.to_ist().format("%Y-%m-%dT%H:%M:%S+05:30").to_string())?;
-        for price in [self.open, self.high, self.low, self.close] {
+        row.serialize_element(&bar.start.to_ist().format("%Y-%m-%dT%H:%M:%S+05:30").to_string())?;
+        for price in [bar.open, bar.high, bar.low, bar.close] {
             row.serialize_element(&price.as_rupees())?;
         }
-        row.serialize_element(&self.volume)?;
+        row.serialize_element(&bar.volume)?;
         row.end()
     }
 }
@@ -162,7 +154,7 @@ fn bar(index: usize, row: &WireBar) -> Result<Bar, WireError> {
 }
 
 pub fn encode_candles(bars: &[Bar]) -> Vec<u8> {
-    envelope::encode(&bars)
+    envelope::encode(&bars.iter().map(AsRow).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

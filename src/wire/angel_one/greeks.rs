@@ -115,7 +115,7 @@ pub fn encode_greeks(rows: &[GreekRow]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::angel_one::Refusal;
+    use crate::wire::angel_one::{Refusal, test_data};
     use proptest::prelude::*;
 
     proptest! {
@@ -156,13 +156,10 @@ mod tests {
 
     #[test]
     fn the_documented_example_decodes() {
-        let base = std::env::var("BHAVD_TEST_DATA")
-            .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").to_owned());
-        let path = std::path::Path::new(&base).join("rest/angel_docs_examples/optionGreek_docs_example.json");
-        let Ok(body) = std::fs::read(&path) else {
-            eprintln!("skipped: no {}; set BHAVD_TEST_DATA", path.display());
+        let Some(path) = test_data::find("rest/angel_docs_examples/optionGreek_docs_example.json") else {
             return;
         };
+        let body = std::fs::read(&path).expect("a readable file");
         let rows = decode_greeks(&body).expect("the documentation's answer");
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].strike, Price::from_e4(39_000_000));

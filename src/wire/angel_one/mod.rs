@@ -20,8 +20,10 @@ mod quote;
 mod segment;
 mod stream;
 mod subscription;
+#[cfg(test)]
+mod test_data;
 
-pub use candles::{Bar, CandleRequest, decode_candles, encode_candles};
+pub use candles::{CandleRequest, decode_candles, encode_candles};
 pub use envelope::{Refusal, RefusalClass, RefusalShape, check_answer};
 pub use error::WireError;
 pub use greeks::{GreekRequest, GreekRow, decode_greeks, encode_greeks};
@@ -44,7 +46,7 @@ pub const LOGIN_PATH: &str = "/rest/auth/angelbroking/user/v1/loginByPassword";
 pub const REFRESH_PATH: &str = "/rest/auth/angelbroking/jwt/v1/generateTokens";
 /// POST with [`QuoteRequest`]. Angel One also accepts it with a slash at the end.
 pub const QUOTE_PATH: &str = "/rest/secure/angelbroking/market/v1/quote";
-/// POST with [`CandleRequest`], answered by an array of [`Bar`].
+/// POST with [`CandleRequest`], answered by an array of [`crate::market::Bar`].
 pub const CANDLES_PATH: &str = "/rest/secure/angelbroking/historical/v1/getCandleData";
 /// POST with [`GreekRequest`], answered by an array of [`GreekRow`].
 pub const GREEKS_PATH: &str = "/rest/secure/angelbroking/marketData/v1/optionGreek";

@@ -1,5 +1,6 @@
 use super::*;
 use crate::market::Exchange;
+use crate::wire::angel_one::test_data;
 use chrono::NaiveDate;
 use proptest::prelude::*;
 
@@ -104,14 +105,10 @@ fn what_is_no_master_is_an_error() {
 
 #[test]
 fn a_real_part_of_the_master_decodes() {
-    let base = std::env::var("BHAVD_TEST_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").to_owned());
-    let path =
-        std::path::Path::new(&base).join("masters/angel_OpenAPIScripMaster_FUTSTK_subset_2026-04.json");
-    let Ok(body) = std::fs::read(&path) else {
-        eprintln!("skipped: no {}; set BHAVD_TEST_DATA", path.display());
+    let Some(path) = test_data::find("masters/angel_OpenAPIScripMaster_FUTSTK_subset_2026-04.json") else {
         return;
     };
+    let body = std::fs::read(&path).expect("a readable file");
     let master = decode_master(&body).expect("a real master");
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(master.skipped.malformed, 0, "{:?}", master.skipped.first_malformed);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::angel_one::test_data;
 use proptest::prelude::*;
 
 fn price() -> impl Strategy<Value = Price> {
@@ -85,13 +86,8 @@ proptest! {
 
 #[test]
 fn the_documented_example_decodes() {
-    let base = std::env::var("BHAVD_TEST_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").to_owned());
-    let path = std::path::Path::new(&base).join("rest/angel_docs_examples/quote_FULL_docs_example.json");
-    let Ok(body) = std::fs::read(&path) else {
-        eprintln!("skipped: no {}; set BHAVD_TEST_DATA", path.display());
-        return;
-    };
+    let Some(path) = test_data::find("rest/angel_docs_examples/quote_FULL_docs_example.json") else { return };
+    let body = std::fs::read(&path).expect("a readable file");
     let decoded = decode_quotes(&body).expect("the documentation's answer");
     assert_eq!(decoded.malformed, []);
     let [(token, quote)] = decoded.quotes[..] else { panic!("one row") };

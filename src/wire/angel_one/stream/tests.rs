@@ -1,5 +1,6 @@
 use super::*;
 use crate::market::Timestamp;
+use crate::wire::angel_one::test_data;
 use proptest::prelude::*;
 
 fn entry() -> impl Strategy<Value = DepthEntry> {
@@ -161,13 +162,8 @@ fn absurd_values_are_errors_that_say_where() {
 
 #[test]
 fn recorded_ticks_decode_to_what_the_official_client_saw() {
-    let base = std::env::var("BHAVD_TEST_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").to_owned());
-    let folder = std::path::Path::new(&base).join("wire/angel_smartstream_v2");
-    let Ok(files) = std::fs::read_dir(&folder) else {
-        eprintln!("skipped: no recordings in {}; set BHAVD_TEST_DATA", folder.display());
-        return;
-    };
+    let Some(folder) = test_data::find("wire/angel_smartstream_v2") else { return };
+    let files = std::fs::read_dir(&folder).expect("a readable directory");
     let mut seen = 0;
     for file in files {
         let path = file.expect("a directory entry").path();
