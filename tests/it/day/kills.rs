@@ -287,4 +287,28 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
         let moved = of_session[of_session.len() - 1] - of_session[0];
         assert_eq!(sums.get(contract.as_str()).copied().unwrap_or(0), moved, "{contract}, down {down:?}");
     }
+
+    rebuild_from_the_log(&played, &record);
+}
+
+/// The store is gone, the log is not: the next daemon writes the same record again.
+fn rebuild_from_the_log(played: &Played, record: &DayDump) {
+    for suffix in ["", "-wal", "-shm"] {
+        let path = played.directory.join(format!("bhavd.sqlite{suffix}"));
+        if path.exists() {
+            fs::remove_file(path).expect("removed");
+        }
+    }
+    let daemon = start_daemon(played);
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let rebuilt =
+            if played.directory.join("control.sock").exists() { dump(&played.store) } else { DayDump::new() };
+        if rebuilt == *record {
+            break;
+        }
+        assert!(Instant::now() < until, "not the same record again: {}", log_of(played));
+        thread::park_timeout(Duration::from_millis(100));
+    }
+    stop(daemon, played);
 }
