@@ -15,13 +15,14 @@ use bhavd::{
         nse::{ChainGeneration, FeedError, NseFeed, NseSettings},
     },
     market::{OptionType, Price, Provider, Timestamp, TradingDate},
+    sim::{MarketSource, Simulator, SimulatorOptions, SyntheticMarket},
     spool::{Mark, NewRecord, Source},
     wire::nse::*,
 };
 use chrono::{NaiveDate, NaiveTime};
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::{
         Arc, Mutex,
@@ -406,6 +407,67 @@ fn nothing_is_asked_outside_polling_hours() {
         assert_eq!(trial.status.requests.load(Relaxed), requests);
         assert_eq!(trial.status.state(), FeedState::Idle);
     });
+}
+
+/// The simulator's website keeps the real one's habits; both generations come out in units.
+#[test]
+fn the_simulated_website_is_recorded() {
+    for chain in [ChainGeneration::V3, ChainGeneration::Older] {
+        let synthetic = SyntheticMarket { strikes: 4, duration_s: 1_200, ..SyntheticMarket::default() };
+        let simulator = Simulator::start(SimulatorOptions {
+            speed: 60.0,
+            start: Some(at(9, 16)),
+            angel_one: None,
+            ..SimulatorOptions::new(MarketSource::Synthetic(synthetic))
+        })
+        .expect("a simulator");
+        let url = simulator.nse_url().expect("NSE");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (stop, stopped) = watch::channel(false);
+        let (records, status) = (Records::default(), Arc::new(FeedStatus::new(Provider::Nse)));
+        let feed = NseFeed {
+            settings: NseSettings {
+                enabled: true,
+                site_url: url.clone(),
+                archive_url: url,
+                chain,
+                poll_interval_s: 10,
+                ..NseSettings::default()
+            },
+            watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
+            calendar: Arc::new(Calendar::embedded()),
+            clock: simulator.clock(),
+            status: status.clone(),
+            sink: records.clone(),
+            stop: stopped,
+            seed: 7,
+        };
+        let checked = async {
+            let up = async {
+                while !records.is_up() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let waited = tokio::time::timeout(PATIENCE, up).await;
+            waited.unwrap_or_else(|_| panic!("never up: {}", status.last_error()));
+            stop.send(true).expect("the feed listens");
+        };
+        runtime.block_on(async { tokio::join!(feed.run(), checked) }).0.expect("a stopped feed ends well");
+        let records = records.0.borrow();
+        let lots = decode_lots(records[0].frames.iter().next().expect("a frame")).expect("lots come first");
+        let chains = records.iter().filter(|record| record.source == Source::NseChain);
+        let mut underlyings = BTreeSet::new();
+        for body in chains.flat_map(|record| record.frames.iter()) {
+            let chain = decode_chain(body).expect("a chain");
+            for leg in &chain.legs {
+                let lot_size = lots.lot_size(&leg.underlying, leg.expiry).expect("a lot size");
+                leg.quote(lot_size, chain.timestamp).expect("whole units");
+                underlyings.insert(leg.underlying.to_string());
+            }
+        }
+        assert_eq!(underlyings.len(), lots.rows.len(), "{underlyings:?}");
+        simulator.stop();
+    }
 }
 
 #[test]
