@@ -11,6 +11,7 @@ mod fuzz_calendar;
 mod fuzz_control;
 mod fuzz_nse;
 mod golden;
+mod kept_records;
 mod live_redis;
 mod nse_feed;
 mod nse_recordings;

@@ -1,5 +1,6 @@
 //! The NSE feed against a scripted website on loopback, in simulated time.
 
+use crate::kept_records::KeptRecords;
 use axum::{
     Router,
     body::Body,
@@ -11,19 +12,17 @@ use bhavd::{
     clock::{Clock, Simulation, real_now},
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{
-        FeedState, FeedStatus, NotAccepted, RecordSink,
+        FeedState, FeedStatus,
         nse::{ChainGeneration, FeedError, NseFeed, NseSettings},
     },
     market::{OptionType, Price, Provider, Timestamp, TradingDate},
     sim::{MarketSource, Simulator, SimulatorOptions, SyntheticMarket},
-    spool::{Mark, NewRecord, Source},
+    spool::Source,
     wire::nse::*,
 };
 use chrono::{NaiveDate, NaiveTime};
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
     sync::{
         Arc, Mutex,
         atomic::Ordering::{Relaxed, SeqCst},
@@ -142,50 +141,14 @@ async fn answer(State(website): State<Website>, request: Request) -> Response<Bo
     }
 }
 
-/// What the feed handed over.
-#[derive(Clone, Default)]
-struct Records(Rc<RefCell<Vec<NewRecord>>>);
-
-impl RecordSink for Records {
-    async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
-        self.0.borrow_mut().push(record);
-        Ok(())
-    }
-
-    async fn mark(&self, mark: Mark) -> Result<(), NotAccepted> {
-        self.accept(NewRecord::mark(Timestamp::default(), &mark)).await
-    }
-}
-
-impl Records {
-    fn marks(&self) -> Vec<Mark> {
-        let records = self.0.borrow();
-        let marks = records.iter().filter(|record| record.source == Source::Mark);
-        let parse = |record: &NewRecord| {
-            let json = record.frames.iter().next().expect("a frame");
-            serde_json::from_slice(json).expect("a mark")
-        };
-        marks.map(parse).collect()
-    }
-
-    fn contexts(&self) -> Vec<String> {
-        let records = self.0.borrow();
-        let chains = records.iter().filter(|record| record.source == Source::NseChain);
-        chains.map(|record| record.context.clone()).collect()
-    }
-
-    fn is_up(&self) -> bool {
-        matches!(self.marks().last(), Some(Mark::FeedUp { .. }))
-    }
-
-    fn is_down(&self) -> bool {
-        matches!(self.marks().last(), Some(Mark::FeedDown { .. }))
-    }
+/// What the chains were asked for, in the order of their coming.
+fn chain_contexts(records: &KeptRecords) -> Vec<String> {
+    records.of(Source::NseChain).into_iter().map(|record| record.context).collect()
 }
 
 struct Trial {
     website: Website,
-    records: Records,
+    records: KeptRecords,
     status: Arc<FeedStatus>,
     clock: Clock,
 }
@@ -236,7 +199,7 @@ fn with_feed(
         let router = Router::new().fallback(answer).with_state(website.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         let status = Arc::new(FeedStatus::new(Provider::Nse));
-        let records = Records::default();
+        let records = KeptRecords::default();
         let (stop, stopped) = watch::channel(false);
         let entry = |(name, expiries): &(&str, usize)| WatchedUnderlying {
             underlying: (*name).to_owned(),
@@ -278,9 +241,9 @@ fn lots_come_first_then_every_watched_chain() {
     with_feed(at(10, 0), ChainGeneration::V3, &[("NIFTY", 2), ("M&M", 1), ("SENSEX", 1)], async |trial| {
         let records = &trial.records;
         trial.until("the feed is up", || records.is_up()).await;
-        assert_eq!(records.0.borrow()[0].source, Source::NseLots);
+        assert_eq!(records.sources()[0], Source::NseLots);
         let mut contexts: BTreeMap<String, usize> = BTreeMap::new();
-        for context in records.contexts() {
+        for context in chain_contexts(records) {
             *contexts.entry(context).or_default() += 1;
         }
         let expected = [
@@ -305,7 +268,7 @@ fn lots_come_first_then_every_watched_chain() {
 fn the_older_generation_has_all_expiries_in_one_body() {
     with_feed(at(10, 0), ChainGeneration::Older, &[("*", 1)], async |trial| {
         trial.until("the feed is up", || trial.records.is_up()).await;
-        let mut contexts = trial.records.contexts();
+        let mut contexts = chain_contexts(&trial.records);
         contexts.sort();
         contexts.dedup();
         assert_eq!(contexts, ["symbol=BANKNIFTY", "symbol=M%26M", "symbol=NIFTY"]);
@@ -320,8 +283,8 @@ fn a_refusal_renews_the_cookies_once() {
     with_feed(at(10, 0), ChainGeneration::V3, &[("NIFTY", 1)], async |trial| {
         trial.until("the feed is up", || trial.records.is_up()).await;
         trial.script(|script| script.cookie = 2);
-        let before = trial.records.contexts().len();
-        trial.until("chains go on", || trial.records.contexts().len() > before + 1).await;
+        let before = chain_contexts(&trial.records).len();
+        trial.until("chains go on", || chain_contexts(&trial.records).len() > before + 1).await;
         assert_eq!(trial.requests("/option-chain"), 2);
         assert_eq!(trial.status.errors.load(Relaxed), 0, "a renewed session is no error");
         assert!(trial.records.is_up());
@@ -354,7 +317,7 @@ fn what_is_no_answer_is_counted_and_never_handed_on() {
             trial.until("the feed is down", || trial.records.is_down()).await;
             assert!(trial.status.errors.load(Relaxed) >= 3);
             assert!(trial.status.last_error().contains("chain symbol=NIFTY: no answer"));
-            for record in trial.records.0.borrow().iter().filter(|record| record.source == Source::NseChain) {
+            for record in trial.records.of(Source::NseChain) {
                 for frame in record.frames.iter() {
                     decode_chain(frame).expect("only chains are handed over");
                 }
@@ -368,7 +331,7 @@ fn a_body_that_repeats_the_last_is_only_counted() {
     with_feed(at(9, 21), ChainGeneration::Older, &[("NIFTY", 1)], async |trial| {
         trial.script(|script| script.moves = false);
         trial.until("it repeats", || trial.status.unchanged.load(SeqCst) >= 3).await;
-        assert_eq!(trial.records.contexts().len(), 1);
+        assert_eq!(chain_contexts(&trial.records).len(), 1);
         assert!(trial.records.is_up());
     });
 }
@@ -388,7 +351,7 @@ fn a_chain_that_never_answers_does_not_hold_the_others_up() {
     with_feed(at(10, 0), ChainGeneration::Older, &[("*", 1)], async |trial| {
         trial.script(|script| script.silent_symbol = Some("BANKNIFTY"));
         let polled =
-            |context: &str| trial.records.contexts().iter().filter(|other| *other == context).count();
+            |context: &str| chain_contexts(&trial.records).iter().filter(|other| *other == context).count();
         trial.until("the others go on", || polled("symbol=NIFTY") >= 5 && polled("symbol=M%26M") >= 5).await;
         assert_eq!(polled("symbol=BANKNIFTY"), 0);
     });
@@ -480,7 +443,7 @@ fn a_url_that_is_none_is_said_at_the_start() {
         calendar: Arc::new(Calendar::embedded()),
         clock: Clock::system(),
         status: Arc::new(FeedStatus::new(Provider::Nse)),
-        sink: Records::default(),
+        sink: KeptRecords::default(),
         stop: stopped,
         seed: 7,
     };

@@ -1,10 +1,6 @@
 //! The side that takes.
 
-use super::{
-    Shared,
-    gauge::Counters,
-    queue::{Hand, Queue},
-};
+use super::{Shared, queue::Hand};
 use crate::actor::{Lease, StopSignal};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::sync::watch;
@@ -28,25 +24,6 @@ impl<T: Send + Sync + 'static> Consumer<T> {
     ///
     /// The batch stays the port's until [`Batch::done`]. Dropping this future loses nothing.
     pub async fn drain(&mut self, max: usize) -> Option<Batch<'_, T>> {
-        let (hand, redelivery) = self.wait_for(|queue, counters| queue.take(max, counters)).await?;
-        Some(Batch { consumer: self, hand, redelivery })
-    }
-
-    /// As [`Consumer::drain`], but the items are the caller's at once: an incarnation that panics loses those it took.
-    /// For requests that carry their own reply, and for states of which only the latest counts. Use one of the two on
-    /// a port. Returns how many were appended to `taken`; 0 when the consumer should end.
-    pub async fn drain_into(&mut self, taken: &mut Vec<T>, max: usize) -> usize {
-        let take = |queue: &mut Queue<T>, counters: &Counters| {
-            let count = queue.take_into(taken, max, counters);
-            (count > 0).then_some(count)
-        };
-        self.wait_for(take).await.unwrap_or(0)
-    }
-
-    async fn wait_for<Taken>(
-        &mut self,
-        mut take: impl FnMut(&mut Queue<T>, &Counters) -> Option<Taken>,
-    ) -> Option<Taken> {
         loop {
             let signal = *self.stop.borrow_and_update();
             if signal == StopSignal::Restart || !self.lease.is_current() {
@@ -54,13 +31,13 @@ impl<T: Send + Sync + 'static> Consumer<T> {
             }
             {
                 let mut queue = self.shared.queue();
-                if let Some(taken) = take(&mut queue, &self.shared.gauge.inner) {
+                if let Some((hand, redelivery)) = queue.take(max, &self.shared.gauge.inner) {
                     let wake = std::mem::take(&mut queue.producers_wait);
                     drop(queue);
                     if wake {
                         self.shared.room.notify_waiters();
                     }
-                    return Some(taken);
+                    return Some(Batch { consumer: self, hand, redelivery });
                 }
                 if queue.is_idle() && (queue.is_closed() || signal == StopSignal::Drain) {
                     return None;

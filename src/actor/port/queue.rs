@@ -234,16 +234,6 @@ impl<T> Queue<T> {
         Some((shared_hand, 0))
     }
 
-    /// Takes ownership of up to `max` waiting items; nothing stays in hand.
-    pub fn take_into(&mut self, taken: &mut Vec<T>, max: usize, counters: &Counters) -> usize {
-        let count = self.items.len().min(max.max(1));
-        taken.extend(self.items.drain(..count));
-        self.front += count as u64;
-        counters.depth.store(self.items.len() as u64, Relaxed);
-        self.note_oldest(counters);
-        count
-    }
-
     /// The batch in hand is handled.
     pub fn finish(&mut self, counters: &Counters) {
         self.in_hand = None;

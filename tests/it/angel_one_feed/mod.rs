@@ -2,70 +2,39 @@
 
 mod broker;
 
+use crate::kept_records::KeptRecords;
 use bhavd::{
     clock::{Clock, Simulation, real_now},
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{
-        FeedState, FeedStatus, NotAccepted, RecordSink, Secret,
+        FeedState, FeedStatus, Secret,
         angel_one::{AngelOneFeed, AngelOneSettings, Credentials},
     },
     market::*,
-    spool::{Mark, NewRecord, Source},
+    spool::{Mark, Source},
     wire::angel_one::*,
 };
 use broker::{Broker, Connection, Script};
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Keeps records and marks in the order of their coming.
-#[derive(Clone, Default)]
-struct Kept {
-    records: Arc<Mutex<Vec<NewRecord>>>,
+/// `up` and `down` in their order, with the reason.
+fn marks(kept: &KeptRecords) -> Vec<String> {
+    let words = kept.marks().into_iter().map(|mark| match mark {
+        Mark::FeedUp { .. } => "up".to_owned(),
+        Mark::FeedDown { reason, .. } => format!("down: {reason}"),
+        other => panic!("{other:?}"),
+    });
+    words.collect()
 }
 
-impl RecordSink for Kept {
-    async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
-        self.records.lock().expect("no panic while held").push(record);
-        Ok(())
-    }
-
-    async fn mark(&self, mark: Mark) -> Result<(), NotAccepted> {
-        self.accept(NewRecord::mark(Timestamp::from_us(0), &mark)).await
-    }
-}
-
-impl Kept {
-    fn of(&self, source: Source) -> Vec<NewRecord> {
-        let records = self.records.lock().expect("no panic while held");
-        records.iter().filter(|record| record.source == source).cloned().collect()
-    }
-
-    fn sources(&self) -> Vec<Source> {
-        let records = self.records.lock().expect("no panic while held");
-        records.iter().map(|record| record.source).collect()
-    }
-
-    /// `up` and `down` in their order, with the reason.
-    fn marks(&self) -> Vec<String> {
-        let marks = self.of(Source::Mark).into_iter().map(|record| {
-            let json = record.frames.iter().next().expect("one frame").to_vec();
-            match serde_json::from_slice(&json).expect("a mark") {
-                Mark::FeedUp { .. } => "up".to_owned(),
-                Mark::FeedDown { reason, .. } => format!("down: {reason}"),
-                other => panic!("{other:?}"),
-            }
-        });
-        marks.collect()
-    }
-
-    fn stream_frames(&self) -> Vec<Vec<u8>> {
-        let records = self.of(Source::AngelOneStream);
-        records.iter().flat_map(|record| record.frames.iter().map(<[u8]>::to_vec)).collect()
-    }
+fn stream_frames(kept: &KeptRecords) -> Vec<Vec<u8>> {
+    let records = kept.of(Source::AngelOneStream);
+    records.iter().flat_map(|record| record.frames.iter().map(<[u8]>::to_vec)).collect()
 }
 
 const INDEX: ProviderToken = ProviderToken { segment: Segment::NseCash, token: 99_926_000 };
@@ -113,10 +82,10 @@ fn message(bytes: &[u8]) -> Message {
 
 struct Trial {
     broker: Broker,
-    kept: Kept,
+    kept: KeptRecords,
     status: Arc<FeedStatus>,
     stop: watch::Sender<bool>,
-    feed: AngelOneFeed<Kept>,
+    feed: AngelOneFeed<KeptRecords>,
 }
 
 /// A feed a hundred times as fast as real time, on the morning of 30 January 2026.
@@ -129,7 +98,7 @@ async fn trial(settings: AngelOneSettings, script: impl FnOnce(&Clock) -> Script
     let broker = Broker::start(clock.clone(), Script { master, ..script }).await;
     let (stop, stopped) = watch::channel(false);
     let status = Arc::new(FeedStatus::new(Provider::AngelOne));
-    let kept = Kept::default();
+    let kept = KeptRecords::default();
     let totp_secret = Secret::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
     let (api_key, mpin) = (Secret::new("key"), Secret::new("4321"));
     let watched = WatchedUnderlying { underlying: "NIFTY".to_owned(), expiries: 1 };
@@ -162,7 +131,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Runs the feed until `checks` are through.
-async fn while_running(feed: AngelOneFeed<Kept>, checks: impl Future<Output = ()>) {
+async fn while_running(feed: AngelOneFeed<KeptRecords>, checks: impl Future<Output = ()>) {
     tokio::select! {
         ended = feed.run() => panic!("the feed ended: {ended:?}"),
         () = checks => {}
@@ -182,7 +151,7 @@ async fn subscribes_hands_frames_over_and_subscribes_again_after_a_loss() {
     .await;
     let Trial { broker, kept, status, feed, .. } = trial;
     while_running(feed, async {
-        until("three frames are kept", || kept.stream_frames().len() == 3).await;
+        until("three frames are kept", || stream_frames(&kept).len() == 3).await;
         until("a ping came", || broker.script().texts.contains(&(1, ClientText::Ping))).await;
     })
     .await;
@@ -195,14 +164,14 @@ async fn subscribes_hands_frames_over_and_subscribes_again_after_a_loss() {
         assert_eq!(request.tokens, wanted);
     }
     let tokens: Vec<u32> =
-        kept.stream_frames().iter().map(|frame| decode_quote(frame).expect("a packet").0.token).collect();
+        stream_frames(&kept).iter().map(|frame| decode_quote(frame).expect("a packet").0.token).collect();
     assert_eq!(tokens, [1, 2, 3]);
     let master = kept.of(Source::AngelOneMaster);
     assert_eq!(master.len(), 1);
     let first_frame = kept.sources().iter().position(|source| *source == Source::AngelOneStream);
     let first_master = kept.sources().iter().position(|source| *source == Source::AngelOneMaster);
     assert!(first_master < first_frame, "the master comes before any packet");
-    let marks = kept.marks();
+    let marks = marks(&kept);
     assert_eq!(marks.len(), 3, "{marks:?}");
     assert_eq!((&*marks[0], &*marks[2]), ("up", "up"));
     assert!(marks[1].starts_with("down: stream 0"), "{marks:?}");
@@ -225,7 +194,7 @@ async fn frames_readable_together_become_one_record() {
     })
     .await;
     let Trial { kept, status, feed, .. } = trial;
-    while_running(feed, until("all frames are kept", || kept.stream_frames().len() == 2_000)).await;
+    while_running(feed, until("all frames are kept", || stream_frames(&kept).len() == 2_000)).await;
     let records = kept.of(Source::AngelOneStream);
     assert!(records.len() < 1_000, "{} records", records.len());
     assert!(records.iter().all(|record| record.frames.len() <= 512));
@@ -240,7 +209,7 @@ async fn a_refused_handshake_logs_in_again() {
     })
     .await;
     let Trial { broker, kept, status, feed, .. } = trial;
-    while_running(feed, until("the feed is up", || kept.marks() == ["up"])).await;
+    while_running(feed, until("the feed is up", || marks(&kept) == ["up"])).await;
     assert_eq!(broker.calls(LOGIN_PATH).len(), 2);
     let script = broker.script();
     assert_ne!(script.handshakes[0], script.handshakes[1], "the second comes with fresh tokens");
@@ -283,7 +252,7 @@ async fn an_expired_session_is_refreshed_or_else_logged_in_again() {
     assert!(bearer.starts_with("Bearer eyJ"), "{bearer}");
     let quotes = broker.calls(QUOTE_PATH);
     assert_ne!(quotes.first().map(|call| &call.2), quotes.last().map(|call| &call.2), "fresh tokens");
-    assert_eq!(kept.marks(), ["up"], "a session that can be renewed is no loss");
+    assert_eq!(marks(&kept), ["up"], "a session that can be renewed is no loss");
 }
 
 #[tokio::test]
@@ -348,7 +317,7 @@ async fn a_wrong_one_time_password_waits_for_the_next() {
     })
     .await;
     let Trial { broker, kept, feed, .. } = trial;
-    while_running(feed, until("the feed is up", || kept.marks() == ["up"])).await;
+    while_running(feed, until("the feed is up", || marks(&kept) == ["up"])).await;
     let steps: Vec<i64> = broker.calls(LOGIN_PATH).iter().map(|call| call.0.as_us() / 30_000_000).collect();
     assert_eq!(steps.len(), 2);
     assert!(steps[0] < steps[1], "{steps:?}");
@@ -395,12 +364,12 @@ async fn a_stopped_feed_closes_its_sockets_and_says_so() {
     let trial = trial(AngelOneSettings::default(), |_| Script::default()).await;
     let Trial { broker, kept, status, stop, feed } = trial;
     let stops = async {
-        until("the feed is up", || kept.marks() == ["up"]).await;
+        until("the feed is up", || marks(&kept) == ["up"]).await;
         stop.send(true).expect("the feed listens");
     };
     let (ended, ()) = tokio::join!(feed.run(), stops);
     ended.expect("a stop is no error");
-    assert_eq!(kept.marks(), ["up", "down: stopped"]);
+    assert_eq!(marks(&kept), ["up", "down: stopped"]);
     assert_eq!(status.state(), FeedState::Stopped);
     until("the broker sees the end", || broker.script().ended == [0]).await;
 }

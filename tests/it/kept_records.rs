@@ -1,0 +1,50 @@
+//! The end of a feed in tests: what it handed over, in the order of its coming.
+
+use bhavd::{
+    feed::{NotAccepted, RecordSink},
+    market::Timestamp,
+    spool::{Mark, NewRecord, Source},
+};
+use std::{cell::RefCell, rc::Rc};
+
+#[derive(Clone, Default)]
+pub struct KeptRecords {
+    records: Rc<RefCell<Vec<NewRecord>>>,
+}
+
+impl RecordSink for KeptRecords {
+    async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
+        self.records.borrow_mut().push(record);
+        Ok(())
+    }
+
+    async fn mark(&self, mark: Mark) -> Result<(), NotAccepted> {
+        self.accept(NewRecord::mark(Timestamp::default(), &mark)).await
+    }
+}
+
+impl KeptRecords {
+    pub fn of(&self, source: Source) -> Vec<NewRecord> {
+        self.records.borrow().iter().filter(|record| record.source == source).cloned().collect()
+    }
+
+    pub fn sources(&self) -> Vec<Source> {
+        self.records.borrow().iter().map(|record| record.source).collect()
+    }
+
+    pub fn marks(&self) -> Vec<Mark> {
+        let parse = |record: &NewRecord| {
+            let json = record.frames.iter().next().expect("one frame");
+            serde_json::from_slice(json).expect("a mark")
+        };
+        self.of(Source::Mark).iter().map(parse).collect()
+    }
+
+    pub fn is_up(&self) -> bool {
+        matches!(self.marks().last(), Some(Mark::FeedUp { .. }))
+    }
+
+    pub fn is_down(&self) -> bool {
+        matches!(self.marks().last(), Some(Mark::FeedDown { .. }))
+    }
+}
