@@ -252,7 +252,10 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
     assert_eq!(keys.len(), 85_500, "one row for each contract and bucket, down {down:?}");
     println!("{} of {} contract-buckets were not seen; down {down:?}", missing.len(), keys.len());
     // 15 minutes hold two recorded captures at least: what stood between them nobody can know afterwards.
-    assert!(!missing.is_empty(), "long outages in the session leave buckets that no daemon saw, down {down:?}");
+    assert!(
+        !missing.is_empty(),
+        "long outages in the session leave buckets that no daemon saw, down {down:?}"
+    );
     for (contract, bucket) in &missing {
         let near = down.iter().any(|(from, to)| *from < bucket + 400 && *bucket < to + 400);
         assert!(near, "{contract} {bucket} is missing, but the daemon was up; down {down:?}");
