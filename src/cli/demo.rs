@@ -3,7 +3,7 @@
 use super::DemoArguments;
 use crate::{
     node::demo::{self, DemoError, DemoOptions, DemoProgress, DemoSummary},
-    sim::{MarketSource, SyntheticMarket},
+    sim::{LoadReport, MarketSource, SyntheticMarket},
 };
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -36,7 +36,7 @@ pub fn run_demo(arguments: &DemoArguments, out: &mut impl Write) -> Result<(), D
         exit_at_close: arguments.exit_at_close,
     };
     let mut progress = Progress::new(&options, arguments.json);
-    let summary = demo::play(&options, |at| progress.show(at))?;
+    let summary = demo::play(&options, tell_skipped, |at| progress.show(at))?;
     progress.finish();
     let text = if arguments.json {
         serde_json::to_string(&summary).expect("a summary has string keys and finite numbers") + "\n"
@@ -46,6 +46,16 @@ pub fn run_demo(arguments: &DemoArguments, out: &mut impl Write) -> Result<(), D
     // A reader that went away does not make the recorded day a failure.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     Ok(())
+}
+
+/// Says on standard error which rows of the recording are left out, and why; `--json` does not silence it.
+fn tell_skipped(report: &LoadReport) {
+    for row in &report.skipped_rows {
+        eprintln!("bhavd: skipped {row}");
+    }
+    if report.skipped > 0 {
+        eprintln!("bhavd: skipped {} of {} rows of the recording", report.skipped, report.rows);
+    }
 }
 
 /// A bar on a terminal, a line every tenth of the day elsewhere, nothing with `--json`.

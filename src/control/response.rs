@@ -64,6 +64,8 @@ pub struct StatusResponse {
     pub feeds: u64,
     /// Ticks taken since the start.
     pub ticks: u64,
+    /// Option chains left out since the start because they were of another day.
+    pub stale_bodies: u64,
     /// Event time up to which everything is taken in.
     pub watermark: Option<WallTime>,
     /// Start of the last bucket that was closed.

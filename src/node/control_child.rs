@@ -130,6 +130,7 @@ impl ControlChild {
             feeds_up: feeds_up as u64,
             feeds: status.feeds.len() as u64,
             ticks: pipeline.observations.load(Relaxed),
+            stale_bodies: pipeline.stale_bodies.load(Relaxed),
             watermark: watermark.map(WallTime),
             last_bucket: last_bucket.map(WallTime),
             store: StoreStatus {

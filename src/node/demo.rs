@@ -8,7 +8,9 @@ use crate::{
     config::{Config, ControlSettings, CredentialSettings, SpoolSettings, StoreSettings},
     engine::watch::{WatchList, WatchedUnderlying},
     market::{BucketState, Provider, Timestamp, TradingDate},
-    sim::{Credentials, MarketSource, RunningSimulator, Simulator, SimulatorError, SimulatorOptions},
+    sim::{
+        Credentials, LoadReport, MarketSource, RunningSimulator, Simulator, SimulatorError, SimulatorOptions,
+    },
     store::{DaySummary, Reader, StoreError},
 };
 use serde::Serialize;
@@ -124,11 +126,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Simulated time after the last event in which polls still fetch it.
 const AFTER_LAST_EVENT_S: i64 = 120;
 
-/// Plays a day. `show` is called ten times a second, on a thread of its own.
+/// Plays a day. `loaded` is told first what of the recording could not be read; `show` is called ten times a second, on
+/// a thread of its own.
 ///
 /// # Errors
 /// [`DemoError`].
-pub fn play(options: &DemoOptions, show: impl FnMut(&DemoProgress) + Send) -> Result<DemoSummary, DemoError> {
+pub fn play(
+    options: &DemoOptions,
+    loaded: impl FnOnce(&LoadReport),
+    show: impl FnMut(&DemoProgress) + Send,
+) -> Result<DemoSummary, DemoError> {
     prepare_directory(&options.data_directory)?;
     let began = Instant::now();
     let simulator = Simulator::start(SimulatorOptions {
@@ -137,6 +144,7 @@ pub fn play(options: &DemoOptions, show: impl FnMut(&DemoProgress) + Send) -> Re
         nse: (options.provider == Provider::Nse).then(Default::default),
         ..SimulatorOptions::new(options.market.clone())
     })?;
+    loaded(simulator.load_report());
     let config = configure(options, &simulator)?;
     let store_url = config.store.url.clone();
     let daemon = Daemon::open(config)?;

@@ -33,6 +33,7 @@ pub fn status() -> StatusResponse {
         feeds_up: 2,
         feeds: 2,
         ticks: 18_234_567,
+        stale_bodies: 0,
         watermark: Some(at(11, 44, 8)),
         last_bucket: Some(at(11, 39, 0)),
         store: StoreStatus {

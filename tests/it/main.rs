@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module a subject.
 
 mod angel_one_feed;
+mod bad_input;
 mod config;
 mod control;
 mod control_samples;
@@ -15,6 +16,7 @@ mod kept_records;
 mod live_redis;
 mod nse_feed;
 mod nse_recordings;
+mod processes;
 mod rendering;
 mod servers;
 mod sim_angel_one;

@@ -387,7 +387,7 @@ fn the_simulated_website_is_recorded() {
         let url = simulator.nse_url().expect("NSE");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (stop, stopped) = watch::channel(false);
-        let (records, status) = (Records::default(), Arc::new(FeedStatus::new(Provider::Nse)));
+        let (records, status) = (KeptRecords::default(), Arc::new(FeedStatus::new(Provider::Nse)));
         let feed = NseFeed {
             settings: NseSettings {
                 enabled: true,
@@ -416,11 +416,12 @@ fn the_simulated_website_is_recorded() {
             stop.send(true).expect("the feed listens");
         };
         runtime.block_on(async { tokio::join!(feed.run(), checked) }).0.expect("a stopped feed ends well");
-        let records = records.0.borrow();
-        let lots = decode_lots(records[0].frames.iter().next().expect("a frame")).expect("lots come first");
-        let chains = records.iter().filter(|record| record.source == Source::NseChain);
+        assert_eq!(records.sources()[0], Source::NseLots, "lots come first");
+        let lots = &records.of(Source::NseLots)[0];
+        let lots = decode_lots(lots.frames.iter().next().expect("a frame")).expect("a table of lots");
+        let chains = records.of(Source::NseChain);
         let mut underlyings = BTreeSet::new();
-        for body in chains.flat_map(|record| record.frames.iter()) {
+        for body in chains.iter().flat_map(|record| record.frames.iter()) {
             let chain = decode_chain(body).expect("a chain");
             for leg in &chain.legs {
                 let lot_size = lots.lot_size(&leg.underlying, leg.expiry).expect("a lot size");

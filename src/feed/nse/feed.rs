@@ -301,6 +301,9 @@ impl<S: RecordSink> Running<S> {
             self.site.doubt_cookies().await;
         }
         let change = self.health.failed(job, &reason);
+        if change.is_some() && self.status.state() == FeedState::Up {
+            self.status.set_state(FeedState::Connecting);
+        }
         self.status.reconnects.fetch_add(u64::from(change.is_some()), Relaxed);
         self.tell(change).await
     }

@@ -3,3 +3,4 @@
 mod answer;
 mod kills;
 mod played;
+mod raw_bodies;

@@ -1,0 +1,210 @@
+//! The programs as a user starts them: a simulator and a daemon that end with the test.
+
+use bhavd::{
+    clock::{Clock, Simulation},
+    market::{Timestamp, TradingDate},
+    store::{DayDump, Reader},
+};
+use serde_json::Value as Json;
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a program may take on a slow machine for what is done at once on a fast one.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// bhavsim, listening.
+pub struct Simulator {
+    _process: Running,
+    ready: Json,
+    pub clock: Clock,
+}
+
+impl Simulator {
+    pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Simulator {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bhavsim"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bhavsim starts");
+        let stdout = child.stdout.take().expect("it is piped");
+        let process = Running(child);
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let ready: Json = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let instant = |pointer: &str| {
+            let parsed = chrono::DateTime::parse_from_rfc3339(text(&ready, pointer)).expect("an instant");
+            Timestamp::from(parsed.to_utc())
+        };
+        let simulation = Simulation {
+            start: instant("/clock/start"),
+            real_start: instant("/clock/real_start"),
+            speed: ready["clock"]["speed"].as_f64().expect("a number"),
+        };
+        Simulator { _process: process, clock: Clock::simulated(simulation), ready }
+    }
+
+    /// The feed's and the clock's tables of a configuration, with NSE's website as the only feed.
+    pub fn nse_tables(&self, chain: &str) -> String {
+        let site = text(&self.ready, "/nse/site_url");
+        let archive = text(&self.ready, "/nse/archive_url");
+        format!(
+            "[feeds.nse]\nenabled = true\nchain = \"{chain}\"\nsite_url = \"{site}\"\narchive_url = \"{archive}\"\n{}",
+            self.clock_table()
+        )
+    }
+
+    /// The same with Angel One; its credentials are written into `directory`.
+    pub fn angel_one_tables(&self, directory: &Path) -> String {
+        let credentials = directory.join("credentials");
+        fs::create_dir_all(&credentials).expect("a directory");
+        for name in ["client_code", "api_key", "mpin", "totp_secret"] {
+            let value = text(&self.ready, &format!("/angel_one/{name}"));
+            fs::write(credentials.join(format!("angel_one.{name}")), value).expect("written");
+        }
+        let url = |name: &str| text(&self.ready, &format!("/angel_one/{name}_url"));
+        format!(
+            "[credentials]\ndir = \"{}\"\n[feeds.angel_one]\nenabled = true\nrest_url = \"{}\"\nstream_url = \"{}\"\n\
+             master_url = \"{}\"\n{}",
+            credentials.display(),
+            url("rest"),
+            url("stream"),
+            url("master"),
+            self.clock_table()
+        )
+    }
+
+    fn clock_table(&self) -> String {
+        let clock = |name: &str| text(&self.ready, &format!("/clock/{name}"));
+        let speed = &self.ready["clock"]["speed"];
+        format!(
+            "[clock]\nstart = \"{}\"\nreal_start = \"{}\"\nspeed = {speed}\n",
+            clock("start"),
+            clock("real_start")
+        )
+    }
+
+    pub fn wait_until(&self, instant: Timestamp) {
+        while self.clock.now() < instant {
+            let left_us = instant.us_since(self.clock.now()).max(0);
+            thread::park_timeout(self.clock.real_span(Duration::from_micros(left_us.unsigned_abs())));
+        }
+    }
+}
+
+fn text<'a>(ready: &'a Json, pointer: &str) -> &'a str {
+    let found = ready.pointer(pointer).and_then(Json::as_str);
+    found.unwrap_or_else(|| panic!("no {pointer} in {ready:#}"))
+}
+
+/// `bhavd run` over files in one directory.
+pub struct Daemon {
+    process: Running,
+    directory: PathBuf,
+    /// Beside the configuration, so that a full data directory does not silence it.
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Writes a configuration that keeps log, store and socket in `directory`; `tables` says the rest.
+    pub fn configure(config: &Path, directory: &Path, tables: &str) {
+        let toml = format!(
+            "[store]\nurl = \"{}\"\n[spool]\ndir = \"{directory}/spool\"\n[control]\nsocket = \"{directory}/control.sock\"\n\
+             {tables}",
+            store_url(directory),
+            directory = directory.display(),
+        );
+        fs::write(config, toml).expect("written");
+    }
+
+    /// Starts it and waits until its socket answers.
+    pub fn start(config: &Path, directory: &Path) -> Daemon {
+        let log = config.with_extension("log");
+        let child = Command::new(env!("CARGO_BIN_EXE_bhavd"))
+            .args(["run", "--config"])
+            .arg(config)
+            .stderr(fs::File::create(&log).expect("a log file"))
+            .spawn()
+            .expect("bhavd starts");
+        let mut daemon = Daemon { process: Running(child), directory: directory.to_owned(), log };
+        daemon.wait_for("an answer", |daemon| daemon.try_ask(&["status"]).status.success());
+        daemon
+    }
+
+    /// Looks at the daemon again and again until `is_reached` says so.
+    pub fn wait_for(&mut self, what: &str, mut is_reached: impl FnMut(&Daemon) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !is_reached(self) {
+            if let Some(status) = self.process.0.try_wait().expect("it can be asked") {
+                panic!("bhavd ended with {status} before {what}: {}", self.log());
+            }
+            assert!(Instant::now() < until, "no {what} within {PATIENCE:?}: {}", self.log());
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn try_ask(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_bhavctl"))
+            .arg("--socket")
+            .arg(self.directory.join("control.sock"))
+            .arg("--json")
+            .args(arguments)
+            .output()
+            .expect("bhavctl starts")
+    }
+
+    pub fn ask(&self, arguments: &[&str]) -> Json {
+        let output = self.try_ask(arguments);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {complaints}\n{}", self.log());
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Asks it to end with SIGTERM, and waits for it.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.process.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.0.try_wait().expect("it can be asked") {
+                assert!(status.success(), "{status}: {}", self.log());
+                return status;
+            }
+            assert!(Instant::now() < until, "bhavd does not end: {}", self.log());
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+pub fn store_url(directory: &Path) -> String {
+    format!("sqlite:{}", directory.join("bhavd.sqlite").display())
+}
+
+pub fn dump(url: &str, date: TradingDate) -> DayDump {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let reader = Reader::open(url).await.expect("the store opens");
+        reader.dump_day(date).await.expect("the day can be read")
+    })
+}
