@@ -140,7 +140,7 @@ impl Daemon {
         let child = Command::new(env!("CARGO_BIN_EXE_bhavd"))
             .args(["run", "--config"])
             .arg(config)
-            .stderr(fs::File::create(&log).expect("a log file"))
+            .stderr(fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file"))
             .spawn()
             .expect("bhavd starts");
         let mut daemon = Daemon { process: Running(child), directory: directory.to_owned(), log };

@@ -1,11 +1,8 @@
 //! The demo plays the day; the record equals the recording, over both protocols and in both stores.
 
 use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, SESSION_OPEN_S, cells, number, second_of_day};
-use crate::{servers, test_data};
-use bhavd::{
-    market::TradingDate,
-    store::{DayDump, Reader},
-};
+use crate::{processes::dump, servers, test_data};
+use bhavd::{market::TradingDate, store::DayDump};
 use serde_json::Value as Json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,14 +31,6 @@ fn play(recording: &Path, provider: &str, directory: &Path, store: Option<&str>)
     assert!(output.status.success(), "{}: {complaints}", output.status);
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}\n{complaints}", String::from_utf8_lossy(&output.stdout)))
-}
-
-pub fn dump(url: &str) -> DayDump {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let reader = Reader::open(url).await.expect("the store opens");
-        reader.dump_day(date()).await.expect("the day can be read")
-    })
 }
 
 fn assert_equal_to_recording(answer: &Answer, dump: &DayDump, provider: &str) {
@@ -115,7 +104,7 @@ fn play_and_compare(provider: &str, store: Option<&str>) {
     assert_eq!((&summary["malformed"], &summary["coverage"]["missing"]), (&Json::from(0), &Json::from(0)));
     let sqlite = format!("sqlite:{}", directory.join("bhavd.sqlite").display());
     let url = store.unwrap_or(&sqlite);
-    assert_equal_to_recording(&Answer::read(&recording), &dump(url), provider);
+    assert_equal_to_recording(&Answer::read(&recording), &dump(url, date()), provider);
 }
 
 #[test]
