@@ -6,23 +6,18 @@
 
 pub mod angel_one;
 mod backoff;
+mod error;
 mod limiter;
 pub mod nse;
 mod secret;
 mod status;
 
+pub use error::{FeedError, NotAccepted};
 pub use secret::Secret;
 pub use status::{FeedState, FeedStatus};
 
 use crate::spool::{Mark, NewRecord};
 use std::future::Future;
-
-/// The log is closed or cannot take more; the feed stops reading and ends.
-#[derive(Debug, thiserror::Error)]
-#[error("the record was not accepted: {reason}")]
-pub struct NotAccepted {
-    pub reason: String,
-}
 
 /// Where feeds hand over what they received. Implemented by the spool-and-pipeline intake, and by tests.
 pub trait RecordSink: Clone + 'static {

@@ -12,8 +12,8 @@ use bhavd::{
     clock::{Clock, Simulation, real_now},
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{
-        FeedState, FeedStatus,
-        nse::{ChainGeneration, FeedError, NseFeed, NseSettings},
+        FeedError, FeedState, FeedStatus,
+        nse::{ChainGeneration, NseFeed, NseSettings},
     },
     market::{OptionType, Price, Provider, Timestamp, TradingDate},
     sim::{MarketSource, Simulator, SimulatorOptions, SyntheticMarket},

@@ -13,23 +13,12 @@ use super::{
 use crate::{
     clock::Clock,
     engine::watch::WatchList,
-    feed::{FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
+    feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
     spool::{Frames, NewRecord, Source},
 };
 use futures_util::future::try_join_all;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::watch;
-
-/// Why a feed ended by itself. Everything else is a state of the feed, not an end.
-#[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    /// The log is closed; a restart of the feed alone does not help.
-    #[error(transparent)]
-    NotAccepted(#[from] NotAccepted),
-    /// Something the owner has to mend before a restart helps.
-    #[error("{what} cannot be used: {reason}")]
-    Setup { what: &'static str, reason: String },
-}
 
 /// The Angel One feed, ready to run.
 pub struct AngelOneFeed<S> {

@@ -20,5 +20,5 @@ mod settings;
 mod socket;
 
 pub use credentials::{Credentials, CredentialsError};
-pub use feed::{AngelOneFeed, FeedError};
+pub use feed::AngelOneFeed;
 pub use settings::AngelOneSettings;

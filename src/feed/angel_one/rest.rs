@@ -1,8 +1,8 @@
 //! REST calls: headers, time limits, bounded bodies, and what a failure means.
 
-use super::{Credentials, FeedError};
+use super::Credentials;
 use crate::{
-    feed::FeedStatus,
+    feed::{FeedError, FeedStatus},
     wire::angel_one::{Refusal, RefusalClass, SessionTokens, WireError, check_answer},
 };
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};

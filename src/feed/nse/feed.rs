@@ -12,7 +12,7 @@ use crate::{
     calendar::Calendar,
     clock::Clock,
     engine::watch::WatchList,
-    feed::{FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff},
+    feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff},
     market::{Provider, Timestamp, TradingDate},
     spool::{Frames, Mark, NewRecord, Source},
     wire::nse::{LotTable, decode_contracts, decode_lots, peek_timestamp},
@@ -40,17 +40,6 @@ const BACKOFF_LONGEST: Duration = Duration::from_secs(600);
 const LAST_MARK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the feed sleeps when the calendar has no session at all.
 const NO_SESSION_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Why a feed ended by itself. Everything else is a state of the feed, not an end.
-#[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    /// The log is closed; a restart of the feed alone does not help.
-    #[error(transparent)]
-    NotAccepted(#[from] NotAccepted),
-    /// Something the owner has to mend before a restart helps.
-    #[error("{what} cannot be used: {reason}")]
-    Setup { what: &'static str, reason: String },
-}
 
 /// The NSE feed, ready to run.
 pub struct NseFeed<S> {

@@ -15,5 +15,5 @@ mod site;
 mod targets;
 mod window;
 
-pub use feed::{FeedError, NseFeed};
+pub use feed::NseFeed;
 pub use settings::{ChainGeneration, NseSettings};

@@ -3,10 +3,10 @@
 //! The API answers only clients that fetched a page first and send its cookies back. When it refuses (401, 403) the
 //! page is fetched once more and the request repeated; a second refusal is the caller's, who backs off.
 
-use super::{FeedError, NseSettings};
+use super::NseSettings;
 use crate::{
     clock::Clock,
-    feed::{FeedStatus, limiter::Limiter},
+    feed::{FeedError, FeedStatus, limiter::Limiter},
     market::Timestamp,
     wire::nse::{BODY_MAX_BYTES, WireError},
 };
