@@ -1,7 +1,7 @@
 //! kill -9 at random moments of the played day: nothing stored is lost or doubled, what nobody saw is marked, the rest
 //! equals the recording; and the day's log, replayed, gives the same tables.
 
-use super::answer::{Answer, SESSION_CLOSE_S, cells, number, second_of_day};
+use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, cells, number, second_of_day};
 use crate::{
     processes::{Daemon, Simulator, dump, store_url},
     test_data,
@@ -21,6 +21,8 @@ use std::{
 const KILLS: usize = 10;
 /// Every third time nobody starts the daemon again for this long.
 const LONG_OUTAGE_S: i64 = 900;
+/// How long after its end a bucket closes, by default.
+const GRACE_S: i64 = 5;
 
 /// Rows by key, with their revisions.
 fn bucket_revisions(dump: &DayDump) -> BTreeMap<(String, String), i64> {
@@ -115,9 +117,16 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
         !missing.is_empty(),
         "long outages in the session leave buckets that no daemon saw, down {down:?}"
     );
+    let gaps: Vec<(i64, i64)> =
+        cells(&record, "gaps").iter().map(|row| (second_of_day(row[0]), second_of_day(row[1]))).collect();
+    for (died, _) in down.iter().filter(|(died, _)| *died < SESSION_CLOSE_S) {
+        let is_told = gaps.iter().any(|(from, to)| from - 1 <= *died && died <= to);
+        assert!(is_told, "the outage that began at {died} is not among the gaps {gaps:?}");
+    }
     for (contract, bucket) in &missing {
-        let near = down.iter().any(|(from, to)| *from < bucket + 400 && *bucket < to + 400);
-        assert!(near, "{contract} {bucket} is missing, but the daemon was up; down {down:?}");
+        let end = bucket + BUCKET_S;
+        let is_told = gaps.iter().any(|(from, to)| *from <= end + GRACE_S && end <= *to);
+        assert!(is_told, "{contract} {bucket} is missing, but somebody was watching; gaps {gaps:?}");
     }
     let covered_missing: i64 = cells(&record, "coverage")
         .iter()
@@ -134,8 +143,8 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
         let delta = (contract.to_owned(), second, number(row[3]), number(row[4]));
         *sums.entry(contract).or_default() += delta.3 - delta.2;
         // A change that spans a time in which the daemon was down may hold several recorded ones.
-        let spans_down = down.iter().any(|(from, to)| *from <= second + 300 && second <= to + 400);
-        assert!(expected.contains(&delta) || spans_down, "{row:?} is no recorded change, down {down:?}");
+        let spans_down = gaps.iter().any(|(from, to)| from - 60 <= second && second <= to + 60);
+        assert!(expected.contains(&delta) || spans_down, "{row:?} is no recorded change, gaps {gaps:?}");
     }
     for (contract, values) in &answer.contracts {
         let of_session: Vec<i64> = values
