@@ -2,6 +2,10 @@
 //!
 //! Invariants: a record is in the log before it is in the port; both have the same order, because both happen under
 //! one lock; while the port is full or the disk is, the feed waits and so stops reading its socket.
+//!
+//! While a record waits for space on the disk, nothing overtakes it: a clock's small mark may fit where a chain's body
+//! does not, and time that passes in the log says that somebody watched. Once there is space, the log says that the
+//! feeds were not watched meanwhile.
 
 use super::status::DaemonStatus;
 use crate::{
@@ -24,6 +28,8 @@ const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Intake {
     log: Arc<Mutex<Log>>,
+    /// Held over waits for space; the lock on the log never is.
+    turn: Arc<Turn>,
     port: Port<Record>,
     clock: Clock,
     status: Arc<DaemonStatus>,
@@ -35,17 +41,32 @@ struct Log {
     up: BTreeSet<Provider>,
     /// Date of the last record: a day's log says at its beginning who is up, so that it can be replayed alone.
     date: Option<TradingDate>,
+    /// Until the log has told everything about it.
+    full: Option<Full>,
 }
+
+/// A time in which the disk has no space.
+struct Full {
+    since: Timestamp,
+    /// Providers of which the log says that they are not watched.
+    told: BTreeSet<Provider>,
+}
+
+/// Who may append.
+type Turn = tokio::sync::Mutex<()>;
+
+/// What the log says of a time in which nothing could be appended.
+const FULL_REASON: &str = "there was no space left for the spool";
 
 impl Intake {
     pub fn new(spool: Spool, port: Port<Record>, clock: Clock, status: Arc<DaemonStatus>) -> Intake {
-        let log = Log { spool, up: BTreeSet::new(), date: None };
-        Intake { log: Arc::new(Mutex::new(log)), port, clock, status }
+        let log = Log { spool, up: BTreeSet::new(), date: None, full: None };
+        Intake { log: Arc::new(Mutex::new(log)), turn: Arc::default(), port, clock, status }
     }
 
     /// The entrance for one incarnation of a feed.
     pub fn sink(&self, lease: &Lease) -> IntakeSink {
-        IntakeSink { intake: self.clone(), producer: self.port.producer(lease) }
+        IntakeSink { intake: self.clone(), producer: self.port.producer(lease), lease: lease.clone() }
     }
 
     /// Forces the log onto the disk.
@@ -67,31 +88,115 @@ impl Intake {
 pub struct IntakeSink {
     intake: Intake,
     producer: Producer<Record>,
+    lease: Lease,
 }
 
 impl IntakeSink {
-    async fn put(&self, mut record: NewRecord) -> Result<(), NotAccepted> {
-        let refused = |reason: &dyn std::fmt::Display| NotAccepted { reason: reason.to_string() };
+    /// Appends a record and waits for space as long as it takes; a mark goes along as `mark` to be taken note of in its
+    /// order.
+    async fn put(&self, record: NewRecord, mark: Option<&Mark>) -> Result<(), NotAccepted> {
+        let _turn = self.intake.turn.lock().await;
         self.begin_day(record.received_time).await?;
+        self.append(record).await?;
+        {
+            let mut log = self.intake.log();
+            match mark {
+                Some(Mark::FeedUp { provider }) => log.up.extend(provider.parse::<Provider>()),
+                Some(Mark::FeedDown { provider, .. }) => log.up.retain(|up| up.name() != provider),
+                Some(Mark::Started { .. }) => log.up.clear(),
+                Some(Mark::Clock) | None => {}
+            }
+        }
+        self.end_full().await
+    }
+
+    /// Needs the turn. What was begun by a full disk is ended by [`Self::end_full`].
+    async fn append(&self, mut record: NewRecord) -> Result<(), NotAccepted> {
         loop {
-            let permit = self.producer.reserve().await.map_err(|error| refused(&error))?;
-            let appended = {
+            if self.tell_unwatched().await? {
+                match self.try_append(record).await? {
+                    None => return Ok(()),
+                    Some(same) => record = same,
+                }
+            }
+            self.wait_for_space().await;
+        }
+    }
+
+    /// Nobody has been watched since the disk is full: a feed that waits does not read. Told before anything that
+    /// would let time pass. False if there is no space for it yet.
+    async fn tell_unwatched(&self) -> Result<bool, NotAccepted> {
+        loop {
+            let next = {
+                let log = self.intake.log();
+                log.full.as_ref().and_then(|full| {
+                    let provider = log.up.iter().find(|provider| !full.told.contains(provider))?;
+                    Some((full.since, *provider))
+                })
+            };
+            let Some((since, provider)) = next else { return Ok(true) };
+            let down = NewRecord::mark(since, &Mark::feed_down(provider, FULL_REASON));
+            if self.try_append(down).await?.is_some() {
+                return Ok(false);
+            }
+            if let Some(full) = &mut self.intake.log().full {
+                full.told.insert(provider);
+            }
+        }
+    }
+
+    /// Says after a full disk that the feeds are watched again; they themselves know nothing of it.
+    async fn end_full(&self) -> Result<(), NotAccepted> {
+        loop {
+            let next = {
                 let mut log = self.intake.log();
-                match log.spool.append(&mut record) {
-                    Ok(seq) => {
-                        log.date = Some(record.received_time.date_ist());
-                        permit.push(record.numbered(seq)).map_err(|error| refused(&error))?;
-                        self.intake.status.spool.note_appended(seq);
+                let next = log.full.as_mut().and_then(|full| full.told.pop_first());
+                match next {
+                    Some(provider) => log.up.contains(&provider).then_some(provider),
+                    None => {
+                        log.full = None;
                         return Ok(());
                     }
-                    Err(error) => error,
                 }
             };
-            self.intake.status.spool.note_failure(&appended, clock::real_now());
-            match appended {
-                SpoolError::Full { .. } => tokio::time::sleep(FULL_DISK_RETRY).await,
-                other => return Err(refused(&other)),
+            let Some(provider) = next else { continue };
+            let up = || NewRecord::mark(self.intake.clock.now(), &Mark::feed_up(provider));
+            while self.try_append(up()).await?.is_some() {
+                self.wait_for_space().await;
             }
+        }
+    }
+
+    async fn wait_for_space(&self) {
+        let _waiting = self.lease.pulse().wait();
+        tokio::time::sleep(FULL_DISK_RETRY).await;
+    }
+
+    /// Gives the record back if the disk is full; the log is as it was before then.
+    async fn try_append(&self, mut record: NewRecord) -> Result<Option<NewRecord>, NotAccepted> {
+        let refused = |reason: &dyn std::fmt::Display| NotAccepted { reason: reason.to_string() };
+        let permit = self.producer.reserve().await.map_err(|error| refused(&error))?;
+        let error = {
+            let mut log = self.intake.log();
+            match log.spool.append(&mut record) {
+                Ok(seq) => {
+                    log.date = Some(record.received_time.date_ist());
+                    permit.push(record.numbered(seq)).map_err(|error| refused(&error))?;
+                    self.intake.status.spool.note_appended(seq);
+                    return Ok(None);
+                }
+                Err(error @ SpoolError::Full { .. }) => {
+                    let since = self.intake.clock.now();
+                    log.full.get_or_insert(Full { since, told: BTreeSet::new() });
+                    error
+                }
+                Err(error) => error,
+            }
+        };
+        self.intake.status.spool.note_failure(&error, clock::real_now());
+        match error {
+            SpoolError::Full { .. } => Ok(Some(record)),
+            other => Err(refused(&other)),
         }
     }
 
@@ -107,7 +212,7 @@ impl IntakeSink {
             log.up.iter().copied().collect()
         };
         for provider in again {
-            Box::pin(self.put(NewRecord::mark(received, &Mark::feed_up(provider)))).await?;
+            self.append(NewRecord::mark(received, &Mark::feed_up(provider))).await?;
         }
         Ok(())
     }
@@ -115,19 +220,11 @@ impl IntakeSink {
 
 impl RecordSink for IntakeSink {
     async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
-        self.put(record).await
+        self.put(record, None).await
     }
 
     async fn mark(&self, mark: Mark) -> Result<(), NotAccepted> {
-        {
-            let mut log = self.intake.log();
-            match &mark {
-                Mark::FeedUp { provider } => log.up.extend(provider.parse::<Provider>()),
-                Mark::FeedDown { provider, .. } => log.up.retain(|up| up.name() != provider),
-                Mark::Started { .. } => log.up.clear(),
-                Mark::Clock => {}
-            }
-        }
-        self.put(NewRecord::mark(self.intake.clock.now(), &mark)).await
+        let record = NewRecord::mark(self.intake.clock.now(), &mark);
+        self.put(record, Some(&mark)).await
     }
 }
