@@ -101,12 +101,13 @@ fn stream() -> Vec<Record> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let order = ZipfOrder::new(&mut rng);
     let mut known = vec![(0_i64, 65_000_i64, 10_000_i64); CONTRACTS as usize];
+    let open_ms = open().as_ms();
     let mut records = Vec::new();
     let mut bytes = Vec::new();
     for first in (0..TICKS).step_by(FRAMES_A_RECORD) {
         let frames_here = FRAMES_A_RECORD.min(TICKS - first);
         let mut frames = Frames::with_capacity(frames_here, frames_here * SNAP_QUOTE_BYTES);
-        let time_of = |tick: usize| open().as_ms() + tick as i64 * SPAN_MS / TICKS as i64;
+        let time_of = |tick: usize| open_ms + tick as i64 * SPAN_MS / TICKS as i64;
         for tick in first..first + frames_here {
             let contract = order.choose(&mut rng);
             let (volume, open_interest, paise) = &mut known[contract as usize];
