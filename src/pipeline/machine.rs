@@ -7,12 +7,15 @@ use crate::{
     market::{
         Contract, InstrumentId, Listing, Provider, ProviderToken, Quote, Segment, Timestamp, TradingDate,
     },
-    spool::{Mark, Record, Source},
+    spool::{Frames, Mark, Record, Source},
     store::{Batch, CoverageDay},
     wire::{angel_one, nse},
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+
+/// Packets decoded before the first of them is observed: enough to fill the processor's queue of memory reads.
+const PACKETS_AHEAD: usize = 16;
 
 /// What the outcome depends on besides the log.
 #[derive(Clone, Debug)]
@@ -133,14 +136,7 @@ impl Pipeline {
         self.pass_time(now, live);
         match record.source {
             Source::Mark => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
-            Source::AngelOneStream => {
-                for frame in record.frames.iter() {
-                    match angel_one::decode_quote(frame) {
-                        Ok((token, quote)) => self.observe_token(token, &quote, now, live),
-                        Err(error) => self.counters.note_malformed(&error),
-                    }
-                }
-            }
+            Source::AngelOneStream => self.apply_packets(&record.frames, now, live),
             Source::AngelOneQuote => record.frames.iter().for_each(|body| self.apply_quotes(body, now, live)),
             Source::AngelOneCandles => {
                 record.frames.iter().for_each(|body| self.apply_candles(body, &record.context));
@@ -164,6 +160,38 @@ impl Pipeline {
         batch.session_date = self.date;
         batch.spool_seq = record.seq;
         self.move_rows(batch);
+    }
+
+    /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
+    /// for memory instead of one a packet.
+    fn apply_packets(&mut self, frames: &Frames, now: Timestamp, live: &mut impl LiveSink) {
+        let mut ahead = [(0, Quote::default()); PACKETS_AHEAD];
+        let mut decoded = 0;
+        for frame in frames.iter() {
+            match angel_one::decode_quote(frame) {
+                Ok((token, quote)) => {
+                    if let Some(slot) = self.slot_of_token(token, &quote) {
+                        ahead[decoded] = (slot, quote);
+                        decoded += 1;
+                    }
+                }
+                Err(error) => self.counters.note_malformed(&error),
+            }
+            if decoded == PACKETS_AHEAD {
+                self.observe_all(&ahead, now, live);
+                decoded = 0;
+            }
+        }
+        self.observe_all(&ahead[..decoded], now, live);
+    }
+
+    fn observe_all(&mut self, quotes: &[(u32, Quote)], now: Timestamp, live: &mut impl LiveSink) {
+        if let Some(day) = &self.day {
+            quotes.iter().for_each(|(slot, _)| day.fetch(*slot));
+        }
+        for (slot, quote) in quotes {
+            self.observe(*slot, Provider::AngelOne, quote, now, live);
+        }
     }
 
     fn read_mark(&mut self, record: &Record) -> Option<Mark> {
@@ -296,7 +324,9 @@ impl Pipeline {
         match angel_one::decode_quotes(body) {
             Ok(answer) => {
                 for (token, quote) in &answer.quotes {
-                    self.observe_token(*token, quote, now, live);
+                    if let Some(slot) = self.slot_of_token(*token, quote) {
+                        self.observe(slot, Provider::AngelOne, quote, now, live);
+                    }
                 }
                 answer.malformed.iter().for_each(|error| self.counters.note_malformed(error));
             }
@@ -320,19 +350,13 @@ impl Pipeline {
         }
     }
 
+    /// Notes that Angel One said something, and finds out of what.
     #[inline]
-    fn observe_token(
-        &mut self,
-        token: ProviderToken,
-        quote: &Quote,
-        now: Timestamp,
-        live: &mut impl LiveSink,
-    ) {
+    fn slot_of_token(&mut self, token: ProviderToken, quote: &Quote) -> Option<u32> {
         self.counters.note_event(Provider::AngelOne, quote.event_time);
-        match self.tokens.get(token) {
-            Some(slot) => self.observe(slot, Provider::AngelOne, quote, now, live),
-            None => self.counters.unwatched += 1,
-        }
+        let slot = self.tokens.get(token);
+        self.counters.unwatched += u64::from(slot.is_none());
+        slot
     }
 
     #[inline]

@@ -61,6 +61,8 @@ pub struct SyntheticMarket {
     pub strikes: u32,
     /// Weekly expiries, the first on the Tuesday on or after the date.
     pub expiries: u32,
+    /// For how long a contract's quotes repeat its open interest; 0: every quote has the latest.
+    pub open_interest_interval_s: u32,
 }
 
 impl Default for SyntheticMarket {
@@ -76,6 +78,7 @@ impl Default for SyntheticMarket {
             underlyings: Self::name_underlyings(&["NIFTY", "BANKNIFTY", "MIDCPNIFTY"], date),
             strikes: 80,
             expiries: 1,
+            open_interest_interval_s: 0,
         }
     }
 }
@@ -88,6 +91,9 @@ struct OptionBook {
     /// Days until expiry; at least a quarter, so that the last day still has a price.
     expiry_days: f64,
     lots_open: i64,
+    /// What quotes say, and the second from which on they say something else.
+    lots_told: i64,
+    told_until_s: u32,
     lots_traded: i64,
 }
 
@@ -188,6 +194,8 @@ impl SyntheticMarket {
                         option_type,
                         expiry_days: expiry_days.max(0.25),
                         lots_open: rng.random_range(0..20_000),
+                        lots_told: 0,
+                        told_until_s: 0,
                         lots_traded: 0,
                     });
                 }
@@ -214,12 +222,15 @@ impl SyntheticMarket {
         book.lots_traded += lots_traded;
         // Some trades open positions, some close them, most only change hands.
         book.lots_open = (book.lots_open + rng.random_range(-8..=8_i64)).max(0);
+        if second >= book.told_until_s {
+            (book.lots_told, book.told_until_s) = (book.lots_open, second + self.open_interest_interval_s);
+        }
         let lot = i64::from(underlying.lot_size);
         RawEvent {
             time_ms,
             contract: book.contract,
             last_price_e4: round_to_tick(price),
-            open_interest: book.lots_open * lot,
+            open_interest: book.lots_told * lot,
             volume: book.lots_traded * lot,
         }
     }

@@ -38,8 +38,9 @@ pub struct SessionHours {
     pub close: Timestamp,
 }
 
-/// What the day must know of a watched instrument.
+/// What the day must know of a watched instrument. Never across two cache lines.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub struct SlotSpec {
     pub instrument: InstrumentId,
     /// The first instant after this instrument's trading; expiring contracts may stop before the session does.
@@ -194,6 +195,15 @@ impl TradingDay {
     /// Start of the first bucket that is not closed.
     fn open_from(&self) -> Timestamp {
         self.bucket(self.closed_buckets).start()
+    }
+
+    /// Reads what [`TradingDay::observe`] is going to need of a slot, so that it is in the cache by then.
+    #[inline]
+    pub fn fetch(&self, slot: u32) {
+        let slot = slot as usize;
+        std::hint::black_box(self.specs[slot].is_option);
+        self.current[slot].fetch();
+        self.candles.fetch(slot);
     }
 
     /// Takes what a provider said of a slot.

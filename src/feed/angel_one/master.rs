@@ -30,8 +30,11 @@ pub(super) async fn keep_current<S: RecordSink>(shared: &Shared<S>) -> Result<In
         backoff.reset();
         let (cut, listings) = body;
         shared.accept_body(Source::AngelOneMaster, String::new(), &cut).await?;
+        drop(cut);
         let now = shared.clock.now();
         let plan = Plan::new(&shared.settings, &shared.watch, &listings, now.date_ist());
+        // Tens of megabytes that would otherwise wait for the next morning.
+        drop(listings);
         if plan.sockets.iter().all(|tokens| tokens.is_empty()) && plan.polled.is_empty() {
             shared.note_error("instrument master", &"nothing that is watched is listed in it");
         }
@@ -56,6 +59,7 @@ async fn fetch<S: RecordSink>(shared: &Shared<S>) -> Result<(Vec<u8>, Vec<Listin
     // Over 30 MB of JSON take a good part of a second, in which nothing else should wait.
     let cut = tokio::task::spawn_blocking(move || {
         let cut = cut_master(&body, |underlying| watch.entry(underlying).is_some())?;
+        drop(body);
         let master = decode_master(&cut)?;
         Ok::<_, WireError>((cut, master))
     });

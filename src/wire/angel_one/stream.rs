@@ -258,6 +258,7 @@ impl Snapshot {
 ///
 /// Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
 /// Times, prices and quantities that cannot be are errors.
+#[inline]
 pub fn decode_quote(bytes: &[u8]) -> Result<(ProviderToken, Quote), WireError> {
     match mode_of(bytes)? {
         StreamMode::Ltp => {
@@ -286,6 +287,7 @@ pub fn decode_quote(bytes: &[u8]) -> Result<(ProviderToken, Quote), WireError> {
 }
 
 /// The mode, with the packet's length checked against it.
+#[inline]
 fn mode_of(bytes: &[u8]) -> Result<StreamMode, WireError> {
     let Some(code) = bytes.first() else {
         return Err(WireError::Length { what: WHAT, length: 0, expected: LTP_BYTES });

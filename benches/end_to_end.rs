@@ -1,0 +1,225 @@
+//! From the simulator's socket into SQLite: the whole daemon, against a client that only counts frames.
+//!
+//! The simulator pushes a synthetic market as fast as its reader takes it, over a loopback WebSocket, from a thread of
+//! its own. Read by the daemon (feed, log, pipeline, live table, writer) the time runs until every row is committed;
+//! read by the counting client, which uses the same WebSocket library, until the last frame has come. No bucket ends within
+//! the play: rows are changes of open interest. Prints medians of interleaved rounds, once with contracts whose open
+//! interest changes every ten seconds and once with a row for almost every tick, and ends with 1 if the first is below
+//! 60 %.
+//! `cargo bench --bench end_to_end`.
+
+mod simulated;
+
+use bhavd::{
+    node::Daemon,
+    sim::{AngelOneOptions, Pace, RunningSimulator, SyntheticMarket},
+    wire::angel_one::{
+        ClientText, LOGIN_PATH, LoginRequest, SNAP_QUOTE_BYTES, SessionTokens, StreamMode, StreamRequest,
+    },
+};
+use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocket};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::ExitCode,
+    sync::atomic::Ordering::Relaxed,
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::io::BufStream;
+use totp_rs::{Builder, Secret};
+
+const ROUNDS: usize = 8;
+const WARM_ROUNDS: usize = 1;
+const RATIO_MIN: f64 = 0.6;
+const PASSES: u64 = 2;
+/// As the daemon's feed reads.
+const READ_BUFFER_BYTES: usize = 256 << 10;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// 16,200 contracts, 3 million ticks within 20 seconds of the market's time.
+fn start(open_interest_interval_s: u32) -> RunningSimulator {
+    let market = SyntheticMarket {
+        ticks_per_second: 150_000,
+        duration_s: 10,
+        open_interest_interval_s,
+        ..simulated::shares(200, 40)
+    };
+    let contracts = market.underlyings.len() * (1 + 2 * market.strikes as usize);
+    simulated::start(market, Pace::AsFastAsPossible { after_subscriptions: contracts }, PASSES, 0)
+}
+
+fn total(simulator: &RunningSimulator) -> u64 {
+    simulator.progress().total.expect("a play that ends")
+}
+
+/// Seconds from the first played event until `is_done`, looked at every millisecond.
+fn time_until(simulator: &RunningSimulator, is_done: impl Fn() -> bool) -> f64 {
+    let patience = Instant::now();
+    let wait = |is_over: &dyn Fn() -> bool| {
+        while !is_over() {
+            assert!(patience.elapsed() < PATIENCE, "the play got stuck at {:?}", simulator.progress());
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    wait(&|| simulator.progress().played > 0);
+    let started = Instant::now();
+    wait(&is_done);
+    started.elapsed().as_secs_f64()
+}
+
+/// Seconds, and rows written.
+fn time_daemon(interval_s: u32) -> (f64, u64) {
+    let simulator = start(interval_s);
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = simulated::configuration(&simulator, directory.path());
+    let daemon = Daemon::open(simulated::read_configuration(&text)).expect("opens");
+    let (tree, status, total) = (daemon.tree(), daemon.status(), total(&simulator));
+    let seconds = thread::scope(|scope| {
+        let run = scope.spawn(|| daemon.run());
+        let seconds = time_until(&simulator, || {
+            let observed = status.pipeline.observations.load(Relaxed);
+            assert!(observed <= total, "every tick is observed once");
+            observed == total && status.store.pending_rows() == 0
+        });
+        tree.drain(Duration::from_secs(30));
+        run.join().expect("no panic").expect("a clean end");
+        seconds
+    });
+    assert_eq!(status.pipeline.malformed.load(Relaxed), 0);
+    simulator.stop();
+    (seconds, status.store.rows())
+}
+
+fn login(simulator: &RunningSimulator) -> SessionTokens {
+    let credentials = AngelOneOptions::default().credentials;
+    let secret = Secret::try_from_base32(&credentials.totp_secret).expect("base32");
+    let totp = Builder::new().with_secret(secret).build().expect("a secret");
+    let now_s = simulator.clock().now().as_us() as u64 / 1_000_000;
+    let body = LoginRequest {
+        client_code: credentials.client_code,
+        password: credentials.mpin,
+        totp: totp.generate(now_s).to_string(),
+    }
+    .encode();
+    let address = simulator.addresses().angel_one.expect("Angel One");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let head = format!(
+        "POST {LOGIN_PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-PrivateKey: {}\r\nContent-Length: {}\r\n\r\n",
+        credentials.api_key,
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), &body].concat()).expect("written");
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).expect("a reply");
+    let start = reply.windows(4).position(|window| window == b"\r\n\r\n").expect("a body") + 4;
+    SessionTokens::decode(&reply[start..]).expect("tokens")
+}
+
+/// Shakes hands a byte at a time, so that nothing behind the headers is read.
+fn connect(simulator: &RunningSimulator, tokens: &SessionTokens) -> TcpStream {
+    let mut stream =
+        TcpStream::connect(simulator.addresses().angel_one.expect("Angel One")).expect("a connection");
+    let head = format!(
+        "GET {}?clientCode=SIM001&feedToken={} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        bhavd::sim::angel_one::STREAM_PATH,
+        tokens.feed_token
+    );
+    stream.write_all(head.as_bytes()).expect("written");
+    let mut headers = Vec::new();
+    while !headers.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("headers");
+        headers.extend(byte);
+    }
+    stream.set_nonblocking(true).expect("a socket");
+    stream
+}
+
+async fn count(stream: TcpStream, request: String, total: u64) {
+    let stream = tokio::net::TcpStream::from_std(stream).expect("a socket");
+    let stream = BufStream::with_capacity(READ_BUFFER_BYTES, 1 << 10, stream);
+    let mut socket = WebSocket::after_handshake(stream, Role::Client);
+    socket.write_frame(Frame::text(Payload::Borrowed(request.as_bytes()))).await.expect("subscribed");
+    socket.flush().await.expect("subscribed");
+    let mut frames = 0;
+    while frames < total {
+        let frame = socket.read_frame().await.expect("a frame");
+        assert_eq!((frame.opcode, frame.payload.len()), (OpCode::Binary, SNAP_QUOTE_BYTES));
+        frames += 1;
+    }
+}
+
+fn time_counting(interval_s: u32) -> f64 {
+    let simulator = start(interval_s);
+    let stream = connect(&simulator, &login(&simulator));
+    let request = ClientText::Request(StreamRequest {
+        correlation_id: None,
+        subscribe: true,
+        mode: StreamMode::SnapQuote,
+        tokens: simulator.market().contracts().iter().map(|listed| listed.token).collect(),
+    });
+    let total = total(&simulator);
+    let seconds = thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(count(stream, request.encode(), total));
+        });
+        time_until(&simulator, || client.is_finished())
+    });
+    simulator.stop();
+    seconds
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The daemon's share of the counting client's rate.
+fn compare(what: &str, interval_s: u32) -> f64 {
+    let (mut daemon, mut counting, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rows_written = 0;
+    for round in 0..ROUNDS {
+        // They take turns in going first.
+        let ((daemon_s, rows), counting_s) = if round % 2 == 0 {
+            let daemon = time_daemon(interval_s);
+            (daemon, time_counting(interval_s))
+        } else {
+            let counting = time_counting(interval_s);
+            (time_daemon(interval_s), counting)
+        };
+        if round >= WARM_ROUNDS {
+            daemon.push(daemon_s);
+            counting.push(counting_s);
+            ratios.push(counting_s / daemon_s);
+            rows_written = rows;
+        }
+    }
+    let simulator = start(interval_s);
+    let ticks = total(&simulator);
+    simulator.stop();
+    let rate = |seconds| ticks as f64 / median(seconds) / 1e6;
+    let ratio = median(ratios);
+    println!(
+        "{what}: whole daemon {:.2} M ticks/s, counting only {:.2} M ticks/s, {:.0} % (median of {} rounds of {ticks} ticks, \
+         {rows_written} rows written)",
+        rate(daemon),
+        rate(counting),
+        100.0 * ratio,
+        ROUNDS - WARM_ROUNDS
+    );
+    ratio
+}
+
+fn main() -> ExitCode {
+    let ratio = compare("open interest told every ten seconds", 10);
+    compare("open interest changing with almost every tick", 0);
+    if ratio >= RATIO_MIN {
+        return ExitCode::SUCCESS;
+    }
+    println!("below {:.0} %", 100.0 * RATIO_MIN);
+    ExitCode::FAILURE
+}

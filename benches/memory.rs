@@ -1,0 +1,108 @@
+//! Resident memory of the daemon with 50,000 watched contracts.
+//!
+//! Plays a synthetic market of that many contracts to the daemon in a process of its own at 20,000 ticks a second, some
+//! ticks for each contract, and reads the process's resident memory at the end. Ends with 1 above 150 MB.
+//! `cargo bench --bench memory`.
+
+mod simulated;
+
+use bhavd::sim::{Pace, SyntheticMarket};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, ExitCode},
+    thread,
+    time::{Duration, Instant},
+};
+
+const RESIDENT_MAX_KB: u64 = 150 * 1_000_000 / 1_024;
+/// Makes this program the daemon.
+const RUN_DAEMON: &str = "--run-daemon";
+/// 200 shares, 125 strikes, call and put.
+const SHARES: usize = 200;
+const STRIKES: u32 = 125;
+const TICKS_A_SECOND: u32 = 20_000;
+const SPAN_S: u32 = 60;
+/// The market begins this long after its clock, so that the daemon has logged in and read the master.
+const OPENS_AFTER: Duration = Duration::from_secs(20);
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Daemon {
+    /// A figure of /proc/PID/status, in units of 1,024 bytes.
+    fn memory_kb(&mut self, name: &str) -> u64 {
+        assert!(self.0.try_wait().expect("a child").is_none(), "the daemon ended");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("the process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let figure = line.and_then(|line| line.split_whitespace().next()).expect("the figure");
+        figure.parse().expect("a number")
+    }
+}
+
+/// What `bhavd run` does.
+fn run_daemon(file: &Path) -> ExitCode {
+    let text = fs::read_to_string(file).expect("the configuration");
+    let daemon = bhavd::node::Daemon::open(simulated::read_configuration(&text)).expect("opens");
+    daemon.run().expect("a clean end");
+    ExitCode::SUCCESS
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, argument, file] = &arguments[..]
+        && argument == RUN_DAEMON
+    {
+        return run_daemon(Path::new(file));
+    }
+    let market = SyntheticMarket {
+        duration_s: SPAN_S,
+        ticks_per_second: TICKS_A_SECOND,
+        ..simulated::shares(SHARES, STRIKES)
+    };
+    let simulator = simulated::start(market, Pace::Clocked, 1, -(OPENS_AFTER.as_secs() as i64));
+    let contracts = simulator.market().contracts().len();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("bhavd.toml");
+    fs::write(&file, simulated::configuration(&simulator, directory.path())).expect("is written");
+    let own = std::env::current_exe().expect("this program");
+    let run = Command::new(own).arg(RUN_DAEMON).arg(&file).spawn();
+    let mut daemon = Daemon(run.expect("the daemon starts"));
+    let mut highest_playing_kb = 0;
+    let patience = Instant::now();
+    while !simulator.progress().is_finished() {
+        assert!(
+            patience.elapsed() < OPENS_AFTER + Duration::from_secs(5 * u64::from(SPAN_S)),
+            "the play ends"
+        );
+        if simulator.progress().played > 0 {
+            highest_playing_kb = highest_playing_kb.max(daemon.memory_kb("VmRSS"));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(simulator.playback().subscriptions() >= contracts, "the daemon watches every contract");
+    let (resident_kb, peak_kb) = (daemon.memory_kb("VmRSS"), daemon.memory_kb("VmHWM"));
+    let mb = |kb: u64| kb as f64 * 1_024.0 / 1e6;
+    println!(
+        "{contracts} contracts watched, {} ticks played: {:.0} MB resident at the end, {:.0} MB at most while playing, {:.0} \
+         MB at most since the start",
+        simulator.progress().played,
+        mb(resident_kb),
+        mb(highest_playing_kb),
+        mb(peak_kb)
+    );
+    drop(daemon);
+    simulator.stop();
+    if resident_kb <= RESIDENT_MAX_KB && highest_playing_kb <= RESIDENT_MAX_KB {
+        return ExitCode::SUCCESS;
+    }
+    println!("above {:.0} MB", mb(RESIDENT_MAX_KB));
+    ExitCode::FAILURE
+}
