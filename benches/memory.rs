@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         if simulator.progress().played > 0 {
             highest_playing_kb = highest_playing_kb.max(daemon.memory_kb("VmRSS"));
         }
-        thread::sleep(Duration::from_millis(100));
+        thread::park_timeout(Duration::from_millis(100));
     }
     assert!(simulator.playback().subscriptions() >= contracts, "the daemon watches every contract");
     let (resident_kb, peak_kb) = (daemon.memory_kb("VmRSS"), daemon.memory_kb("VmHWM"));
