@@ -59,7 +59,7 @@ fn time_until(simulator: &RunningSimulator, is_done: impl Fn() -> bool) -> f64 {
     let wait = |is_over: &dyn Fn() -> bool| {
         while !is_over() {
             assert!(patience.elapsed() < PATIENCE, "the play got stuck at {:?}", simulator.progress());
-            thread::sleep(Duration::from_millis(1));
+            thread::park_timeout(Duration::from_millis(1));
         }
     };
     wait(&|| simulator.progress().played > 0);
