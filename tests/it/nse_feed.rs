@@ -434,6 +434,59 @@ fn the_simulated_website_is_recorded() {
     }
 }
 
+/// Before the first capture every chain is an empty answer, several at once: the feed must come through that.
+#[test]
+fn empty_answers_to_many_requests_at_once_do_not_stop_the_feed() {
+    let names: Vec<String> = (1..=60).map(|number| format!("SHARE{number:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let synthetic = SyntheticMarket {
+        strikes: 2,
+        expiries: 1,
+        duration_s: 7_200,
+        underlyings: SyntheticMarket::name_underlyings(&names, SyntheticMarket::default().date),
+        ..SyntheticMarket::default()
+    };
+    let simulator = Simulator::start(SimulatorOptions {
+        speed: 300.0,
+        start: Some(at(9, 4)),
+        angel_one: None,
+        ..SimulatorOptions::new(MarketSource::Synthetic(synthetic))
+    })
+    .expect("a simulator");
+    let url = simulator.nse_url().expect("NSE");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (stop, stopped) = watch::channel(false);
+    let (records, status) = (KeptRecords::default(), Arc::new(FeedStatus::new(Provider::Nse)));
+    let feed = NseFeed {
+        settings: NseSettings {
+            enabled: true,
+            site_url: url.clone(),
+            archive_url: url,
+            ..NseSettings::default()
+        },
+        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
+        calendar: Arc::new(Calendar::embedded()),
+        clock: simulator.clock(),
+        status: status.clone(),
+        sink: records.clone(),
+        stop: stopped,
+        seed: 7,
+    };
+    let checked = async {
+        let up = async {
+            while !records.is_up() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, up).await;
+        waited.unwrap_or_else(|_| panic!("never up: {}", status.last_error()));
+        stop.send(true).expect("the feed listens");
+    };
+    runtime.block_on(async { tokio::join!(feed.run(), checked) }).0.expect("a stopped feed ends well");
+    assert!(status.errors.load(Relaxed) > 0, "there were empty answers");
+    simulator.stop();
+}
+
 #[test]
 fn a_url_that_is_none_is_said_at_the_start() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -287,7 +287,7 @@ impl<S: RecordSink> Running<S> {
             self.status.set_state(FeedState::BackingOff);
         }
         if matches!(error, SiteError::NoAnswer(_)) && *job != Job::Lots {
-            self.site.doubt_cookies().await;
+            self.site.doubt_cookies();
         }
         let change = self.health.failed(job, &reason);
         if change.is_some() && self.status.state() == FeedState::Up {

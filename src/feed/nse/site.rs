@@ -135,9 +135,13 @@ impl Site {
     }
 
     /// A body was no answer: blocked clients get such ones with status 200, so the cookies may be at fault.
-    pub async fn doubt_cookies(&self) {
-        let mut cookies = self.cookies.lock().await;
-        cookies.is_doubtful |= self.clock.now().us_since(cookies.fetched) >= COOKIES_MIN_AGE_US;
+    ///
+    /// Never waits: while a request holds the cookies it fetches new ones, and that request may be one that the
+    /// caller itself drives.
+    pub fn doubt_cookies(&self) {
+        if let Ok(mut cookies) = self.cookies.try_lock() {
+            cookies.is_doubtful |= self.clock.now().us_since(cookies.fetched) >= COOKIES_MIN_AGE_US;
+        }
     }
 
     /// Fetches cookies if there are none, if they are doubtful, or if `refused` is their generation. Requests that
