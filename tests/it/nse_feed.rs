@@ -372,85 +372,19 @@ fn nothing_is_asked_outside_polling_hours() {
     });
 }
 
-/// The simulator's website keeps the real one's habits; both generations come out in units.
-#[test]
-fn the_simulated_website_is_recorded() {
-    for chain in [ChainGeneration::V3, ChainGeneration::Older] {
-        let synthetic = SyntheticMarket { strikes: 4, duration_s: 1_200, ..SyntheticMarket::default() };
-        let simulator = Simulator::start(SimulatorOptions {
-            speed: 60.0,
-            start: Some(at(9, 16)),
-            angel_one: None,
-            ..SimulatorOptions::new(MarketSource::Synthetic(synthetic))
-        })
-        .expect("a simulator");
-        let url = simulator.nse_url().expect("NSE");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let (stop, stopped) = watch::channel(false);
-        let (records, status) = (KeptRecords::default(), Arc::new(FeedStatus::new(Provider::Nse)));
-        let feed = NseFeed {
-            settings: NseSettings {
-                enabled: true,
-                site_url: url.clone(),
-                archive_url: url,
-                chain,
-                poll_interval_s: 10,
-                ..NseSettings::default()
-            },
-            watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
-            calendar: Arc::new(Calendar::embedded()),
-            clock: simulator.clock(),
-            status: status.clone(),
-            sink: records.clone(),
-            stop: stopped,
-            seed: 7,
-        };
-        let checked = async {
-            let up = async {
-                while !records.is_up() {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            };
-            let waited = tokio::time::timeout(PATIENCE, up).await;
-            waited.unwrap_or_else(|_| panic!("never up: {}", status.last_error()));
-            stop.send(true).expect("the feed listens");
-        };
-        runtime.block_on(async { tokio::join!(feed.run(), checked) }).0.expect("a stopped feed ends well");
-        assert_eq!(records.sources()[0], Source::NseLots, "lots come first");
-        let lots = &records.of(Source::NseLots)[0];
-        let lots = decode_lots(lots.frames.iter().next().expect("a frame")).expect("a table of lots");
-        let chains = records.of(Source::NseChain);
-        let mut underlyings = BTreeSet::new();
-        for body in chains.iter().flat_map(|record| record.frames.iter()) {
-            let chain = decode_chain(body).expect("a chain");
-            for leg in &chain.legs {
-                let lot_size = lots.lot_size(&leg.underlying, leg.expiry).expect("a lot size");
-                leg.quote(lot_size, chain.timestamp).expect("whole units");
-                underlyings.insert(leg.underlying.to_string());
-            }
-        }
-        assert_eq!(underlyings.len(), lots.rows.len(), "{underlyings:?}");
-        simulator.stop();
-    }
-}
-
-/// Before the first capture every chain is an empty answer, several at once: the feed must come through that.
-#[test]
-fn empty_answers_to_many_requests_at_once_do_not_stop_the_feed() {
-    let names: Vec<String> = (1..=60).map(|number| format!("SHARE{number:03}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let synthetic = SyntheticMarket {
-        strikes: 2,
-        expiries: 1,
-        duration_s: 7_200,
-        underlyings: SyntheticMarket::name_underlyings(&names, SyntheticMarket::default().date),
-        ..SyntheticMarket::default()
-    };
+/// Runs the feed against a simulated website until it is up, and gives back what it handed over.
+fn record_simulated(
+    market: SyntheticMarket,
+    start: Timestamp,
+    speed: f64,
+    chain: ChainGeneration,
+    poll_interval_s: u32,
+) -> (KeptRecords, Arc<FeedStatus>) {
     let simulator = Simulator::start(SimulatorOptions {
-        speed: 300.0,
-        start: Some(at(9, 4)),
+        speed,
+        start: Some(start),
         angel_one: None,
-        ..SimulatorOptions::new(MarketSource::Synthetic(synthetic))
+        ..SimulatorOptions::new(MarketSource::Synthetic(market))
     })
     .expect("a simulator");
     let url = simulator.nse_url().expect("NSE");
@@ -462,6 +396,8 @@ fn empty_answers_to_many_requests_at_once_do_not_stop_the_feed() {
             enabled: true,
             site_url: url.clone(),
             archive_url: url,
+            chain,
+            poll_interval_s,
             ..NseSettings::default()
         },
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
@@ -483,8 +419,48 @@ fn empty_answers_to_many_requests_at_once_do_not_stop_the_feed() {
         stop.send(true).expect("the feed listens");
     };
     runtime.block_on(async { tokio::join!(feed.run(), checked) }).0.expect("a stopped feed ends well");
-    assert!(status.errors.load(Relaxed) > 0, "there were empty answers");
     simulator.stop();
+    (records, status)
+}
+
+/// The simulator's website keeps the real one's habits; both generations come out in units.
+#[test]
+fn the_simulated_website_is_recorded() {
+    for chain in [ChainGeneration::V3, ChainGeneration::Older] {
+        let market = SyntheticMarket { strikes: 4, duration_s: 1_200, ..SyntheticMarket::default() };
+        let (records, _) = record_simulated(market, at(9, 16), 60.0, chain, 10);
+        assert_eq!(records.sources()[0], Source::NseLots, "lots come first");
+        let lots = &records.of(Source::NseLots)[0];
+        let lots = decode_lots(lots.frames.iter().next().expect("a frame")).expect("a table of lots");
+        let chains = records.of(Source::NseChain);
+        let mut underlyings = BTreeSet::new();
+        for body in chains.iter().flat_map(|record| record.frames.iter()) {
+            let chain = decode_chain(body).expect("a chain");
+            for leg in &chain.legs {
+                let lot_size = lots.lot_size(&leg.underlying, leg.expiry).expect("a lot size");
+                leg.quote(lot_size, chain.timestamp).expect("whole units");
+                underlyings.insert(leg.underlying.to_string());
+            }
+        }
+        assert_eq!(underlyings.len(), lots.rows.len(), "{underlyings:?}");
+    }
+}
+
+/// Before the first capture every chain is an empty answer, several at once: the feed must come through that.
+#[test]
+fn empty_answers_to_many_requests_at_once_do_not_stop_the_feed() {
+    let names: Vec<String> = (1..=60).map(|number| format!("SHARE{number:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let market = SyntheticMarket {
+        strikes: 2,
+        expiries: 1,
+        duration_s: 7_200,
+        underlyings: SyntheticMarket::name_underlyings(&names, SyntheticMarket::default().date),
+        ..SyntheticMarket::default()
+    };
+    let settings = NseSettings::default();
+    let (_, status) = record_simulated(market, at(9, 4), 300.0, settings.chain, settings.poll_interval_s);
+    assert!(status.errors.load(Relaxed) > 0, "there were empty answers");
 }
 
 #[test]
