@@ -2,6 +2,7 @@
 
 mod candle;
 mod coverage;
+mod intervals;
 mod observation;
 mod router;
 mod rows;

@@ -20,7 +20,7 @@ pub struct Observation {
     bid_e4: i64,
     ask_e4: i64,
     implied_volatility_e4: i32,
-    provider: u8,
+    provider: Option<Provider>,
     /// Whether open interest was observed within the session: the first value is a baseline, not a change.
     has_baseline: bool,
     /// Changes of open interest already told at this event time.
@@ -40,7 +40,7 @@ impl Default for Observation {
             bid_e4: NONE,
             ask_e4: NONE,
             implied_volatility_e4: NONE_IV,
-            provider: 0,
+            provider: None,
             has_baseline: false,
             deltas_at_event: 0,
         }
@@ -52,12 +52,6 @@ fn packed(value: i64) -> Option<i64> {
 }
 
 impl Observation {
-    /// Reads it into the cache.
-    #[inline]
-    pub(super) fn fetch(&self) {
-        std::hint::black_box(self.event_us);
-    }
-
     pub fn is_empty(&self) -> bool {
         self.event_us == NONE
     }
@@ -72,7 +66,7 @@ impl Observation {
     }
 
     pub fn provider(&self) -> Option<Provider> {
-        Provider::from_code(self.provider)
+        self.provider
     }
 
     pub fn open_interest(&self) -> Option<i64> {
@@ -112,7 +106,7 @@ impl Observation {
         }
         self.event_us = quote.event_time.as_us();
         self.received_us = received.as_us();
-        self.provider = provider.code();
+        self.provider = Some(provider);
         if let Some(open_interest) = quote.open_interest {
             self.open_interest = open_interest;
             self.has_baseline |= in_session;

@@ -10,11 +10,13 @@ use crate::market::{Provider, Timestamp};
 pub struct Router {
     preference: Vec<Provider>,
     up_since: [Option<Timestamp>; Provider::ALL.len()],
+    /// Follows from the two above; asked for with every tick.
+    accepted: [bool; Provider::ALL.len()],
 }
 
 impl Router {
     pub fn new(preference: Vec<Provider>) -> Router {
-        Router { preference, up_since: [None; Provider::ALL.len()] }
+        Router { preference, up_since: [None; Provider::ALL.len()], accepted: [true; Provider::ALL.len()] }
     }
 
     fn index(provider: Provider) -> usize {
@@ -24,14 +26,23 @@ impl Router {
     /// A second "up" without a "down" between changes nothing.
     pub fn set_up(&mut self, provider: Provider, since: Timestamp) {
         self.up_since[Self::index(provider)].get_or_insert(since);
+        self.choose();
     }
 
     pub fn set_down(&mut self, provider: Provider) {
         self.up_since[Self::index(provider)] = None;
+        self.choose();
     }
 
     pub fn set_all_down(&mut self) {
         self.up_since = [None; Provider::ALL.len()];
+        self.choose();
+    }
+
+    fn choose(&mut self) {
+        let nobody_up = self.up_since.iter().all(Option::is_none);
+        let active = self.active();
+        self.accepted = Provider::ALL.map(|provider| nobody_up || active == Some(provider));
     }
 
     /// The provider that counts; the most preferred one while nobody is up, so that first snapshots are taken.
@@ -42,8 +53,7 @@ impl Router {
 
     /// Whether values of `provider` are taken now. While nobody is up, anyone's are.
     pub fn accepts(&self, provider: Provider) -> bool {
-        let nobody_up = self.up_since.iter().all(Option::is_none);
-        nobody_up || self.active() == Some(provider)
+        self.accepted[Self::index(provider)]
     }
 
     /// Whether somebody has been watching without a break since `instant`.

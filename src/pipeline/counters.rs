@@ -23,6 +23,7 @@ pub struct PipelineCounters {
 }
 
 impl PipelineCounters {
+    #[cold]
     pub fn note_malformed(&mut self, error: &dyn std::fmt::Display) {
         self.malformed += 1;
         self.last_error = Some(error.to_string());
@@ -32,6 +33,7 @@ impl PipelineCounters {
         self.last_event[usize::from(provider.code()) - 1]
     }
 
+    #[inline]
     pub fn note_event(&mut self, provider: Provider, event_time: Timestamp) {
         let last = &mut self.last_event[usize::from(provider.code()) - 1];
         *last = (*last).max(Some(event_time));

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Packets decoded before the first of them is observed: enough to fill the processor's queue of memory reads.
-const PACKETS_AHEAD: usize = 16;
+const PACKETS_AHEAD: usize = 8;
 
 /// What the outcome depends on besides the log.
 #[derive(Clone, Debug)]
@@ -163,18 +163,17 @@ impl Pipeline {
     }
 
     /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
-    /// for memory instead of one a packet.
+    /// for memory instead of one a packet. Decoding comes first as a whole, because packets are read in one sweep.
     fn apply_packets(&mut self, frames: &Frames, now: Timestamp, live: &mut impl LiveSink) {
         let mut ahead = [(0, Quote::default()); PACKETS_AHEAD];
         let mut decoded = 0;
         for frame in frames.iter() {
-            match angel_one::decode_quote(frame) {
-                Ok((token, quote)) => {
-                    if let Some(slot) = self.slot_of_token(token, &quote) {
-                        ahead[decoded] = (slot, quote);
-                        decoded += 1;
-                    }
+            match self.decode_packet(frame) {
+                Ok(Some(found)) => {
+                    ahead[decoded] = found;
+                    decoded += 1;
                 }
+                Ok(None) => self.counters.unwatched += 1,
                 Err(error) => self.counters.note_malformed(&error),
             }
             if decoded == PACKETS_AHEAD {
@@ -183,6 +182,16 @@ impl Pipeline {
             }
         }
         self.observe_all(&ahead[..decoded], now, live);
+    }
+
+    /// `None` for contracts that are not watched.
+    #[inline(always)]
+    fn decode_packet(&mut self, frame: &[u8]) -> Result<Option<(u32, Quote)>, angel_one::WireError> {
+        let packet = angel_one::PacketView::parse(frame)?;
+        let Some(slot) = self.tokens.get(packet.token()) else { return Ok(None) };
+        let quote = packet.quote()?;
+        self.counters.note_event(Provider::AngelOne, quote.event_time);
+        Ok(Some((slot, quote)))
     }
 
     fn observe_all(&mut self, quotes: &[(u32, Quote)], now: Timestamp, live: &mut impl LiveSink) {
@@ -324,7 +333,8 @@ impl Pipeline {
         match angel_one::decode_quotes(body) {
             Ok(answer) => {
                 for (token, quote) in &answer.quotes {
-                    if let Some(slot) = self.slot_of_token(*token, quote) {
+                    self.counters.note_event(Provider::AngelOne, quote.event_time);
+                    if let Some(slot) = self.slot_of_token(*token) {
                         self.observe(slot, Provider::AngelOne, quote, now, live);
                     }
                 }
@@ -350,10 +360,8 @@ impl Pipeline {
         }
     }
 
-    /// Notes that Angel One said something, and finds out of what.
     #[inline]
-    fn slot_of_token(&mut self, token: ProviderToken, quote: &Quote) -> Option<u32> {
-        self.counters.note_event(Provider::AngelOne, quote.event_time);
+    fn slot_of_token(&mut self, token: ProviderToken) -> Option<u32> {
         let slot = self.tokens.get(token);
         self.counters.unwatched += u64::from(slot.is_none());
         slot

@@ -132,7 +132,7 @@ impl Frames {
         (fills && ends.is_sorted()).then_some(Frames { bytes, ends })
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let frame = &self.bytes[start..end as usize];

@@ -12,15 +12,19 @@
 //!
 //! Left out: which contract a slot is, what was on the wire, and when anything is stored.
 
+mod slot;
+
+use self::slot::Slot;
 use super::{
-    candle::{CandleBook, Trade, UnderlyingCandles},
+    candle::{CandleBook, SlotCandles, Trade, UnderlyingCandles},
     coverage::{self, BucketMark},
+    intervals::Intervals,
     observation::Observation,
     router::Router,
     rows::Rows,
 };
 use crate::market::{
-    Bar, Bucket, BucketRow, BucketState, DayClose, InstrumentId, OiDelta, Provider, Quote, Timestamp,
+    Bar, Bucket, BucketRow, BucketState, Candle, DayClose, InstrumentId, OiDelta, Provider, Quote, Timestamp,
     TradingDate,
 };
 use std::collections::BTreeMap;
@@ -38,9 +42,8 @@ pub struct SessionHours {
     pub close: Timestamp,
 }
 
-/// What the day must know of a watched instrument. Never across two cache lines.
+/// What the day must know of a watched instrument.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
 pub struct SlotSpec {
     pub instrument: InstrumentId,
     /// The first instant after this instrument's trading; expiring contracts may stop before the session does.
@@ -71,15 +74,18 @@ pub struct DayCounters {
 pub struct TradingDay {
     hours: SessionHours,
     grace_us: i64,
-    first_bucket: Bucket,
+    buckets: Intervals,
     bucket_count: usize,
     /// Buckets before this index are closed.
     closed_buckets: usize,
     is_day_closed: bool,
     router: Router,
-    specs: Vec<SlotSpec>,
-    current: Vec<Observation>,
+    slots: Vec<Slot>,
+    /// By slot: the last observation of an earlier bucket than the latest one's.
     previous: Vec<Observation>,
+    previous_open_interest: Vec<Option<i64>>,
+    /// The different closing times of the day.
+    closes: Vec<Timestamp>,
     marks: Vec<BucketMark>,
     candles: CandleBook,
     underlyings: BTreeMap<usize, UnderlyingCandles>,
@@ -95,14 +101,15 @@ impl TradingDay {
         TradingDay {
             hours,
             grace_us,
-            first_bucket,
+            buckets: Intervals::new(first_bucket.start(), Bucket::LENGTH_US),
             bucket_count: (span_us as u64).div_ceil(Bucket::LENGTH_US as u64) as usize,
             closed_buckets: 0,
             is_day_closed: false,
             router,
-            specs: Vec::new(),
-            current: Vec::new(),
+            slots: Vec::new(),
             previous: Vec::new(),
+            previous_open_interest: Vec::new(),
+            closes: Vec::new(),
             marks: Vec::new(),
             candles: CandleBook::new(hours.open),
             underlyings: BTreeMap::new(),
@@ -132,7 +139,7 @@ impl TradingDay {
     }
 
     pub fn slot_count(&self) -> usize {
-        self.specs.len()
+        self.slots.len()
     }
 
     pub fn closed_buckets(&self) -> usize {
@@ -145,10 +152,20 @@ impl TradingDay {
 
     /// Begins to watch an instrument; slots are numbered from 0 in the order of these calls.
     pub fn add_slot(&mut self, spec: SlotSpec) -> u32 {
-        let slot = self.specs.len();
-        self.specs.push(spec);
-        self.current.push(Observation::default());
+        let slot = self.slots.len();
+        let close = self.closes.iter().position(|close| *close == spec.close).unwrap_or_else(|| {
+            self.closes.push(spec.close);
+            self.closes.len() - 1
+        });
+        self.slots.push(Slot {
+            latest: Observation::default(),
+            candles: SlotCandles::default(),
+            instrument: spec.instrument,
+            close: u16::try_from(close).expect("a calendar knows a handful of closing times"),
+            is_option: spec.is_option,
+        });
         self.previous.push(Observation::default());
+        self.previous_open_interest.push(spec.previous_open_interest);
         self.marks.resize(self.marks.len() + self.bucket_count, BucketMark::default());
         self.candles.add_slot();
         if !spec.is_option {
@@ -162,12 +179,12 @@ impl TradingDay {
         let slot = slot as usize;
         match self.after_close.get(&slot) {
             Some(observation) => observation,
-            None => &self.current[slot],
+            None => &self.slots[slot].latest,
         }
     }
 
     pub fn previous_open_interest(&self, slot: u32) -> Option<i64> {
-        self.specs[slot as usize].previous_open_interest
+        self.previous_open_interest[slot as usize]
     }
 
     /// The earliest instant at which [`TradingDay::advance`] has something to close.
@@ -184,12 +201,11 @@ impl TradingDay {
     }
 
     fn bucket(&self, index: usize) -> Bucket {
-        Bucket::containing(self.first_bucket.start().plus_us(index as i64 * Bucket::LENGTH_US))
+        Bucket::containing(self.buckets.start_of(index))
     }
 
-    /// Index of the bucket an instant of this session lies in; 0 before the session.
-    fn bucket_index(&self, instant: Timestamp) -> usize {
-        (instant.us_since(self.first_bucket.start()).max(0) / Bucket::LENGTH_US) as usize
+    fn close_of(&self, slot: &Slot) -> Timestamp {
+        self.closes[usize::from(slot.close)]
     }
 
     /// Start of the first bucket that is not closed.
@@ -200,13 +216,11 @@ impl TradingDay {
     /// Reads what [`TradingDay::observe`] is going to need of a slot, so that it is in the cache by then.
     #[inline]
     pub fn fetch(&self, slot: u32) {
-        let slot = slot as usize;
-        std::hint::black_box(self.specs[slot].is_option);
-        self.current[slot].fetch();
-        self.candles.fetch(slot);
+        self.slots[slot as usize].fetch();
     }
 
     /// Takes what a provider said of a slot.
+    #[inline]
     pub fn observe(
         &mut self,
         slot: u32,
@@ -225,33 +239,34 @@ impl TradingDay {
             self.counters.from_the_future += 1;
             return;
         }
-        let slot = slot as usize;
-        let spec = &mut self.specs[slot];
+        let index = slot as usize;
         if quote.previous_open_interest.is_some() {
-            spec.previous_open_interest = quote.previous_open_interest;
+            self.previous_open_interest[index] = quote.previous_open_interest;
         }
-        let spec = *spec;
-        if event_time >= spec.close {
-            self.observe_after_close(slot, provider, quote, received, rows);
-            return;
+        let slot = &mut self.slots[index];
+        if event_time >= self.closes[usize::from(slot.close)] {
+            return self.observe_after_close(index, provider, quote, received, rows);
         }
-        let current = &mut self.current[slot];
-        if event_time < current.event_time() {
-            self.observe_late(slot, provider, quote, received, rows);
-            return;
+        if event_time < slot.latest.event_time() {
+            return self.observe_late(index, provider, quote, received, rows);
         }
-        let before = *current;
+        let bucket = self.buckets.find(event_time);
+        if slot.latest.event_time() < self.buckets.start_of(bucket) && !slot.latest.is_empty() {
+            self.previous[index] = slot.latest;
+        }
+        let is_behind = bucket < self.closed_buckets && slot.is_option;
+        let before = is_behind.then_some(slot.latest);
         let in_session = event_time >= self.hours.open;
-        let index = (event_time.us_since(self.first_bucket.start()).max(0) / Bucket::LENGTH_US) as usize;
-        current.take(provider, quote, received, in_session);
-        if let (Some(old), Some(new), true) = (before.baseline(), quote.open_interest, spec.is_option)
+        let baseline = slot.latest.baseline();
+        slot.latest.take(provider, quote, received, in_session);
+        if let (Some(old), Some(new), true) = (baseline, quote.open_interest, slot.is_option)
             && in_session
             && old != new
         {
-            let seq = current.deltas_at_event;
-            current.deltas_at_event = seq.saturating_add(1);
+            let seq = slot.latest.deltas_at_event;
+            slot.latest.deltas_at_event = seq.saturating_add(1);
             rows.deltas.push(OiDelta {
-                instrument: spec.instrument,
+                instrument: slot.instrument,
                 event_time,
                 seq,
                 old_open_interest: old,
@@ -260,27 +275,30 @@ impl TradingDay {
                 received_time: received,
             });
         }
-        let bucket_start = self.first_bucket.start().plus_us(index as i64 * Bucket::LENGTH_US);
-        if before.event_time() < bucket_start && !before.is_empty() {
-            self.previous[slot] = before;
-        }
         if in_session {
             let trade = Trade { event_time, last_price: quote.last_price, volume: quote.volume, provider };
-            self.candles.observe(slot, spec.instrument, &trade, &mut rows.candles);
-            if !spec.is_option {
-                self.observe_underlying(slot, &trade, rows);
+            self.candles.observe(index, &mut slot.candles, slot.instrument, &trade, &mut rows.candles);
+            if !slot.is_option {
+                self.observe_underlying(index, &trade, rows);
             }
         }
-        if index < self.closed_buckets && spec.is_option {
-            let after = self.current[slot];
-            let repeats = before.event_time() == event_time && before.same_values(&after);
-            self.correct(slot, index..self.closed_buckets, &after, repeats, rows);
+        if let Some(before) = before {
+            self.correct_since(index, bucket, &before, rows);
         }
     }
 
+    /// The latest observation belongs to a bucket that is closed already.
+    #[cold]
+    fn correct_since(&mut self, slot: usize, bucket: usize, before: &Observation, rows: &mut Rows) {
+        let after = self.slots[slot].latest;
+        let repeats = before.event_time() == after.event_time() && before.same_values(&after);
+        self.correct(slot, bucket..self.closed_buckets, &after, repeats, rows);
+    }
+
+    #[inline(never)]
     fn observe_underlying(&mut self, slot: usize, trade: &Trade, rows: &mut Rows) {
         let open_from = self.open_from();
-        let instrument = self.specs[slot].instrument;
+        let instrument = self.slots[slot].instrument;
         if let (Some(candles), Some(price)) = (self.underlyings.get_mut(&slot), trade.last_price) {
             candles.observe(
                 instrument,
@@ -294,6 +312,7 @@ impl TradingDay {
     }
 
     /// An observation older than the latest: it matters only to buckets before the latest one's.
+    #[cold]
     fn observe_late(
         &mut self,
         slot: usize,
@@ -302,10 +321,9 @@ impl TradingDay {
         received: Timestamp,
         rows: &mut Rows,
     ) {
-        let spec = self.specs[slot];
         let event_time = quote.event_time;
-        let (index, current_index) =
-            (self.bucket_index(event_time), self.bucket_index(self.current[slot].event_time()));
+        let latest_time = self.slots[slot].latest.event_time();
+        let (index, current_index) = (self.buckets.index_of(event_time), self.buckets.index_of(latest_time));
         let is_outdated = index == current_index
             || event_time < self.hours.open
             || event_time < self.previous[slot].event_time();
@@ -317,13 +335,15 @@ impl TradingDay {
         self.previous[slot].take(provider, quote, received, true);
         let after = self.previous[slot];
         let trade = Trade { event_time, last_price: quote.last_price, volume: quote.volume, provider };
-        self.candles.observe_late(slot, spec.instrument, &trade, &mut rows.candles);
-        if spec.is_option && index < self.closed_buckets {
+        let Slot { candles, instrument, is_option, .. } = &mut self.slots[slot];
+        self.candles.observe_late(slot, candles, *instrument, &trade, &mut rows.candles);
+        if *is_option && index < self.closed_buckets {
             let repeats = before.event_time() == event_time && before.same_values(&after);
             self.correct(slot, index..current_index.min(self.closed_buckets), &after, repeats, rows);
         }
     }
 
+    #[cold]
     fn observe_after_close(
         &mut self,
         slot: usize,
@@ -341,7 +361,7 @@ impl TradingDay {
         let mut after = before;
         after.take(provider, quote, received, true);
         self.after_close.insert(slot, after);
-        if self.is_day_closed && self.specs[slot].is_option && !before.same_values(&after) {
+        if self.is_day_closed && self.slots[slot].is_option && !before.same_values(&after) {
             rows.closes.extend(self.day_close(slot));
         }
     }
@@ -355,11 +375,11 @@ impl TradingDay {
         repeats: bool,
         rows: &mut Rows,
     ) {
-        let spec = self.specs[slot];
+        let close = self.close_of(&self.slots[slot]);
         let mut changed = false;
         for index in buckets {
             let bucket = self.bucket(index);
-            if bucket.start() >= spec.close {
+            if bucket.start() >= close {
                 break;
             }
             let at = slot * self.bucket_count + index;
@@ -390,9 +410,14 @@ impl TradingDay {
             if self.is_day_closed {
                 self.tell_coverage(slot, rows);
                 rows.closes.extend(self.day_close(slot));
-                rows.candles.extend(self.candles.tell_day(slot, spec.instrument, self.hours.open));
+                rows.candles.extend(self.tell_day(slot));
             }
         }
+    }
+
+    fn tell_day(&mut self, slot: usize) -> Option<Candle> {
+        let Slot { candles, instrument, .. } = &self.slots[slot];
+        self.candles.tell_day(slot, candles, *instrument, self.hours.open)
     }
 
     fn bucket_row(
@@ -402,12 +427,12 @@ impl TradingDay {
         mark: BucketMark,
         observation: Option<&Observation>,
     ) -> BucketRow {
-        let spec = &self.specs[slot];
+        let previous = self.previous_open_interest[slot];
         let open_interest = observation.and_then(Observation::open_interest);
-        let change = open_interest.zip(spec.previous_open_interest).map(|(today, before)| today - before);
+        let change = open_interest.zip(previous).map(|(today, before)| today - before);
         BucketRow {
             bucket,
-            instrument: spec.instrument,
+            instrument: self.slots[slot].instrument,
             open_interest,
             open_interest_change: change,
             last_price: observation.and_then(Observation::last_price),
@@ -432,23 +457,28 @@ impl TradingDay {
             {
                 self.close_bucket(rows);
             } else if self.candles.next_end() <= until && self.candles.next_end() <= self.hours.close {
-                self.candles.close_interval(self.specs.iter().map(|spec| spec.instrument), &mut rows.candles);
+                self.close_candles(rows);
             } else {
                 self.close_day(rows);
             }
         }
     }
 
+    fn close_candles(&mut self, rows: &mut Rows) {
+        let slots = self.slots.iter_mut().map(|slot| (slot.instrument, &mut slot.candles));
+        self.candles.close_interval(slots, &mut rows.candles);
+    }
+
     fn close_bucket(&mut self, rows: &mut Rows) {
         let index = self.closed_buckets;
         let bucket = self.bucket(index);
         let is_watched = self.router.watched_since(bucket.end().min(self.hours.close));
-        for slot in 0..self.specs.len() {
-            let spec = self.specs[slot];
-            if !spec.is_option || bucket.start() >= spec.close {
+        for slot in 0..self.slots.len() {
+            let Slot { latest, is_option, .. } = &self.slots[slot];
+            if !is_option || bucket.start() >= self.close_of(&self.slots[slot]) {
                 continue;
             }
-            let observation = [&self.current[slot], &self.previous[slot]]
+            let observation = [latest, &self.previous[slot]]
                 .into_iter()
                 .find(|observation| !observation.is_empty() && observation.event_time() < bucket.end())
                 .copied();
@@ -468,7 +498,7 @@ impl TradingDay {
             rows.buckets.push(self.bucket_row(slot, bucket, mark, shown.as_ref()));
         }
         for (slot, candles) in &mut self.underlyings {
-            candles.close(self.specs[*slot].instrument, bucket.start(), &mut rows.candles);
+            candles.close(self.slots[*slot].instrument, bucket.start(), &mut rows.candles);
         }
         self.closed_buckets += 1;
     }
@@ -476,11 +506,11 @@ impl TradingDay {
     fn close_day(&mut self, rows: &mut Rows) {
         // The last interval of a session may be short.
         if self.candles.next_end().us_since(self.hours.close) < 300_000_000 {
-            self.candles.close_interval(self.specs.iter().map(|spec| spec.instrument), &mut rows.candles);
+            self.close_candles(rows);
         }
-        for slot in 0..self.specs.len() {
-            rows.candles.extend(self.candles.tell_day(slot, self.specs[slot].instrument, self.hours.open));
-            if self.specs[slot].is_option {
+        for slot in 0..self.slots.len() {
+            rows.candles.extend(self.tell_day(slot));
+            if self.slots[slot].is_option {
                 rows.closes.extend(self.day_close(slot));
                 self.tell_coverage(slot, rows);
             }
@@ -492,7 +522,7 @@ impl TradingDay {
         let observation = self.latest(slot as u32);
         Some(DayClose {
             date: self.hours.date,
-            instrument: self.specs[slot].instrument,
+            instrument: self.slots[slot].instrument,
             open_interest: observation.open_interest(),
             last_price: observation.last_price(),
             volume: observation.volume(),
@@ -502,23 +532,23 @@ impl TradingDay {
     }
 
     fn tell_coverage(&self, slot: usize, rows: &mut Rows) {
-        let instrument = self.specs[slot].instrument;
+        let instrument = self.slots[slot].instrument;
         let marks = &self.marks[slot * self.bucket_count..(slot + 1) * self.bucket_count];
-        let runs = coverage::runs(instrument, self.first_bucket, marks);
+        let runs = coverage::runs(instrument, self.bucket(0), marks);
         rows.coverage.push((instrument, self.hours.date, runs));
     }
 
     /// Takes a broker's own three-minute candle of an underlying.
     pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &Bar, rows: &mut Rows) {
         let slot = slot as usize;
-        let is_of_session = bar.start >= self.first_bucket.start() && bar.start < self.hours.close;
+        let is_of_session = bar.start >= self.buckets.start_of(0) && bar.start < self.hours.close;
         // An interval that is still open has no final candle yet.
         let is_closed = bar.start < self.open_from();
         if let Some(candles) = self.underlyings.get_mut(&slot)
             && is_of_session
             && is_closed
         {
-            candles.take_history(self.specs[slot].instrument, bar, provider, &mut rows.candles);
+            candles.take_history(self.slots[slot].instrument, bar, provider, &mut rows.candles);
         }
     }
 }

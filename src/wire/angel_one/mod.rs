@@ -35,8 +35,8 @@ pub use quote::{
 };
 pub use segment::{exchange_of, segment_of};
 pub use stream::{
-    DayStatistics, DepthEntry, Detail, LTP_BYTES, Packet, QUOTE_BYTES, SNAP_QUOTE_BYTES, Snapshot,
-    StreamMode, decode_quote,
+    DayStatistics, DepthEntry, Detail, LTP_BYTES, Packet, PacketView, QUOTE_BYTES, SNAP_QUOTE_BYTES,
+    Snapshot, StreamMode, decode_quote,
 };
 pub use subscription::{ClientText, ServerText, StreamRefusal, StreamRequest};
 

@@ -254,36 +254,71 @@ impl Snapshot {
     }
 }
 
-/// Makes a quote straight of a packet's bytes, without allocating.
-///
-/// Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
-/// Times, prices and quantities that cannot be are errors.
-#[inline]
-pub fn decode_quote(bytes: &[u8]) -> Result<(ProviderToken, Quote), WireError> {
-    match mode_of(bytes)? {
-        StreamMode::Ltp => {
-            let bytes = sized::<LTP_BYTES>(bytes)?;
-            Ok((token_of(bytes)?, last_price(bytes)?))
-        }
-        StreamMode::Quote => {
-            let bytes = sized::<QUOTE_BYTES>(bytes)?;
-            Ok((token_of(bytes)?, Quote { volume: Some(volume(bytes)?), ..last_price(bytes)? }))
-        }
-        StreamMode::SnapQuote => {
-            let bytes = sized::<SNAP_QUOTE_BYTES>(bytes)?;
-            let token = token_of(bytes)?;
-            let has_open_interest = matches!(token.segment, Segment::NseFo | Segment::BseFo);
-            let (bid, ask) = best_prices(bytes)?;
-            let quote = Quote {
-                open_interest: if has_open_interest { Some(open_interest(bytes)?) } else { None },
-                volume: Some(volume(bytes)?),
-                bid,
-                ask,
-                ..last_price(bytes)?
-            };
-            Ok((token, quote))
+/// A packet of which the mode, the length and the token are known to be good; the values are not looked at yet.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketView<'a> {
+    token: ProviderToken,
+    body: Body<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body<'a> {
+    Ltp(&'a [u8; LTP_BYTES]),
+    Quote(&'a [u8; QUOTE_BYTES]),
+    SnapQuote(&'a [u8; SNAP_QUOTE_BYTES]),
+}
+
+impl<'a> PacketView<'a> {
+    /// # Errors
+    /// [`WireError`] where the packet's beginning or its length is not one of the layouts.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<PacketView<'a>, WireError> {
+        let body = match mode_of(bytes)? {
+            StreamMode::Ltp => Body::Ltp(sized(bytes)?),
+            StreamMode::Quote => Body::Quote(sized(bytes)?),
+            StreamMode::SnapQuote => Body::SnapQuote(sized(bytes)?),
+        };
+        Ok(PacketView { token: token_of(bytes)?, body })
+    }
+
+    #[inline]
+    pub fn token(&self) -> ProviderToken {
+        self.token
+    }
+
+    /// Reads the values, without allocating.
+    ///
+    /// Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
+    ///
+    /// # Errors
+    /// [`WireError`] for times, prices and quantities that cannot be.
+    #[inline(always)]
+    pub fn quote(&self) -> Result<Quote, WireError> {
+        match self.body {
+            Body::Ltp(bytes) => last_price(bytes),
+            Body::Quote(bytes) => Ok(Quote { volume: Some(volume(bytes)?), ..last_price(bytes)? }),
+            Body::SnapQuote(bytes) => {
+                let has_open_interest = matches!(self.token.segment, Segment::NseFo | Segment::BseFo);
+                let (bid, ask) = best_prices(bytes)?;
+                Ok(Quote {
+                    open_interest: if has_open_interest { Some(open_interest(bytes)?) } else { None },
+                    volume: Some(volume(bytes)?),
+                    bid,
+                    ask,
+                    ..last_price(bytes)?
+                })
+            }
         }
     }
+}
+
+/// A packet's token and values at once, see [`PacketView`].
+///
+/// # Errors
+/// [`WireError`] for whatever is wrong with the packet.
+pub fn decode_quote(bytes: &[u8]) -> Result<(ProviderToken, Quote), WireError> {
+    let packet = PacketView::parse(bytes)?;
+    Ok((packet.token(), packet.quote()?))
 }
 
 /// The mode, with the packet's length checked against it.
@@ -301,6 +336,7 @@ fn mode_of(bytes: &[u8]) -> Result<StreamMode, WireError> {
     Ok(mode)
 }
 
+#[inline]
 fn sized<const LENGTH: usize>(bytes: &[u8]) -> Result<&[u8; LENGTH], WireError> {
     bytes.try_into().map_err(|_| WireError::Length { what: WHAT, length: bytes.len(), expected: LENGTH })
 }
@@ -310,26 +346,55 @@ fn token_of(bytes: &[u8]) -> Result<ProviderToken, WireError> {
     let Some(segment) = Segment::from_code(bytes[1]) else {
         return Err(unsupported(1, "exchange type", bytes[1]));
     };
-    let mut token: u64 = 0;
-    let mut length = 0;
-    for byte in &bytes[TOKEN..TOKEN + TOKEN_BYTES] {
-        if *byte == 0 {
-            break;
-        }
+    let first = u64::from_le_bytes(bytes[TOKEN..TOKEN + 8].try_into().expect("the slice is 8 bytes"));
+    let token = match short_number(first) {
+        Some(token) => token,
+        None => number_of(&bytes[TOKEN..TOKEN + TOKEN_BYTES])?,
+    };
+    Ok(ProviderToken { segment, token })
+}
+
+/// One to seven digits and then a NUL, without a branch for each: the lengths of tokens vary too much to be guessed.
+///
+/// Eight bytes in one word, first character lowest. The digits are moved to its top, so that zeros lead, and pairs,
+/// fours and eights of them are summed up side by side (Lemire, "Quickly parsing eight digits").
+#[inline]
+fn short_number(characters: u64) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let nuls = characters.wrapping_sub(ONES) & !characters & (ONES << 7);
+    let unused_bits = match nuls.trailing_zeros() / 8 {
+        0 | 8 => return None,
+        length => 64 - 8 * length,
+    };
+    let digits = (characters ^ (ONES * u64::from(b'0'))) << unused_bits;
+    let above_nine = (digits.wrapping_add(ONES * (0x80 - 10)) | digits) & (ONES << 7);
+    if above_nine != 0 {
+        return None;
+    }
+    let pairs = digits.wrapping_mul(10 * 0x100 + 1) >> 8 & 0x00FF_00FF_00FF_00FF;
+    let fours = pairs.wrapping_mul(100 * 0x1_0000 + 1) >> 16 & 0x0000_FFFF_0000_FFFF;
+    Some((fours.wrapping_mul(10_000 * 0x1_0000_0000 + 1) >> 32) as u32)
+}
+
+/// Any other field of digits.
+#[cold]
+fn number_of(field: &[u8]) -> Result<u32, WireError> {
+    let length = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    let mut number: u32 = 0;
+    for (index, byte) in field[..length].iter().enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return Err(implausible(TOKEN + length, "token", i64::from(*byte)));
+            return Err(implausible(TOKEN + index, "token", i64::from(*byte)));
         }
-        token = token * 10 + u64::from(digit);
-        length += 1;
-        if token > u64::from(u32::MAX) {
-            return Err(implausible(TOKEN, "token", token as i64));
-        }
+        number = number
+            .checked_mul(10)
+            .and_then(|tens| tens.checked_add(u32::from(digit)))
+            .ok_or_else(|| implausible(TOKEN, "token", i64::from(number)))?;
     }
     if length == 0 {
         return Err(implausible(TOKEN, "token", 0));
     }
-    Ok(ProviderToken { segment, token: token as u32 })
+    Ok(number)
 }
 
 #[inline]

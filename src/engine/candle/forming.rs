@@ -1,0 +1,76 @@
+//! A candle while it may still change.
+
+use crate::market::{Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp};
+
+/// Open, high, low and close of some prices, and the volume traded with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ohlc {
+    pub open_e4: i64,
+    pub high_e4: i64,
+    pub low_e4: i64,
+    pub close_e4: i64,
+    pub volume: i64,
+}
+
+impl Ohlc {
+    #[inline]
+    pub fn begin(price: Price, volume: i64) -> Ohlc {
+        let price_e4 = price.as_e4();
+        Ohlc { open_e4: price_e4, high_e4: price_e4, low_e4: price_e4, close_e4: price_e4, volume }
+    }
+
+    #[inline]
+    pub fn take(&mut self, price: Price, volume: i64) {
+        self.widen(price);
+        self.close_e4 = price.as_e4();
+        self.volume += volume;
+    }
+
+    /// Takes a price that was not the last one.
+    #[inline]
+    pub fn widen(&mut self, price: Price) {
+        self.high_e4 = self.high_e4.max(price.as_e4());
+        self.low_e4 = self.low_e4.min(price.as_e4());
+    }
+
+    /// Takes all of an interval that follows.
+    pub fn append(&mut self, next: &Ohlc) {
+        self.high_e4 = self.high_e4.max(next.high_e4);
+        self.low_e4 = self.low_e4.min(next.low_e4);
+        self.close_e4 = next.close_e4;
+        self.volume += next.volume;
+    }
+}
+
+/// One interval of one instrument.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forming {
+    pub start: Timestamp,
+    pub ohlc: Ohlc,
+    pub provider: Provider,
+    /// How often it was told; 0 while it is open.
+    pub told: u16,
+}
+
+impl Forming {
+    pub fn begin(start: Timestamp, price: Price, volume: i64, provider: Provider) -> Forming {
+        Forming { start, ohlc: Ohlc::begin(price, volume), provider, told: 0 }
+    }
+
+    pub fn tell(&mut self, instrument: InstrumentId, interval: CandleInterval) -> Candle {
+        let revision = self.told;
+        self.told = self.told.saturating_add(1);
+        Candle {
+            instrument,
+            interval,
+            start: self.start,
+            open: Price::from_e4(self.ohlc.open_e4),
+            high: Price::from_e4(self.ohlc.high_e4),
+            low: Price::from_e4(self.ohlc.low_e4),
+            close: Price::from_e4(self.ohlc.close_e4),
+            volume: self.ohlc.volume,
+            provider: self.provider,
+            revision,
+        }
+    }
+}
