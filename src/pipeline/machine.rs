@@ -65,7 +65,7 @@ pub struct Pipeline {
     pub(super) counters: PipelineCounters,
     pub(super) lots: Option<nse::LotTable>,
     /// Today's watched contracts.
-    pub(super) slots: FxHashMap<Contract, u32>,
+    slots: FxHashMap<InstrumentId, u32>,
     catalog: Catalog,
     date: TradingDate,
     session: Option<Session>,
@@ -273,6 +273,11 @@ impl Pipeline {
         }
     }
 
+    /// The slot of a contract that is watched today.
+    pub(super) fn watched_slot(&self, contract: &Contract) -> Option<u32> {
+        self.slots.get(&self.catalog.instrument(contract)?).copied()
+    }
+
     /// Watches a listing's contract today. `None` on days without a session.
     pub(super) fn enroll(
         &mut self,
@@ -282,7 +287,7 @@ impl Pipeline {
     ) -> Option<u32> {
         let (day, session) = (self.day.as_mut()?, self.session.as_ref()?);
         let contract = &listing.contract;
-        let slot = match self.slots.get(contract) {
+        let slot = match self.catalog.instrument(contract).and_then(|known| self.slots.get(&known)) {
             Some(slot) => *slot,
             None => {
                 let instrument =
@@ -293,7 +298,7 @@ impl Pipeline {
                     is_option: contract.is_option(),
                     previous_open_interest: self.catalog.final_open_interest(instrument),
                 });
-                self.slots.insert(contract.clone(), slot);
+                self.slots.insert(instrument, slot);
                 self.enrolled.push((instrument, live.enroll(contract, instrument)));
                 slot
             }
