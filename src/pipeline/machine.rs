@@ -3,7 +3,10 @@
 use super::{catalog::Catalog, counters::PipelineCounters, gaps::GapTracker, token_table::TokenTable};
 use crate::{
     calendar::{Calendar, Session},
-    engine::{DayCounters, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay, watch::WatchList},
+    engine::{
+        DayCounters, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay,
+        watch::{ListedExpiries, WatchList},
+    },
     market::{
         Contract, InstrumentId, Listing, Provider, ProviderToken, Quote, Segment, Timestamp, TradingDate,
     },
@@ -311,18 +314,23 @@ impl Pipeline {
     }
 
     fn apply_master(&mut self, body: &[u8], live: &mut impl LiveSink, batch: &mut Batch) {
-        let master = match angel_one::decode_master(body) {
-            Ok(master) => master,
+        // Read twice rather than held: fifty thousand listings are more memory than the day's state of them.
+        let mut listed = ListedExpiries::default();
+        let skipped = match angel_one::for_each_listing(body, |listing| listed.note(&listing.contract)) {
+            Ok(skipped) => skipped,
             Err(error) => return self.counters.note_malformed(&error),
         };
-        if let Some(error) = &master.skipped.first_malformed {
-            self.counters.malformed += master.skipped.malformed as u64;
+        if let Some(error) = &skipped.first_malformed {
+            self.counters.malformed += skipped.malformed as u64;
             self.counters.last_error = Some(error.to_string());
         }
-        let watch = self.settings.watch.clone();
-        for listing in watch.select(&master.listings, self.date) {
-            self.enroll(listing, live, batch);
-        }
+        let watched = self.settings.watch.select(&listed, self.date);
+        let enroll = |listing: Listing| {
+            if watched.contains(&listing.contract) {
+                self.enroll(&listing, live, batch);
+            }
+        };
+        angel_one::for_each_listing(body, enroll).expect("it was read a moment ago");
     }
 
     fn apply_quotes(&mut self, body: &[u8], now: Timestamp, live: &mut impl LiveSink) {
