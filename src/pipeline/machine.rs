@@ -392,12 +392,25 @@ impl Pipeline {
             return;
         }
         let rows = &mut self.rows;
-        batch.buckets.append(&mut rows.buckets);
-        batch.deltas.append(&mut rows.deltas);
-        batch.candles.append(&mut rows.candles);
-        batch.closes.append(&mut rows.closes);
-        let days = rows.coverage.drain(..);
-        batch.coverage.extend(days.map(|(instrument, date, runs)| CoverageDay { instrument, date, runs }));
+        append(&mut batch.buckets, &mut rows.buckets);
+        append(&mut batch.deltas, &mut rows.deltas);
+        append(&mut batch.candles, &mut rows.candles);
+        append(&mut batch.closes, &mut rows.closes);
+        let days = std::mem::take(&mut rows.coverage);
+        batch.coverage.extend(days.into_iter().map(|(instrument, date, runs)| CoverageDay {
+            instrument,
+            date,
+            runs,
+        }));
+    }
+}
+
+/// Moves all of `rows`. The first ones bring their memory along: a bucket's end makes a row for every contract, and
+/// room for them is not needed again before the next one.
+fn append<Row>(batch: &mut Vec<Row>, rows: &mut Vec<Row>) {
+    match batch.is_empty() {
+        true => *batch = std::mem::take(rows),
+        false => batch.append(rows),
     }
 }
 
