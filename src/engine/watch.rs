@@ -3,8 +3,11 @@
 //! Invariant: the choice is a function of the settings, the listings and the date alone, so that feeds and the
 //! pipeline come to the same set from the same master.
 
-use crate::market::{Contract, Exchange, Listing, TradingDate};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::market::{Contract, Exchange, TradingDate};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// One `[[watch]]` table of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -54,55 +57,73 @@ impl WatchList {
         listed.range(date..).take(wanted).copied().collect()
     }
 
-    /// The watched listings of one provider's master on `date`, in the master's order: options of the watched
-    /// expiries, and the index or share that they are written on.
-    pub fn select<'a>(&self, listings: &'a [Listing], date: TradingDate) -> Vec<&'a Listing> {
-        let mut listed: BTreeMap<(Exchange, &str), BTreeSet<TradingDate>> = BTreeMap::new();
-        for Listing { contract, .. } in listings.iter().filter(|listing| listing.contract.is_option()) {
-            let expiries = listed.entry((contract.exchange, &contract.underlying)).or_default();
-            expiries.extend(contract.expiry());
+    /// What is watched on `date` out of one provider's master.
+    pub fn select(&self, listed: &ListedExpiries, date: TradingDate) -> WatchedExpiries {
+        let mut by_exchange = listed.by_exchange.clone();
+        for expiries in by_exchange.values_mut() {
+            for (underlying, expiries) in expiries.iter_mut() {
+                *expiries = self.select_expiries(underlying, expiries, date);
+            }
+            expiries.retain(|_, expiries| !expiries.is_empty());
         }
-        let selected: BTreeMap<(Exchange, &str), BTreeSet<TradingDate>> = listed
-            .iter()
-            .map(|(key, expiries)| (*key, self.select_expiries(key.1, expiries, date)))
-            .filter(|(_, expiries)| !expiries.is_empty())
-            .collect();
-        let is_watched = |contract: &Contract| {
-            let Some(expiries) = selected.get(&(contract.exchange, &*contract.underlying)) else {
-                return false;
-            };
-            contract.is_underlying()
-                || contract.is_option() && contract.expiry().is_some_and(|expiry| expiries.contains(&expiry))
+        WatchedExpiries { by_exchange }
+    }
+}
+
+type ByUnderlying = BTreeMap<Arc<str>, BTreeSet<TradingDate>>;
+
+/// The expiries of each underlying's options in one provider's master, gathered listing by listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedExpiries {
+    by_exchange: BTreeMap<Exchange, ByUnderlying>,
+}
+
+impl ListedExpiries {
+    pub fn note(&mut self, contract: &Contract) {
+        let Some(expiry) = contract.expiry().filter(|_| contract.is_option()) else { return };
+        let underlyings = self.by_exchange.entry(contract.exchange).or_default();
+        match underlyings.get_mut(&contract.underlying) {
+            Some(expiries) => {
+                expiries.insert(expiry);
+            }
+            None => {
+                underlyings.insert(Arc::clone(&contract.underlying), BTreeSet::from([expiry]));
+            }
+        }
+    }
+}
+
+/// The watched expiries of each watched underlying: see [`WatchList::select`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedExpiries {
+    by_exchange: BTreeMap<Exchange, ByUnderlying>,
+}
+
+impl WatchedExpiries {
+    /// Options of the watched expiries, and the index or share that they are written on.
+    pub fn contains(&self, contract: &Contract) -> bool {
+        let underlyings = self.by_exchange.get(&contract.exchange);
+        let Some(expiries) = underlyings.and_then(|underlyings| underlyings.get(&contract.underlying)) else {
+            return false;
         };
-        listings.iter().filter(|listing| is_watched(&listing.contract)).collect()
+        contract.is_underlying()
+            || contract.is_option() && contract.expiry().is_some_and(|expiry| expiries.contains(&expiry))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::{OptionType, Price, Provider};
+    use crate::market::{OptionType, Price};
     use chrono::NaiveDate;
 
     fn date(day: u32) -> TradingDate {
         NaiveDate::from_ymd_opt(2026, 2, day).expect("a date")
     }
 
-    fn listing(contract: Contract) -> Listing {
-        let symbol = contract.to_string().into();
-        Listing {
-            provider: Provider::Nse,
-            token: None,
-            symbol,
-            contract,
-            lot_size: 65,
-            tick_size: Price::from_e4(500),
-        }
-    }
-
-    fn option(underlying: &str, day: u32) -> Listing {
+    fn option(underlying: &str, day: u32) -> Contract {
         let strike = Price::from_e4(250_000_000);
-        listing(Contract::option(Exchange::Nse, underlying, date(day), strike, OptionType::Call))
+        Contract::option(Exchange::Nse, underlying, date(day), strike, OptionType::Call)
     }
 
     fn watch(underlying: &str, expiries: usize) -> WatchList {
@@ -111,16 +132,19 @@ mod tests {
 
     #[test]
     fn takes_the_nearest_expiries_and_the_underlying() {
-        let listings = [
-            listing(Contract::index(Exchange::Nse, "NIFTY")),
-            listing(Contract::index(Exchange::Nse, "INDIA VIX")),
+        let contracts = [
+            Contract::index(Exchange::Nse, "NIFTY"),
+            Contract::index(Exchange::Nse, "INDIA VIX"),
             option("NIFTY", 3),
             option("NIFTY", 10),
             option("NIFTY", 24),
             option("BANKNIFTY", 24),
         ];
+        let mut listed = ListedExpiries::default();
+        contracts.iter().for_each(|contract| listed.note(contract));
         let names = |watch: &WatchList, day| -> Vec<String> {
-            watch.select(&listings, date(day)).iter().map(|listing| listing.contract.to_string()).collect()
+            let watched = watch.select(&listed, date(day));
+            contracts.iter().filter(|contract| watched.contains(contract)).map(Contract::to_string).collect()
         };
         assert_eq!(names(&watch("NIFTY", 1), 3), ["NIFTY", "NIFTY 2026-02-03 25000 CE"]);
         assert_eq!(

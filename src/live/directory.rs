@@ -25,7 +25,7 @@ pub struct Listings {
     pub generation: u64,
     date: Option<TradingDate>,
     entries: Vec<DirectoryEntry>,
-    by_contract: FxHashMap<Contract, u32>,
+    by_instrument: FxHashMap<InstrumentId, u32>,
     /// Option slots of an underlying by expiry.
     chains: FxHashMap<Arc<str>, BTreeMap<TradingDate, Vec<u32>>>,
 }
@@ -40,8 +40,12 @@ impl Listings {
         self.entries.get(slot as usize)
     }
 
-    pub fn slot_of(&self, contract: &Contract) -> Option<u32> {
-        self.by_contract.get(contract).copied()
+    pub fn slot_of(&self, instrument: InstrumentId) -> Option<u32> {
+        self.by_instrument.get(&instrument).copied()
+    }
+
+    pub fn contract_of(&self, instrument: InstrumentId) -> Option<&Contract> {
+        self.slot_of(instrument).and_then(|slot| self.entry(slot)).map(|entry| &entry.contract)
     }
 
     /// The option slots of an underlying and expiry, in order of listing.
@@ -56,7 +60,7 @@ impl Listings {
     }
 
     fn append(&mut self, instrument: InstrumentId, contract: Contract) -> u32 {
-        if let Some(slot) = self.slot_of(&contract) {
+        if let Some(slot) = self.slot_of(instrument) {
             return slot;
         }
         let slot = u32::try_from(self.entries.len()).expect("an instrument id is 32 bits, so is their count");
@@ -64,7 +68,7 @@ impl Listings {
             let expiries = self.chains.entry(Arc::clone(&contract.underlying)).or_default();
             expiries.entry(expiry).or_default().push(slot);
         }
-        self.by_contract.insert(contract.clone(), slot);
+        self.by_instrument.insert(instrument, slot);
         self.entries.push(DirectoryEntry { instrument, contract, is_nearest_expiry: false });
         slot
     }
@@ -126,7 +130,6 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::{Exchange, OptionType, Price};
 
     fn contract(text: &str) -> Contract {
         text.parse().expect("a contract")
@@ -155,11 +158,10 @@ mod tests {
         assert_eq!(nearest("2026-02-04"), [false, true, false]);
         assert_eq!(nearest("2026-02-11"), [false, false, false]);
         let listings = directory.snapshot();
-        assert_eq!(listings.slot_of(&later), Some(1));
+        assert_eq!(listings.slot_of(InstrumentId(8)), Some(1));
+        assert_eq!(listings.contract_of(InstrumentId(8)), Some(&later));
         assert_eq!(listings.chain("NIFTY", first.expiry().expect("an option")), [2]);
         assert_eq!(listings.expiries("NIFTY").count(), 2);
-        let expiry = first.expiry().expect("an option");
-        let other = Contract::option(Exchange::Bse, "SENSEX", expiry, Price::from_e4(1), OptionType::Put);
-        assert_eq!(listings.slot_of(&other), None);
+        assert_eq!((listings.slot_of(InstrumentId(1)), listings.contract_of(InstrumentId(1))), (None, None));
     }
 }

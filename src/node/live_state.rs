@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     control::{ChainResponse, ChainRow, ChainSide, ControlError, RowState, Update, WallTime, WatchRequest},
     engine::Observation,
-    live::{Directory, LiveQuote, LiveTable, LiveWriter, RedisPublisher, RedisStatus},
+    live::{Directory, Listings, LiveQuote, LiveTable, LiveWriter, RedisPublisher, RedisStatus},
     market::{
         Bucket, BucketRow, BucketState, Contract, InstrumentId, InstrumentKind, Price, Timestamp, TradingDate,
     },
@@ -34,13 +34,7 @@ pub struct LiveState {
     table: Arc<LiveTable>,
     directory: Directory,
     redis: Option<Arc<RedisStatus>>,
-    watched: Arc<Mutex<Watched>>,
-}
-
-#[derive(Default)]
-struct Watched {
-    contracts: BTreeMap<InstrumentId, Contract>,
-    watchers: Vec<Watcher>,
+    watchers: Arc<Mutex<Vec<Watcher>>>,
 }
 
 struct Watcher {
@@ -84,12 +78,12 @@ impl LiveState {
             table: LiveTable::new(SLOTS_MAX),
             directory: Directory::new(),
             redis: has_redis.then(Arc::default),
-            watched: Arc::default(),
+            watchers: Arc::default(),
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn watchers(&self) -> MutexGuard<'_, Vec<Watcher>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The recorder's end. One at a time.
@@ -180,38 +174,39 @@ impl LiveState {
     /// # Errors
     /// [`ControlError::UnknownUnderlying`], or [`ControlError::Unavailable`] with too many watchers.
     pub fn watch(&self, request: WatchRequest) -> Result<mpsc::Receiver<Update>, ControlError> {
-        let mut inner = self.watched();
-        if let Some(underlying) = &request.underlying
-            && !inner.contracts.values().any(|contract| *contract.underlying == **underlying)
-        {
-            let known: BTreeSet<String> =
-                inner.contracts.values().map(|contract| contract.underlying.to_string()).collect();
-            let known = known.into_iter().collect();
-            return Err(ControlError::UnknownUnderlying { underlying: underlying.clone(), known });
+        if let Some(underlying) = &request.underlying {
+            let listings = self.directory.snapshot();
+            let known: BTreeSet<&str> =
+                listings.entries().iter().map(|entry| &*entry.contract.underlying).collect();
+            if !known.contains(underlying.as_str()) {
+                let known = known.into_iter().map(str::to_owned).collect();
+                return Err(ControlError::UnknownUnderlying { underlying: underlying.clone(), known });
+            }
         }
-        inner.watchers.retain(|watcher| !watcher.updates.is_closed());
-        if inner.watchers.len() >= WATCHERS_MAX {
+        let mut watchers = self.watchers();
+        watchers.retain(|watcher| !watcher.updates.is_closed());
+        if watchers.len() >= WATCHERS_MAX {
             return Err(ControlError::Unavailable {
                 reason: format!("{WATCHERS_MAX} others are watching already"),
             });
         }
         let (updates, receiver) = mpsc::channel(UPDATES_MAX);
-        inner.watchers.push(Watcher { underlying: request.underlying, updates, lost: 0 });
+        watchers.push(Watcher { underlying: request.underlying, updates, lost: 0 });
         Ok(receiver)
     }
 
     /// Tells whoever watches what a turn of the pipeline brought.
     pub fn tell_watchers(&self, batch: &Batch) {
-        let mut inner = self.watched();
-        let Watched { contracts, watchers } = &mut *inner;
+        let mut watchers = self.watchers();
         if watchers.is_empty() {
             return;
         }
+        let listings = self.directory.snapshot();
         let mut tell = |contract: &Contract, update: Update| {
             watchers.retain_mut(|watcher| !watcher.wants(contract) || watcher.tell(update.clone()));
         };
         for delta in &batch.deltas {
-            let Some(contract) = contracts.get(&delta.instrument) else { continue };
+            let Some(contract) = listings.contract_of(delta.instrument) else { continue };
             let update = Update::Delta {
                 contract: contract.to_string(),
                 event_time: WallTime(delta.event_time),
@@ -223,17 +218,14 @@ impl LiveState {
             };
             tell(contract, update);
         }
-        for (contract, update) in closed_buckets(&batch.buckets, contracts) {
+        for (contract, update) in closed_buckets(&batch.buckets, &listings) {
             tell(contract, update);
         }
     }
 }
 
 /// One update for each bucket of an underlying's contracts that closed; corrections of closed ones are left out.
-fn closed_buckets<'a>(
-    rows: &[BucketRow],
-    contracts: &'a BTreeMap<InstrumentId, Contract>,
-) -> Vec<(&'a Contract, Update)> {
+fn closed_buckets<'a>(rows: &[BucketRow], listings: &'a Listings) -> Vec<(&'a Contract, Update)> {
     /// Open interest of calls and puts; rows live, carried and missing.
     #[derive(Default)]
     struct Sums {
@@ -242,7 +234,7 @@ fn closed_buckets<'a>(
     }
     let mut sums: BTreeMap<(Bucket, &str), (&Contract, Sums)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.revision == 0) {
-        let Some(contract) = contracts.get(&row.instrument) else { continue };
+        let Some(contract) = listings.contract_of(row.instrument) else { continue };
         let Some(side) = option_side(contract) else { continue };
         let key = (row.bucket, &*contract.underlying);
         let (_, Sums { open_interest, states }) = sums.entry(key).or_insert((contract, Sums::default()));
@@ -306,7 +298,7 @@ pub struct RecorderEnd {
 
 impl LiveSink for RecorderEnd {
     fn enroll(&mut self, contract: &Contract, instrument: InstrumentId) -> u32 {
-        if let Some(slot) = self.live.directory.snapshot().slot_of(contract) {
+        if let Some(slot) = self.live.directory.snapshot().slot_of(instrument) {
             return slot;
         }
         let slot = self.listed + self.enrolled.len();
@@ -340,8 +332,8 @@ impl LiveSink for RecorderEnd {
         if self.enrolled.is_empty() {
             return;
         }
-        self.live.watched().contracts.extend(self.enrolled.iter().cloned());
-        self.live.directory.append(self.enrolled.drain(..));
+        // A master's worth of room is not needed again before the next day.
+        self.live.directory.append(std::mem::take(&mut self.enrolled));
         self.listed = self.live.directory.snapshot().entries().len();
     }
 }

@@ -82,6 +82,11 @@ impl Catalog {
         known.id
     }
 
+    /// The number of a contract that was ever seen.
+    pub fn instrument(&self, contract: &Contract) -> Option<InstrumentId> {
+        self.instruments.get(contract).map(|known| known.id)
+    }
+
     /// Notes what a provider calls an instrument; a row only where that is news.
     pub fn name(
         &mut self,

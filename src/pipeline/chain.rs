@@ -72,8 +72,8 @@ impl Pipeline {
         live: &mut impl LiveSink,
         batch: &mut Batch,
     ) -> Option<u32> {
-        if let Some(slot) = self.slots.get(contract) {
-            return Some(*slot);
+        if let Some(slot) = self.watched_slot(contract) {
+            return Some(slot);
         }
         let listing = Listing {
             provider: Provider::Nse,

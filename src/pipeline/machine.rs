@@ -3,7 +3,10 @@
 use super::{catalog::Catalog, counters::PipelineCounters, gaps::GapTracker, token_table::TokenTable};
 use crate::{
     calendar::{Calendar, Session},
-    engine::{DayCounters, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay, watch::WatchList},
+    engine::{
+        DayCounters, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay,
+        watch::{ListedExpiries, WatchList},
+    },
     market::{
         Contract, InstrumentId, Listing, Provider, ProviderToken, Quote, Segment, Timestamp, TradingDate,
     },
@@ -65,7 +68,7 @@ pub struct Pipeline {
     pub(super) counters: PipelineCounters,
     pub(super) lots: Option<nse::LotTable>,
     /// Today's watched contracts.
-    pub(super) slots: FxHashMap<Contract, u32>,
+    slots: FxHashMap<InstrumentId, u32>,
     catalog: Catalog,
     date: TradingDate,
     session: Option<Session>,
@@ -282,6 +285,11 @@ impl Pipeline {
         }
     }
 
+    /// The slot of a contract that is watched today.
+    pub(super) fn watched_slot(&self, contract: &Contract) -> Option<u32> {
+        self.slots.get(&self.catalog.instrument(contract)?).copied()
+    }
+
     /// Watches a listing's contract today. `None` on days without a session.
     pub(super) fn enroll(
         &mut self,
@@ -291,7 +299,7 @@ impl Pipeline {
     ) -> Option<u32> {
         let (day, session) = (self.day.as_mut()?, self.session.as_ref()?);
         let contract = &listing.contract;
-        let slot = match self.slots.get(contract) {
+        let slot = match self.catalog.instrument(contract).and_then(|known| self.slots.get(&known)) {
             Some(slot) => *slot,
             None => {
                 let instrument =
@@ -302,7 +310,7 @@ impl Pipeline {
                     is_option: contract.is_option(),
                     previous_open_interest: self.catalog.final_open_interest(instrument),
                 });
-                self.slots.insert(contract.clone(), slot);
+                self.slots.insert(instrument, slot);
                 self.enrolled.push((instrument, live.enroll(contract, instrument)));
                 slot
             }
@@ -315,18 +323,23 @@ impl Pipeline {
     }
 
     fn apply_master(&mut self, body: &[u8], live: &mut impl LiveSink, batch: &mut Batch) {
-        let master = match angel_one::decode_master(body) {
-            Ok(master) => master,
+        // Read twice rather than held: fifty thousand listings are more memory than the day's state of them.
+        let mut listed = ListedExpiries::default();
+        let skipped = match angel_one::for_each_listing(body, |listing| listed.note(&listing.contract)) {
+            Ok(skipped) => skipped,
             Err(error) => return self.counters.note_malformed(&error),
         };
-        if let Some(error) = &master.skipped.first_malformed {
-            self.counters.malformed += master.skipped.malformed as u64;
+        if let Some(error) = &skipped.first_malformed {
+            self.counters.malformed += skipped.malformed as u64;
             self.counters.last_error = Some(error.to_string());
         }
-        let watch = self.settings.watch.clone();
-        for listing in watch.select(&master.listings, self.date) {
-            self.enroll(listing, live, batch);
-        }
+        let watched = self.settings.watch.select(&listed, self.date);
+        let enroll = |listing: Listing| {
+            if watched.contains(&listing.contract) {
+                self.enroll(&listing, live, batch);
+            }
+        };
+        angel_one::for_each_listing(body, enroll).expect("it was read a moment ago");
     }
 
     fn apply_quotes(&mut self, body: &[u8], now: Timestamp, live: &mut impl LiveSink) {
@@ -387,12 +400,25 @@ impl Pipeline {
             return;
         }
         let rows = &mut self.rows;
-        batch.buckets.append(&mut rows.buckets);
-        batch.deltas.append(&mut rows.deltas);
-        batch.candles.append(&mut rows.candles);
-        batch.closes.append(&mut rows.closes);
-        let days = rows.coverage.drain(..);
-        batch.coverage.extend(days.map(|(instrument, date, runs)| CoverageDay { instrument, date, runs }));
+        append(&mut batch.buckets, &mut rows.buckets);
+        append(&mut batch.deltas, &mut rows.deltas);
+        append(&mut batch.candles, &mut rows.candles);
+        append(&mut batch.closes, &mut rows.closes);
+        let days = std::mem::take(&mut rows.coverage);
+        batch.coverage.extend(days.into_iter().map(|(instrument, date, runs)| CoverageDay {
+            instrument,
+            date,
+            runs,
+        }));
+    }
+}
+
+/// Moves all of `rows`. The first ones bring their memory along: a bucket's end makes a row for every contract, and
+/// room for them is not needed again before the next one.
+fn append<Row>(batch: &mut Vec<Row>, rows: &mut Vec<Row>) {
+    match batch.is_empty() {
+        true => *batch = std::mem::take(rows),
+        false => batch.append(rows),
     }
 }
 

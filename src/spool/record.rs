@@ -142,6 +142,13 @@ impl Frames {
     }
 }
 
+impl From<Vec<u8>> for Frames {
+    /// One frame, without a copy.
+    fn from(frame: Vec<u8>) -> Frames {
+        Frames { ends: vec![frame.len() as u32], bytes: frame }
+    }
+}
+
 /// What a feed hands over; the log gives it its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecord {

@@ -109,10 +109,15 @@ impl<S: RecordSink> Shared<S> {
     }
 
     /// Hands a body over.
-    pub async fn accept_body(&self, source: Source, context: String, body: &[u8]) -> Result<(), NotAccepted> {
+    pub async fn accept_body(
+        &self,
+        source: Source,
+        context: String,
+        body: Vec<u8>,
+    ) -> Result<(), NotAccepted> {
         let received_time = self.clock.now();
         self.status.count_frames(1, received_time);
-        let frames = Frames::one(body);
+        let frames = Frames::from(body);
         self.sink.accept(NewRecord { source, received_time, context, frames }).await
     }
 

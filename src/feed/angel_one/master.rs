@@ -3,9 +3,9 @@
 use super::{feed::Shared, plan::Plan, rest::RestError};
 use crate::{
     feed::{NotAccepted, RecordSink, backoff::Backoff},
-    market::{Listing, Timestamp},
+    market::{Contract, ProviderToken, Timestamp},
     spool::Source,
-    wire::angel_one::{WireError, cut_master, decode_master},
+    wire::angel_one::{WireError, cut_master, for_each_listing},
 };
 use chrono::{Days, NaiveTime};
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -28,13 +28,12 @@ pub(super) async fn keep_current<S: RecordSink>(shared: &Shared<S>) -> Result<In
             }
         };
         backoff.reset();
-        let (cut, listings) = body;
-        shared.accept_body(Source::AngelOneMaster, String::new(), &cut).await?;
-        drop(cut);
+        let (cut, listed) = body;
+        shared.accept_body(Source::AngelOneMaster, String::new(), cut).await?;
         let now = shared.clock.now();
-        let plan = Plan::new(&shared.settings, &shared.watch, &listings, now.date_ist());
-        // Tens of megabytes that would otherwise wait for the next morning.
-        drop(listings);
+        let plan = Plan::new(&shared.settings, &shared.watch, &listed, now.date_ist());
+        // Megabytes that would otherwise wait for the next morning.
+        drop(listed);
         if plan.sockets.iter().all(|tokens| tokens.is_empty()) && plan.polled.is_empty() {
             shared.note_error("instrument master", &"nothing that is watched is listed in it");
         }
@@ -53,25 +52,30 @@ fn next_fetch(now: Timestamp) -> Timestamp {
     }
 }
 
-async fn fetch<S: RecordSink>(shared: &Shared<S>) -> Result<(Vec<u8>, Vec<Listing>), RestError> {
+/// The cut master, and what is listed in it.
+async fn fetch<S: RecordSink>(
+    shared: &Shared<S>,
+) -> Result<(Vec<u8>, Vec<(ProviderToken, Contract)>), RestError> {
     let body = shared.rest.master(&shared.settings.master_url).await?;
     let watch = shared.watch.clone();
     // Over 30 MB of JSON take a good part of a second, in which nothing else should wait.
     let cut = tokio::task::spawn_blocking(move || {
-        let cut = cut_master(&body, |underlying| watch.entry(underlying).is_some())?;
-        drop(body);
-        let master = decode_master(&cut)?;
-        Ok::<_, WireError>((cut, master))
+        let cut = cut_master(body, |underlying| watch.entry(underlying).is_some())?;
+        let mut listed = Vec::new();
+        let skipped = for_each_listing(&cut, |listing| {
+            listed.extend(listing.token.map(|token| (token, listing.contract)));
+        })?;
+        Ok::<_, WireError>((cut, listed, skipped))
     });
-    let (cut, master) = cut.await.map_err(|error| RestError::Unreachable {
+    let (cut, listed, skipped) = cut.await.map_err(|error| RestError::Unreachable {
         what: "reading the instrument master",
         reason: error.to_string(),
     })??;
-    if let Some(error) = &master.skipped.first_malformed {
-        let count = master.skipped.malformed;
+    if let Some(error) = &skipped.first_malformed {
+        let count = skipped.malformed;
         shared.note_error("instrument master", &format_args!("{count} rows skipped, the first: {error}"));
     }
-    Ok((cut, master.listings))
+    Ok((cut, listed))
 }
 
 #[cfg(test)]

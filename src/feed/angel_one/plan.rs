@@ -2,8 +2,8 @@
 
 use super::AngelOneSettings;
 use crate::{
-    engine::watch::WatchList,
-    market::{InstrumentKind, Listing, ProviderToken, TradingDate},
+    engine::watch::{ListedExpiries, WatchList},
+    market::{Contract, InstrumentKind, ProviderToken, TradingDate},
 };
 use std::collections::BTreeSet;
 
@@ -23,16 +23,19 @@ impl Plan {
     pub fn new(
         settings: &AngelOneSettings,
         watch: &WatchList,
-        listings: &[Listing],
+        listed: &[(ProviderToken, Contract)],
         date: TradingDate,
     ) -> Plan {
-        let mut selected = watch.select(listings, date);
-        selected.sort_by_key(|listing| (listing.contract.expiry(), listing.token));
-        let is_index = |listing: &&&Listing| listing.contract.kind == InstrumentKind::Index;
-        let indices = selected.iter().filter(is_index).filter_map(|listing| listing.token).collect();
+        let mut expiries = ListedExpiries::default();
+        listed.iter().for_each(|(_, contract)| expiries.note(contract));
+        let watched = watch.select(&expiries, date);
+        let mut selected: Vec<_> = listed.iter().filter(|(_, contract)| watched.contains(contract)).collect();
+        selected.sort_by_key(|(token, contract)| (contract.expiry(), *token));
+        let is_index = |(_, contract): &&&(ProviderToken, Contract)| contract.kind == InstrumentKind::Index;
+        let indices = selected.iter().filter(is_index).map(|(token, _)| *token).collect();
         let mut seen = BTreeSet::new();
         let tokens: Vec<ProviderToken> =
-            selected.iter().filter_map(|listing| listing.token).filter(|token| seen.insert(*token)).collect();
+            selected.iter().map(|(token, _)| *token).filter(|token| seen.insert(*token)).collect();
         let room = settings.sockets_max * settings.tokens_per_socket;
         let (streamed, polled) = tokens.split_at(tokens.len().min(room));
         let mut sockets: Vec<BTreeSet<ProviderToken>> = streamed
@@ -53,28 +56,21 @@ mod tests {
     use super::*;
     use crate::{
         engine::watch::WatchedUnderlying,
-        market::{Contract, Exchange, OptionType, Price, Provider, Segment},
+        market::{Exchange, OptionType, Price, Segment},
     };
     use chrono::NaiveDate;
 
     #[test]
     fn near_expiries_are_streamed_and_the_rest_polled() {
         let date = NaiveDate::from_ymd_opt(2026, 2, 2).expect("a date");
-        let listing = |contract, segment, token| Listing {
-            provider: Provider::AngelOne,
-            token: Some(ProviderToken { segment, token }),
-            symbol: "".into(),
-            contract,
-            lot_size: 65,
-            tick_size: Price::from_e4(500),
-        };
+        let listing = |contract, segment, token| (ProviderToken { segment, token }, contract);
         let option = |day, token| {
             let expiry = NaiveDate::from_ymd_opt(2026, 2, day).expect("a date");
             let strike = Price::from_e4(i64::from(token) * 10_000);
             let contract = Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call);
             listing(contract, Segment::NseFo, token)
         };
-        let mut listings: Vec<Listing> = (1..=4).map(|token| option(24, token)).collect();
+        let mut listings: Vec<(ProviderToken, Contract)> = (1..=4).map(|token| option(24, token)).collect();
         listings.extend((5..=8).map(|token| option(3, token)));
         listings.push(listing(Contract::index(Exchange::Nse, "NIFTY"), Segment::NseCash, 99));
         let watch = WatchList {

@@ -199,7 +199,9 @@ fn header_value(name: &'static str, text: &str) -> Result<HeaderValue, FeedError
 }
 
 async fn bounded_body(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, RestError> {
-    let mut body = Vec::new();
+    // In one piece where the server says how long it is: a buffer that doubles leaves holes of its former sizes.
+    let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Vec::with_capacity(length.filter(|length| *length <= limit).unwrap_or_default());
     while let Some(chunk) = response.chunk().await.map_err(|error| RestError::network("a body", error))? {
         if body.len() + chunk.len() > limit {
             return Err(RestError::TooLong { limit });

@@ -137,8 +137,8 @@ fn establish(address: &Address, access: Access) -> Result<SqliteConnection, Stor
         Access::Write(birth) => {
             execute(&mut connection, "PRAGMA journal_mode = WAL")?;
             execute(&mut connection, "PRAGMA synchronous = NORMAL")?;
-            // 32 MiB: the inner pages of a month's tables stay in memory.
-            execute(&mut connection, "PRAGMA cache_size = -32768")?;
+            // 8 MiB: the inner pages of the tables being written stay in memory; leaves come from the system's cache.
+            execute(&mut connection, "PRAGMA cache_size = -8192")?;
             migrate::sqlite(&mut connection, &store)?;
             execute(&mut connection, &migrate::claim(birth))?;
             let born: Vec<migrate::BirthRow> =

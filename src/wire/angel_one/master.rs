@@ -8,7 +8,7 @@ use crate::market::{Contract, InstrumentKind, Listing, OptionType, Price, Provid
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 const WHAT: &str = "instrument master";
 const BODY_MAX_BYTES: usize = 512 << 20;
@@ -87,7 +87,17 @@ enum Skip {
 
 /// Reads a master. A body that is no array of objects is an error; a bad row among good ones is counted.
 pub fn decode_master(body: &[u8]) -> Result<Master, WireError> {
-    let mut master = Master::default();
+    let mut listings = Vec::new();
+    let skipped = for_each_listing(body, |listing| listings.push(listing))?;
+    Ok(Master { listings, skipped })
+}
+
+/// Reads a master row by row, without collecting its listings; says what was skipped.
+///
+/// # Errors
+/// As [`decode_master`]; listings of rows before the fault were told by then.
+pub fn for_each_listing(body: &[u8], mut each: impl FnMut(Listing)) -> Result<SkippedRows, WireError> {
+    let mut skipped = SkippedRows::default();
     let mut names: FxHashMap<Box<str>, Arc<str>> = FxHashMap::default();
     for_each_row(body, |raw| {
         let row = serde_json::from_str::<Row>(raw.get());
@@ -98,9 +108,8 @@ pub fn decode_master(body: &[u8]) -> Result<Master, WireError> {
             }),
             Err(error) => Err(Skip::Malformed(malformed(body, raw, "row", error.to_string()))),
         };
-        let skipped = &mut master.skipped;
         match listing {
-            Ok(listing) => master.listings.push(listing),
+            Ok(listing) => each(listing),
             Err(Skip::OtherSegment) => skipped.other_segment += 1,
             Err(Skip::Test) => skipped.test += 1,
             Err(Skip::OtherSeries) => skipped.other_series += 1,
@@ -115,17 +124,17 @@ pub fn decode_master(body: &[u8]) -> Result<Master, WireError> {
             }
         }
     })?;
-    Ok(master)
+    Ok(skipped)
 }
 
-/// The rows of underlyings that have options and that `is_watched` wants, character for character.
+/// The rows of underlyings that have options and that `is_watched` wants, character for character, in the same buffer.
 ///
 /// What [`decode_master`] makes of the result for those underlyings is what it makes of the whole body.
-pub fn cut_master(body: &[u8], is_watched: impl Fn(&str) -> bool) -> Result<Vec<u8>, WireError> {
-    let mut rows: Vec<(&RawValue, Arc<str>)> = Vec::new();
+pub fn cut_master(mut body: Vec<u8>, is_watched: impl Fn(&str) -> bool) -> Result<Vec<u8>, WireError> {
+    let mut rows: Vec<(Range<usize>, Arc<str>)> = Vec::new();
     let mut watched: FxHashMap<String, Option<Arc<str>>> = FxHashMap::default();
     let mut with_options: FxHashSet<Arc<str>> = FxHashSet::default();
-    for_each_row(body, |raw| {
+    for_each_row(&body, |raw| {
         let Ok(key) = serde_json::from_str::<RowKey>(raw.get()) else { return };
         let underlying = upper_case(&key.name).into_owned();
         if segment_of(&key.exch_seg).is_none() || underlying.contains(TEST_NAME) {
@@ -138,17 +147,23 @@ pub fn cut_master(body: &[u8], is_watched: impl Fn(&str) -> bool) -> Result<Vec<
         if key.instrumenttype.starts_with("OPT") {
             with_options.insert(name.clone());
         }
-        rows.push((raw, name.clone()));
+        let start = offset_in(&body, raw);
+        rows.push((start..start + raw.get().len(), name.clone()));
     })?;
-    let mut cut = vec![b'['];
-    for (raw, _) in rows.iter().filter(|(_, name)| with_options.contains(name)) {
-        if cut.len() > 1 {
-            cut.extend_from_slice(b",\n");
-        }
-        cut.extend_from_slice(raw.get().as_bytes());
+    // A bracket stands before the first row and a comma before each other one, so a row never moves towards the end.
+    let mut end = 0;
+    for (row, _) in rows.into_iter().filter(|(_, name)| with_options.contains(name)) {
+        body[end] = if end == 0 { b'[' } else { b',' };
+        body.copy_within(row.clone(), end + 1);
+        end += 1 + row.len();
     }
-    cut.push(b']');
-    Ok(cut)
+    body.truncate(end);
+    if body.is_empty() {
+        body.push(b'[');
+    }
+    body.push(b']');
+    body.shrink_to_fit();
+    Ok(body)
 }
 
 /// Calls `each` with every element of the array without collecting them.
@@ -179,8 +194,12 @@ impl<'de, F: FnMut(&'de RawValue)> de::Visitor<'de> for RowVisitor<F> {
 }
 
 fn malformed(body: &[u8], raw: &RawValue, field: &'static str, reason: String) -> WireError {
-    let offset = (raw.get().as_ptr() as usize).saturating_sub(body.as_ptr() as usize).min(body.len());
-    WireError::Field { what: WHAT, offset, field, reason }
+    WireError::Field { what: WHAT, offset: offset_in(body, raw), field, reason }
+}
+
+/// Where a row that was borrowed from `body` begins in it.
+fn offset_in(body: &[u8], raw: &RawValue) -> usize {
+    (raw.get().as_ptr() as usize).saturating_sub(body.as_ptr() as usize).min(body.len())
 }
 
 fn listing(row: &Row, mut intern: impl FnMut(&str) -> Arc<str>) -> Result<Listing, Skip> {

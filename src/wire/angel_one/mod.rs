@@ -28,7 +28,7 @@ pub use envelope::{Refusal, RefusalClass, RefusalShape, check_answer};
 pub use error::WireError;
 pub use greeks::{GreekRequest, GreekRow, decode_greeks, encode_greeks};
 pub use login::{LoginRequest, RefreshRequest, SessionTokens, encode_jwt, jwt_expiry};
-pub use master::{Master, SkippedRows, cut_master, decode_master, encode_master};
+pub use master::{Master, SkippedRows, cut_master, decode_master, encode_master, for_each_listing};
 pub use quote::{
     Depth, DepthLevel, FullQuote, QUOTE_TOKENS_MAX, QuoteBody, QuoteRequest, Unfetched, decode_full_quotes,
     decode_quotes, encode_full_quotes,
