@@ -380,7 +380,7 @@ impl Pipeline {
         slot
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn observe(
         &mut self,
         slot: u32,
