@@ -38,9 +38,13 @@ pub fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Ve
     let in_session = status.pipeline.session().is_some_and(|(open, close)| open <= now && now < close);
     for feed in &status.feeds {
         if in_session && feed.state() != FeedState::Up {
-            let reason = match feed.last_error() {
-                error if error.is_empty() => String::new(),
-                error => format!(": {error}"),
+            // A feed that ended by itself has its reason in the tree.
+            let path = format!("feeds/{}", feed.provider);
+            let ended = tree.row(&path).filter(|row| row.state == ChildState::BackingOff);
+            let reason = match (ended.and_then(|row| row.last_exit.as_ref()), feed.last_error()) {
+                (Some(exit), _) => format!(": {exit}"),
+                (None, error) if error.is_empty() => String::new(),
+                (None, error) => format!(": {error}"),
             };
             reasons.push(format!("feed {} is {}{reason}", feed.provider, feed.state().name()));
         }
