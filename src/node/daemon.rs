@@ -67,10 +67,16 @@ impl DaemonError {
     pub fn exit_code(&self) -> u8 {
         const UNAVAILABLE: u8 = 69;
         const INTERNAL: u8 = 70;
+        const DENIED: u8 = 77;
         const CONFIGURATION: u8 = 78;
         match self {
             DaemonError::CalendarUnreadable { .. } | DaemonError::Calendar(_) => CONFIGURATION,
             DaemonError::Spool(SpoolError::InUse { .. } | SpoolError::Full { .. }) => UNAVAILABLE,
+            DaemonError::Spool(SpoolError::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                DENIED
+            }
             DaemonError::Store(error) => match error.class() {
                 ErrorClass::Configuration => CONFIGURATION,
                 ErrorClass::Retry | ErrorClass::DiskFull => UNAVAILABLE,

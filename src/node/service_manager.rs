@@ -5,7 +5,8 @@
 //! slow to come holds the supervisors up; whether those turn it sees from the root's pulse.
 //!
 //! The watchdog is kicked only while the root turns, each critical child turns and works, and, in session hours, data
-//! comes in or the daemon has said why not. Without a manager only the reload on SIGHUP is left of all this.
+//! comes in or the daemon has said why not. Without a manager only the reload on SIGHUP is left of all this; without a
+//! file to read again SIGHUP ends the process, as it does by default.
 
 use super::{
     health::{self, Freshness},
@@ -17,14 +18,16 @@ use crate::{
     actor::{ChildError, ChildState, Lease, StopSignal, Tree, TreeSnapshot},
     calendar::Calendar,
     clock::Clock,
+    feed::FeedState,
     market::Timestamp,
 };
 use std::{
+    future::pending,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::Instant,
 };
 
@@ -59,7 +62,7 @@ impl ServiceManager {
     /// # Errors
     /// When the process cannot listen for SIGHUP.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
-        let mut hangups = signal(SignalKind::hangup())?;
+        let mut hangups = self.reloader.is_some().then(|| signal(SignalKind::hangup())).transpose()?;
         let mut teller = Teller::new(self.notifier.watchdog());
         let mut freshness = Freshness::new(self.freshness_limit, Instant::now());
         loop {
@@ -74,7 +77,7 @@ impl ServiceManager {
                     }
                     return Ok(());
                 }
-                Some(()) = hangups.recv() => self.reload(&mut teller),
+                () = next_hangup(&mut hangups) => self.reload(&mut teller),
                 () = tokio::time::sleep(teller.pause()) => {}
             }
         }
@@ -142,7 +145,7 @@ impl ServiceManager {
             Some((first, [])) => format!("Unhealthy: {first}; "),
             Some((first, more)) => format!("Unhealthy: {first} (and {} more); ", more.len()),
         };
-        let feeds_up = status.feeds.iter().filter(|feed| feed.state() == crate::feed::FeedState::Up).count();
+        let feeds_up = status.feeds.iter().filter(|feed| feed.state() == FeedState::Up).count();
         let data = match newest.filter(|_| in_session) {
             Some(newest) => format!("data up to {}, ", newest.to_ist().format("%H:%M")),
             None => String::new(),
@@ -160,10 +163,7 @@ impl ServiceManager {
     }
 
     fn reload(&self, teller: &mut Teller) {
-        let Some(reloader) = &self.reloader else {
-            log::warn!("SIGHUP: there is no configuration file to read again");
-            return;
-        };
+        let Some(reloader) = &self.reloader else { return };
         let is_told = teller.phase == Phase::Running;
         if is_told {
             self.notifier.tell(&[Notice::Reloading, Notice::Status("Reloading".to_owned())]);
@@ -188,6 +188,13 @@ impl ServiceManager {
             // The next look says how things stand in place of "Reloading".
             teller.line.clear();
         }
+    }
+}
+
+async fn next_hangup(hangups: &mut Option<Signal>) {
+    let Some(signal) = hangups else { return pending().await };
+    if signal.recv().await.is_none() {
+        pending().await
     }
 }
 
@@ -350,6 +357,58 @@ mod tests {
         assert!(!kicked(Phase::Running, Some("writer has not turned"), 40));
         assert!(kicked(Phase::Running, None, 41), "at once when it is over");
         assert!(kicked(Phase::Stopping, None, 60));
+    }
+
+    /// A ready daemon in session hours, whose one feed says that it is up.
+    fn manager() -> ServiceManager {
+        let open = Timestamp::from(chrono::DateTime::from_timestamp(1_769_744_700, 0).expect("a time"));
+        let feed = Arc::new(crate::feed::FeedStatus::new(crate::market::Provider::Nse));
+        feed.set_state(FeedState::Up);
+        let status = DaemonStatus { feeds: vec![feed], ..DaemonStatus::default() };
+        status.readiness.store_open.store(true, Relaxed);
+        status.readiness.pipeline_up.store(true, Relaxed);
+        status.readiness.control_listens.store(true, Relaxed);
+        status.pipeline.set_session(Some((open, open.plus_seconds(22_500))));
+        let simulation =
+            crate::clock::Simulation { start: open, real_start: crate::clock::real_now(), speed: 1.0 };
+        ServiceManager {
+            notifier: Notifier::default(),
+            reloader: None,
+            tree: Tree::new(),
+            status: Arc::new(status),
+            calendar: Arc::new(Calendar::embedded()),
+            clock: Clock::simulated(simulation),
+            freshness_limit: Duration::from_secs(120),
+        }
+    }
+
+    #[test]
+    fn stale_data_withholds_the_watchdog_unless_somebody_says_why() {
+        let (manager, start) = (manager(), Instant::now());
+        let mut freshness = Freshness::new(manager.freshness_limit, start);
+        let view = manager.look(&mut freshness, start);
+        assert_eq!((view.phase, view.withheld), (Phase::Running, None));
+        assert_eq!(view.line, "1/1 feeds up, 0 contracts, open until 15:30");
+        let later = start + Duration::from_secs(121);
+        let view = manager.look(&mut freshness, later);
+        assert_eq!(view.withheld.as_deref(), Some("no new data in session hours, and no feed says why"));
+        assert!(view.line.contains("Unhealthy: no data since the session opened"), "{}", view.line);
+        manager.status.feeds[0].set_state(FeedState::BackingOff);
+        manager.status.feeds[0].note_error("503 Service Unavailable");
+        let view = manager.look(&mut freshness, later);
+        assert_eq!(view.withheld, None);
+        let said = "Unhealthy: feed nse is backing off: 503 Service Unavailable (and 1 more); 0/1 feeds up";
+        assert!(view.line.starts_with(said), "{}", view.line);
+    }
+
+    #[test]
+    fn not_ready_while_anything_is_awaited() {
+        let manager = manager();
+        manager.status.readiness.pipeline_up.store(false, Relaxed);
+        let now = Instant::now();
+        let view = manager.look(&mut Freshness::new(manager.freshness_limit, now), now);
+        assert_eq!(view.phase, Phase::Starting);
+        assert_eq!(view.line, "Starting: waiting for the end of the log");
     }
 
     #[test]
