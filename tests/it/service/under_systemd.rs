@@ -13,7 +13,7 @@ const TOTP_SECRET: &str = "MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U";
 /// Somebody who is in no group.
 const AS_NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
 /// Somebody who is in the group besides their own.
-const AS_MEMBER: &str = "setpriv --reuid=65534 --regid=65534 --groups=$(getent group bhavd | cut -d: -f3)";
+const AS_MEMBER: &str = "setpriv --reuid=1234 --regid=1234 --groups=$(getent group bhavd | cut -d: -f3)";
 
 #[test]
 fn a_life_under_systemd() {
@@ -55,6 +55,7 @@ fn installs_enabled_and_ready(machine: &Machine) {
         machine.run("stat -c '%a %U %G' /run/bhavd/control.sock; stat -c '%a %U %G' /etc/bhavd/bhavd.toml");
     assert_eq!(socket, "660 root bhavd\n640 root bhavd");
     machine.run("journalctl --list-catalog | grep -q 'bhavd is ready'");
+    assert_eq!(machine.run("systemd-analyze verify --man=no bhavd.service bhavd.socket 2>&1"), "");
 }
 
 /// Starts bhavsim. Gives the tables of the configuration that lead to it.
@@ -97,7 +98,9 @@ fn records_with_credentials(machine: &Machine, tables: &str) {
     // The store of the first start is real, and refuses a simulated market.
     machine.run("systemctl stop bhavd.service; rm -rf /var/lib/bhavd/*");
     machine.write("/etc/bhavd/bhavd.toml", tables);
-    machine.run("systemctl start bhavd.service");
+    let filter = "[Service]\nEnvironment=RUST_LOG=info,bhavd::control=debug";
+    machine.write("/etc/systemd/system/bhavd.service.d/log.conf", filter);
+    machine.run("systemctl daemon-reload; systemctl start bhavd.service");
     wait_for_data(machine);
     let shown = machine.wait_for("a status with data", |machine| {
         Some(machine.run("systemctl status bhavd.service")).filter(|shown| shown.contains("data up to"))
@@ -120,6 +123,8 @@ fn admits_by_group(machine: &Machine) {
     let output = machine.try_run(&format!("{AS_NOBODY} bhavctl status"));
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     machine.run(&format!("{AS_MEMBER} bhavctl status"));
+    // The sandbox leaves the daemon able to tell who asked.
+    machine.wait_for("the member's number", |machine| machine.journal().contains("uid=1234").then_some(()));
 }
 
 fn reloads(machine: &Machine, tables: &str) {
