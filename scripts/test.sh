@@ -5,12 +5,16 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-# The servers that tests start on private ports, and Python for the official client of Angel One.
+# The servers that tests start on private ports, Python for the official client of Angel One, and what builds and boots
+# a Debian with the package in it.
 missing=()
 [ -x "$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)" ] || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v cc >/dev/null || missing+=(build-essential)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+command -v make >/dev/null || missing+=(make)
+command -v systemd-analyze >/dev/null || missing+=(systemd)
+command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
 if [ ${#missing[@]} -gt 0 ]; then
     step "installing ${missing[*]}"
     if [ "$(id -u)" -eq 0 ]; then sudo=(); else sudo=(sudo); fi
@@ -30,6 +34,9 @@ if command -v cargo-deny >/dev/null; then
 else
     step "cargo deny: skipped, cargo-deny is not installed (cargo install cargo-deny)"
 fi
+
+step "cargo-deb, for the package that is tested"
+scripts/package.sh --install-only
 
 step "cargo test"
 cargo test --locked

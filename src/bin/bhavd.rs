@@ -3,21 +3,25 @@
 use bhavd::{
     cli::{DaemonArguments, DaemonCommand, run_demo},
     config::Config,
-    node::Daemon,
+    node::{Daemon, Origin, credentials_dir},
 };
 use clap::Parser;
-use std::{
-    fmt::Display,
-    io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt::Display, io, path::Path, process::ExitCode};
 
 /// sysexits.h
+const USAGE: u8 = 64;
 const CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
-    match DaemonArguments::parse().command {
+    let arguments = match DaemonArguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing is left to do if the terminal cannot show it.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match arguments.command {
         DaemonCommand::Run { config } => run(&config),
         DaemonCommand::CheckConfig { config } => match read(&config) {
             Ok(_) => {
@@ -41,16 +45,19 @@ fn run(path: &Path) -> ExitCode {
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    let origin = match Origin::from_environment(path) {
+        Ok(origin) => origin,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
     start_log(config.log.level);
-    match Daemon::open(config).and_then(Daemon::run) {
+    match Daemon::open_from(config, origin).and_then(Daemon::run) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => fail(&error, error.exit_code()),
     }
 }
 
 fn read(path: &Path) -> Result<Config, ExitCode> {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    Config::read(path, credentials).map_err(|error| fail(&error, CONFIGURATION))
+    Config::read(path, credentials_dir()).map_err(|error| fail(&error, CONFIGURATION))
 }
 
 fn fail(error: &dyn Display, code: u8) -> ExitCode {

@@ -1,7 +1,9 @@
 //! The program: ask, print, exit.
 
 use super::{Arguments, Command, Exit, Style, exit::explain, render, render_update};
-use crate::control::{ChainResponse, Client, ClientError, Request, Response, Versioned, WatchRequest};
+use crate::control::{
+    Access, ChainResponse, Client, ClientError, Request, Response, Versioned, WatchRequest,
+};
 use std::{
     io::{self, Write},
     time::Duration,
@@ -60,7 +62,7 @@ fn complain(complaints: &mut impl Write, exit: Exit, text: &str) -> Exit {
 fn ask(arguments: &Arguments, request: &Request, style: Style, out: &mut impl Write) -> Result<Exit, Stop> {
     let wait = arguments.global.timeout.map(Duration::from_secs);
     let wait = wait.unwrap_or(if request.verb().is_long() { LONG_WAIT } else { WAIT });
-    let mut response = Client::connect(&arguments.global.socket, Some(wait))?.ask(request)?;
+    let mut response = ask_daemon(arguments, request, wait)?;
     if let (Response::Chain(chain), Command::Chain { strikes: Some(strikes), .. }) =
         (&mut response, &arguments.command)
     {
@@ -78,6 +80,20 @@ fn ask(arguments: &Arguments, request: &Request, style: Style, out: &mut impl Wr
         (Response::ReplayVerify(verified), _) if !verified.equal => Exit::Failed,
         _ => Exit::Done,
     })
+}
+
+/// A daemon that stops closes what it has accepted. Asked once more, a socket that systemd keeps holds the question for
+/// the daemon's next life.
+fn ask_daemon(arguments: &Arguments, request: &Request, wait: Duration) -> Result<Response, ClientError> {
+    let ask = || Client::connect(&arguments.global.socket, Some(wait))?.ask(request);
+    let first = match ask() {
+        Err(error @ ClientError::Closed { .. }) if request.verb().access() == Access::Read => error,
+        answered => return answered,
+    };
+    match ask() {
+        Err(ClientError::Unreachable { .. }) => Err(first),
+        answered => answered,
+    }
 }
 
 fn watch(

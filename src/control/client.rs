@@ -122,7 +122,7 @@ impl Client {
             (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(after)) => {
                 ClientError::TimedOut { socket, after }
             }
-            (io::ErrorKind::ConnectionReset, _) => ClientError::Closed { socket },
+            (io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe, _) => ClientError::Closed { socket },
             _ => ClientError::Broken { socket, cause },
         }
     }

@@ -1,12 +1,14 @@
 //! The control socket in the file system.
 //!
+//! It is bound by the daemon itself, or by a service manager that keeps it while the daemon is restarted.
+//!
 //! Invariant: a socket that a living daemon answers on is never taken away from it.
 
 use std::{
     fs, io,
     os::unix::{
         fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::UnixStream as StdUnixStream,
+        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
     },
     path::{Path, PathBuf},
 };
@@ -26,15 +28,18 @@ pub enum BindError {
     NotASocket { path: PathBuf },
     #[error("the control socket {} could not be opened: {step}: {cause}", path.display())]
     Io { path: PathBuf, step: &'static str, cause: io::Error },
+    #[error("the control socket handed over by the service manager is no use: {cause}; look at bhavd.socket")]
+    HandedOver { cause: io::Error },
 }
 
-/// A bound control socket. Its file goes away with it.
+/// A listening control socket. The file of one that was bound here goes away with it.
 #[derive(Debug)]
 pub struct ControlListener {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode of our file: a later daemon's file at the same path is not ours to remove.
-    file: (u64, u64),
+    /// Device and inode of our file: a later daemon's file at the same path is not ours to remove. `None` where the
+    /// file is somebody else's.
+    file: Option<(u64, u64)>,
 }
 
 impl ControlListener {
@@ -69,7 +74,22 @@ impl ControlListener {
         let mode = fs::Permissions::from_mode(SOCKET_MODE);
         fs::set_permissions(path, mode).map_err(failed("setting its mode"))?;
         let found = fs::symlink_metadata(path).map_err(failed("looking at it"))?;
-        Ok(ControlListener { listener, path: path.to_owned(), file: (found.dev(), found.ino()) })
+        Ok(ControlListener { listener, path: path.to_owned(), file: Some((found.dev(), found.ino())) })
+    }
+
+    /// Listens on a socket that somebody else bound and keeps: connections queue in it while nobody listens here, and
+    /// its file and mode stay as they are. Call within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BindError::HandedOver`].
+    pub fn adopt(socket: &StdUnixListener) -> Result<ControlListener, BindError> {
+        let handed_over = |cause| BindError::HandedOver { cause };
+        let own = socket.try_clone().map_err(handed_over)?;
+        own.set_nonblocking(true).map_err(handed_over)?;
+        let address = own.local_addr().map_err(handed_over)?;
+        let path = address.as_pathname().map(Path::to_owned).unwrap_or_default();
+        let listener = UnixListener::from_std(own).map_err(handed_over)?;
+        Ok(ControlListener { listener, path, file: None })
     }
 
     pub fn path(&self) -> &Path {
@@ -83,9 +103,9 @@ impl ControlListener {
 
 impl Drop for ControlListener {
     fn drop(&mut self) {
-        let ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
-        if ours {
+        let is_ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|found| self.file == Some((found.dev(), found.ino())));
+        if is_ours {
             // A file that stays is replaced by the next daemon.
             let _ = fs::remove_file(&self.path);
         }
@@ -146,6 +166,21 @@ mod tests {
         let _second = ControlListener::bind(&path).expect("a free path");
         drop(first);
         assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn clients_of_a_socket_that_is_kept_queue_from_one_listener_to_the_next() {
+        let home = directory();
+        let path = home.path().join("control.sock");
+        let kept = StdUnixListener::bind(&path).expect("a free path");
+        let first = ControlListener::adopt(&kept).expect("a listening socket");
+        assert_eq!(first.path(), path);
+        drop(first);
+        let _client = StdUnixStream::connect(&path).expect("the socket listens whoever accepts");
+        let second = ControlListener::adopt(&kept).expect("a listening socket");
+        second.accept().await.expect("the client that came in between");
+        drop(second);
+        assert!(path.exists(), "its file is not ours");
     }
 
     #[tokio::test]

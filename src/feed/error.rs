@@ -17,3 +17,17 @@ pub enum FeedError {
     #[error("{what} cannot be used: {reason}")]
     Setup { what: &'static str, reason: String },
 }
+
+impl FeedError {
+    /// A client that cannot be built, with all its causes; the usual one is a machine without CA certificates.
+    pub(super) fn client(error: &dyn std::error::Error) -> FeedError {
+        let mut reason = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            reason = format!("{reason}: {inner}");
+            cause = inner.source();
+        }
+        reason += "; are the system's CA certificates installed (ca-certificates)?";
+        FeedError::Setup { what: "the HTTP client", reason }
+    }
+}

@@ -1,9 +1,9 @@
 //! The control socket as a child: answers from atomics and from a reader's connection to the store, never from
 //! another child, so that it answers whatever hangs.
 
-use super::{live_state::LiveState, status::DaemonStatus, verify};
+use super::{health, live_state::LiveState, status::DaemonStatus, verify};
 use crate::{
-    actor::{ChildError, ChildState, Lease, Tree},
+    actor::{ChildError, Lease, Tree},
     clock::Clock,
     config::Config,
     control::{
@@ -20,6 +20,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::unix::net::UnixListener,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -29,6 +30,8 @@ use tokio::sync::mpsc;
 #[derive(Clone)]
 pub struct ControlChild {
     pub config: Arc<Config>,
+    /// A socket that the service manager listens on for us.
+    pub socket: Option<Arc<UnixListener>>,
     pub clock: Clock,
     pub tree: Tree,
     pub status: Arc<DaemonStatus>,
@@ -41,9 +44,13 @@ impl ControlChild {
     /// One incarnation.
     ///
     /// # Errors
-    /// When the socket cannot be bound.
+    /// When the socket cannot be bound or taken over.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
-        let listener = ControlListener::bind(&self.config.control.socket)?;
+        let listener = match &self.socket {
+            Some(socket) => ControlListener::adopt(socket)?,
+            None => ControlListener::bind(&self.config.control.socket)?,
+        };
+        self.status.readiness.control_listens.store(true, Relaxed);
         let authority = Authority::new(self.config.control.admins.clone());
         let server = ControlServer::new(self, authority, Limits::default());
         server
@@ -114,7 +121,7 @@ impl ControlChild {
         let last_bucket = session
             .filter(|_| closed > 0)
             .map(|(open, _)| Bucket::containing(open).start().plus_us((closed - 1) * Bucket::LENGTH_US));
-        let problems = self.problems(now);
+        let problems = health::problems(status, &self.tree.snapshot(), now);
         let (files, bytes) = directory_size(&self.config.spool.dir);
         StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -122,7 +129,7 @@ impl ControlChild {
             simulated: self.clock.simulation().is_some(),
             time: WallTime(now),
             started: WallTime(self.started),
-            session: self.session_words(now),
+            session: health::describe_session(&self.settings.calendar, now),
             healthy: problems.is_empty(),
             problems,
             underlyings: self.underlyings().await.map_or(0, |listed| listed.len() as u64),
@@ -149,50 +156,6 @@ impl ControlChild {
             },
             live: self.live.describe(),
             memory_bytes: resident_bytes(),
-        }
-    }
-
-    /// Whatever an operator should do something about.
-    fn problems(&self, now: Timestamp) -> Vec<String> {
-        let status = &self.status;
-        let mut problems: Vec<String> =
-            [status.spool.trouble(), status.store.trouble()].into_iter().flatten().collect();
-        let in_session = status.pipeline.session().is_some_and(|(open, close)| open <= now && now < close);
-        for feed in &status.feeds {
-            if in_session && feed.state() != FeedState::Up {
-                let reason = match feed.last_error() {
-                    error if error.is_empty() => String::new(),
-                    error => format!(": {error}"),
-                };
-                problems.push(format!("feed {} is {}{reason}", feed.provider, feed.state().name()));
-            }
-        }
-        let failed = |state| matches!(state, ChildState::Failed | ChildState::BackingOff);
-        for row in self.tree.snapshot().rows.iter().filter(|row| row.critical && failed(row.state)) {
-            problems.push(format!("{} is {}", row.path, row.state.name()));
-        }
-        let unknown_lots = status.pipeline.unknown_lots.load(Relaxed);
-        if unknown_lots > 0 {
-            problems
-                .push(format!("{unknown_lots} option-chain rows were left out, their lot size is not known"));
-        }
-        problems
-    }
-
-    fn session_words(&self, now: Timestamp) -> String {
-        let calendar = &self.settings.calendar;
-        let clock = |instant: Timestamp| instant.to_ist().format("%H:%M").to_string();
-        if let Some(session) = calendar.session(now.date_ist()) {
-            if now < session.open {
-                return format!("opens {}", clock(session.open));
-            }
-            if now < session.close {
-                return format!("open until {}", clock(session.close));
-            }
-        }
-        match calendar.next_session(now.date_ist()) {
-            Some(next) => format!("closed, opens {} {}", next.date, clock(next.open)),
-            None => "closed".to_owned(),
         }
     }
 

@@ -3,9 +3,14 @@
 use super::{
     control_child::ControlChild,
     feeds::FeedParts,
+    health,
     intake::Intake,
     live_state::LiveState,
+    notifier::Notice,
+    origin::Origin,
     recorder::Recorder,
+    reload::Reloader,
+    service_manager::ServiceManager,
     status::DaemonStatus,
     timekeeper::Timekeeper,
     tree::{self, Parts},
@@ -35,6 +40,8 @@ const RECORDS_MAX: usize = 1_024;
 const BATCHES_MAX: usize = 1_024;
 /// From the wish to stop to the abort of what is left.
 const DRAIN_WITHIN: Duration = Duration::from_secs(45);
+/// How long opening the log or the store may take: a migration of a large store does not tell how far it is.
+const OPEN_WITHIN: Duration = Duration::from_secs(600);
 
 /// The daemon cannot start. The program ends with the message and the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +67,16 @@ impl DaemonError {
     pub fn exit_code(&self) -> u8 {
         const UNAVAILABLE: u8 = 69;
         const INTERNAL: u8 = 70;
+        const DENIED: u8 = 77;
         const CONFIGURATION: u8 = 78;
         match self {
             DaemonError::CalendarUnreadable { .. } | DaemonError::Calendar(_) => CONFIGURATION,
             DaemonError::Spool(SpoolError::InUse { .. } | SpoolError::Full { .. }) => UNAVAILABLE,
+            DaemonError::Spool(SpoolError::Io { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                DENIED
+            }
             DaemonError::Store(error) => match error.class() {
                 ErrorClass::Configuration => CONFIGURATION,
                 ErrorClass::Retry | ErrorClass::DiskFull => UNAVAILABLE,
@@ -87,11 +100,24 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Opens log and store and finds out where they stand.
+    /// As [`Daemon::open_from`], started by hand or by another program.
     ///
     /// # Errors
     /// [`DaemonError`]; nothing is left open.
     pub fn open(config: Config) -> Result<Daemon, DaemonError> {
+        Daemon::open_from(config, Origin::default())
+    }
+
+    /// Opens log and store and finds out where they stand.
+    ///
+    /// # Errors
+    /// [`DaemonError`]; nothing is left open.
+    pub fn open_from(config: Config, origin: Origin) -> Result<Daemon, DaemonError> {
+        let notifier = origin.notifier;
+        let tell = |step: &str| {
+            let line = Notice::Status(format!("Starting: {step}"));
+            notifier.tell(&[line, Notice::ExtendTimeout(OPEN_WITHIN)]);
+        };
         let clock = match config.clock {
             Some(simulation) => Clock::simulated(simulation),
             None => Clock::system(),
@@ -101,6 +127,7 @@ impl Daemon {
         for warning in calendar.warnings(clock.now().date_ist()) {
             log::warn!("{warning}");
         }
+        tell("opening the log");
         let opened = Spool::open(&config.spool.dir)?;
         if let Some(torn) = &opened.torn_tail {
             log::warn!(
@@ -110,6 +137,7 @@ impl Daemon {
                 torn.offset
             );
         }
+        tell("opening the store");
         let (catalog, checkpoint) = load_record(&config.store.url, birth)?;
         let spool = begin_log(opened.spool, checkpoint, clock.now())?;
 
@@ -127,7 +155,21 @@ impl Daemon {
         let intake = Intake::new(spool, records.clone(), clock.clone(), Arc::clone(&status));
         let tree = Tree::new();
         let live = LiveState::new(config.live.redis_url.is_some());
+        let shared_config = Arc::new(config.clone());
         let parts = Parts {
+            service_manager: ServiceManager {
+                notifier,
+                reloader: origin.config_file.map(|file| Reloader {
+                    file,
+                    credentials_dir: origin.credentials_dir,
+                    current: Arc::clone(&shared_config),
+                }),
+                tree: tree.clone(),
+                status: Arc::clone(&status),
+                calendar: Arc::clone(&calendar),
+                clock: clock.clone(),
+                freshness_limit: health::freshness_limit(&config.feeds),
+            },
             writer: Writer {
                 url: config.store.url.clone(),
                 birth,
@@ -156,7 +198,8 @@ impl Daemon {
                 grace_us,
             },
             control: ControlChild {
-                config: Arc::new(config.clone()),
+                config: shared_config,
+                socket: origin.control_socket.map(Arc::new),
                 clock: clock.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),

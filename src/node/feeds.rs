@@ -41,12 +41,16 @@ impl FeedParts {
     }
 }
 
-/// A signal in the feeds' form that follows the lease.
+/// A signal in the feeds' form that follows the lease, for as long as the feed holds it.
 fn follow(lease: &Lease) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<>) {
     let (sender, receiver) = watch::channel(false);
     let lease = lease.clone();
     let follow = async move {
-        lease.stopping().await;
+        tokio::select! {
+            _ = lease.stopping() => {}
+            // The feed has ended by itself; its error must not wait for a stop.
+            () = sender.closed() => return,
+        }
         sender.send_replace(true);
         // Held until the feed has ended: a dropped sender says "stop" as well.
         sender.closed().await;
@@ -92,4 +96,16 @@ pub async fn run_nse(parts: FeedParts, settings: NseSettings, lease: Lease) -> R
     };
     let (ended, ()) = tokio::join!(feed.run(), follow);
     Ok(ended?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_feed_that_ends_by_itself_is_not_waited_for() {
+        let (stop, follow) = follow(&Lease::detached("feeds/nse"));
+        let feed = async move { drop(stop) };
+        tokio::join!(feed, follow);
+    }
 }

@@ -67,6 +67,7 @@ impl Recorder {
             log::info!("rebuilt from the log up to record {applied}");
         }
         self.show(&pipeline);
+        self.status.readiness.pipeline_up.store(true, Ordering::Relaxed);
         let mut records = self.records.consumer(&lease);
         while let Some(taken) = records.drain(DRAIN_MAX).await {
             // The log was read to its end, so the port may hold what was applied already.

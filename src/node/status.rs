@@ -9,10 +9,65 @@ use std::sync::{
 /// Shared by all children and the control side.
 #[derive(Debug, Default)]
 pub struct DaemonStatus {
+    pub readiness: Readiness,
+    pub reload: ReloadStatus,
     pub spool: SpoolStatus,
     pub store: StoreStatus,
     pub pipeline: PipelineStatus,
     pub feeds: Vec<Arc<FeedStatus>>,
+    pub freshness: FreshnessStatus,
+}
+
+/// What must be there before the daemon is ready. Each is said once; a later failure of a child takes nothing back.
+///
+/// A connected broker is no part of it: the market may be closed, the broker down.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    pub store_open: AtomicBool,
+    /// The log was read to its end.
+    pub pipeline_up: AtomicBool,
+    pub control_listens: AtomicBool,
+}
+
+impl Readiness {
+    /// What is still missing, in words.
+    pub fn awaited(&self) -> Vec<&'static str> {
+        let parts = [
+            (&self.store_open, "the store"),
+            (&self.pipeline_up, "the end of the log"),
+            (&self.control_listens, "the control socket"),
+        ];
+        parts.into_iter().filter(|(is_there, _)| !is_there.load(Relaxed)).map(|(_, name)| name).collect()
+    }
+}
+
+/// What came of the last reload.
+#[derive(Debug, Default)]
+pub struct ReloadStatus {
+    refusal: Trouble,
+    needs_restart: AtomicBool,
+}
+
+impl ReloadStatus {
+    pub fn note_refused(&self, error: &impl std::fmt::Display) {
+        self.needs_restart.store(false, Relaxed);
+        // A list of problems is one line here.
+        self.refusal.set(error.to_string().replace('\n', "; "));
+    }
+
+    pub fn note_read(&self, needs_restart: bool) {
+        self.refusal.clear();
+        self.needs_restart.store(needs_restart, Relaxed);
+    }
+
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.get()
+    }
+
+    /// The file is valid and differs from what runs.
+    pub fn needs_restart(&self) -> bool {
+        self.needs_restart.load(Relaxed)
+    }
 }
 
 /// A last trouble: since when, and what the operator should know.
@@ -119,6 +174,25 @@ impl StoreStatus {
 
     pub fn trouble(&self) -> Option<String> {
         self.trouble.get()
+    }
+}
+
+/// Whether data keeps coming in session hours.
+#[derive(Debug, Default)]
+pub struct FreshnessStatus {
+    staleness: Trouble,
+}
+
+impl FreshnessStatus {
+    pub fn note(&self, staleness: Option<String>) {
+        match staleness {
+            Some(text) => self.staleness.set(text),
+            None => self.staleness.clear(),
+        }
+    }
+
+    pub fn staleness(&self) -> Option<String> {
+        self.staleness.get()
     }
 }
 

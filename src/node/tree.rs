@@ -1,11 +1,12 @@
 //! The whole tree on one screen: who runs, where, in which order, and how each is restarted.
 //!
 //! Children start from top to bottom and stop from bottom to top: feeds first, so that nothing comes in any more, then
-//! the recorder, which works off its port, then the writer, which works off the rows.
+//! the recorder, which works off its port, then the writer, which works off the rows; last the child that tells the
+//! service manager of all this.
 
 use super::{
     control_child::ControlChild, feeds, feeds::FeedParts, live_state::LiveState, recorder::Recorder,
-    timekeeper::Timekeeper, writer::Writer,
+    service_manager::ServiceManager, timekeeper::Timekeeper, writer::Writer,
 };
 use crate::{
     actor::{ChildSpec, Placement, Strategy, SupervisorSpec},
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 /// Everything children are made of.
 pub struct Parts {
+    pub service_manager: ServiceManager,
     pub writer: Writer,
     pub recorder: Recorder,
     pub live: LiveState,
@@ -26,10 +28,14 @@ pub struct Parts {
 
 /// `root` and all below it.
 pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
-    let Parts { writer, recorder, live, timekeeper, control, feeds } = parts;
+    let Parts { service_manager, writer, recorder, live, timekeeper, control, feeds } = parts;
     let (batches, records) = (writer.batches.gauge(), recorder.records.gauge());
     let mut root = SupervisorSpec::new("root", Strategy::OneForOne)
         .intensity(3, Duration::from_secs(300))
+        .child(
+            ChildSpec::new("service_manager", move |lease| service_manager.clone().run(lease))
+                .placement(Placement::Own),
+        )
         .child(
             ChildSpec::new("writer", move |lease| writer.clone().run(lease))
                 .placement(Placement::Own)

@@ -9,7 +9,10 @@ use crate::{
     store::{self, Batch, Birth, ErrorClass, OpenStore, Store, StoreError},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 /// Batches merged into one transaction at most.
 const DRAIN_MAX: usize = 256;
@@ -34,6 +37,7 @@ impl Writer {
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
         let mut batches = self.batches.consumer(&lease);
         let Some(mut store) = self.open(&lease).await? else { return Ok(()) };
+        self.status.readiness.store_open.store(true, Relaxed);
         while let Some(taken) = batches.drain(DRAIN_MAX).await {
             let mut handled = 0;
             let items = taken.items();

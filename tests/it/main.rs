@@ -20,6 +20,7 @@ mod nse_recordings;
 mod processes;
 mod rendering;
 mod servers;
+mod service;
 mod sim_angel_one;
 mod sim_nse;
 mod smartapi;

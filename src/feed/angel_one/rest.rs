@@ -82,7 +82,7 @@ impl Rest {
             .tcp_nodelay(true)
             .no_proxy()
             .build()
-            .map_err(|error| FeedError::Setup { what: "the HTTP client", reason: error.to_string() })?;
+            .map_err(|error| FeedError::client(&error))?;
         Ok(Rest {
             client,
             root: root.trim_end_matches('/').to_owned(),

@@ -88,8 +88,9 @@ struct Cookies {
 
 impl Site {
     pub fn new(settings: &NseSettings, clock: &Clock, status: &Arc<FeedStatus>) -> Result<Site, FeedError> {
-        let setup = |what| move |reason: String| FeedError::Setup { what, reason };
-        let url = |what, text: &str| Url::parse(text).map_err(|error| setup(what)(error.to_string()));
+        let url = |what, text: &str| {
+            Url::parse(text).map_err(|error| FeedError::Setup { what, reason: error.to_string() })
+        };
         let site = url("feeds.nse.site_url", &settings.site_url)?;
         let archive = url("feeds.nse.archive_url", &settings.archive_url)?;
         // Whoever came first installed a provider; any serves.
@@ -104,7 +105,7 @@ impl Site {
             .tcp_nodelay(true)
             .no_proxy()
             .build()
-            .map_err(|error| setup("the HTTP client")(error.to_string()))?;
+            .map_err(|error| FeedError::client(&error))?;
         Ok(Site {
             client,
             site,

@@ -1,0 +1,215 @@
+//! Whether the daemon is well, judged from what its children show: atomics and snapshots, never an answer of a child.
+//!
+//! Three questions, kept apart. [`problems`]: what should an operator do something about? [`stuck_child`]: does the
+//! tree still turn and work? [`Freshness`]: does new data come in? Who asks decides what follows.
+
+use super::status::DaemonStatus;
+use crate::{
+    actor::{ChildRow, ChildState, TreeSnapshot},
+    calendar::Calendar,
+    config::FeedSettings,
+    feed::FeedState,
+    market::Timestamp,
+};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use tokio::time::Instant;
+
+/// Longer than any turn of a child takes, and than the supervisor takes to replace a child that hangs.
+const PULSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Whatever an operator should do something about; empty if the daemon is well.
+pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
+    let mut problems = reasons(status, tree, now);
+    problems.extend(status.freshness.staleness());
+    if let Some(refusal) = status.reload.refusal() {
+        problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
+    }
+    let unknown_lots = status.pipeline.unknown_lots.load(Relaxed);
+    if unknown_lots > 0 {
+        problems.push(format!("{unknown_lots} option-chain rows were left out, their lot size is not known"));
+    }
+    problems
+}
+
+/// Those problems that explain why no new data comes.
+pub fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
+    let mut reasons: Vec<String> =
+        [status.spool.trouble(), status.store.trouble()].into_iter().flatten().collect();
+    let in_session = status.pipeline.session().is_some_and(|(open, close)| open <= now && now < close);
+    for feed in &status.feeds {
+        if in_session && feed.state() != FeedState::Up {
+            // A feed that ended by itself has its reason in the tree.
+            let path = format!("feeds/{}", feed.provider);
+            let ended = tree.row(&path).filter(|row| row.state == ChildState::BackingOff);
+            let reason = match (ended.and_then(|row| row.last_exit.as_ref()), feed.last_error()) {
+                (Some(exit), _) => format!(": {exit}"),
+                (None, error) if error.is_empty() => String::new(),
+                (None, error) => format!(": {error}"),
+            };
+            reasons.push(format!("feed {} is {}{reason}", feed.provider, feed.state().name()));
+        }
+    }
+    let failed = |state| matches!(state, ChildState::Failed | ChildState::BackingOff);
+    for row in tree.rows.iter().filter(|row| row.critical && failed(row.state)) {
+        reasons.push(format!("{} is {}", row.path, row.state.name()));
+    }
+    reasons
+}
+
+/// The root or a critical child that has stopped turning, or leaves its work undone. One that backs off is none: its
+/// supervisor knows of it.
+pub fn stuck_child(tree: &TreeSnapshot) -> Option<String> {
+    let root = tree.rows.first().into_iter();
+    root.chain(tree.rows.iter().filter(|row| row.critical)).find_map(stuck)
+}
+
+fn stuck(row: &ChildRow) -> Option<String> {
+    match row.state {
+        ChildState::Failed => return Some(format!("{} has failed for good", row.path)),
+        ChildState::BackingOff | ChildState::Restarting | ChildState::Stopped => return None,
+        ChildState::Running | ChildState::Stopping => {}
+    }
+    let (turn, progress) = (row.turn_age?, row.progress_age?);
+    // Long work that tells of its progress need not turn, such as reading the log.
+    let still = turn.min(progress);
+    if still > PULSE_LIMIT {
+        return Some(format!("{} has not turned for {} s", row.path, still.as_secs()));
+    }
+    let is_overdue = row.ports.iter().any(|port| port.oldest_age.is_some_and(|age| age > PULSE_LIMIT));
+    let is_idle = progress > PULSE_LIMIT && !row.is_waiting;
+    (is_overdue && is_idle)
+        .then(|| format!("{} has left what waits for it for {} s", row.path, progress.as_secs()))
+}
+
+/// Follows whether event times move on in session hours.
+///
+/// Ages are real time whatever the clock shows: what is judged is the daemon, not the market.
+#[derive(Debug)]
+pub struct Freshness {
+    limit: Duration,
+    newest: Option<Timestamp>,
+    moved: Instant,
+}
+
+impl Freshness {
+    pub fn new(limit: Duration, now: Instant) -> Freshness {
+        Freshness { limit, newest: None, moved: now }
+    }
+
+    /// For how long nothing new has come, where that is too long. `newest` is the newest event time.
+    pub fn note(&mut self, newest: Option<Timestamp>, in_session: bool, now: Instant) -> Option<Duration> {
+        if !in_session || newest > self.newest {
+            (self.newest, self.moved) = (newest, now);
+        }
+        let age = now.saturating_duration_since(self.moved);
+        (age > self.limit).then_some(age)
+    }
+}
+
+/// For how long the enabled feeds may bring nothing new. A stream has ticks every second; a polled site changes with
+/// its polls.
+pub fn freshness_limit(feeds: &FeedSettings) -> Duration {
+    const STREAM: Duration = Duration::from_secs(120);
+    const MISSED_POLLS: u32 = 4;
+    let polled = Duration::from_secs(u64::from(feeds.nse.poll_interval_s * MISSED_POLLS));
+    if feeds.angel_one.enabled { STREAM } else { STREAM.max(polled) }
+}
+
+/// Where the trading day stands, for people.
+pub fn describe_session(calendar: &Calendar, now: Timestamp) -> String {
+    let clock = |instant: Timestamp| instant.to_ist().format("%H:%M").to_string();
+    if let Some(session) = calendar.session(now.date_ist()) {
+        if now < session.open {
+            return format!("opens {}", clock(session.open));
+        }
+        if now < session.close {
+            return format!("open until {}", clock(session.close));
+        }
+    }
+    match calendar.next_session(now.date_ist()) {
+        Some(next) => format!("closed, opens {} {}", next.date, clock(next.open)),
+        None => "closed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::{Policy, Port};
+    use proptest::prelude::*;
+
+    fn row(path: &str, state: ChildState, turn_s: u64, progress_s: u64) -> ChildRow {
+        ChildRow {
+            path: path.into(),
+            parent: None,
+            critical: true,
+            state,
+            incarnation: 1,
+            restarts: 0,
+            last_exit: None,
+            ports: Vec::new(),
+            progress_age: Some(Duration::from_secs(progress_s)),
+            turn_age: Some(Duration::from_secs(turn_s)),
+            is_waiting: false,
+        }
+    }
+
+    fn tree(child: ChildRow) -> TreeSnapshot {
+        let root = ChildRow { critical: false, ..row("root", ChildState::Running, 1, 1) };
+        TreeSnapshot { rows: vec![root, child] }
+    }
+
+    #[test]
+    fn a_child_is_stuck_when_it_neither_turns_nor_progresses() {
+        use ChildState::{BackingOff, Failed, Running, Stopped};
+        let judge = |state, turn_s, progress_s| stuck_child(&tree(row("writer", state, turn_s, progress_s)));
+        assert_eq!(judge(Running, 1, 3_600), None, "idle");
+        assert_eq!(judge(Running, 3_600, 1), None, "long work that progresses");
+        assert_eq!(judge(Running, 31, 40).as_deref(), Some("writer has not turned for 31 s"));
+        assert_eq!(judge(BackingOff, 3_600, 3_600), None, "its supervisor knows");
+        assert_eq!(judge(Stopped, 3_600, 3_600), None);
+        assert_eq!(judge(Failed, 1, 1).as_deref(), Some("writer has failed for good"));
+        let uncritical = ChildRow { critical: false, ..row("publisher", Running, 3_600, 3_600) };
+        assert_eq!(stuck_child(&tree(uncritical)), None);
+        let mut snapshot = tree(row("writer", Running, 1, 1));
+        snapshot.rows[0].turn_age = Some(Duration::from_secs(60));
+        snapshot.rows[0].progress_age = Some(Duration::from_secs(60));
+        assert_eq!(stuck_child(&snapshot).as_deref(), Some("root has not turned for 60 s"));
+    }
+
+    #[test]
+    fn work_left_undone_is_told_from_waiting() {
+        let port = Port::<u8>::new("records", 4, Policy::Wait);
+        let mut overdue = port.gauge().snapshot();
+        overdue.oldest_age = Some(Duration::from_secs(90));
+        let mut child = row("recorder", ChildState::Running, 1, 80);
+        child.ports.push(overdue);
+        let text = "recorder has left what waits for it for 80 s";
+        assert_eq!(stuck_child(&tree(child.clone())).as_deref(), Some(text));
+        child.is_waiting = true;
+        assert_eq!(stuck_child(&tree(child)), None, "the next port is full, or the database away");
+    }
+
+    proptest! {
+        /// Data is stale exactly when the newest event time stood still for longer than the limit within the session.
+        #[test]
+        fn staleness_is_the_time_since_the_last_move(
+            looks in prop::collection::vec((1u64..100, any::<bool>(), 0i64..3), 1..50)
+        ) {
+            let start = Instant::now();
+            let limit = Duration::from_secs(120);
+            let mut freshness = Freshness::new(limit, start);
+            let (mut now, mut moved, mut newest, mut known) = (start, start, 0i64, 0i64);
+            for (step_s, in_session, event_step) in looks {
+                now += Duration::from_secs(step_s);
+                newest += event_step;
+                if !in_session || newest > known {
+                    (moved, known) = (now, newest);
+                }
+                let event = (newest > 0).then(|| Timestamp::from_us(newest));
+                let stale = freshness.note(event, in_session, now);
+                prop_assert_eq!(stale, Some(now - moved).filter(|age| *age > limit));
+            }
+        }
+    }
+}

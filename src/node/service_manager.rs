@@ -1,0 +1,419 @@
+//! The child that tells the service manager how the daemon is: ready, status, watchdog, reload, stopping.
+//!
+//! It looks at the others' atomics once a second and never asks one of them. It starts first and stops last, so that it
+//! sees the whole drain, and has a thread of its own, so that neither a manager that does not read nor a file that is
+//! slow to come holds the supervisors up; whether those turn it sees from the root's pulse.
+//!
+//! The watchdog is kicked only while the root turns, each critical child turns and works, and, in session hours, data
+//! comes in or the daemon has said why not. Without a manager only the reload on SIGHUP is left of all this; without a
+//! file to read again SIGHUP ends the process, as it does by default.
+
+use super::{
+    health::{self, Freshness},
+    notifier::{Notice, Notifier},
+    reload::{Reloaded, Reloader},
+    status::DaemonStatus,
+};
+use crate::{
+    actor::{ChildError, ChildState, Lease, StopSignal, Tree, TreeSnapshot},
+    calendar::Calendar,
+    clock::Clock,
+    feed::FeedState,
+    market::Timestamp,
+};
+use std::{
+    future::pending,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
+
+/// Between two looks; shorter until the daemon is ready.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY_AT_START: Duration = Duration::from_millis(50);
+/// How often more time is asked for, and how much.
+const EXTEND_EVERY: Duration = Duration::from_secs(5);
+const EXTEND_BY: Duration = Duration::from_secs(30);
+/// A child that did a piece of its work within this time progresses.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(5);
+/// Characters of a status line.
+const LINE_MAX: usize = 400;
+
+/// What every incarnation begins from.
+#[derive(Clone)]
+pub struct ServiceManager {
+    pub notifier: Notifier,
+    /// `None` where there is no file to read again.
+    pub reloader: Option<Reloader>,
+    pub tree: Tree,
+    pub status: Arc<DaemonStatus>,
+    pub calendar: Arc<Calendar>,
+    pub clock: Clock,
+    /// For how long nothing new may come in session hours.
+    pub freshness_limit: Duration,
+}
+
+impl ServiceManager {
+    /// One incarnation.
+    ///
+    /// # Errors
+    /// When the process cannot listen for SIGHUP.
+    pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
+        let mut hangups = self.reloader.is_some().then(|| signal(SignalKind::hangup())).transpose()?;
+        let mut teller = Teller::new(self.notifier.watchdog());
+        let mut freshness = Freshness::new(self.freshness_limit, Instant::now());
+        loop {
+            let now = Instant::now();
+            let view = self.look(&mut freshness, now);
+            self.notifier.tell(&teller.step(view, now));
+            lease.pulse().progress();
+            tokio::select! {
+                signal = lease.stopping() => {
+                    if signal == StopSignal::Drain {
+                        self.notifier.tell(&teller.stop());
+                    }
+                    return Ok(());
+                }
+                () = next_hangup(&mut hangups) => self.reload(&mut teller),
+                () = tokio::time::sleep(teller.pause()) => {}
+            }
+        }
+    }
+
+    fn look(&self, freshness: &mut Freshness, now: Instant) -> View {
+        let (status, snapshot, time) = (&*self.status, self.tree.snapshot(), self.clock.now());
+        let session = self.calendar.session(time.date_ist());
+        let in_session = session.is_some_and(|session| session.open <= time && time < session.close);
+        let newest = status.feeds.iter().filter_map(|feed| feed.last_event()).max();
+        let is_stale = freshness.note(newest, in_session, now).is_some();
+        status.freshness.note(is_stale.then(|| match newest {
+            Some(newest) => format!("no new data since {}", newest.to_ist().format("%H:%M:%S")),
+            None => "no data since the session opened".to_owned(),
+        }));
+        let phase = self.phase(&snapshot);
+        let is_explained = !is_stale || !health::reasons(status, &snapshot, time).is_empty();
+        let unexplained = || {
+            let is_silent = phase == Phase::Running && !is_explained;
+            is_silent.then(|| "no new data in session hours, and no feed says why".to_owned())
+        };
+        let withheld = health::stuck_child(&snapshot).or_else(unexplained);
+        let is_progressing = snapshot.rows.iter().any(|row| {
+            let is_at_work = matches!(row.state, ChildState::Running | ChildState::Stopping);
+            row.critical && is_at_work && row.progress_age.is_some_and(|age| age < PROGRESS_WITHIN)
+        });
+        let mut line = match phase {
+            Phase::Starting => format!("Starting: waiting for {}", status.readiness.awaited().join(", ")),
+            Phase::Running => self.running_line(&snapshot, newest, in_session, time),
+            Phase::Stopping => {
+                let records: u64 =
+                    snapshot.rows.iter().flat_map(|row| &row.ports).map(|port| port.depth).sum();
+                let rows = status.store.pending_rows();
+                format!("Stopping: {records} in queues, {rows} rows still to be written")
+            }
+        };
+        if let Some(reason) = &withheld {
+            line = format!("Hung: {reason}; {line}");
+        }
+        View { phase, line: one_line(&line), is_progressing, withheld }
+    }
+
+    fn phase(&self, snapshot: &TreeSnapshot) -> Phase {
+        if snapshot.rows.first().is_some_and(|root| root.state == ChildState::Stopping) {
+            Phase::Stopping
+        } else if self.status.readiness.awaited().is_empty() {
+            Phase::Running
+        } else {
+            Phase::Starting
+        }
+    }
+
+    /// Changes no more often than once a minute while all is well.
+    fn running_line(
+        &self,
+        snapshot: &TreeSnapshot,
+        newest: Option<Timestamp>,
+        in_session: bool,
+        time: Timestamp,
+    ) -> String {
+        let status = &*self.status;
+        let problems = health::problems(status, snapshot, time);
+        let mut line = match problems.split_first() {
+            None => String::new(),
+            Some((first, [])) => format!("Unhealthy: {first}; "),
+            Some((first, more)) => format!("Unhealthy: {first} (and {} more); ", more.len()),
+        };
+        let feeds_up = status.feeds.iter().filter(|feed| feed.state() == FeedState::Up).count();
+        let data = match newest.filter(|_| in_session) {
+            Some(newest) => format!("data up to {}, ", newest.to_ist().format("%H:%M")),
+            None => String::new(),
+        };
+        line += &format!(
+            "{feeds_up}/{} feeds up, {} contracts, {data}{}",
+            status.feeds.len(),
+            status.pipeline.watched.load(Relaxed),
+            health::describe_session(&self.calendar, time)
+        );
+        if status.reload.needs_restart() {
+            line += "; the changed configuration needs a restart";
+        }
+        line
+    }
+
+    fn reload(&self, teller: &mut Teller) {
+        let Some(reloader) = &self.reloader else { return };
+        let is_told = teller.phase == Phase::Running;
+        if is_told {
+            self.notifier.tell(&[Notice::Reloading, Notice::Status("Reloading".to_owned())]);
+        }
+        let file = reloader.file.display();
+        match reloader.reload() {
+            Reloaded::Unchanged => {
+                log::info!("{file} was read again and is unchanged");
+                self.status.reload.note_read(false);
+            }
+            Reloaded::NeedsRestart => {
+                log::warn!("{file} was read again; its changes need a restart of the daemon");
+                self.status.reload.note_read(true);
+            }
+            Reloaded::Refused(error) => {
+                log::error!("the configuration is refused, what runs stays as it is: {error}");
+                self.status.reload.note_refused(&error);
+            }
+        }
+        if is_told {
+            self.notifier.tell(&[Notice::Ready]);
+            // The next look says how things stand in place of "Reloading".
+            teller.line.clear();
+        }
+    }
+}
+
+async fn next_hangup(hangups: &mut Option<Signal>) {
+    let Some(signal) = hangups else { return pending().await };
+    if signal.recv().await.is_none() {
+        pending().await
+    }
+}
+
+/// Newlines would end the message.
+fn one_line(text: &str) -> String {
+    let flat = text.replace('\n', "; ");
+    match flat.char_indices().nth(LINE_MAX) {
+        Some((cut, _)) => format!("{}…", &flat[..cut]),
+        None => flat,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Running,
+    Stopping,
+}
+
+/// The daemon at one moment.
+#[derive(Clone, Debug)]
+struct View {
+    phase: Phase,
+    line: String,
+    /// Some critical child did a piece of work lately.
+    is_progressing: bool,
+    /// Why the watchdog must not be kicked.
+    withheld: Option<String>,
+}
+
+/// Decides what is told: a pure machine over what was told before.
+#[derive(Debug)]
+struct Teller {
+    watchdog: Option<Duration>,
+    phase: Phase,
+    line: String,
+    next_kick: Option<Instant>,
+    next_extension: Option<Instant>,
+    is_withheld: bool,
+}
+
+impl Teller {
+    fn new(watchdog: Option<Duration>) -> Teller {
+        Teller {
+            watchdog,
+            phase: Phase::Starting,
+            line: String::new(),
+            next_kick: None,
+            next_extension: None,
+            is_withheld: false,
+        }
+    }
+
+    fn step(&mut self, view: View, now: Instant) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        if view.phase != self.phase {
+            match view.phase {
+                Phase::Running => {
+                    log::info!("ready");
+                    notices.push(Notice::Ready);
+                }
+                Phase::Stopping => notices.push(Notice::Stopping),
+                Phase::Starting => {}
+            }
+            self.phase = view.phase;
+        }
+        let is_due = |next: Option<Instant>| next.is_none_or(|next| now >= next);
+        if self.phase != Phase::Running && view.is_progressing && is_due(self.next_extension) {
+            notices.push(Notice::ExtendTimeout(EXTEND_BY));
+            self.next_extension = Some(now + EXTEND_EVERY);
+        }
+        if let Some(reason) = view.withheld.as_ref().filter(|_| !self.is_withheld) {
+            log::error!("{reason}; the watchdog is not kicked until this is over");
+        }
+        self.is_withheld = view.withheld.is_some();
+        if let Some(limit) = self.watchdog
+            && self.phase != Phase::Starting
+            && !self.is_withheld
+            && is_due(self.next_kick)
+        {
+            notices.push(Notice::Watchdog);
+            self.next_kick = Some(now + limit / 3);
+        }
+        if view.line != self.line {
+            notices.push(Notice::Status(view.line.clone()));
+            self.line = view.line;
+        }
+        notices
+    }
+
+    /// The last words.
+    fn stop(&mut self) -> Vec<Notice> {
+        let is_news = self.phase != Phase::Stopping;
+        self.phase = Phase::Stopping;
+        if is_news { vec![Notice::Stopping] } else { Vec::new() }
+    }
+
+    /// Until the next look. Four looks fit into the watchdog's time, so that each kick comes in time.
+    fn pause(&self) -> Duration {
+        match (self.phase, self.watchdog) {
+            (Phase::Starting, _) => LOOK_EVERY_AT_START,
+            (_, Some(limit)) => LOOK_EVERY.min(limit / 4),
+            (_, None) => LOOK_EVERY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(phase: Phase, line: &str) -> View {
+        View { phase, line: line.to_owned(), is_progressing: false, withheld: None }
+    }
+
+    #[test]
+    fn ready_once_status_on_change_stopping_once() {
+        let (mut teller, now) = (Teller::new(None), Instant::now());
+        let status = |line: &str| Notice::Status(line.to_owned());
+        assert_eq!(teller.step(view(Phase::Starting, "a"), now), [status("a")]);
+        assert_eq!(teller.step(view(Phase::Starting, "a"), now), []);
+        assert_eq!(teller.step(view(Phase::Running, "b"), now), [Notice::Ready, status("b")]);
+        assert_eq!(teller.step(view(Phase::Running, "b"), now), []);
+        assert_eq!(teller.step(view(Phase::Stopping, "c"), now), [Notice::Stopping, status("c")]);
+        assert_eq!(teller.stop(), []);
+        let mut hasty = Teller::new(None);
+        assert_eq!(hasty.stop(), [Notice::Stopping]);
+    }
+
+    #[test]
+    fn more_time_is_asked_for_only_while_something_progresses() {
+        let (mut teller, start) = (Teller::new(None), Instant::now());
+        let mut asked = |phase, is_progressing, after_s: u64| {
+            let view = View { is_progressing, ..view(phase, "") };
+            let notices = teller.step(view, start + Duration::from_secs(after_s));
+            notices.contains(&Notice::ExtendTimeout(EXTEND_BY))
+        };
+        assert!(asked(Phase::Starting, true, 0));
+        assert!(!asked(Phase::Starting, true, 4), "too soon");
+        assert!(!asked(Phase::Starting, false, 6));
+        assert!(asked(Phase::Starting, true, 7));
+        assert!(!asked(Phase::Running, true, 20), "nothing to extend");
+        assert!(asked(Phase::Stopping, true, 30));
+        assert!(!asked(Phase::Stopping, false, 40));
+    }
+
+    #[test]
+    fn the_watchdog_is_kicked_at_a_third_and_never_while_withheld() {
+        let start = Instant::now();
+        let mut teller = Teller::new(Some(Duration::from_secs(30)));
+        let mut kicked = |phase, withheld: Option<&str>, after_s: u64| {
+            let view = View { withheld: withheld.map(str::to_owned), ..view(phase, "") };
+            teller.step(view, start + Duration::from_secs(after_s)).contains(&Notice::Watchdog)
+        };
+        assert!(!kicked(Phase::Starting, None, 0));
+        assert!(kicked(Phase::Running, None, 1));
+        assert!(!kicked(Phase::Running, None, 10));
+        assert!(kicked(Phase::Running, None, 11));
+        assert!(!kicked(Phase::Running, Some("writer has not turned"), 22));
+        assert!(!kicked(Phase::Running, Some("writer has not turned"), 40));
+        assert!(kicked(Phase::Running, None, 41), "at once when it is over");
+        assert!(kicked(Phase::Stopping, None, 60));
+    }
+
+    /// A ready daemon in session hours, whose one feed says that it is up.
+    fn manager() -> ServiceManager {
+        let open = Timestamp::from(chrono::DateTime::from_timestamp(1_769_744_700, 0).expect("a time"));
+        let feed = Arc::new(crate::feed::FeedStatus::new(crate::market::Provider::Nse));
+        feed.set_state(FeedState::Up);
+        let status = DaemonStatus { feeds: vec![feed], ..DaemonStatus::default() };
+        status.readiness.store_open.store(true, Relaxed);
+        status.readiness.pipeline_up.store(true, Relaxed);
+        status.readiness.control_listens.store(true, Relaxed);
+        status.pipeline.set_session(Some((open, open.plus_seconds(22_500))));
+        let simulation =
+            crate::clock::Simulation { start: open, real_start: crate::clock::real_now(), speed: 1.0 };
+        ServiceManager {
+            notifier: Notifier::default(),
+            reloader: None,
+            tree: Tree::new(),
+            status: Arc::new(status),
+            calendar: Arc::new(Calendar::embedded()),
+            clock: Clock::simulated(simulation),
+            freshness_limit: Duration::from_secs(120),
+        }
+    }
+
+    #[test]
+    fn stale_data_withholds_the_watchdog_unless_somebody_says_why() {
+        let (manager, start) = (manager(), Instant::now());
+        let mut freshness = Freshness::new(manager.freshness_limit, start);
+        let view = manager.look(&mut freshness, start);
+        assert_eq!((view.phase, view.withheld), (Phase::Running, None));
+        assert_eq!(view.line, "1/1 feeds up, 0 contracts, open until 15:30");
+        let later = start + Duration::from_secs(121);
+        let view = manager.look(&mut freshness, later);
+        assert_eq!(view.withheld.as_deref(), Some("no new data in session hours, and no feed says why"));
+        assert!(view.line.contains("Unhealthy: no data since the session opened"), "{}", view.line);
+        manager.status.feeds[0].set_state(FeedState::BackingOff);
+        manager.status.feeds[0].note_error("503 Service Unavailable");
+        let view = manager.look(&mut freshness, later);
+        assert_eq!(view.withheld, None);
+        let said = "Unhealthy: feed nse is backing off: 503 Service Unavailable (and 1 more); 0/1 feeds up";
+        assert!(view.line.starts_with(said), "{}", view.line);
+    }
+
+    #[test]
+    fn not_ready_while_anything_is_awaited() {
+        let manager = manager();
+        manager.status.readiness.pipeline_up.store(false, Relaxed);
+        let now = Instant::now();
+        let view = manager.look(&mut Freshness::new(manager.freshness_limit, now), now);
+        assert_eq!(view.phase, Phase::Starting);
+        assert_eq!(view.line, "Starting: waiting for the end of the log");
+    }
+
+    #[test]
+    fn a_status_is_one_line_of_bounded_length() {
+        assert_eq!(one_line("a\nb"), "a; b");
+        assert_eq!(one_line(&"₹".repeat(1_000)).chars().count(), LINE_MAX + 1);
+    }
+}

@@ -1,0 +1,114 @@
+//! What the daemon tells the service manager, seen from a manager's socket; no systemd is needed.
+
+use crate::processes;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    os::unix::net::{UnixDatagram, UnixStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A manager's end of the protocol, with a daemon that reports to it.
+struct Managed {
+    socket: UnixDatagram,
+    daemon: Child,
+}
+
+impl Drop for Managed {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl Managed {
+    fn start(config: &Path, directory: &Path, watchdog: Duration) -> Managed {
+        let path = directory.join("notify.sock");
+        let socket = UnixDatagram::bind(&path).expect("a free path");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let daemon = Command::new(env!("CARGO_BIN_EXE_bhavd"))
+            .args(["run", "--config"])
+            .arg(config)
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", watchdog.as_micros().to_string())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bhavd starts");
+        Managed { socket, daemon }
+    }
+
+    /// The next message, as its lines.
+    fn next(&self) -> Vec<String> {
+        let mut bytes = [0; 4096];
+        let count = self.socket.recv(&mut bytes).expect("a message in time");
+        String::from_utf8_lossy(&bytes[..count]).lines().map(str::to_owned).collect()
+    }
+
+    /// All messages up to the first that has a line like this.
+    fn until(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
+        let (mut seen, until) = (Vec::new(), Instant::now() + PATIENCE);
+        while Instant::now() < until {
+            let message = self.next();
+            let is_last = message.iter().any(|line| is_wanted(line));
+            seen.push(message);
+            if is_last {
+                return seen;
+            }
+        }
+        panic!("not in time; seen: {seen:?}");
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.daemon), signal).expect("it runs");
+    }
+}
+
+fn is_in(messages: &[Vec<String>], start: &str) -> bool {
+    messages.iter().flatten().any(|line| line.starts_with(start))
+}
+
+#[test]
+fn ready_status_watchdog_reload_and_stopping_are_told() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("bhavd.toml");
+    // Nobody listens there: the daemon is ready nevertheless, what is away is a broker's website.
+    let tables = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
+                  archive_url = \"http://127.0.0.1:9\"\n";
+    processes::Daemon::configure(&config, home.path(), tables);
+    let valid = fs::read_to_string(&config).expect("it was written");
+    let mut managed = Managed::start(&config, home.path(), Duration::from_secs(2));
+
+    let starting = managed.until(|line| line == "READY=1");
+    assert!(is_in(&starting, "STATUS=Starting: opening the store"), "{starting:?}");
+    assert!(is_in(&starting, "EXTEND_TIMEOUT_USEC="), "{starting:?}");
+    assert!(!is_in(&starting[..starting.len() - 1], "WATCHDOG=1"), "{starting:?}");
+    UnixStream::connect(home.path().join("control.sock")).expect("a ready daemon's socket listens");
+    let running = managed.until(|line| line == "WATCHDOG=1");
+    assert!(is_in(&[starting, running].concat(), "STATUS=0/1 feeds up, 0 contracts"), "no status line");
+    managed.until(|line| line == "WATCHDOG=1");
+
+    managed.signal(Signal::HUP);
+    let reload = managed.until(|line| line == "RELOADING=1").pop().expect("the message");
+    assert!(reload.iter().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reload:?}");
+    managed.until(|line| line == "READY=1");
+
+    fs::write(&config, valid.replace("enabled = true", "enabled = maybe")).expect("written");
+    managed.signal(Signal::HUP);
+    managed.until(|line| line == "READY=1");
+    let refusal = managed.until(|line| line.starts_with("STATUS=Unhealthy: the configuration was refused"));
+    assert!(is_in(&refusal, "STATUS="), "{refusal:?}");
+    fs::write(&config, format!("{valid}[buckets]\ngrace_s = 6\n")).expect("written");
+    managed.signal(Signal::HUP);
+    managed.until(|line| {
+        line.starts_with("STATUS=") && line.ends_with("the changed configuration needs a restart")
+    });
+
+    managed.signal(Signal::TERM);
+    let stopping = managed.until(|line| line == "STOPPING=1");
+    assert!(!is_in(&stopping, "READY=1"), "{stopping:?}");
+    assert!(managed.daemon.wait().expect("it ends").success());
+}
