@@ -207,7 +207,11 @@ mod tests {
     }
 
     /// All binary messages and all events, received in pieces of `step` bytes, taken when full or after every piece.
-    fn receive(bytes: &[u8], step: usize, is_eager: bool) -> (Vec<Vec<u8>>, Vec<Event>, Option<MessageError>) {
+    fn receive(
+        bytes: &[u8],
+        step: usize,
+        is_eager: bool,
+    ) -> (Vec<Vec<u8>>, Vec<Event>, Option<MessageError>) {
         let mut messages = Messages::new(CAPACITY, MESSAGE_MAX);
         let (mut data, mut events) = (Vec::new(), Vec::new());
         let mut rest = bytes;

@@ -17,14 +17,8 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    pub const ALL: [Opcode; 6] = [
-        Opcode::Continuation,
-        Opcode::Text,
-        Opcode::Binary,
-        Opcode::Close,
-        Opcode::Ping,
-        Opcode::Pong,
-    ];
+    pub const ALL: [Opcode; 6] =
+        [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
 
     pub const fn is_control(self) -> bool {
         self as u8 >= Opcode::Close as u8

@@ -261,7 +261,10 @@ where
 }
 
 /// What can be read at once; `None` if that is nothing. Nothing is lost by giving such a read up.
-async fn read_ready<R: AsyncRead + Unpin>(read: &mut R, messages: &mut Messages) -> Option<io::Result<usize>> {
+async fn read_ready<R: AsyncRead + Unpin>(
+    read: &mut R,
+    messages: &mut Messages,
+) -> Option<io::Result<usize>> {
     let mut received = pin!(read.read_buf(messages.room()));
     poll_fn(|cx| match received.as_mut().poll(cx) {
         Poll::Ready(received) => Poll::Ready(Some(received)),
