@@ -404,6 +404,8 @@ mod tests {
         let drained = |cursor: &mut DirtyCursor| {
             let mut visited = Vec::new();
             cursor.drain(100, |slot| visited.push(slot));
+            // A cursor goes on where it stopped.
+            visited.sort_unstable();
             visited
         };
         let mut writer = table.writer().expect("the first");
@@ -412,11 +414,11 @@ mod tests {
             writer.stage(slot, &quote_of(7)).expect("in the table");
             assert_eq!(table.read(slot), Some(quote_of(7)));
         }
-        assert_eq!(drained(&mut cursor), []);
+        assert!(drained(&mut cursor).is_empty());
         writer.settle();
         assert_eq!(drained(&mut cursor), [1, 64, 5_000]);
         writer.settle();
-        assert_eq!(drained(&mut cursor), []);
+        assert!(drained(&mut cursor).is_empty());
         writer.stage(9, &quote_of(8)).expect("in the table");
         drop(writer);
         assert_eq!(drained(&mut cursor), [9]);
