@@ -2,8 +2,8 @@
 //!
 //! The simulator pushes a synthetic market as fast as its reader takes it, over a loopback WebSocket, from a thread of
 //! its own. Read by the daemon (feed, log, pipeline, live table, writer) the time runs until every row is committed;
-//! read by the counting client, which uses the same WebSocket library, until the last frame has come. No bucket ends within
-//! the play: rows are changes of open interest. Prints medians of interleaved rounds, once with contracts whose open
+//! read by the counting client, a plain client of the fastwebsockets library, until the last frame has come. No bucket
+//! ends within the play: rows are changes of open interest. Prints medians of interleaved rounds, once with contracts whose open
 //! interest changes every ten seconds and once with a row for almost every tick, and ends with 1 if the first is below
 //! 60 %.
 //! `cargo bench --bench end_to_end`.
@@ -33,7 +33,7 @@ const ROUNDS: usize = 8;
 const WARM_ROUNDS: usize = 1;
 const RATIO_MIN: f64 = 0.6;
 const PASSES: u64 = 2;
-/// As the daemon's feed reads.
+/// As large as the daemon's feed reads.
 const READ_BUFFER_BYTES: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -4,3 +4,4 @@ pub mod angel_one;
 pub mod calendar;
 pub mod control;
 pub mod nse;
+pub mod websocket;

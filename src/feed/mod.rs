@@ -8,6 +8,7 @@ pub mod angel_one;
 mod backoff;
 mod error;
 mod limiter;
+pub mod messages;
 pub mod nse;
 mod secret;
 mod status;

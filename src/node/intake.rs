@@ -69,12 +69,9 @@ impl Intake {
         IntakeSink { intake: self.clone(), producer: self.port.producer(lease), lease: lease.clone() }
     }
 
-    /// Forces the log onto the disk.
-    ///
-    /// # Errors
-    /// As [`Spool::sync`].
-    pub fn sync(&self) -> Result<(), SpoolError> {
-        self.log().spool.sync()
+    /// Has the log forced onto the disk, without waiting for it.
+    pub fn flush_soon(&self) {
+        self.log().spool.flush_soon();
     }
 
     /// A panic under the lock leaves at most an unfinished record, which the next append or start cuts.

@@ -306,6 +306,11 @@ impl LiveSink for RecorderEnd {
         slot as u32
     }
 
+    #[inline]
+    fn fetch(&self, place: u32) {
+        self.writer.fetch(place);
+    }
+
     fn write(&mut self, place: u32, latest: &Observation, previous_open_interest: Option<i64>) {
         let Some(provider) = latest.provider() else { return };
         let quote = LiveQuote {
@@ -321,7 +326,7 @@ impl LiveSink for RecorderEnd {
             provider,
         };
         // A table that is full shows the first million contracts; the record holds all of them.
-        let _ = self.writer.write(place, &quote);
+        let _ = self.writer.stage(place, &quote);
     }
 
     fn begin_day(&mut self, date: TradingDate) {
@@ -329,6 +334,7 @@ impl LiveSink for RecorderEnd {
     }
 
     fn settle(&mut self) {
+        self.writer.settle();
         if self.enrolled.is_empty() {
             return;
         }

@@ -38,18 +38,12 @@ impl Timekeeper {
             tokio::select! {
                 _ = lease.stopping() => return Ok(()),
                 () = self.clock.sleep_until(next) => {}
-                _ = sync.tick() => self.sync_log(),
+                _ = sync.tick() => self.intake.flush_soon(),
             }
             if self.clock.now() >= next {
                 sink.mark(Mark::Clock).await?;
                 lease.pulse().progress();
             }
-        }
-    }
-
-    fn sync_log(&self) {
-        if let Err(error) = self.intake.sync() {
-            log::warn!("the last second of the log may not survive a loss of power: {error}");
         }
     }
 

@@ -36,6 +36,9 @@ pub trait LiveSink {
     /// A contract is watched from now on; the answer is its place in the live state.
     fn enroll(&mut self, contract: &Contract, instrument: InstrumentId) -> u32;
 
+    /// This place is going to be written soon: time to have it in the cache.
+    fn fetch(&self, _place: u32) {}
+
     fn write(&mut self, place: u32, latest: &Observation, previous_open_interest: Option<i64>);
 
     /// Observations count for this date from now on.
@@ -199,7 +202,10 @@ impl Pipeline {
 
     fn observe_all(&mut self, quotes: &[(u32, Quote)], now: Timestamp, live: &mut impl LiveSink) {
         if let Some(day) = &self.day {
-            quotes.iter().for_each(|(slot, _)| day.fetch(*slot));
+            for (slot, _) in quotes {
+                day.fetch(*slot);
+                live.fetch(self.enrolled[*slot as usize].1);
+            }
         }
         for (slot, quote) in quotes {
             self.observe(*slot, Provider::AngelOne, quote, now, live);

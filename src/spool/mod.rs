@@ -9,6 +9,7 @@
 
 mod archive;
 mod codec;
+mod flusher;
 mod reader;
 mod record;
 mod writer;

@@ -127,7 +127,7 @@ impl Frames {
     }
 
     /// `None` unless the ends ascend and the last one is the length of `bytes`.
-    pub(super) fn from_parts(bytes: Vec<u8>, ends: Vec<u32>) -> Option<Frames> {
+    pub fn from_parts(bytes: Vec<u8>, ends: Vec<u32>) -> Option<Frames> {
         let fills = ends.last().map_or(bytes.is_empty(), |end| *end as usize == bytes.len());
         (fills && ends.is_sorted()).then_some(Frames { bytes, ends })
     }

@@ -3,6 +3,7 @@
 use super::{
     NewRecord, SpoolError, archive,
     codec::{self, SEGMENT_HEADER},
+    flusher::Flusher,
     reader::{self, RAW_EXTENSION, SegmentReader},
 };
 use crate::market::{Timestamp, TradingDate};
@@ -11,8 +12,12 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, IoSlice, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
+
+/// What may pile up between two syncs however fast records come.
+const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
 
 /// The open log. One a directory: a lock file keeps a second one out.
 #[derive(Debug)]
@@ -22,6 +27,7 @@ pub struct Spool {
     next_seq: u64,
     last_received: Timestamp,
     head: Vec<u8>,
+    flusher: Flusher,
     archiver: Option<thread::JoinHandle<()>>,
     _lock: File,
 }
@@ -29,9 +35,11 @@ pub struct Spool {
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     /// Length up to which records are complete.
     length: u64,
+    /// Up to which a sync was asked for.
+    flushed: u64,
     hour: (TradingDate, u32),
 }
 
@@ -65,6 +73,7 @@ impl Spool {
             next_seq: 1,
             last_received: Timestamp::from_us(i64::MIN),
             head: Vec::new(),
+            flusher: Flusher::start(directory)?,
             archiver: None,
             _lock: lock,
         };
@@ -130,7 +139,8 @@ impl Spool {
             (&file).write_all(SEGMENT_HEADER).map_err(SpoolError::io("write", path))?;
         }
         let hour = hour.unwrap_or((TradingDate::MIN, 0));
-        self.segment = Some(Segment { path: path.to_owned(), file, length, hour });
+        self.segment =
+            Some(Segment { path: path.to_owned(), file: Arc::new(file), length, flushed: length, hour });
         let torn = (!complete && found > length).then(|| TornTail {
             path: path.to_owned(),
             offset: length,
@@ -183,13 +193,24 @@ impl Spool {
             return Err(SpoolError::io("append to", &segment.path)(error));
         }
         segment.length += (self.head.len() + record.frames.byte_len()) as u64;
+        if segment.length - segment.flushed >= UNSYNCED_BYTES_MAX {
+            self.flush_soon();
+        }
         let seq = self.next_seq;
         self.next_seq += 1;
         self.last_received = record.received_time;
         Ok(seq)
     }
 
-    /// Forces what was appended onto the disk, against a loss of power.
+    /// Has what was appended forced onto the disk, against a loss of power, without waiting for it.
+    pub fn flush_soon(&mut self) {
+        if let Some(segment) = self.segment.as_mut().filter(|segment| segment.flushed != segment.length) {
+            segment.flushed = segment.length;
+            self.flusher.request(&segment.path, &segment.file, segment.length);
+        }
+    }
+
+    /// Forces what was appended onto the disk and waits for it.
     ///
     /// # Errors
     /// What the operating system reports.
@@ -220,7 +241,9 @@ impl Spool {
             })?;
         }
         let length = found.max(SEGMENT_HEADER.len() as u64);
-        let finished = self.segment.replace(Segment { path, file, length, hour });
+        self.flush_soon();
+        let segment = Segment { path, file: Arc::new(file), length, flushed: length, hour };
+        let finished = self.segment.replace(segment);
         let current = self.segment.as_ref().map(|segment| segment.path.clone());
         let finished: Vec<PathBuf> = finished
             .map(|segment| segment.path)

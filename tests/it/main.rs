@@ -12,6 +12,7 @@ mod fuzz_angel_one;
 mod fuzz_calendar;
 mod fuzz_control;
 mod fuzz_nse;
+mod fuzz_websocket;
 mod golden;
 mod kept_records;
 mod live_redis;

@@ -2,16 +2,17 @@
 
 use super::{feed::Shared, rest::RestError};
 use crate::{
-    feed::{NotAccepted, RecordSink, backoff::Backoff},
+    feed::{
+        NotAccepted, RecordSink,
+        backoff::Backoff,
+        messages::{Event, MessageError, Messages},
+    },
     market::ProviderToken,
-    spool::{Frames, NewRecord, Source},
+    spool::{NewRecord, Source},
     wire::angel_one::{ClientText, RefusalClass, ServerText, StreamMode, StreamRequest},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use fastwebsockets::{
-    FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocketError, WebSocketWrite,
-    after_handshake_split,
-};
+use fastwebsockets::{Frame, Payload, Role, WebSocketError, WebSocketWrite, after_handshake_split};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha1::{Digest, Sha1};
@@ -19,22 +20,21 @@ use std::{
     collections::BTreeSet,
     convert::Infallible,
     future::{Future, poll_fn},
+    io,
     pin::pin,
     sync::atomic::Ordering::Relaxed,
     task::Poll,
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, BufReader, WriteHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, WriteHalf},
     sync::Mutex,
 };
 
-/// Frames in one record at most.
-const BATCH_FRAMES_MAX: usize = 512;
-/// What one read of the socket may bring: a system call for some 600 packets.
+/// What one read of the socket may bring, and one record may hold: some 680 packets.
 const READ_BUFFER_BYTES: usize = 256 << 10;
-/// The largest text frame is far below.
-const FRAME_MAX_BYTES: usize = 64 << 10;
+/// The largest text message is far below.
+const MESSAGE_MAX_BYTES: usize = 64 << 10;
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// However fast a simulation runs, a peer is not called dead sooner than this; real time.
 const STALL_AT_LEAST: Duration = Duration::from_secs(2);
@@ -52,7 +52,11 @@ enum Lost {
     #[error("nothing came for {0:?}")]
     Stalled(Duration),
     #[error("the stream broke: {0}")]
-    Broken(#[from] WebSocketError),
+    Broken(#[from] io::Error),
+    #[error("the server broke the WebSocket protocol: {0}")]
+    Protocol(#[from] MessageError),
+    #[error("a frame could not be sent: {0}")]
+    Send(#[from] WebSocketError),
     #[error("a frame could not be sent in time")]
     SendTimeout,
 }
@@ -124,16 +128,15 @@ async fn run<S: RecordSink, T: AsyncRead + AsyncWrite + Unpin>(
     stream: T,
 ) -> Result<Infallible, Lost> {
     let (read, write) = tokio::io::split(stream);
-    let read = BufReader::with_capacity(READ_BUFFER_BYTES, read);
-    let (mut read, write) = after_handshake_split(read, write, Role::Client);
-    read.set_max_message_size(FRAME_MAX_BYTES);
+    // The library masks and writes; reading takes it more than twice the time (see `Messages`).
+    let (_, write) = after_handshake_split(tokio::io::empty(), write, Role::Client);
     let write = Mutex::new(write);
     let mut subscriptions = Subscriptions { shared, slot, write: &write, carried: BTreeSet::new() };
     subscriptions.reconcile().await?;
     shared.health.socket(slot, true, &format!("stream {slot} subscribed")).await?;
     // Whichever ends first, ends the socket.
     tokio::select! {
-        ended = drain(shared, slot, FragmentCollectorRead::new(read), &write) => ended,
+        ended = drain(shared, slot, read, &write) => ended,
         ended = subscriptions.follow() => ended,
         ended = ping(shared, &write) => ended,
     }
@@ -223,7 +226,7 @@ where
 async fn drain<S: RecordSink, R: AsyncRead + Unpin, T: AsyncWrite>(
     shared: &Shared<S>,
     slot: usize,
-    mut read: FragmentCollectorRead<R>,
+    mut read: R,
     write: &Writer<T>,
 ) -> Result<Infallible, Lost>
 where
@@ -231,72 +234,82 @@ where
 {
     let stall = Duration::from_secs(u64::from(shared.settings.stall_s.max(1)));
     let stall_real = shared.clock.real_span(stall).max(STALL_AT_LEAST);
-    let mut answer = |frame| send(write, frame);
-    let mut batch = Batch::default();
+    let mut messages = Messages::new(READ_BUFFER_BYTES, MESSAGE_MAX_BYTES);
     loop {
-        // Never dropped half-way: a frame whose header was read would be lost with it.
-        let mut next = pin!(read.read_frame(&mut answer));
-        let ready = poll_fn(|cx| match next.as_mut().poll(cx) {
-            Poll::Ready(frame) => Poll::Ready(Some(frame)),
-            Poll::Pending => Poll::Ready(None),
-        });
-        let frame = match ready.await {
-            Some(frame) => frame,
+        let received = match read_ready(&mut read, &mut messages).await {
+            Some(received) => received,
             None => {
-                batch.hand_over(shared).await?;
-                match tokio::time::timeout(stall_real, next).await {
-                    Ok(frame) => frame,
+                hand_over(shared, &mut messages).await?;
+                let received = read.read_buf(messages.room());
+                match tokio::time::timeout(stall_real, received).await {
+                    Ok(received) => received,
                     Err(_) => return Err(Lost::Stalled(stall)),
                 }
             }
         };
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(error) => {
-                // What came before the break is as good as any other.
-                batch.hand_over(shared).await?;
-                return Err(error.into());
-            }
+        let outcome = match received {
+            Ok(0) => Err(Lost::Closed),
+            Ok(_) => answer_events(shared, slot, &mut messages, write).await,
+            Err(error) => Err(error.into()),
         };
-        match frame.opcode {
-            OpCode::Binary => {
-                batch.frames.push(&frame.payload);
-                if batch.frames.len() >= BATCH_FRAMES_MAX {
-                    batch.hand_over(shared).await?;
-                }
-            }
-            OpCode::Text => match ServerText::decode(&frame.payload) {
+        if outcome.is_err() || messages.is_full() {
+            // What came before a break is as good as any other.
+            hand_over(shared, &mut messages).await?;
+        }
+        outcome?;
+    }
+}
+
+/// What can be read at once; `None` if that is nothing. Nothing is lost by giving such a read up.
+async fn read_ready<R: AsyncRead + Unpin>(
+    read: &mut R,
+    messages: &mut Messages,
+) -> Option<io::Result<usize>> {
+    let mut received = pin!(read.read_buf(messages.room()));
+    poll_fn(|cx| match received.as_mut().poll(cx) {
+        Poll::Ready(received) => Poll::Ready(Some(received)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Gathers what was received, and sees to whatever else came with it.
+async fn answer_events<S: RecordSink, T: AsyncWrite>(
+    shared: &Shared<S>,
+    slot: usize,
+    messages: &mut Messages,
+    write: &Writer<T>,
+) -> Result<(), Lost>
+where
+    WriteHalf<T>: AsyncWrite + Unpin,
+{
+    while let Some(event) = messages.next_event()? {
+        match event {
+            Event::Text(text) => match ServerText::decode(text.as_bytes()) {
                 Ok(ServerText::Pong) => {}
                 Ok(ServerText::Refusal(refusal)) => shared.note_error(&format!("stream {slot}"), &refusal),
                 Err(error) => shared.note_error(&format!("stream {slot}"), &error),
             },
-            OpCode::Close => {
-                batch.hand_over(shared).await?;
+            Event::Ping(payload) => send(write, Frame::pong(Payload::Owned(payload))).await?,
+            Event::Pong => {}
+            Event::Close(payload) => {
+                // It is gone either way.
+                let _ = send(write, Frame::close_raw(Payload::Owned(payload))).await;
                 return Err(Lost::Closed);
             }
-            OpCode::Ping | OpCode::Pong | OpCode::Continuation => {}
         }
     }
+    Ok(())
 }
 
-/// Frames that were readable together.
-#[derive(Default)]
-struct Batch {
-    frames: Frames,
-}
-
-impl Batch {
-    /// One record with one time of receipt. While the log waits, the socket is not read.
-    async fn hand_over<S: RecordSink>(&mut self, shared: &Shared<S>) -> Result<(), NotAccepted> {
-        if self.frames.is_empty() {
-            return Ok(());
-        }
-        // The next batch is probably of this one's size.
-        let room = Frames::with_capacity(self.frames.len(), self.frames.byte_len());
-        let frames = std::mem::replace(&mut self.frames, room);
-        let received_time = shared.clock.now();
-        shared.status.count_frames(frames.len() as u64, received_time);
-        let context = String::new();
-        shared.sink.accept(NewRecord { source: Source::AngelOneStream, received_time, context, frames }).await
+/// One record with one time of receipt. While the log waits, the socket is not read.
+async fn hand_over<S: RecordSink>(shared: &Shared<S>, messages: &mut Messages) -> Result<(), NotAccepted> {
+    if messages.gathered() == 0 {
+        return Ok(());
     }
+    let frames = messages.take();
+    let received_time = shared.clock.now();
+    shared.status.count_frames(frames.len() as u64, received_time);
+    let context = String::new();
+    shared.sink.accept(NewRecord { source: Source::AngelOneStream, received_time, context, frames }).await
 }
