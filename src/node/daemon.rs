@@ -244,6 +244,7 @@ impl Daemon {
             seed: self.clock.now().as_us() as u64,
             drain_within: DRAIN_WITHIN,
             follow_signals: true,
+            ..TreeOptions::default()
         };
         let exit = self.tree.run(root, options)?;
         match exit.end {
