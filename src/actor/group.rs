@@ -72,9 +72,16 @@ pub(super) async fn supervise(plan: Arc<Plan>, lease: Lease) -> Result<(), Child
 
 /// Where one child stands.
 enum Post {
-    Running { incarnation: Incarnation, look_at: Instant },
+    Running {
+        incarnation: Incarnation,
+        look_at: Instant,
+    },
     /// Aborted for a reason of its own; until the instant its thread may take to end it.
-    Ending { incarnation: Incarnation, reason: ExitReason, until: Instant },
+    Ending {
+        incarnation: Incarnation,
+        reason: ExitReason,
+        until: Instant,
+    },
     /// To be started at the instant.
     Due(Instant),
     /// Ended, and not to be started again.
@@ -338,8 +345,7 @@ impl<'a> Group<'a> {
         report::ended(&self.plan.path, &status.path, exited.number, &reason);
         if reason.is_death()
             && let Some(in_hand) = exited.in_hand
-            && let Some(verdict) =
-                status.suspects.note_death(&status.path, exited.number, in_hand, &reason)
+            && let Some(verdict) = status.suspects.note_death(&status.path, exited.number, in_hand, &reason)
         {
             report::condemned(&self.plan.path, &verdict);
         }
@@ -364,11 +370,13 @@ impl<'a> Group<'a> {
     async fn stop(&mut self, index: usize, signal: StopSignal) {
         let seat = &self.plan.seats[index];
         let by = Instant::now() + seat.grace;
-        if signal == StopSignal::Drain && matches!(self.posts[index], Post::Due(_)) && seat.status.has_ports() {
+        if signal == StopSignal::Drain && matches!(self.posts[index], Post::Due(_)) && seat.status.has_ports()
+        {
             self.start(index);
         }
         loop {
-            let (Post::Running { incarnation, .. } | Post::Ending { incarnation, .. }) = &mut self.posts[index]
+            let (Post::Running { incarnation, .. } | Post::Ending { incarnation, .. }) =
+                &mut self.posts[index]
             else {
                 // A child that already failed for good keeps that state.
                 if matches!(self.posts[index], Post::Due(_)) {
@@ -424,7 +432,9 @@ fn is_restarted(seat: &Seat, reason: &ExitReason) -> bool {
 
 /// Why a child went whose thread was given up; `None` if it was not.
 fn displacement(seat: &Seat, incarnation: &Incarnation) -> Option<ExitReason> {
-    let Judgement::Abandoned { silent, offender } = judge(&incarnation.pulse, false, false) else { return None };
+    let Judgement::Abandoned { silent, offender } = judge(&incarnation.pulse, false, false) else {
+        return None;
+    };
     Some(match offender {
         Some(offender) if offender.number != seat.status.number => ExitReason::Displaced(offender.path),
         _ => ExitReason::Blocked(silent),

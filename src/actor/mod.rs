@@ -54,7 +54,9 @@ pub use intensity::Intensity;
 pub use keep::Keep;
 pub use lease::{Lease, StopSignal};
 pub use panic::install_panic_hook;
-pub use port::{Batch, Claim, Consumer, Permit, Policy, Port, PortGauge, PortSnapshot, Producer, Refusal, Refused};
+pub use port::{
+    Batch, Claim, Consumer, Permit, Policy, Port, PortGauge, PortSnapshot, Producer, Refusal, Refused,
+};
 pub use pulse::{Pulse, Waiting};
 pub use status::{ChildRow, ChildState, Exits, TreeSnapshot};
 pub use supervisor::{Strategy, SupervisorError, SupervisorSpec};

@@ -105,7 +105,8 @@ impl Suspects {
             return None;
         }
         let noted = self.noted();
-        let found = noted.condemned.iter().find(|(from, verdict)| *from == source && verdict.number == number);
+        let found =
+            noted.condemned.iter().find(|(from, verdict)| *from == source && verdict.number == number);
         found.map(|(_, verdict)| verdict.clone())
     }
 

@@ -104,23 +104,22 @@ impl DeadLetters {
         let mut file = OpenOptions::new()
             .create(true)
             .append(true)
-            .read(true)
             .open(&path)
             .map_err(SpoolError::io("open", &path))?;
-        let failed = |error| SpoolError::io("write", &path)(error);
-        if !ends_a_line(&path).map_err(failed)? {
-            line.insert(0, '\n');
-        }
-        file.write_all(line.as_bytes()).and_then(|()| file.sync_data()).map_err(failed)?;
+        let written = whole_lines(&path)
+            .and_then(|length| file.set_len(length))
+            .and_then(|()| file.write_all(line.as_bytes()))
+            .and_then(|()| file.sync_data());
+        written.map_err(SpoolError::io("write", &path))?;
         self.letters.insert(letter.seq, letter);
         Ok(())
     }
 }
 
-/// False after a line that a crash cut short.
-fn ends_a_line(path: &Path) -> io::Result<bool> {
-    let text = fs::read(path)?;
-    Ok(text.last().is_none_or(|byte| *byte == b'\n'))
+/// The length up to which lines are whole: a crash may have cut the last one short.
+fn whole_lines(path: &Path) -> io::Result<u64> {
+    let bytes = fs::read(path)?;
+    Ok(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last as u64 + 1))
 }
 
 #[cfg(test)]
@@ -161,9 +160,10 @@ mod tests {
         fs::write(&path, &text).expect("written");
         let mut letters = DeadLetters::read(directory.path()).expect("readable");
         assert_eq!(letters.len(), 1);
-        // The torn line is a line of its own from now on; it must not make the file unreadable.
         letters.add(directory.path(), letter(9)).expect("added");
-        let error = DeadLetters::read(directory.path()).expect_err("a line in the middle is no letter");
+        assert_eq!(DeadLetters::read(directory.path()).expect("readable"), letters);
+        fs::write(&path, format!("nothing\n{text}")).expect("written");
+        let error = DeadLetters::read(directory.path()).expect_err("a line before the last is no letter");
         assert!(error.to_string().contains("dead-letters.jsonl"), "{error}");
     }
 }

@@ -43,7 +43,13 @@ impl<T: Send + Sync + 'static> Consumer<T> {
                         self.shared.room.notify_waiters();
                     }
                     self.lease.pulse().sign();
-                    return Some(Batch { consumer: self, hand, redelivery, is_taken: false, began: Instant::now() });
+                    return Some(Batch {
+                        consumer: self,
+                        hand,
+                        redelivery,
+                        is_taken: false,
+                        began: Instant::now(),
+                    });
                 }
                 if queue.is_idle() && (queue.is_closed() || signal == StopSignal::Drain) {
                     return None;

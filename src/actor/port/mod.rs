@@ -112,7 +112,11 @@ impl<T: Send + Sync + 'static> Port<T> {
         weigh: fn(&T) -> usize,
         policy: Policy<T>,
     ) -> Port<T> {
-        Port::build(name, Bounds { items: capacity.max(1), weight: weight.max(1), weigh: Some(weigh) }, policy)
+        Port::build(
+            name,
+            Bounds { items: capacity.max(1), weight: weight.max(1), weigh: Some(weigh) },
+            policy,
+        )
     }
 
     fn build(name: &str, bounds: Bounds<T>, policy: Policy<T>) -> Port<T> {

@@ -29,7 +29,10 @@ fn a_child_that_dies_at_its_start_is_started_again() {
         let tree = Tree::new();
         assert_eq!(drive(&tree, root).await.end, TreeEnd::Finished);
         let snapshot = tree.snapshot();
-        assert_eq!(snapshot.row("toy").expect("a row").exits, Exits { panics: 2, normal: 1, ..Exits::default() });
+        assert_eq!(
+            snapshot.row("toy").expect("a row").exits,
+            Exits { panics: 2, normal: 1, ..Exits::default() }
+        );
     });
 }
 
@@ -53,8 +56,16 @@ fn a_panic_while_stopping_ends_only_the_child() {
             .child(touchy.grace(Duration::from_secs(1)));
         tree.drain(Duration::from_secs(60));
         assert_eq!(drive(&tree, root).await.end, TreeEnd::Drained);
-        assert!(last_exit(&tree, "clumsy").starts_with("panicked: fell over"), "{}", last_exit(&tree, "clumsy"));
-        assert!(last_exit(&tree, "touchy").starts_with("panicked: dropped the"), "{}", last_exit(&tree, "touchy"));
+        assert!(
+            last_exit(&tree, "clumsy").starts_with("panicked: fell over"),
+            "{}",
+            last_exit(&tree, "clumsy")
+        );
+        assert!(
+            last_exit(&tree, "touchy").starts_with("panicked: dropped the"),
+            "{}",
+            last_exit(&tree, "touchy")
+        );
         assert_eq!(diary.lines().last().map(String::as_str), Some("elder stops by Drain"));
     });
 }
@@ -73,7 +84,10 @@ fn state_that_panics_when_dropped_is_a_panic_of_the_child() {
         let tree = Tree::new();
         assert_eq!(drive(&tree, root).await.end, TreeEnd::Finished);
         let snapshot = tree.snapshot();
-        assert_eq!(snapshot.row("toy").expect("a row").exits, Exits { panics: 2, normal: 1, ..Exits::default() });
+        assert_eq!(
+            snapshot.row("toy").expect("a row").exits,
+            Exits { panics: 2, normal: 1, ..Exits::default() }
+        );
     });
 }
 

@@ -192,11 +192,15 @@ fn a_blocked_thread_is_replaced_and_its_zombie_is_not_heard() {
             }
         };
         let starts = |snapshot: &TreeSnapshot, path: &str| {
-            snapshot.row(path).map_or(0, |row| if row.state == ChildState::Running { row.incarnation } else { 0 })
+            snapshot
+                .row(path)
+                .map_or(0, |row| if row.state == ChildState::Running { row.incarnation } else { 0 })
         };
         wait_for("restart", &|now| starts(now, "blocker") == 2 && starts(now, "neighbour") == 2);
         // Handled by the second incarnation, although the first has it in hand.
-        wait_for("item handled", &|_| from.gauge().snapshot().depth == 1 && from.gauge().snapshot().in_hand == 0);
+        wait_for("item handled", &|_| {
+            from.gauge().snapshot().depth == 1 && from.gauge().snapshot().in_hand == 0
+        });
         assert_eq!(stopper.snapshot().zombies, 1);
         drop(release);
         wait_for("outcome", &|_| ended.lock().expect("not poisoned").is_some());
