@@ -123,11 +123,15 @@ where
         match fault {
             Fault::Panic => panic!("chaos"),
             Fault::Error => return Err("chaos".into()),
-            Fault::Hang => poll_fn(|_| Poll::Pending).await,
+            Fault::Hang => poll_fn(|_| Poll::<()>::Pending).await,
             Fault::Block(span) => {
                 let until = std::time::Instant::now() + span;
                 while let Some(left) = until.checked_duration_since(std::time::Instant::now()) {
                     std::thread::park_timeout(left);
+                }
+                if !lease.is_current() {
+                    // What else is planned for the child is for those that count.
+                    poll_fn(|_| Poll::<()>::Pending).await;
                 }
             }
         }

@@ -231,7 +231,7 @@ impl<'a> Group<'a> {
         let reason = match &mut self.posts[index] {
             Post::Due(_) | Post::Finished => return None,
             // Its thread did not end it.
-            Post::Ending { reason, .. } => reason.clone(),
+            Post::Ending { incarnation, .. } => ExitReason::Blocked(incarnation.pulse.sign_age()),
             Post::Running { incarnation, look_at } => {
                 let is_replaceable = incarnation.place.as_ref().is_some_and(|place| place.is_replaceable());
                 match judge(&incarnation.pulse, seat.is_judged, is_replaceable) {

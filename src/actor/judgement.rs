@@ -42,9 +42,14 @@ pub(super) fn judge(pulse: &Pulse, is_judged: bool, is_replaceable: bool) -> Jud
     if pulse.is_waiting() {
         return Judgement::Fine { look_after: look_after.min(heartbeat / WAITING_LOOKS) };
     }
+    let thread_silent = silent;
     let silent = pulse.sign_age();
     let left = heartbeat.saturating_sub(silent).max(pulse.excused_for());
     if left.is_zero() {
+        // A thread that seems to stand still is told apart first: aborting would not end the child.
+        if is_replaceable && thread_silent > heartbeat / 2 {
+            return Judgement::Fine { look_after };
+        }
         return Judgement::Hung { silent };
     }
     Judgement::Fine { look_after: look_after.min(left) }

@@ -57,7 +57,7 @@ pub use panic::install_panic_hook;
 pub use port::{
     Batch, Claim, Consumer, Permit, Policy, Port, PortGauge, PortSnapshot, Producer, Refusal, Refused,
 };
-pub use pulse::{Pulse, Waiting};
+pub use pulse::{Excused, Pulse, Waiting};
 pub use status::{ChildRow, ChildState, Exits, TreeSnapshot};
 pub use supervisor::{Strategy, SupervisorError, SupervisorSpec};
 pub use suspects::Verdict;

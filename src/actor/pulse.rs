@@ -116,11 +116,12 @@ impl Pulse {
         self.inner.waiting.load(Relaxed) > 0
     }
 
-    /// Declares a computation that may take up to `limit` without a sign and may keep its thread: it is no hang before.
-    pub fn excuse(&self, limit: Duration) {
+    /// Declares a computation that may take up to `limit` without a sign and may keep its thread: before that it is no
+    /// hang, until the guard is dropped.
+    pub fn excuse(&self, limit: Duration) -> Excused {
         let until_us = self.elapsed_us().saturating_add(micros(limit));
-        self.inner.excused_until_us.fetch_max(until_us, Relaxed);
-        self.inner.thread.excuse(limit);
+        self.inner.excused_until_us.store(until_us, Relaxed);
+        Excused { pulse: self.clone(), thread_until_us: self.inner.thread.excuse(limit) }
     }
 
     /// For how long no sign is expected from now on.
@@ -203,5 +204,21 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         self.pulse.sign();
         self.pulse.inner.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// See [`Pulse::excuse`]. Its end is a sign.
+#[derive(Debug)]
+#[must_use = "the excuse ends when this is dropped"]
+pub struct Excused {
+    pulse: Pulse,
+    thread_until_us: u64,
+}
+
+impl Drop for Excused {
+    fn drop(&mut self) {
+        self.pulse.sign();
+        self.pulse.inner.excused_until_us.store(0, Relaxed);
+        self.pulse.inner.thread.end_excuse(self.thread_until_us);
     }
 }

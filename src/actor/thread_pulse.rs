@@ -56,9 +56,16 @@ impl ThreadPulse {
         Duration::from_micros(self.elapsed_us().saturating_sub(self.turn_us.load(Relaxed)))
     }
 
-    pub fn excuse(&self, limit: Duration) {
+    /// The answer ends it.
+    pub fn excuse(&self, limit: Duration) -> u64 {
         let until_us = self.elapsed_us().saturating_add(micros(limit));
         self.excused_until_us.fetch_max(until_us, Relaxed);
+        until_us
+    }
+
+    /// A longer excuse of a neighbour stays.
+    pub fn end_excuse(&self, until_us: u64) {
+        let _ = self.excused_until_us.compare_exchange(until_us, 0, Relaxed, Relaxed);
     }
 
     /// How long no turn is expected from now on.

@@ -162,10 +162,9 @@ impl Work<'_> {
             log::error!("record {} is left out: it {reason}; it stays in the log", record.seq);
             return Ok(());
         }
-        if record.source == Source::AngelOneMaster {
-            // Some hundred thousand rows of JSON in one turn.
-            lease.pulse().excuse(MASTER_EXCUSE);
-        }
+        // Some hundred thousand rows of JSON in one turn.
+        let is_long = record.source == Source::AngelOneMaster;
+        let _excused = is_long.then(|| lease.pulse().excuse(MASTER_EXCUSE));
         lease.take_in_hand(record.seq);
         pipeline.apply(record, live, batch);
         lease.lay_down();

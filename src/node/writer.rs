@@ -78,7 +78,7 @@ impl Writer {
     async fn open(&self, lease: &Lease) -> Result<Option<OpenStore>, ChildError> {
         let mut delays = retry_delays();
         loop {
-            lease.pulse().excuse(MIGRATION_EXCUSE);
+            let _excused = lease.pulse().excuse(MIGRATION_EXCUSE);
             match store::open(&self.url, self.birth).await {
                 Ok(mut store) => {
                     let fence = lease.clone();

@@ -180,6 +180,11 @@ impl Daemon {
             .expect("bhavctl starts")
     }
 
+    /// Whether bhavctl is content with the answer.
+    pub fn asks_well(&self, arguments: &[&str]) -> bool {
+        self.try_ask(arguments).status.success()
+    }
+
     pub fn ask(&self, arguments: &[&str]) -> Json {
         let output = self.try_ask(arguments);
         let complaints = String::from_utf8_lossy(&output.stderr);
