@@ -194,8 +194,7 @@ fn supervised(master: &Record, records: Vec<Record>) -> Outcome {
         .child(compute.restart(Restart::Transient).placement(Placement::Compute).port(records_gauge));
     let options = TreeOptions { follow_signals: false, ..TreeOptions::default() };
     Tree::new().run(root, options).expect("no signals to listen for");
-    let outcome = (*deltas.lock().expect("not poisoned"), *span.lock().expect("not poisoned"));
-    outcome
+    (*deltas.lock().expect("not poisoned"), *span.lock().expect("not poisoned"))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -256,16 +255,17 @@ fn recoveries(failure: Failure) -> Vec<Duration> {
             let mut handled = 0;
             while let Some(mut batch) = consumer.drain(1).await {
                 while batch.next().is_some() {
-                    let mut noted = noted.lock().expect("not poisoned");
-                    if let Some(failed) = noted.0.take() {
-                        noted.1.push(failed.elapsed());
+                    {
+                        let mut noted = noted.lock().expect("not poisoned");
+                        if let Some(failed) = noted.0.take() {
+                            noted.1.push(failed.elapsed());
+                        }
+                        handled += 1;
+                        if handled < 2 || noted.1.len() == FAILURES {
+                            continue;
+                        }
+                        noted.0 = Some(Instant::now());
                     }
-                    handled += 1;
-                    if handled < 2 || noted.1.len() == FAILURES {
-                        continue;
-                    }
-                    noted.0 = Some(Instant::now());
-                    drop(noted);
                     match failure {
                         Failure::Panic => panic!("planned"),
                         Failure::Hang => pending().await,
@@ -304,8 +304,7 @@ fn recoveries(failure: Failure) -> Vec<Duration> {
         }
         drop(release);
     });
-    let times = times.lock().expect("not poisoned").1.clone();
-    times
+    times.lock().expect("not poisoned").1.clone()
 }
 
 /// Whether the recovery is within its bound.

@@ -141,8 +141,8 @@ impl ControlListener {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|found| self.identity == Some((found.dev(), found.ino())));
+        let is_ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| self.identity == Some((found.dev(), found.ino())));
         if is_ours {
             // A file that stays is replaced by the next daemon.
             let _ = fs::remove_file(&self.path);

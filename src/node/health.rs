@@ -72,7 +72,9 @@ pub fn stuck_child(tree: &TreeSnapshot) -> Option<String> {
 fn stuck(row: &ChildRow) -> Option<String> {
     match row.state {
         ChildState::Failed => return Some(format!("{} has failed for good", row.path)),
-        ChildState::BackingOff | ChildState::Restarting | ChildState::Stopped | ChildState::Hung => return None,
+        ChildState::BackingOff | ChildState::Restarting | ChildState::Stopped | ChildState::Hung => {
+            return None;
+        }
         ChildState::Running | ChildState::Stopping => {}
     }
     let (turn, progress) = (row.turn_age?, row.progress_age?);
@@ -141,7 +143,7 @@ pub fn describe_session(calendar: &Calendar, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actor::{Policy, Port};
+    use crate::actor::{Exits, Policy, Port};
     use proptest::prelude::*;
 
     fn row(path: &str, state: ChildState, turn_s: u64, progress_s: u64) -> ChildRow {
@@ -155,14 +157,18 @@ mod tests {
             last_exit: None,
             ports: Vec::new(),
             progress_age: Some(Duration::from_secs(progress_s)),
+            sign_age: Some(Duration::from_secs(progress_s)),
             turn_age: Some(Duration::from_secs(turn_s)),
             is_waiting: false,
+            exits: Exits::default(),
+            handling: None,
+            set_aside: 0,
         }
     }
 
     fn tree(child: ChildRow) -> TreeSnapshot {
         let root = ChildRow { critical: false, ..row("root", ChildState::Running, 1, 1) };
-        TreeSnapshot { rows: vec![root, child] }
+        TreeSnapshot { rows: vec![root, child], ..TreeSnapshot::default() }
     }
 
     #[test]
