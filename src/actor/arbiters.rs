@@ -1,11 +1,17 @@
-//! The threads children are placed on.
+//! The threads children are placed on, and those that were given up.
 
-use super::Placement;
+use super::{
+    Placement,
+    thread_pulse::{Offender, ThreadPulse},
+};
 use actix_rt::{Arbiter, ArbiterHandle};
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -15,57 +21,123 @@ use tokio::time::Instant;
 pub(super) struct Arbiters {
     /// `None`: everything runs on the calling thread.
     threads: Option<Arc<Mutex<Threads>>>,
+    calling: Arc<ThreadPulse>,
+    zombies: Arc<ZombieGauge>,
+    zombies_max: usize,
 }
 
 #[derive(Debug, Default)]
 struct Threads {
     /// One of each for `Io` and `Compute`, one a child for `Own`.
-    placed: HashMap<Arc<str>, Arbiter>,
+    placed: HashMap<Arc<str>, Thread>,
     /// Threads that did not come back from their child.
-    abandoned: Vec<Arbiter>,
+    zombies: Vec<Arbiter>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    arbiter: Arbiter,
+    pulse: Arc<ThreadPulse>,
+}
+
+/// How many threads were given up, readable by anyone.
+#[derive(Debug, Default)]
+pub(super) struct ZombieGauge {
+    alive: AtomicU64,
+    total: AtomicU64,
+}
+
+impl ZombieGauge {
+    /// Those that still do not come back.
+    pub fn alive(&self) -> u64 {
+        self.alive.load(Relaxed)
+    }
+
+    /// Those that ever were.
+    pub fn total(&self) -> u64 {
+        self.total.load(Relaxed)
+    }
+}
+
+/// A thread to start a child on.
+pub(super) struct Place {
+    key: Option<Arc<str>>,
+    handle: Option<ArbiterHandle>,
+    pub pulse: Arc<ThreadPulse>,
+}
+
+impl Place {
+    /// Whether the thread can be given up.
+    pub fn is_replaceable(&self) -> bool {
+        self.handle.is_some()
+    }
+
+    pub fn run(&self, start: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        match &self.handle {
+            None => start(),
+            Some(handle) if handle.spawn_fn(start) => {}
+            Some(_) => return Err(io::Error::other("its thread has ended")),
+        }
+        Ok(())
+    }
 }
 
 impl Arbiters {
-    pub fn threads() -> Arbiters {
-        Arbiters { threads: Some(Arc::default()) }
+    pub fn threads(zombies: Arc<ZombieGauge>, zombies_max: usize) -> Arbiters {
+        Arbiters { threads: Some(Arc::default()), calling: Arc::default(), zombies, zombies_max }
     }
 
     /// Everything on the thread that calls, whatever the placement: one thread's time can be paused in tests.
     #[cfg(test)]
     pub fn calling_thread() -> Arbiters {
-        Arbiters { threads: None }
+        Arbiters { threads: None, calling: Arc::default(), zombies: Arc::default(), zombies_max: 0 }
     }
 
-    /// Runs `start` on the thread of the placement.
-    pub fn run(
-        &self,
-        placement: Placement,
-        child: &Arc<str>,
-        start: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    /// The thread of the placement, made if it is not there.
+    pub fn place(&self, placement: Placement, child: &Arc<str>) -> io::Result<Place> {
         match (&self.threads, placement) {
             (None, _) | (_, Placement::Control) => {
-                start();
-                Ok(())
+                Ok(Place { key: None, handle: None, pulse: Arc::clone(&self.calling) })
             }
-            (Some(threads), _) => {
-                let handle = lock(threads).handle(thread_key(placement, child))?;
-                if handle.spawn_fn(start) { Ok(()) } else { Err(io::Error::other("its thread has ended")) }
-            }
+            (Some(threads), _) => lock(threads).place(thread_key(placement, child)),
         }
     }
 
-    /// Gives up the thread of a child that does not end; its next incarnation gets another. Other children of a shared
-    /// thread are stuck with it and are not moved.
-    pub fn abandon(&self, placement: Placement, child: &Arc<str>) {
-        let Some(threads) = &self.threads else { return };
-        if placement == Placement::Own {
-            let mut threads = lock(threads);
-            if let Some(arbiter) = threads.placed.remove(child) {
-                arbiter.stop();
-                threads.abandoned.push(arbiter);
-            }
+    /// Gives up the thread of a place; whoever is started there from now on gets another. Calling again for the same
+    /// thread changes nothing. False if that makes more zombies than are allowed.
+    pub fn abandon(&self, place: &Place, offender: Option<Offender>) -> bool {
+        let (Some(threads), Some(key)) = (&self.threads, &place.key) else { return true };
+        place.pulse.abandon(offender);
+        let mut threads = lock(threads);
+        if threads.placed.get(key).is_some_and(|thread| Arc::ptr_eq(&thread.pulse, &place.pulse))
+            && let Some(thread) = threads.placed.remove(key)
+        {
+            // It ends once it comes back.
+            thread.arbiter.stop();
+            threads.zombies.push(thread.arbiter);
+            self.zombies.total.fetch_add(1, Relaxed);
         }
+        self.reap(&mut threads);
+        threads.zombies.len() <= self.zombies_max
+    }
+
+    /// Counts the zombies anew.
+    pub fn count_zombies(&self) {
+        if self.zombies.alive() > 0
+            && let Some(threads) = &self.threads
+        {
+            self.reap(&mut lock(threads));
+        }
+    }
+
+    pub fn zombies_max(&self) -> usize {
+        self.zombies_max
+    }
+
+    fn reap(&self, threads: &mut Threads) {
+        // Not joined: what a zombie still drops may block again.
+        threads.zombies.retain(Arbiter::alive);
+        self.zombies.alive.store(threads.zombies.len() as u64, Relaxed);
     }
 
     /// Ends and joins all threads; returns how many did not end in time and are left to the process's end.
@@ -73,8 +145,8 @@ impl Arbiters {
         let Some(threads) = &self.threads else { return 0 };
         let mut left: Vec<Arbiter> = {
             let mut threads = lock(threads);
-            let placed: Vec<Arbiter> = threads.placed.drain().map(|(_, arbiter)| arbiter).collect();
-            placed.into_iter().chain(threads.abandoned.drain(..)).collect()
+            let placed: Vec<Arbiter> = threads.placed.drain().map(|(_, thread)| thread.arbiter).collect();
+            placed.into_iter().chain(threads.zombies.drain(..)).collect()
         };
         for arbiter in &left {
             arbiter.stop();
@@ -82,11 +154,7 @@ impl Arbiters {
         let deadline = Instant::now() + within;
         loop {
             let (alive, ended): (Vec<Arbiter>, Vec<Arbiter>) = left.into_iter().partition(Arbiter::alive);
-            for arbiter in ended {
-                if arbiter.join().is_err() {
-                    log::error!("a thread of the tree panicked outside its children");
-                }
-            }
+            ended.into_iter().for_each(join);
             if alive.is_empty() || Instant::now() >= deadline {
                 return alive.len();
             }
@@ -96,15 +164,22 @@ impl Arbiters {
     }
 }
 
+fn join(ended: Arbiter) {
+    if ended.join().is_err() {
+        log::error!("a thread of the tree panicked outside its children");
+    }
+}
+
 impl Threads {
-    fn handle(&mut self, key: Arc<str>) -> io::Result<ArbiterHandle> {
-        if let Some(arbiter) = self.placed.get(&key).filter(|arbiter| arbiter.alive()) {
-            return Ok(arbiter.handle());
+    fn place(&mut self, key: Arc<str>) -> io::Result<Place> {
+        if let Some(thread) = self.placed.get(&key).filter(|thread| thread.arbiter.alive()) {
+            let (handle, pulse) = (Some(thread.arbiter.handle()), Arc::clone(&thread.pulse));
+            return Ok(Place { key: Some(key), handle, pulse });
         }
-        let arbiter = Arbiter::try_new()?;
-        let handle = arbiter.handle();
-        self.placed.insert(key, arbiter);
-        Ok(handle)
+        let thread = Thread { arbiter: Arbiter::try_new()?, pulse: Arc::default() };
+        let (handle, pulse) = (Some(thread.arbiter.handle()), Arc::clone(&thread.pulse));
+        self.placed.insert(Arc::clone(&key), thread);
+        Ok(Place { key: Some(key), handle, pulse })
     }
 }
 

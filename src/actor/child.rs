@@ -1,6 +1,6 @@
 //! What a supervisor is told of a child, and how an incarnation can end.
 
-use super::{Lease, port::PortGauge};
+use super::{Lease, SupervisorError, port::PortGauge};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ pub enum Restart {
 /// The thread a child lives on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Placement {
-    /// The tree's own thread, with the supervisors: short work only.
+    /// The tree's own thread, with the supervisors: short work only. It cannot be replaced when it blocks.
     Control,
     /// The one thread of connections.
     #[default]
@@ -44,7 +44,7 @@ pub struct ChildSpec {
     pub restart: Restart,
     /// How long it may take to stop; it is aborted afterwards.
     pub grace: Duration,
-    /// How often its thread stamps the pulse.
+    /// Without a sign of life for this long it counts as hung. Zero: nobody looks.
     pub heartbeat: Duration,
     /// The daemon is not well without it.
     pub critical: bool,
@@ -66,7 +66,7 @@ impl ChildSpec {
             name: name.into(),
             restart: Restart::default(),
             grace: Duration::from_secs(5),
-            heartbeat: Duration::from_secs(1),
+            heartbeat: Duration::from_secs(10),
             critical: false,
             placement: Placement::default(),
             ports: Vec::new(),
@@ -81,6 +81,11 @@ impl ChildSpec {
 
     pub fn grace(mut self, grace: Duration) -> ChildSpec {
         self.grace = grace;
+        self
+    }
+
+    pub fn heartbeat(mut self, heartbeat: Duration) -> ChildSpec {
+        self.heartbeat = heartbeat;
         self
     }
 
@@ -107,6 +112,7 @@ impl fmt::Debug for ChildSpec {
             .field("name", &self.name)
             .field("restart", &self.restart)
             .field("grace", &self.grace)
+            .field("heartbeat", &self.heartbeat)
             .field("critical", &self.critical)
             .field("placement", &self.placement)
             .finish_non_exhaustive()
@@ -121,13 +127,47 @@ pub enum ExitReason {
     Error(String),
     /// The text has the place where a panic hook is installed, see [`super::install_panic_hook`].
     Panic(String),
+    /// It showed no sign of life for its heartbeat while its thread went on.
+    Hung(Duration),
+    /// It kept its thread for longer than its heartbeat; the thread was given up.
+    Blocked(Duration),
+    /// Its thread was given up because of the child named here.
+    Displaced(Arc<str>),
     /// It was ended from outside, or its thread is gone.
     Aborted,
+    /// A supervisor that must not be restarted: its whole tree ends.
+    Escalated(String),
 }
 
 impl ExitReason {
+    /// For counters and structured logs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            ExitReason::Normal => "normal",
+            ExitReason::Error(_) => "error",
+            ExitReason::Panic(_) => "panic",
+            ExitReason::Hung(_) => "hung",
+            ExitReason::Blocked(_) => "blocked",
+            ExitReason::Displaced(_) => "displaced",
+            ExitReason::Aborted => "aborted",
+            ExitReason::Escalated(_) => "escalated",
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        *self != ExitReason::Normal
+    }
+
+    /// Whether what was in hand may be to blame.
+    pub(super) fn is_death(&self) -> bool {
+        matches!(self, ExitReason::Panic(_) | ExitReason::Hung(_) | ExitReason::Blocked(_))
+    }
+
     pub(super) fn of(result: Result<(), ChildError>) -> ExitReason {
         let Err(error) = result else { return ExitReason::Normal };
+        if let Some(SupervisorError::TooManyZombies { .. }) = error.downcast_ref() {
+            return ExitReason::Escalated(error.to_string());
+        }
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -148,7 +188,11 @@ impl fmt::Display for ExitReason {
             ExitReason::Normal => f.write_str("ended"),
             ExitReason::Error(text) => write!(f, "failed: {text}"),
             ExitReason::Panic(text) => write!(f, "panicked: {text}"),
+            ExitReason::Hung(span) => write!(f, "hung: no sign of life for {span:.1?}"),
+            ExitReason::Blocked(span) => write!(f, "blocked its thread for {span:.1?}"),
+            ExitReason::Displaced(by) => write!(f, "lost its thread, which {by} blocked"),
             ExitReason::Aborted => f.write_str("aborted"),
+            ExitReason::Escalated(text) => f.write_str(text),
         }
     }
 }

@@ -2,23 +2,21 @@
 //!
 //! actix's own supervisor restarts nothing after a panic (measured on 0.13.5). Here the context is made by hand, its
 //! future is spawned by us, and a second task on the same thread learns how it ended. The work's panics are caught
-//! before they reach actix, which would run an actor's hooks on half-changed state while unwinding.
+//! before they reach actix, see [`super::work`].
 
 use super::{
     ExitReason, Lease, Placement, Pulse, StopSignal,
-    arbiters::Arbiters,
+    arbiters::{Arbiters, Place},
     child::StartFunction,
-    panic::{self, Named},
     status::ChildStatus,
+    work::{Name, Outcome, Work},
 };
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::{
     FutureExt,
     future::{AbortHandle, AbortRegistration, Abortable},
 };
-use std::{
-    cell::RefCell, future::Future, panic::AssertUnwindSafe, pin::Pin, rc::Rc, sync::Arc, task, time::Duration,
-};
+use std::{future::Future, pin::Pin, sync::Arc, task, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -31,6 +29,8 @@ pub(super) struct Seat {
     pub restart: super::Restart,
     pub grace: Duration,
     pub heartbeat: Duration,
+    /// Whether a missed heartbeat is a hang.
+    pub is_judged: bool,
     pub placement: Placement,
     pub start: StartFunction,
 }
@@ -38,6 +38,10 @@ pub(super) struct Seat {
 /// A running incarnation as its supervisor holds it. Dropped, it is aborted. Awaited, it gives its end.
 pub(super) struct Incarnation {
     pub started: Instant,
+    pub number: u64,
+    pub pulse: Pulse,
+    /// `None` if there was no thread to be had.
+    pub place: Option<Place>,
     stop: watch::Sender<StopSignal>,
     abort: AbortHandle,
     exit: oneshot::Receiver<ExitReason>,
@@ -48,19 +52,36 @@ impl Incarnation {
         let (stop, stop_watch) = watch::channel(StopSignal::Run);
         let (abort, registration) = AbortHandle::new_pair();
         let (exit_sender, exit) = oneshot::channel();
-        let pulse = Pulse::default();
-        let incarnation = seat.status.begin(pulse.clone());
-        let fence = Arc::clone(&seat.status.incarnation);
-        let lease = Lease::new(Arc::clone(&seat.status.path), incarnation, fence, stop_watch, pulse);
-        let (start, heartbeat) = (Arc::clone(&seat.start), seat.heartbeat);
-        let placed = arbiters.run(seat.placement, &seat.status.path, move || {
-            spawn(start, lease, heartbeat, registration, exit_sender);
-        });
+        let status = &seat.status;
+        let (place, unplaced) = match arbiters.place(seat.placement, &status.path) {
+            Ok(place) => (Some(place), None),
+            Err(error) => (None, Some(error)),
+        };
+        let thread = place.as_ref().map_or_else(Arc::default, |place| Arc::clone(&place.pulse));
+        let pulse = Pulse::new(seat.heartbeat, thread, Arc::clone(&status.handling));
+        let number = status.begin(pulse.clone());
+        let (fence, suspects) = (Arc::clone(&status.current), Arc::clone(&status.suspects));
+        let lease = Lease::new(Arc::clone(&status.path), number, fence, stop_watch, pulse.clone(), suspects);
+        let actor = ChildActor {
+            start: Arc::clone(&seat.start),
+            lease,
+            name: Name { number: status.number, child: Arc::clone(&status.path), incarnation: number },
+            counts_polls: !status.has_ports(),
+        };
+        let placed = match (&place, unplaced) {
+            (Some(place), _) => place.run(move || actor.spawn(registration, exit_sender)),
+            (None, error) => {
+                let error = error.map_or_else(String::new, |error| error.to_string());
+                // The receiver is ours and is there.
+                let _ = exit_sender.send(ExitReason::Error(format!("no thread for it: {error}")));
+                Ok(())
+            }
+        };
         if let Err(error) = placed {
             // The sender went with the closure: the supervisor learns of an aborted incarnation and backs off.
-            log::error!(child = seat.status.path, error:% = error; "child cannot be placed on a thread");
+            log::error!(child = status.path, error:% = error; "{} cannot be placed on a thread", status.path);
         }
-        Incarnation { started: Instant::now(), stop, abort, exit }
+        Incarnation { started: Instant::now(), number, pulse, place, stop, abort, exit }
     }
 
     pub fn ask_to_stop(&self, signal: StopSignal) {
@@ -87,65 +108,56 @@ impl Drop for Incarnation {
     }
 }
 
-/// Runs on the child's thread.
-fn spawn(
-    start: StartFunction,
-    lease: Lease,
-    heartbeat: Duration,
-    registration: AbortRegistration,
-    sender: oneshot::Sender<ExitReason>,
-) {
-    let outcome = Rc::new(RefCell::new(None));
-    let actor = ChildActor { start, lease, heartbeat, outcome: Rc::clone(&outcome) };
-    let context = Context::<ChildActor>::new();
-    let task = actix_rt::spawn(Abortable::new(context.into_future(actor), registration));
-    actix_rt::spawn(async move {
-        let reason = match task.await {
-            Ok(Ok(())) => outcome.borrow_mut().take().unwrap_or(ExitReason::Aborted),
-            Ok(Err(_aborted)) => ExitReason::Aborted,
-            // The work's own panics are caught; this is a panic in the drop of its state.
-            Err(error) => match error.try_into_panic() {
-                Ok(payload) => ExitReason::Panic(panic::caught(&*payload)),
-                Err(_) => ExitReason::Aborted,
-            },
-        };
-        // The supervisor may have given up waiting.
-        let _ = sender.send(reason);
-    });
-}
-
 /// The actix actor: its work is one future in its context.
 struct ChildActor {
     start: StartFunction,
     lease: Lease,
-    heartbeat: Duration,
-    outcome: Rc<RefCell<Option<ExitReason>>>,
+    name: Name,
+    counts_polls: bool,
+}
+
+impl ChildActor {
+    /// Runs on the child's thread.
+    fn spawn(self, registration: AbortRegistration, sender: oneshot::Sender<ExitReason>) {
+        let outcome = Outcome::default();
+        let (start, lease) = (Arc::clone(&self.start), self.lease.clone());
+        // The start function runs within the first poll, so that its panic is one of the work.
+        let begun = async move { start(lease).await };
+        #[cfg(feature = "chaos")]
+        let begun = super::chaos::trouble(begun, self.lease.clone());
+        let work = Work {
+            name: self.name.clone(),
+            pulse: self.lease.pulse().clone(),
+            counts_polls: self.counts_polls,
+            outcome: Outcome::clone(&outcome),
+            inner: Some(begun.boxed_local()),
+        };
+        let mut context = Context::<ChildActor>::new();
+        context.spawn(work.into_actor(&self).map(|(), _, context| context.stop()));
+        let task = actix_rt::spawn(Abortable::new(context.into_future(self), registration));
+        actix_rt::spawn(async move {
+            // Dropped by its end in any case: the work has noted its outcome.
+            let ended = task.await;
+            let noted = outcome.borrow_mut().take();
+            let reason = match (noted, ended) {
+                (Some(reason), _) => reason,
+                (None, Ok(_)) => ExitReason::Aborted,
+                (None, Err(error)) => ExitReason::Error(format!("its task broke: {error}")),
+            };
+            // The supervisor may have given up waiting.
+            let _ = sender.send(reason);
+        });
+    }
 }
 
 impl Actor for ChildActor {
     type Context = Context<ChildActor>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        self.lease.pulse().turn();
-        self.lease.pulse().progress();
-        if !self.heartbeat.is_zero() {
-            context.run_interval(self.heartbeat, |actor, _| actor.lease.pulse().turn());
+        let pulse = self.lease.pulse();
+        pulse.sign();
+        if let Some(distance) = pulse.sign_distance() {
+            context.run_interval(distance, |actor, _| actor.lease.pulse().turn());
         }
-        let (start, lease) = (Arc::clone(&self.start), self.lease.clone());
-        let work = Named {
-            child: lease.child().into(),
-            incarnation: lease.incarnation(),
-            work: Box::pin(async move { start(lease).await }),
-        };
-        // State the work shares with others must hold after a panic: ports and status do, by their own locks.
-        let ended = AssertUnwindSafe(work).catch_unwind().into_actor(self).map(|result, actor, context| {
-            let reason = match result {
-                Ok(result) => ExitReason::of(result),
-                Err(payload) => ExitReason::Panic(panic::caught(&*payload)),
-            };
-            *actor.outcome.borrow_mut() = Some(reason);
-            context.stop();
-        });
-        context.spawn(ended);
     }
 }

@@ -1,6 +1,9 @@
 //! What an incarnation holds of its supervisor: its name, when to stop, and whether it still counts.
 
-use super::Pulse;
+use super::{
+    Pulse, Verdict,
+    suspects::{Source, Suspects},
+};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -28,12 +31,13 @@ pub struct Lease {
 struct Inner {
     child: Arc<str>,
     incarnation: u64,
-    /// The child's incarnation that counts. A higher number than ours means that we were given up.
+    /// The child's incarnation that counts. Another number than ours means that we were given up.
     current: Arc<AtomicU64>,
     stop: watch::Receiver<StopSignal>,
     /// Keeps the signal of a detached lease at `Run`.
     _never_stops: Option<watch::Sender<StopSignal>>,
     pulse: Pulse,
+    suspects: Arc<Suspects>,
 }
 
 impl Lease {
@@ -43,8 +47,9 @@ impl Lease {
         current: Arc<AtomicU64>,
         stop: watch::Receiver<StopSignal>,
         pulse: Pulse,
+        suspects: Arc<Suspects>,
     ) -> Lease {
-        let inner = Inner { child, incarnation, current, stop, _never_stops: None, pulse };
+        let inner = Inner { child, incarnation, current, stop, _never_stops: None, pulse, suspects };
         Lease { inner: Arc::new(inner) }
     }
 
@@ -58,6 +63,7 @@ impl Lease {
             stop,
             _never_stops: Some(never_stops),
             pulse: Pulse::default(),
+            suspects: Arc::default(),
         };
         Lease { inner: Arc::new(inner) }
     }
@@ -94,13 +100,47 @@ impl Lease {
         self.stop_signal() != StopSignal::Run
     }
 
-    /// Returns when the incarnation should stop, and how. May be awaited anew at any time, and in several places.
+    /// Returns when the incarnation should stop, and how. May be awaited anew at any time, and in several places. While
+    /// it is awaited the child shows signs of life: what it waits for beside this must have bounds of its own.
     pub async fn stopping(&self) -> StopSignal {
         let mut stop = self.inner.stop.clone();
-        match stop.wait_for(|signal| *signal != StopSignal::Run).await {
-            Ok(signal) => *signal,
-            Err(_) => StopSignal::Restart,
+        let asked = async {
+            match stop.wait_for(|signal| *signal != StopSignal::Run).await {
+                Ok(signal) => *signal,
+                Err(_) => StopSignal::Restart,
+            }
+        };
+        tokio::select! {
+            biased;
+            signal = asked => signal,
+            () = self.inner.pulse.keep_signing() => unreachable!("it never returns"),
         }
+    }
+
+    /// Notes that the item of this number, in a numbering of the child's own, is handled from now on: if it kills two
+    /// incarnations it is condemned.
+    pub fn take_in_hand(&self, number: u64) {
+        self.inner.pulse.take_in_hand(Source::OWN, number, 1);
+    }
+
+    /// Nothing is in hand any more.
+    pub fn lay_down(&self) {
+        self.inner.pulse.lay_down();
+    }
+
+    /// Whether the item of this number, in the child's own numbering, killed two incarnations. It must not be handled
+    /// again: put it where it can be looked at, say so with [`Lease::note_set_aside`], and go on with the next.
+    pub fn verdict(&self, number: u64) -> Option<Verdict> {
+        self.inner.suspects.verdict(Source::OWN, number)
+    }
+
+    /// Counts an item that was set aside.
+    pub fn note_set_aside(&self) {
+        self.inner.suspects.note_set_aside();
+    }
+
+    pub(super) fn verdict_from(&self, source: Source, number: u64) -> Option<Verdict> {
+        self.inner.suspects.verdict(source, number)
     }
 
     pub(super) fn watch_stop(&self) -> watch::Receiver<StopSignal> {

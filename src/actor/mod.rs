@@ -12,37 +12,53 @@
 //!   hand is handed again unless it was declared done.
 //! - A [`Tree`] runs the root supervisor on its threads, drains it on SIGTERM, and shows its state from atomics.
 //!
-//! Invariants: every queue has a bound and a policy; nothing a fenced incarnation pushes is accepted; nothing waits
-//! without an end except for a stop signal or for items.
+//! - Every child shows signs of life within its heartbeat ([`Pulse`]). One that does not is aborted and restarted; one
+//!   that keeps its thread loses it, and whoever lived there moves to a new thread.
+//! - An item that kills two incarnations is condemned ([`Verdict`]): the child sets it aside and goes on.
 //!
-//! Left out: finding hung children and replacing their threads. The pulse is written and the fence is checked, so
-//! that it can be added in the supervisor alone.
+//! Invariants: every queue has a bound and a policy; nothing a fenced incarnation pushes is accepted; nothing waits
+//! without an end except for a stop signal or for items; a panic ends one incarnation and nothing else.
+//!
+//! Left out: a control thread that blocks. Only supervisors live there; systemd's watchdog sees it from outside.
 #![expect(clippy::disallowed_methods, reason = "the kit itself spawns on actix's threads")]
 
 mod arbiters;
 mod backoff;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 mod child;
+mod group;
+mod histogram;
 mod incarnation;
 mod intensity;
+mod judgement;
 mod keep;
 mod lease;
 mod panic;
 mod port;
 mod pulse;
+mod report;
 mod status;
 mod supervisor;
+mod suspects;
 #[cfg(test)]
 mod tests;
+mod thread_pulse;
 mod tree;
+mod work;
 
 pub use backoff::Backoff;
 pub use child::{ChildError, ChildSpec, ExitReason, Placement, Restart};
+pub use histogram::Quantiles;
 pub use intensity::Intensity;
 pub use keep::Keep;
 pub use lease::{Lease, StopSignal};
 pub use panic::install_panic_hook;
-pub use port::{Batch, Consumer, Permit, Policy, Port, PortGauge, PortSnapshot, Producer, Refusal, Refused};
-pub use pulse::{Pulse, Waiting};
-pub use status::{ChildRow, ChildState, TreeSnapshot};
+pub use port::{
+    Batch, Claim, Consumer, Permit, Policy, Port, PortGauge, PortSnapshot, Producer, Refusal, Refused,
+};
+pub use pulse::{Excused, Pulse, Waiting};
+pub use status::{ChildRow, ChildState, Exits, TreeSnapshot};
 pub use supervisor::{Strategy, SupervisorError, SupervisorSpec};
+pub use suspects::Verdict;
 pub use tree::{Tree, TreeEnd, TreeError, TreeExit, TreeOptions};

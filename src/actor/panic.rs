@@ -3,11 +3,8 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    future::Future,
     panic::PanicHookInfo,
-    pin::Pin,
     sync::{Arc, Once},
-    task::{Context, Poll},
 };
 
 thread_local! {
@@ -38,7 +35,8 @@ pub fn install_panic_hook() {
 fn note_panic(info: &PanicHookInfo<'_>, child: &str, incarnation: u64) {
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let message = text_of(info.payload());
-    log::error!(child = child, incarnation = incarnation, place = place; "child panicked: {message}");
+    log::error!(event = "child_panicked", child = child, incarnation = incarnation, place = place, message = message;
+        "{child} panicked: {message}");
     LAST_PANIC.set(Some(format!("{message} at {place}")));
 }
 
@@ -53,26 +51,19 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("a payload that is no text").to_owned()
 }
 
-/// Work that is known by name while it is polled.
-pub(super) struct Named<Work> {
-    pub child: Arc<str>,
-    pub incarnation: u64,
-    pub work: Pin<Box<Work>>,
+/// Panics on this thread are this incarnation's for as long as this lives, even while one unwinds.
+pub(super) struct Polled {
+    before: Option<(Arc<str>, u64)>,
 }
 
-impl<Work: Future> Future for Named<Work> {
-    type Output = Work::Output;
+impl Polled {
+    pub fn enter(child: Arc<str>, incarnation: u64) -> Polled {
+        Polled { before: POLLED.replace(Some((child, incarnation))) }
+    }
+}
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Work::Output> {
-        /// Restores even while a panic unwinds.
-        struct Restore(Option<(Arc<str>, u64)>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                POLLED.set(self.0.take());
-            }
-        }
-        let polled = (Arc::clone(&self.child), self.incarnation);
-        let _restore = Restore(POLLED.replace(Some(polled)));
-        self.work.as_mut().poll(context)
+impl Drop for Polled {
+    fn drop(&mut self) {
+        POLLED.set(self.before.take());
     }
 }

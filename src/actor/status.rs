@@ -2,7 +2,10 @@
 
 use super::{
     ExitReason, Pulse,
+    arbiters::ZombieGauge,
+    histogram::{Histogram, Quantiles},
     port::{PortGauge, PortSnapshot},
+    suspects::Suspects,
 };
 use std::{
     sync::{
@@ -26,16 +29,19 @@ pub enum ChildState {
     BackingOff = 4,
     /// Failed for good.
     Failed = 5,
+    /// Hung; it is being ended.
+    Hung = 6,
 }
 
 impl ChildState {
-    const ALL: [ChildState; 6] = [
+    const ALL: [ChildState; 7] = [
         ChildState::Stopped,
         ChildState::Running,
         ChildState::Stopping,
         ChildState::Restarting,
         ChildState::BackingOff,
         ChildState::Failed,
+        ChildState::Hung,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -46,7 +52,37 @@ impl ChildState {
             ChildState::Restarting => "restarting",
             ChildState::BackingOff => "backing off",
             ChildState::Failed => "failed",
+            ChildState::Hung => "hung",
         }
+    }
+}
+
+/// How often the incarnations of a child ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exits {
+    pub normal: u64,
+    pub errors: u64,
+    pub panics: u64,
+    pub hangs: u64,
+    /// It blocked its thread.
+    pub blocked: u64,
+    /// Another child blocked its thread.
+    pub displaced: u64,
+    pub aborted: u64,
+}
+
+impl Exits {
+    fn count(&mut self, reason: &ExitReason) {
+        let counter = match reason {
+            ExitReason::Normal => &mut self.normal,
+            ExitReason::Error(_) | ExitReason::Escalated(_) => &mut self.errors,
+            ExitReason::Panic(_) => &mut self.panics,
+            ExitReason::Hung(_) => &mut self.hangs,
+            ExitReason::Blocked(_) => &mut self.blocked,
+            ExitReason::Displaced(_) => &mut self.displaced,
+            ExitReason::Aborted => &mut self.aborted,
+        };
+        *counter += 1;
     }
 }
 
@@ -56,52 +92,40 @@ pub(super) struct ChildStatus {
     /// Names from the root's child down: `feeds/nse`.
     pub path: Arc<str>,
     pub parent: Option<Arc<str>>,
+    /// Its number in the tree, from 1.
+    pub number: u64,
     pub critical: bool,
-    /// Also the fence: a lease of another incarnation does not count.
-    pub incarnation: Arc<AtomicU64>,
+    /// The fence: a lease of another incarnation does not count. 0 while none does.
+    pub current: Arc<AtomicU64>,
+    pub handling: Arc<Histogram>,
+    pub suspects: Arc<Suspects>,
     ports: Vec<PortGauge>,
     state: AtomicU8,
-    restarts: AtomicU64,
+    incarnation: AtomicU64,
     noted: Mutex<Noted>,
 }
 
 #[derive(Debug, Default)]
 struct Noted {
     last_exit: Option<ExitReason>,
+    exits: Exits,
     pulse: Option<Pulse>,
 }
 
 impl ChildStatus {
-    pub fn new(
-        path: Arc<str>,
-        parent: Option<Arc<str>>,
-        critical: bool,
-        ports: Vec<PortGauge>,
-    ) -> ChildStatus {
-        ChildStatus {
-            path,
-            parent,
-            critical,
-            incarnation: Arc::default(),
-            ports,
-            state: AtomicU8::new(ChildState::Stopped as u8),
-            restarts: AtomicU64::new(0),
-            noted: Mutex::default(),
-        }
-    }
-
     /// Begins an incarnation and fences every earlier one.
     pub fn begin(&self, pulse: Pulse) -> u64 {
-        let incarnation = self.incarnation.fetch_add(1, Ordering::AcqRel) + 1;
-        self.restarts.store(incarnation - 1, Ordering::Relaxed);
+        let incarnation = self.incarnation.load(Ordering::Relaxed) + 1;
+        self.incarnation.store(incarnation, Ordering::Relaxed);
+        self.current.store(incarnation, Ordering::Release);
         self.noted().pulse = Some(pulse);
         self.set_state(ChildState::Running);
         incarnation
     }
 
-    /// Fences the running incarnation, which does not end.
+    /// From now on nothing that was started for this child counts.
     pub fn fence(&self) {
-        self.incarnation.fetch_add(1, Ordering::AcqRel);
+        self.current.store(0, Ordering::Release);
     }
 
     pub fn set_state(&self, state: ChildState) {
@@ -109,7 +133,13 @@ impl ChildStatus {
     }
 
     pub fn note_exit(&self, reason: &ExitReason) {
-        self.noted().last_exit = Some(reason.clone());
+        let mut noted = self.noted();
+        noted.exits.count(reason);
+        noted.last_exit = Some(reason.clone());
+    }
+
+    pub fn has_ports(&self) -> bool {
+        !self.ports.is_empty()
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -117,23 +147,28 @@ impl ChildStatus {
     }
 
     fn row(&self) -> ChildRow {
-        let (last_exit, pulse) = {
+        let (last_exit, exits, pulse) = {
             let noted = self.noted();
-            (noted.last_exit.clone(), noted.pulse.clone())
+            (noted.last_exit.clone(), noted.exits, noted.pulse.clone())
         };
         let state = usize::from(self.state.load(Ordering::Relaxed)).min(ChildState::ALL.len() - 1);
+        let incarnation = self.incarnation.load(Ordering::Relaxed);
         ChildRow {
             path: Arc::clone(&self.path),
             parent: self.parent.clone(),
             critical: self.critical,
             state: ChildState::ALL[state],
-            incarnation: self.incarnation.load(Ordering::Relaxed),
-            restarts: self.restarts.load(Ordering::Relaxed),
+            incarnation,
+            restarts: incarnation.saturating_sub(1),
             last_exit,
+            exits,
             ports: self.ports.iter().map(|gauge| gauge.snapshot()).collect(),
             progress_age: pulse.as_ref().map(Pulse::progress_age),
+            sign_age: pulse.as_ref().map(Pulse::sign_age),
             turn_age: pulse.as_ref().map(Pulse::turn_age),
             is_waiting: pulse.is_some_and(|pulse| pulse.is_waiting()),
+            handling: self.handling.quantiles(),
+            set_aside: self.suspects.set_aside(),
         }
     }
 }
@@ -150,19 +185,31 @@ pub struct ChildRow {
     pub incarnation: u64,
     pub restarts: u64,
     pub last_exit: Option<ExitReason>,
+    pub exits: Exits,
     pub ports: Vec<PortSnapshot>,
     /// Since the child last did a piece of work.
     pub progress_age: Option<Duration>,
+    /// Since the child last showed that it lives, working or waiting.
+    pub sign_age: Option<Duration>,
     /// Since the child's thread last turned.
     pub turn_age: Option<Duration>,
     /// It waits for somebody else, such as a full port.
     pub is_waiting: bool,
+    /// Time in the handler, over all incarnations: from a batch's taking to its end for a child with ports, else one
+    /// turn of its task. `None` before the first.
+    pub handling: Option<Quantiles>,
+    /// Items set aside because they killed two incarnations.
+    pub set_aside: u64,
 }
 
 /// The whole tree at one moment: parents before children, siblings in start order.
 #[derive(Clone, Debug, Default)]
 pub struct TreeSnapshot {
     pub rows: Vec<ChildRow>,
+    /// Threads that were given up and have not come back.
+    pub zombies: u64,
+    /// Threads that were ever given up.
+    pub zombies_total: u64,
 }
 
 impl TreeSnapshot {
@@ -175,15 +222,52 @@ impl TreeSnapshot {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Board {
     children: Arc<Mutex<Vec<Arc<ChildStatus>>>>,
+    pub zombies: Arc<ZombieGauge>,
 }
 
 impl Board {
-    pub fn add(&self, status: Arc<ChildStatus>) {
-        self.children.lock().unwrap_or_else(PoisonError::into_inner).push(status);
+    /// Gives a child its place.
+    pub fn add(
+        &self,
+        path: Arc<str>,
+        parent: Option<Arc<str>>,
+        critical: bool,
+        ports: Vec<PortGauge>,
+    ) -> Arc<ChildStatus> {
+        let mut children = self.children();
+        let status = Arc::new(ChildStatus {
+            path,
+            parent,
+            number: children.len() as u64 + 1,
+            critical,
+            current: Arc::default(),
+            handling: Arc::default(),
+            suspects: Arc::default(),
+            ports,
+            state: AtomicU8::new(ChildState::Stopped as u8),
+            incarnation: AtomicU64::new(0),
+            noted: Mutex::default(),
+        });
+        children.push(Arc::clone(&status));
+        status
+    }
+
+    /// The path of the child with this number.
+    pub fn path_of(&self, number: u64) -> Option<Arc<str>> {
+        let index = usize::try_from(number.checked_sub(1)?).ok()?;
+        self.children().get(index).map(|child| Arc::clone(&child.path))
     }
 
     pub fn snapshot(&self) -> TreeSnapshot {
-        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        TreeSnapshot { rows: children.iter().map(|child| child.row()).collect() }
+        let children = self.children().clone();
+        TreeSnapshot {
+            rows: children.iter().map(|child| child.row()).collect(),
+            zombies: self.zombies.alive(),
+            zombies_total: self.zombies.total(),
+        }
+    }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Arc<ChildStatus>>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

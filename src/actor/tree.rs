@@ -24,11 +24,13 @@ pub struct TreeOptions {
     pub drain_within: Duration,
     /// Whether SIGTERM and SIGINT start the drain; a second one aborts.
     pub follow_signals: bool,
+    /// Threads that may be given up and not come back; one more ends the tree.
+    pub zombies_max: usize,
 }
 
 impl Default for TreeOptions {
     fn default() -> TreeOptions {
-        TreeOptions { seed: 0, drain_within: Duration::from_secs(30), follow_signals: true }
+        TreeOptions { seed: 0, drain_within: Duration::from_secs(30), follow_signals: true, zombies_max: 4 }
     }
 }
 
@@ -110,7 +112,8 @@ impl Tree {
     /// Runs `root` on this thread and on those its children are placed on, and returns when all of it has ended.
     pub fn run(&self, root: SupervisorSpec, options: TreeOptions) -> Result<TreeExit, TreeError> {
         let system = actix::System::new();
-        let exit = system.block_on(self.drive(root, options, Arbiters::threads()));
+        let arbiters = Arbiters::threads(Arc::clone(&self.board.zombies), options.zombies_max);
+        let exit = system.block_on(self.drive(root, options, arbiters));
         actix::System::current().stop();
         exit
     }
@@ -169,8 +172,12 @@ impl Tree {
         let end = match end {
             Some(ExitReason::Normal) if is_draining => TreeEnd::Drained,
             Some(ExitReason::Normal) => TreeEnd::Finished,
-            Some(ExitReason::Error(text) | ExitReason::Panic(text)) => TreeEnd::Escalated(text),
             Some(ExitReason::Aborted) => TreeEnd::Aborted,
+            Some(ExitReason::Error(text) | ExitReason::Panic(text) | ExitReason::Escalated(text)) => {
+                TreeEnd::Escalated(text)
+            }
+            // Supervisors are not judged, so these do not come.
+            Some(reason) => TreeEnd::Escalated(reason.to_string()),
             None if is_aborted => TreeEnd::Aborted,
             None => TreeEnd::DrainTimedOut,
         };

@@ -52,8 +52,12 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// The actors and their restarts, as a tree
-    Actors,
+    /// The actors, their queues and their restarts
+    Actors {
+        /// Draw the tree of supervisors, with everything that is known of each actor
+        #[arg(long)]
+        tree: bool,
+    },
     /// The connections to providers
     Feeds,
     /// An option chain
@@ -136,7 +140,7 @@ impl Command {
     pub fn request(&self) -> Result<Request, String> {
         Ok(match self {
             Command::Status { .. } => Request::Status,
-            Command::Actors => Request::Actors,
+            Command::Actors { .. } => Request::Actors,
             Command::Feeds => Request::Feeds,
             Command::Chain { underlying, expiry, at, .. } => {
                 Request::Chain(ChainRequest { underlying: underlying.clone(), expiry: *expiry, at: *at })

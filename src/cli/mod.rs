@@ -14,5 +14,5 @@ pub use arguments::{Arguments, Command, ReplayCommand};
 pub use daemon_arguments::{DaemonArguments, DaemonCommand, DemoArguments};
 pub use demo::{render_summary, run_demo};
 pub use exit::Exit;
-pub use render::{Style, render, render_update};
+pub use render::{Style, render, render_actor_tree, render_update};
 pub use run::run;

@@ -1,6 +1,6 @@
 //! The program: ask, print, exit.
 
-use super::{Arguments, Command, Exit, Style, exit::explain, render, render_update};
+use super::{Arguments, Command, Exit, Style, exit::explain, render, render_actor_tree, render_update};
 use crate::control::{
     Access, ChainResponse, Client, ClientError, Request, Response, Versioned, WatchRequest,
 };
@@ -71,6 +71,9 @@ fn ask(arguments: &Arguments, request: &Request, style: Style, out: &mut impl Wr
     if arguments.global.json {
         serde_json::to_writer_pretty(&mut *out, &Versioned::new(&response)).map_err(io::Error::from)?;
         writeln!(out)?;
+    } else if let (Response::Actors(actors), Command::Actors { tree: true }) = (&response, &arguments.command)
+    {
+        out.write_all(render_actor_tree(actors, style).as_bytes())?;
     } else {
         out.write_all(render(&response, style).as_bytes())?;
     }

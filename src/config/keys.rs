@@ -68,6 +68,7 @@ pub(super) const ROOT: &[Entry] = &[
             Node::Key(Kind::OneOf(&["off", "error", "warn", "info", "debug", "trace"])),
         )]),
     ),
+    ("supervision", Node::Table(SUPERVISION)),
     (
         "clock",
         Node::Table(&[
@@ -76,6 +77,17 @@ pub(super) const ROOT: &[Entry] = &[
             ("speed", Node::Key(Kind::Real { above: 0.0, max: 100_000.0 })),
         ]),
     ),
+];
+
+const SUPERVISION: &[Entry] = &[
+    ("hang_after_ms", whole(100, 600_000)),
+    ("restarts_max", whole(0, 10_000)),
+    ("restart_window_s", whole(1, 86_400)),
+    ("feed_restarts_max", whole(0, 10_000)),
+    ("feed_restart_window_s", whole(1, 86_400)),
+    ("backoff_first_ms", whole(1, 60_000)),
+    ("backoff_longest_ms", whole(1, 600_000)),
+    ("zombies_max", whole(0, 64)),
 ];
 
 /// Bounds: Angel One allows 3 sockets a client code and 1,000 tokens a socket.

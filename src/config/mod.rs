@@ -14,5 +14,5 @@ mod settings;
 pub use error::{ConfigError, Problem};
 pub use settings::{
     BucketSettings, CalendarSettings, Config, ControlSettings, CredentialSettings, FeedSettings, LogSettings,
-    SpoolSettings, StoreSettings,
+    SpoolSettings, StoreSettings, SupervisionSettings,
 };

@@ -24,6 +24,7 @@ pub struct Config {
     pub calendar: CalendarSettings,
     pub buckets: BucketSettings,
     pub log: LogSettings,
+    pub supervision: SupervisionSettings,
     /// `[clock]`: the clock is simulated, and stores are opened as simulated.
     pub clock: Option<Simulation>,
 }
@@ -132,6 +133,40 @@ impl Default for BucketSettings {
     }
 }
 
+/// `[supervision]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SupervisionSettings {
+    /// Without a sign of life for this long a child is restarted.
+    pub hang_after_ms: u32,
+    /// Restarts within the window, of any of the main children together; one more ends the daemon with 70.
+    pub restarts_max: u32,
+    pub restart_window_s: u32,
+    /// The same for feeds; one more restarts all of them, which counts as one restart above.
+    pub feed_restarts_max: u32,
+    pub feed_restart_window_s: u32,
+    /// Wait before the first restart; it doubles with each further failure up to the longest.
+    pub backoff_first_ms: u32,
+    pub backoff_longest_ms: u32,
+    /// Threads that may be given up and not come back; one more ends the daemon with 70.
+    pub zombies_max: u32,
+}
+
+impl Default for SupervisionSettings {
+    fn default() -> SupervisionSettings {
+        SupervisionSettings {
+            hang_after_ms: 10_000,
+            restarts_max: 3,
+            restart_window_s: 300,
+            feed_restarts_max: 10,
+            feed_restart_window_s: 60,
+            backoff_first_ms: 50,
+            backoff_longest_ms: 30_000,
+            zombies_max: 4,
+        }
+    }
+}
+
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -164,6 +199,7 @@ pub(super) struct Document {
     pub(super) calendar: CalendarSettings,
     pub(super) buckets: BucketSettings,
     pub(super) log: LogSettings,
+    pub(super) supervision: SupervisionSettings,
     pub(super) clock: Option<ClockTable>,
 }
 
@@ -189,6 +225,7 @@ impl Document {
             calendar: self.calendar,
             buckets: self.buckets,
             log: self.log,
+            supervision: self.supervision,
             clock: self.clock.and_then(ClockTable::into_simulation),
         }
     }

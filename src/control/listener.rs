@@ -6,11 +6,15 @@
 
 use std::{
     fs, io,
-    os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
+    os::{
+        fd::AsFd,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
+        },
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tokio::net::{UnixListener, UnixStream};
 
@@ -32,14 +36,37 @@ pub enum BindError {
     HandedOver { cause: io::Error },
 }
 
-/// A listening control socket. The file of one that was bound here goes away with it.
+/// A listening control socket. The file of one that was bound here goes away with the last of its kind.
 #[derive(Debug)]
 pub struct ControlListener {
     listener: UnixListener,
+    file: Arc<SocketFile>,
+}
+
+/// The same socket outside any runtime: whoever serves it may come and go, callers wait in its queue meanwhile.
+#[derive(Debug)]
+pub struct KeptSocket {
+    listener: StdUnixListener,
+    file: Arc<SocketFile>,
+}
+
+#[derive(Debug)]
+struct SocketFile {
     path: PathBuf,
     /// Device and inode of our file: a later daemon's file at the same path is not ours to remove. `None` where the
     /// file is somebody else's.
-    file: Option<(u64, u64)>,
+    identity: Option<(u64, u64)>,
+}
+
+impl KeptSocket {
+    /// Listens within the runtime that this is called in.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn listen(&self) -> io::Result<ControlListener> {
+        let listener = UnixListener::from_std(self.listener.try_clone()?)?;
+        Ok(ControlListener { listener, file: Arc::clone(&self.file) })
+    }
 }
 
 impl ControlListener {
@@ -74,7 +101,8 @@ impl ControlListener {
         let mode = fs::Permissions::from_mode(SOCKET_MODE);
         fs::set_permissions(path, mode).map_err(failed("setting its mode"))?;
         let found = fs::symlink_metadata(path).map_err(failed("looking at it"))?;
-        Ok(ControlListener { listener, path: path.to_owned(), file: Some((found.dev(), found.ino())) })
+        let file = SocketFile { path: path.to_owned(), identity: Some((found.dev(), found.ino())) };
+        Ok(ControlListener { listener, file: Arc::new(file) })
     }
 
     /// Listens on a socket that somebody else bound and keeps: connections queue in it while nobody listens here, and
@@ -89,11 +117,21 @@ impl ControlListener {
         let address = own.local_addr().map_err(handed_over)?;
         let path = address.as_pathname().map(Path::to_owned).unwrap_or_default();
         let listener = UnixListener::from_std(own).map_err(handed_over)?;
-        Ok(ControlListener { listener, path, file: None })
+        let file = SocketFile { path, identity: None };
+        Ok(ControlListener { listener, file: Arc::new(file) })
+    }
+
+    /// Keeps the socket beyond this listener.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn keep(&self) -> io::Result<KeptSocket> {
+        let listener = StdUnixListener::from(self.listener.as_fd().try_clone_to_owned()?);
+        Ok(KeptSocket { listener, file: Arc::clone(&self.file) })
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.path
     }
 
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
@@ -101,10 +139,10 @@ impl ControlListener {
     }
 }
 
-impl Drop for ControlListener {
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|found| self.file == Some((found.dev(), found.ino())));
+        let is_ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| self.identity == Some((found.dev(), found.ino())));
         if is_ours {
             // A file that stays is replaced by the next daemon.
             let _ = fs::remove_file(&self.path);

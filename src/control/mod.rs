@@ -32,7 +32,7 @@ pub use authority::{Access, Authority, Peer};
 pub use client::{Client, ClientError, Updates};
 pub use codec::{FrameDecoder, FrameTooLarge, encode_frame};
 pub use error::ControlError;
-pub use listener::{BindError, ControlListener};
+pub use listener::{BindError, ControlListener, KeptSocket};
 pub use request::{
     CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, OpenInterestRequest, ReplayVerifyRequest,
     Request, Verb, WatchRequest,

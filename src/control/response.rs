@@ -104,25 +104,49 @@ pub struct SpoolStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorsResponse {
     pub actors: Vec<ActorRow>,
+    /// Threads that were given up because an actor blocks them: those that have not come back, and all there ever were.
+    pub zombies: u64,
+    pub zombies_total: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Read from atomics: an actor that hangs is shown all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorRow {
-    /// From the root, with slashes: `root/feeds/angel_one`.
+    /// Names from the root's children down, with slashes: `feeds/angel_one`; the root has its own name.
     pub path: String,
-    /// `running`, `starting`, `backing off`, `hung`, `stopped`, `given up`.
+    /// The supervisor's path; empty for the root.
+    pub parent: String,
+    /// `running`, `stopping`, `restarting`, `backing off`, `hung`, `stopped`, `failed`.
     pub state: String,
     pub critical: bool,
     /// Counts the lives of the actor: 1 is the first.
     pub incarnation: u64,
     pub restarts: u64,
-    /// How long ago it last said that it works.
+    /// How its lives ended: by errors, by panics, without a sign of life, by blocking a thread, by losing the thread to
+    /// another that blocked it.
+    pub errors: u64,
+    pub panics: u64,
+    pub hangs: u64,
+    pub blocked: u64,
+    pub displaced: u64,
+    /// How long ago it last did a piece of work, and how long ago it last showed that it lives.
+    pub progress_age_ms: Option<u64>,
     pub pulse_age_ms: Option<u64>,
-    /// Messages that wait, and how many may; `None` for an actor without a queue.
+    /// Whether it waits for somebody else, such as a full queue.
+    pub waiting: bool,
+    /// Time in the handler that half and 99 of 100 turns do not exceed.
+    pub handler_p50_us: Option<u64>,
+    pub handler_p99_us: Option<u64>,
+    /// Messages that wait, how many may, and the most that ever did; `None` for an actor without a queue.
     pub queue: Option<u64>,
     pub queue_max: Option<u64>,
+    pub queue_high_water: Option<u64>,
+    /// Age of the oldest message that waits or is being handled.
+    pub queue_oldest_ms: Option<u64>,
     /// Messages refused or dropped by the queue's policy.
     pub dropped: u64,
+    /// Messages left out because they ended two lives of the actor.
+    pub set_aside: u64,
     /// Why it last restarted or stopped; empty if it never did.
     pub last_exit: String,
 }

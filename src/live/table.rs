@@ -88,6 +88,8 @@ impl LiveQuote {
 pub enum LiveError {
     #[error("slot {slot} is beyond the live table's {slots} slots; make the table larger")]
     NoSuchSlot { slot: u32, slots: u32 },
+    #[error("another writer has taken the live table over")]
+    TakenOver,
 }
 
 /// Two cache lines, so that neighbours do not share one.
@@ -123,8 +125,39 @@ pub struct LiveTable {
     /// One more than the highest slot written.
     len: AtomicU32,
     writes: AtomicU64,
-    has_writer: AtomicBool,
-    has_cursor: AtomicBool,
+    writer: Seat,
+    cursor: Seat,
+}
+
+/// A right that one holder has. Taken over, the earlier holder's is void.
+#[derive(Debug, Default)]
+struct Seat {
+    is_taken: AtomicBool,
+    /// The holder's number.
+    holder: AtomicU64,
+}
+
+impl Seat {
+    /// `None` while somebody has it.
+    fn take(&self) -> Option<u64> {
+        let is_free = !self.is_taken.swap(true, AcqRel);
+        is_free.then(|| self.holder.fetch_add(1, AcqRel) + 1)
+    }
+
+    fn take_over(&self) -> u64 {
+        self.is_taken.store(true, Release);
+        self.holder.fetch_add(1, AcqRel) + 1
+    }
+
+    fn is_held_by(&self, number: u64) -> bool {
+        self.holder.load(Acquire) == number
+    }
+
+    fn give_back(&self, number: u64) {
+        if self.is_held_by(number) {
+            self.is_taken.store(false, Release);
+        }
+    }
 }
 
 impl LiveTable {
@@ -135,21 +168,35 @@ impl LiveTable {
             chunks: (0..chunks).map(|_| OnceLock::new()).collect(),
             len: AtomicU32::new(0),
             writes: AtomicU64::new(0),
-            has_writer: AtomicBool::new(false),
-            has_cursor: AtomicBool::new(false),
+            writer: Seat::default(),
+            cursor: Seat::default(),
         })
     }
 
     /// The right to write; `None` while somebody has it. Given back when dropped.
     pub fn writer(self: &Arc<Self>) -> Option<LiveWriter> {
-        let is_free = !self.has_writer.swap(true, AcqRel);
-        is_free.then(|| LiveWriter { table: Arc::clone(self), marks: Vec::new(), marked: Vec::new() })
+        self.writer.take().map(|number| self.writer_numbered(number))
+    }
+
+    /// The right to write, taken from whoever has it: what that one still writes is refused. A writer that is stopped
+    /// inside a slot at that moment may still mix its values into that one quote; the slot's next write mends it.
+    pub fn take_over_writer(self: &Arc<Self>) -> LiveWriter {
+        self.writer_numbered(self.writer.take_over())
+    }
+
+    fn writer_numbered(self: &Arc<Self>, number: u64) -> LiveWriter {
+        LiveWriter { table: Arc::clone(self), number, marks: Vec::new(), marked: Vec::new() }
     }
 
     /// The right to take dirty bits; `None` while somebody has it. Given back when dropped.
     pub fn dirty_cursor(self: &Arc<Self>) -> Option<DirtyCursor> {
-        let is_free = !self.has_cursor.swap(true, AcqRel);
-        is_free.then(|| DirtyCursor { table: Arc::clone(self), word: 0 })
+        self.cursor.take().map(|number| DirtyCursor { table: Arc::clone(self), number, word: 0 })
+    }
+
+    /// The right to take dirty bits, taken from whoever has it: that one finds nothing dirty any more. Bits it took
+    /// before are gone; [`DirtyCursor::mark_all`] brings them back.
+    pub fn take_over_dirty_cursor(self: &Arc<Self>) -> DirtyCursor {
+        DirtyCursor { table: Arc::clone(self), number: self.cursor.take_over(), word: 0 }
     }
 
     /// One more than the highest slot written.
@@ -208,6 +255,7 @@ impl LiveTable {
 #[derive(Debug)]
 pub struct LiveWriter {
     table: Arc<LiveTable>,
+    number: u64,
     /// Dirty bits of staged quotes, by word.
     marks: Vec<u64>,
     /// Words that have some.
@@ -232,6 +280,9 @@ impl LiveWriter {
     /// [`LiveError::NoSuchSlot`].
     pub fn stage(&mut self, slot: u32, quote: &LiveQuote) -> Result<(), LiveError> {
         let table = &*self.table;
+        if !table.writer.is_held_by(self.number) {
+            return Err(LiveError::TakenOver);
+        }
         let index = slot as usize;
         let Some(chunk) = table.chunks.get(index / CHUNK_SLOTS) else {
             return Err(LiveError::NoSuchSlot { slot, slots: (table.chunks.len() * CHUNK_SLOTS) as u32 });
@@ -293,7 +344,7 @@ impl LiveWriter {
 impl Drop for LiveWriter {
     fn drop(&mut self) {
         self.settle();
-        self.table.has_writer.store(false, Release);
+        self.table.writer.give_back(self.number);
     }
 }
 
@@ -301,6 +352,7 @@ impl Drop for LiveWriter {
 #[derive(Debug)]
 pub struct DirtyCursor {
     table: Arc<LiveTable>,
+    number: u64,
     /// Where the next drain begins, so that busy low slots do not starve high ones.
     word: usize,
 }
@@ -310,6 +362,9 @@ impl DirtyCursor {
     pub fn drain(&mut self, max: usize, mut visit: impl FnMut(u32)) -> usize {
         let words = self.table.chunks.len() * CHUNK_WORDS;
         let mut visited = 0;
+        if !self.table.cursor.is_held_by(self.number) {
+            return visited;
+        }
         for _ in 0..words {
             if visited >= max {
                 break;
@@ -360,7 +415,7 @@ impl DirtyCursor {
 
 impl Drop for DirtyCursor {
     fn drop(&mut self) {
-        self.table.has_cursor.store(false, Release);
+        self.table.cursor.give_back(self.number);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     control::{
         ActorRow, ActorsResponse, Authority, CandleRow, CandlesResponse, ChainRequest, ChainResponse,
         ChainRow, ChainSide, ControlError, ControlListener, ControlServer, CoverageGap, CoverageResponse,
-        CoverageRow, DeltaRow, DeltasRequest, DeltasResponse, FeedRow, FeedsResponse, Limits,
+        CoverageRow, DeltaRow, DeltasRequest, DeltasResponse, FeedRow, FeedsResponse, KeptSocket, Limits,
         OpenInterestResponse, OpenInterestRow, Peer, Request, Response, Service, SpoolStatus, StatusResponse,
         StoreStatus, Update, WallTime, WatchRequest,
     },
@@ -21,7 +21,7 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::unix::net::UnixListener,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -38,6 +38,8 @@ pub struct ControlChild {
     pub settings: PipelineSettings,
     pub live: LiveState,
     pub started: Timestamp,
+    /// Bound by the first incarnation, where none was handed over.
+    pub kept: Arc<Mutex<Option<KeptSocket>>>,
 }
 
 impl ControlChild {
@@ -46,10 +48,7 @@ impl ControlChild {
     /// # Errors
     /// When the socket cannot be bound or taken over.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
-        let listener = match &self.socket {
-            Some(socket) => ControlListener::adopt(socket)?,
-            None => ControlListener::bind(&self.config.control.socket)?,
-        };
+        let listener = self.listen()?;
         self.status.readiness.control_listens.store(true, Relaxed);
         let authority = Authority::new(self.config.control.admins.clone());
         let server = ControlServer::new(self, authority, Limits::default());
@@ -103,6 +102,20 @@ fn unavailable(error: StoreError) -> ControlError {
 }
 
 impl ControlChild {
+    /// The socket outlives the incarnations: one that was given up may still have it open, and callers wait in it.
+    fn listen(&self) -> Result<ControlListener, ChildError> {
+        if let Some(socket) = &self.socket {
+            return Ok(ControlListener::adopt(socket)?);
+        }
+        let mut socket = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*socket {
+            return Ok(kept.listen()?);
+        }
+        let listener = ControlListener::bind(&self.config.control.socket)?;
+        *socket = Some(listener.keep()?);
+        Ok(listener)
+    }
+
     fn today(&self) -> TradingDate {
         self.clock.now().date_ist()
     }
@@ -160,22 +173,40 @@ impl ControlChild {
     }
 
     fn show_actors(&self) -> ActorsResponse {
-        let actors = self.tree.snapshot().rows.into_iter().map(|row| {
+        let snapshot = self.tree.snapshot();
+        let actors = snapshot.rows.into_iter().map(|row| {
             let queue = row.ports.first();
             ActorRow {
                 path: row.path.to_string(),
+                parent: row.parent.as_deref().unwrap_or_default().to_owned(),
                 state: row.state.name().to_owned(),
                 critical: row.critical,
                 incarnation: row.incarnation,
                 restarts: row.restarts,
-                pulse_age_ms: row.turn_age.map(millis),
+                errors: row.exits.errors,
+                panics: row.exits.panics,
+                hangs: row.exits.hangs,
+                blocked: row.exits.blocked,
+                displaced: row.exits.displaced,
+                progress_age_ms: row.progress_age.map(millis),
+                pulse_age_ms: row.sign_age.map(millis),
+                waiting: row.is_waiting,
+                handler_p50_us: row.handling.map(|handling| micros(handling.p50)),
+                handler_p99_us: row.handling.map(|handling| micros(handling.p99)),
                 queue: queue.map(|port| port.depth),
                 queue_max: queue.map(|port| port.capacity as u64),
-                dropped: queue.map_or(0, |port| port.dropped),
+                queue_high_water: queue.map(|port| port.high_water),
+                queue_oldest_ms: queue.and_then(|port| port.oldest_age).map(millis),
+                dropped: queue.map_or(0, |port| port.dropped + port.rejected),
+                set_aside: row.set_aside,
                 last_exit: row.last_exit.map_or_else(String::new, |reason| reason.to_string()),
             }
         });
-        ActorsResponse { actors: actors.collect() }
+        ActorsResponse {
+            actors: actors.collect(),
+            zombies: snapshot.zombies,
+            zombies_total: snapshot.zombies_total,
+        }
     }
 
     fn show_feeds(&self) -> FeedsResponse {
@@ -406,6 +437,10 @@ fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageRes
     gaps.sort_by_key(|gap| std::cmp::Reverse((gap.to.0.us_since(gap.from.0), gap.contracts)));
     gaps.truncate(GAPS_MAX);
     CoverageResponse { date, buckets: buckets.len() as u64, rows: rows.into_values().collect(), gaps }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn millis(span: Duration) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::{
     control_child::ControlChild,
+    dead_batch,
     feeds::FeedParts,
     health,
     intake::Intake,
@@ -24,8 +25,8 @@ use crate::{
     feed::FeedStatus,
     market::{Provider, Timestamp},
     pipeline::{Catalog, PipelineSettings},
-    spool::{Mark, NewRecord, Spool, SpoolError},
-    store::{self, Birth, Checkpoint, ErrorClass, Store, StoreError},
+    spool::{Mark, NewRecord, Record, Spool, SpoolError},
+    store::{self, Batch, Birth, Checkpoint, ErrorClass, Store, StoreError},
 };
 use std::{
     io,
@@ -38,6 +39,10 @@ use std::{
 const RECORDS_MAX: usize = 1_024;
 /// Turns of the pipeline whose rows wait to be written.
 const BATCHES_MAX: usize = 1_024;
+/// What the records between log and pipeline may weigh together.
+const RECORD_BYTES_MAX: usize = 32 << 20;
+/// Rows that wait to be written, of some 150 bytes each.
+const BATCH_ROWS_MAX: usize = 300_000;
 /// From the wish to stop to the abort of what is left.
 const DRAIN_WITHIN: Duration = Duration::from_secs(45);
 /// How long opening the log or the store may take: a migration of a large store does not tell how far it is.
@@ -143,8 +148,10 @@ impl Daemon {
 
         let feeds = enabled_feeds(&config).map(|provider| Arc::new(FeedStatus::new(provider))).collect();
         let status = Arc::new(DaemonStatus { feeds, ..DaemonStatus::default() });
-        let records = Port::new("records", RECORDS_MAX, Policy::Wait);
-        let batches = Port::new("batches", BATCHES_MAX, Policy::Wait);
+        let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
+        let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
+        let dead_batches = config.spool.dir.clone();
+        batches.set_aside_with(move |batch, verdict| dead_batch::keep(&dead_batches, batch, verdict));
         let grace_us = i64::from(config.buckets.grace_s) * 1_000_000;
         let settings = PipelineSettings {
             watch: config.watch.clone(),
@@ -206,6 +213,7 @@ impl Daemon {
                 settings,
                 live,
                 started: clock.now(),
+                kept: Arc::default(),
             },
             feeds: FeedParts {
                 watch: config.watch.clone(),
@@ -239,11 +247,14 @@ impl Daemon {
     /// [`DaemonError::Escalated`] when children failed too often.
     pub fn run(self) -> Result<TreeExit, DaemonError> {
         install_panic_hook();
+        #[cfg(feature = "chaos")]
+        super::chaos::install();
         let root = tree::root(self.parts, &self.clock, &self.config);
         let options = TreeOptions {
             seed: self.clock.now().as_us() as u64,
             drain_within: DRAIN_WITHIN,
             follow_signals: true,
+            zombies_max: self.config.supervision.zombies_max as usize,
         };
         let exit = self.tree.run(root, options)?;
         match exit.end {
@@ -251,6 +262,10 @@ impl Daemon {
             _ => Ok(exit),
         }
     }
+}
+
+fn record_bytes(record: &Record) -> usize {
+    record.frames.byte_len()
 }
 
 fn load_calendar(file: Option<&PathBuf>) -> Result<Calendar, DaemonError> {

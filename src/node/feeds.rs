@@ -1,17 +1,21 @@
 //! The feeds as children: each incarnation is a fresh feed over the same log and status.
 
-use super::{intake::Intake, status::DaemonStatus};
+use super::{
+    intake::{Intake, IntakeSink},
+    status::DaemonStatus,
+};
 use crate::{
     actor::{ChildError, Lease},
     calendar::Calendar,
     clock::Clock,
     engine::watch::WatchList,
     feed::{
-        FeedStatus,
+        FeedStatus, NotAccepted, RecordSink,
         angel_one::{AngelOneFeed, AngelOneSettings, Credentials},
         nse::{NseFeed, NseSettings},
     },
     market::Provider,
+    spool::Mark,
 };
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
@@ -41,6 +45,15 @@ impl FeedParts {
     }
 }
 
+/// An incarnation that panicked or hung has told the log nothing of its end: nobody watched since, at the latest from now
+/// on until this one is up.
+async fn note_loss(sink: &IntakeSink, provider: Provider, lease: &Lease) -> Result<(), NotAccepted> {
+    if lease.incarnation() > 1 {
+        sink.mark(Mark::feed_down(provider, "the feed was started again")).await?;
+    }
+    Ok(())
+}
+
 /// A signal in the feeds' form that follows the lease, for as long as the feed holds it.
 fn follow(lease: &Lease) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<>) {
     let (sender, receiver) = watch::channel(false);
@@ -68,13 +81,15 @@ pub async fn run_angel_one(
          angel_one.api_key, angel_one.mpin and angel_one.totp_secret",
     )?;
     let (stop, follow) = follow(&lease);
+    let sink = parts.intake.sink(&lease);
+    note_loss(&sink, Provider::AngelOne, &lease).await?;
     let feed = AngelOneFeed {
         settings,
         credentials: Credentials::read(directory)?,
         watch: parts.watch.clone(),
         clock: parts.clock.clone(),
         status: parts.status_of(Provider::AngelOne),
-        sink: parts.intake.sink(&lease),
+        sink,
         stop,
         seed: parts.seed_of(&lease),
     };
@@ -84,13 +99,15 @@ pub async fn run_angel_one(
 
 pub async fn run_nse(parts: FeedParts, settings: NseSettings, lease: Lease) -> Result<(), ChildError> {
     let (stop, follow) = follow(&lease);
+    let sink = parts.intake.sink(&lease);
+    note_loss(&sink, Provider::Nse, &lease).await?;
     let feed = NseFeed {
         settings,
         watch: parts.watch.clone(),
         clock: parts.clock.clone(),
         calendar: parts.calendar.clone(),
         status: parts.status_of(Provider::Nse),
-        sink: parts.intake.sink(&lease),
+        sink,
         stop,
         seed: parts.seed_of(&lease),
     };

@@ -24,6 +24,12 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }
+    let set_aside = status.pipeline.set_aside.load(Relaxed);
+    if set_aside > 0 {
+        problems.push(format!(
+            "{set_aside} records broke the recorder twice and are left out, see dead-letters.jsonl in the spool directory"
+        ));
+    }
     let unknown_lots = status.pipeline.unknown_lots.load(Relaxed);
     if unknown_lots > 0 {
         problems.push(format!("{unknown_lots} option-chain rows were left out, their lot size is not known"));
@@ -49,7 +55,7 @@ pub fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Ve
             reasons.push(format!("feed {} is {}{reason}", feed.provider, feed.state().name()));
         }
     }
-    let failed = |state| matches!(state, ChildState::Failed | ChildState::BackingOff);
+    let failed = |state| matches!(state, ChildState::Failed | ChildState::BackingOff | ChildState::Hung);
     for row in tree.rows.iter().filter(|row| row.critical && failed(row.state)) {
         reasons.push(format!("{} is {}", row.path, row.state.name()));
     }
@@ -66,7 +72,9 @@ pub fn stuck_child(tree: &TreeSnapshot) -> Option<String> {
 fn stuck(row: &ChildRow) -> Option<String> {
     match row.state {
         ChildState::Failed => return Some(format!("{} has failed for good", row.path)),
-        ChildState::BackingOff | ChildState::Restarting | ChildState::Stopped => return None,
+        ChildState::BackingOff | ChildState::Restarting | ChildState::Stopped | ChildState::Hung => {
+            return None;
+        }
         ChildState::Running | ChildState::Stopping => {}
     }
     let (turn, progress) = (row.turn_age?, row.progress_age?);
@@ -135,7 +143,7 @@ pub fn describe_session(calendar: &Calendar, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actor::{Policy, Port};
+    use crate::actor::{Exits, Policy, Port};
     use proptest::prelude::*;
 
     fn row(path: &str, state: ChildState, turn_s: u64, progress_s: u64) -> ChildRow {
@@ -149,14 +157,18 @@ mod tests {
             last_exit: None,
             ports: Vec::new(),
             progress_age: Some(Duration::from_secs(progress_s)),
+            sign_age: Some(Duration::from_secs(progress_s)),
             turn_age: Some(Duration::from_secs(turn_s)),
             is_waiting: false,
+            exits: Exits::default(),
+            handling: None,
+            set_aside: 0,
         }
     }
 
     fn tree(child: ChildRow) -> TreeSnapshot {
         let root = ChildRow { critical: false, ..row("root", ChildState::Running, 1, 1) };
-        TreeSnapshot { rows: vec![root, child] }
+        TreeSnapshot { rows: vec![root, child], ..TreeSnapshot::default() }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// How often a full disk is tried again.
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
@@ -52,8 +53,61 @@ struct Full {
     told: BTreeSet<Provider>,
 }
 
-/// Who may append.
-type Turn = tokio::sync::Mutex<()>;
+/// Who may append. A holder that was given up loses it: its thread may never come back to give it up itself.
+#[derive(Default)]
+struct Turn {
+    holder: Mutex<Holder>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Holder {
+    /// Counts the turns.
+    number: u64,
+    lease: Option<Lease>,
+}
+
+/// How often a waiting feed looks whether the holder was given up, of which nobody tells.
+const TURN_LOOK: Duration = Duration::from_millis(20);
+
+impl Turn {
+    async fn take(&self, lease: &Lease) -> TurnGuard<'_> {
+        let mut waiting = None;
+        loop {
+            let freed = self.freed.notified();
+            {
+                let mut holder = self.holder();
+                if holder.lease.as_ref().is_none_or(|holder| !holder.is_current()) {
+                    holder.number += 1;
+                    holder.lease = Some(lease.clone());
+                    return TurnGuard { turn: self, number: holder.number };
+                }
+            }
+            waiting.get_or_insert_with(|| lease.pulse().wait());
+            // A free turn that went unheard costs one look.
+            let _ = tokio::time::timeout(TURN_LOOK, freed).await;
+        }
+    }
+
+    fn holder(&self) -> MutexGuard<'_, Holder> {
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct TurnGuard<'a> {
+    turn: &'a Turn,
+    number: u64,
+}
+
+impl Drop for TurnGuard<'_> {
+    fn drop(&mut self) {
+        let mut holder = self.turn.holder();
+        if holder.number == self.number {
+            holder.lease = None;
+            self.turn.freed.notify_one();
+        }
+    }
+}
 
 /// What the log says of a time in which nothing could be appended.
 const FULL_REASON: &str = "there was no space left for the spool";
@@ -92,7 +146,7 @@ impl IntakeSink {
     /// Appends a record and waits for space as long as it takes; a mark goes along as `mark` to be taken note of in its
     /// order.
     async fn put(&self, record: NewRecord, mark: Option<&Mark>) -> Result<(), NotAccepted> {
-        let _turn = self.intake.turn.lock().await;
+        let _turn = self.intake.turn.take(&self.lease).await;
         self.begin_day(record.received_time).await?;
         self.append(record).await?;
         {
@@ -175,10 +229,13 @@ impl IntakeSink {
         let permit = self.producer.reserve().await.map_err(|error| refused(&error))?;
         let error = {
             let mut log = self.intake.log();
+            // Whoever was given up appends nothing. Whoever is given up from here on has brought this record: what is in
+            // the log is in the port, in the same order.
+            let claim = permit.claim().map_err(|error| refused(&error))?;
             match log.spool.append(&mut record) {
                 Ok(seq) => {
                     log.date = Some(record.received_time.date_ist());
-                    permit.push(record.numbered(seq)).map_err(|error| refused(&error))?;
+                    claim.push(record.numbered(seq));
                     self.intake.status.spool.note_appended(seq);
                     return Ok(None);
                 }

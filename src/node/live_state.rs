@@ -86,27 +86,24 @@ impl LiveState {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The recorder's end. One at a time.
-    ///
-    /// # Errors
-    /// An earlier incarnation has not given it back yet; the next start finds it free.
-    pub fn sink(&self) -> Result<RecorderEnd, ChildError> {
-        let writer = self.table.writer().ok_or("the recorder before this one still holds the live table")?;
-        Ok(RecorderEnd {
+    /// The recorder's end, taken from the incarnation before: what that one may still write is refused.
+    pub fn sink(&self, lease: &Lease) -> RecorderEnd {
+        RecorderEnd {
             live: self.clone(),
-            writer,
+            lease: lease.clone(),
+            writer: self.table.take_over_writer(),
             listed: self.directory.snapshot().entries().len(),
             enrolled: Vec::new(),
-        })
+        }
     }
 
     /// Publishes to Redis until told to stop.
     ///
     /// # Errors
-    /// The address is not usable, or an earlier incarnation has not given its cursor back yet.
+    /// The address is not usable.
     pub async fn publish(self, url: String, clock: Clock, lease: Lease) -> Result<(), ChildError> {
-        let cursor =
-            self.table.dirty_cursor().ok_or("the publisher before this one still follows the live table")?;
+        // An incarnation that was given up finds nothing to publish any more.
+        let cursor = self.table.take_over_dirty_cursor();
         let status = self.redis.clone().unwrap_or_default();
         let publisher = RedisPublisher::new(&url, cursor, self.directory.clone(), clock, status)?;
         publisher
@@ -291,6 +288,7 @@ fn live_side(quote: &LiveQuote) -> ChainSide {
 /// directory serves a whole master.
 pub struct RecorderEnd {
     live: LiveState,
+    lease: Lease,
     writer: LiveWriter,
     listed: usize,
     enrolled: Vec<(InstrumentId, Contract)>,
@@ -325,17 +323,21 @@ impl LiveSink for RecorderEnd {
             implied_volatility_e4: latest.implied_volatility_e4(),
             provider,
         };
-        // A table that is full shows the first million contracts; the record holds all of them.
+        // A table that is full shows the first million contracts; the record holds all of them. One that was taken over is
+        // another incarnation's.
         let _ = self.writer.stage(place, &quote);
     }
 
     fn begin_day(&mut self, date: TradingDate) {
+        if !self.lease.is_current() {
+            return;
+        }
         self.live.directory.set_date(date);
     }
 
     fn settle(&mut self) {
         self.writer.settle();
-        if self.enrolled.is_empty() {
+        if self.enrolled.is_empty() || !self.lease.is_current() {
             return;
         }
         // A master's worth of room is not needed again before the next day.

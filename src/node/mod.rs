@@ -1,7 +1,10 @@
 //! The daemon's actors, thin shells over engines and I/O; [`tree`] shows all of them on one screen.
 
+#[cfg(feature = "chaos")]
+mod chaos;
 mod control_child;
 mod daemon;
+mod dead_batch;
 pub mod demo;
 mod feeds;
 mod health;

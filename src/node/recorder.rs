@@ -2,13 +2,19 @@
 //!
 //! Its state is never trusted after a failure: every incarnation rebuilds the pipeline from the log, from the first
 //! day that the store does not contain whole, and leaves out rows that were handed over before.
+//!
+//! A record that panicked or hung two incarnations, while it was applied live or while the log was read again, is left out:
+//! a dead letter beside the log says so, and every replay leaves it out too ([`crate::spool::DeadLetters`]).
 
-use super::{live_state::LiveState, status::DaemonStatus};
+use super::{
+    live_state::{LiveState, RecorderEnd},
+    status::DaemonStatus,
+};
 use crate::{
-    actor::{ChildError, Lease, Port},
+    actor::{ChildError, Lease, Port, Producer, Refusal, Verdict},
     market::TradingDate,
     pipeline::{Catalog, Pipeline, PipelineSettings},
-    spool::{self, Record, SpoolError, SpoolReader},
+    spool::{self, DeadLetter, DeadLetters, Record, Source, SpoolError, SpoolReader},
     store::{Batch, Checkpoint},
 };
 use std::{
@@ -17,10 +23,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// Records taken from the port at once.
 const DRAIN_MAX: usize = 256;
+/// What decoding a master may take on a slow machine.
+const MASTER_EXCUSE: Duration = Duration::from_secs(60);
 
 /// What every incarnation begins from.
 #[derive(Clone)]
@@ -42,10 +51,12 @@ impl Recorder {
     /// One incarnation.
     ///
     /// # Errors
-    /// When the log cannot be read or the writer's port is gone.
+    /// When the log cannot be read, a record cannot be set aside, or the writer's port is gone.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
         let writer = self.batches.producer(&lease);
-        let mut live = self.live.sink()?;
+        let mut live = self.live.sink(&lease);
+        let dead_letters = DeadLetters::read(&self.spool_directory)?;
+        let mut work = Work { recorder: &self, lease: &lease, dead_letters };
         let mut pipeline = Pipeline::new(self.settings.clone(), self.catalog.clone());
         let mut applied = 0;
         let from = self.checkpoint.map(|checkpoint| checkpoint.session_date);
@@ -53,14 +64,11 @@ impl Recorder {
             for record in SpoolReader::open(&self.spool_directory, date)? {
                 let record = record?;
                 let mut batch = empty_batch(date);
-                pipeline.apply(&record, &mut live, &mut batch);
+                work.apply(&mut pipeline, &record, &mut live, &mut batch)?;
                 applied = record.seq;
                 if record.seq > self.handed_over.load(Ordering::Acquire) && !batch.is_empty() {
-                    self.status.store.note_handed_over(batch.row_count());
-                    writer.push(batch).await.map_err(|refused| refused.reason)?;
-                    self.handed_over.store(record.seq, Ordering::Release);
+                    work.hand_over(&writer, batch).await?;
                 }
-                lease.pulse().progress();
             }
         }
         if applied > 0 {
@@ -74,16 +82,15 @@ impl Recorder {
             let mut batch = empty_batch(TradingDate::MIN);
             for record in taken.items() {
                 if record.seq > applied {
-                    pipeline.apply(record, &mut live, &mut batch);
+                    work.apply(&mut pipeline, record, &mut live, &mut batch)?;
                     applied = record.seq;
                 }
             }
             if !batch.is_empty() {
-                let seq = batch.spool_seq;
-                self.status.store.note_handed_over(batch.row_count());
-                self.live.tell_watchers(&batch);
-                writer.push(batch).await.map_err(|refused| refused.reason)?;
-                self.handed_over.store(seq, Ordering::Release);
+                if lease.is_current() {
+                    self.live.tell_watchers(&batch);
+                }
+                work.hand_over(&writer, batch).await?;
             }
             if !taken.done() {
                 break;
@@ -122,6 +129,55 @@ impl Recorder {
         status.buckets_of_session.store(day.bucket_count() as u64, Relaxed);
         let hours = day.hours();
         status.set_session(Some((hours.open, hours.close)));
+    }
+}
+
+/// One incarnation at work.
+struct Work<'a> {
+    recorder: &'a Recorder,
+    lease: &'a Lease,
+    dead_letters: DeadLetters,
+}
+
+impl Work<'_> {
+    /// Applies a record unless it is to be left out; one that broke two incarnations is left out from now on.
+    fn apply(
+        &mut self,
+        pipeline: &mut Pipeline,
+        record: &Record,
+        live: &mut RecorderEnd,
+        batch: &mut Batch,
+    ) -> Result<(), SpoolError> {
+        let lease = self.lease;
+        lease.pulse().progress();
+        if self.dead_letters.contains(record.seq) {
+            return Ok(());
+        }
+        if let Some(verdict) = lease.verdict(record.seq) {
+            let Verdict { incarnations, reason, .. } = verdict;
+            let letter = DeadLetter::of(record, lease.child(), incarnations, reason.to_string());
+            self.dead_letters.add(&self.recorder.spool_directory, letter)?;
+            lease.note_set_aside();
+            self.recorder.status.pipeline.set_aside.fetch_add(1, Ordering::Relaxed);
+            log::error!("record {} is left out: it {reason}; it stays in the log", record.seq);
+            return Ok(());
+        }
+        // Some hundred thousand rows of JSON in one turn.
+        let is_long = record.source == Source::AngelOneMaster;
+        let _excused = is_long.then(|| lease.pulse().excuse(MASTER_EXCUSE));
+        lease.take_in_hand(record.seq);
+        pipeline.apply(record, live, batch);
+        lease.lay_down();
+        Ok(())
+    }
+
+    async fn hand_over(&self, writer: &Producer<Batch>, batch: Batch) -> Result<(), Refusal> {
+        let (seq, rows) = (batch.spool_seq, batch.row_count());
+        writer.push(batch).await.map_err(|refused| refused.reason)?;
+        self.recorder.status.store.note_handed_over(rows);
+        // An incarnation that was given up meanwhile did hand these over, but perhaps no later ones.
+        self.recorder.handed_over.fetch_max(seq, Ordering::AcqRel);
+        Ok(())
     }
 }
 

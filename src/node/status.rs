@@ -205,6 +205,8 @@ pub struct PipelineStatus {
     pub unwatched: AtomicU64,
     pub stale_bodies: AtomicU64,
     pub unknown_lots: AtomicU64,
+    /// Records left out since the start because they broke the pipeline.
+    pub set_aside: AtomicU64,
     pub late: AtomicU64,
     pub outdated: AtomicU64,
     pub watched: AtomicU64,

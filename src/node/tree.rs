@@ -2,16 +2,17 @@
 //!
 //! Children start from top to bottom and stop from bottom to top: feeds first, so that nothing comes in any more, then
 //! the recorder, which works off its port, then the writer, which works off the rows; last the child that tells the
-//! service manager of all this.
+//! service manager of all this. The control side has a thread
+//! of its own, so that it answers while others hang.
 
 use super::{
     control_child::ControlChild, feeds, feeds::FeedParts, live_state::LiveState, recorder::Recorder,
     service_manager::ServiceManager, timekeeper::Timekeeper, writer::Writer,
 };
 use crate::{
-    actor::{ChildSpec, Placement, Strategy, SupervisorSpec},
+    actor::{Backoff, ChildSpec, Placement, Strategy, SupervisorSpec},
     clock::Clock,
-    config::{Config, FeedSettings},
+    config::{Config, FeedSettings, SupervisionSettings},
 };
 use std::time::Duration;
 
@@ -30,8 +31,11 @@ pub struct Parts {
 pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
     let Parts { service_manager, writer, recorder, live, timekeeper, control, feeds } = parts;
     let (batches, records) = (writer.batches.gauge(), recorder.records.gauge());
+    let limits = &config.supervision;
+    let heartbeat = Duration::from_millis(limits.hang_after_ms.into());
     let mut root = SupervisorSpec::new("root", Strategy::OneForOne)
-        .intensity(3, Duration::from_secs(300))
+        .intensity(limits.restarts_max as usize, Duration::from_secs(limits.restart_window_s.into()))
+        .backoff(backoff(limits))
         .child(
             ChildSpec::new("service_manager", move |lease| service_manager.clone().run(lease))
                 .placement(Placement::Own),
@@ -39,6 +43,8 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
         .child(
             ChildSpec::new("writer", move |lease| writer.clone().run(lease))
                 .placement(Placement::Own)
+                // One transaction is one piece of work, and the database may be busy.
+                .heartbeat(heartbeat * 3)
                 .grace(Duration::from_secs(20))
                 .critical()
                 .port(batches),
@@ -46,34 +52,58 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
         .child(
             ChildSpec::new("recorder", move |lease| recorder.clone().run(lease))
                 .placement(Placement::Compute)
+                .heartbeat(heartbeat)
                 .grace(Duration::from_secs(10))
                 .critical()
                 .port(records),
         );
     if let Some(url) = config.live.redis_url.clone() {
         let clock = clock.clone();
-        root = root.child(ChildSpec::new("publisher", move |lease| {
-            live.clone().publish(url.clone(), clock.clone(), lease)
-        }));
+        let publish = move |lease| live.clone().publish(url.clone(), clock.clone(), lease);
+        root = root.child(ChildSpec::new("publisher", publish).heartbeat(heartbeat));
     }
-    root.child(ChildSpec::new("control", move |lease| control.clone().run(lease)))
-        .child(ChildSpec::new("timekeeper", move |lease| timekeeper.clone().run(lease)).critical())
-        .supervisor(feeds_supervisor(feeds, &config.feeds))
+    root.child(
+        ChildSpec::new("control", move |lease| control.clone().run(lease))
+            .placement(Placement::Own)
+            .heartbeat(heartbeat),
+    )
+    .child(
+        ChildSpec::new("timekeeper", move |lease| timekeeper.clone().run(lease))
+            .heartbeat(heartbeat)
+            .critical(),
+    )
+    .supervisor(feeds_supervisor(feeds, &config.feeds, limits, heartbeat))
 }
 
-fn feeds_supervisor(parts: FeedParts, settings: &FeedSettings) -> SupervisorSpec {
-    let mut feeds = SupervisorSpec::new("feeds", Strategy::OneForOne).intensity(10, Duration::from_secs(60));
+fn feeds_supervisor(
+    parts: FeedParts,
+    settings: &FeedSettings,
+    limits: &SupervisionSettings,
+    heartbeat: Duration,
+) -> SupervisorSpec {
+    let mut feeds = SupervisorSpec::new("feeds", Strategy::OneForOne)
+        .intensity(
+            limits.feed_restarts_max as usize,
+            Duration::from_secs(limits.feed_restart_window_s.into()),
+        )
+        .backoff(backoff(limits));
     if settings.angel_one.enabled {
         let (parts, settings) = (parts.clone(), settings.angel_one.clone());
-        feeds = feeds.child(ChildSpec::new("angel_one", move |lease| {
-            feeds::run_angel_one(parts.clone(), settings.clone(), lease)
-        }));
+        let run = move |lease| feeds::run_angel_one(parts.clone(), settings.clone(), lease);
+        feeds = feeds.child(ChildSpec::new("angel_one", run).heartbeat(heartbeat));
     }
     if settings.nse.enabled {
         let settings = settings.nse.clone();
-        feeds = feeds.child(ChildSpec::new("nse", move |lease| {
-            feeds::run_nse(parts.clone(), settings.clone(), lease)
-        }));
+        let run = move |lease| feeds::run_nse(parts.clone(), settings.clone(), lease);
+        feeds = feeds.child(ChildSpec::new("nse", run).heartbeat(heartbeat));
     }
     feeds
+}
+
+fn backoff(limits: &SupervisionSettings) -> Backoff {
+    Backoff {
+        base: Duration::from_millis(limits.backoff_first_ms.into()),
+        cap: Duration::from_millis(limits.backoff_longest_ms.into()),
+        ..Backoff::default()
+    }
 }

@@ -4,7 +4,7 @@ use crate::{
     control::{ControlError, ReplayRow, ReplayVerifyResponse},
     market::TradingDate,
     pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{SpoolError, SpoolReader},
+    spool::{DeadLetters, SpoolError, SpoolReader},
     store::{self, Batch, Birth, DayDump, Reader, Store, StoreError},
 };
 use std::{collections::BTreeSet, path::Path, time::Instant};
@@ -13,6 +13,8 @@ use std::{collections::BTreeSet, path::Path, time::Instant};
 const DIFFERENCES_MAX: usize = 20;
 /// Rows gathered before they are written.
 const ROWS_MAX: usize = 50_000;
+/// Records worked off in one turn.
+const TURN_RECORDS: u64 = 64;
 
 /// What can end a verification without a verdict.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +73,20 @@ async fn replay(
     let mut store = store::open("sqlite::memory:", Birth::Simulated).await?;
     let mut batch = Batch::new(date, 0);
     let mut records = 0;
+    // What was left out live is left out here.
+    let dead_letters = DeadLetters::read(spool_directory)?;
     for record in SpoolReader::open(spool_directory, date)? {
-        pipeline.apply(&record?, &mut NoLive, &mut batch);
+        let record = record?;
         records += 1;
+        if dead_letters.contains(record.seq) {
+            continue;
+        }
+        pipeline.apply(&record, &mut NoLive, &mut batch);
         if batch.row_count() >= ROWS_MAX {
             store.append(&batch).await?;
             batch = Batch::new(date, batch.spool_seq);
+        }
+        if records % TURN_RECORDS == 0 {
             // A day is a lot of work for a thread that serves others too.
             tokio::task::yield_now().await;
         }

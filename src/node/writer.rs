@@ -1,12 +1,13 @@
 //! The child that writes rows: what has piled up becomes one transaction, with the log's position in it.
 //!
-//! Each incarnation opens the store anew; a transaction that was cut off by a failure is rolled back by the database.
+//! Each incarnation opens the store anew; a transaction that was cut off by a failure is rolled back by the database, and
+//! one that is still under way when its incarnation is given up is refused at its commit.
 
 use super::status::DaemonStatus;
 use crate::{
     actor::{ChildError, Lease, Port},
     clock::Clock,
-    store::{self, Batch, Birth, ErrorClass, OpenStore, Store, StoreError},
+    store::{self, Batch, Birth, ErrorClass, Fence, OpenStore, Store, StoreError},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::{
@@ -18,6 +19,8 @@ use std::{
 const DRAIN_MAX: usize = 256;
 /// Rows in one transaction at most: more are written by the next.
 const ROWS_MAX: usize = 100_000;
+/// What migrating a large store may take.
+const MIGRATION_EXCUSE: Duration = Duration::from_secs(600);
 
 /// What every incarnation begins from.
 #[derive(Clone)]
@@ -38,19 +41,30 @@ impl Writer {
         let mut batches = self.batches.consumer(&lease);
         let Some(mut store) = self.open(&lease).await? else { return Ok(()) };
         self.status.readiness.store_open.store(true, Relaxed);
-        while let Some(taken) = batches.drain(DRAIN_MAX).await {
-            let mut handled = 0;
-            let items = taken.items();
-            while handled < items.len() {
-                let mut batch = items[handled].clone();
-                handled += 1;
-                while handled < items.len() && batch.row_count() + items[handled].row_count() <= ROWS_MAX {
-                    batch.merge(items[handled].clone());
-                    handled += 1;
+        while let Some(mut taken) = batches.drain(DRAIN_MAX).await {
+            if taken.redelivery() > 0 {
+                // One of these may have killed the incarnation before: it shows by itself.
+                while let Some(batch) = taken.next() {
+                    if !self.write(&mut store, batch, &lease).await? {
+                        return Ok(());
+                    }
+                    lease.pulse().progress();
                 }
+            }
+            while let [first, rest @ ..] = taken.items() {
+                let (mut batch, mut count) = (first.clone(), 1);
+                for more in rest {
+                    if batch.row_count() + more.row_count() > ROWS_MAX {
+                        break;
+                    }
+                    batch.merge(more.clone());
+                    count += 1;
+                }
+                taken.take_together(count);
                 if !self.write(&mut store, &batch, &lease).await? {
                     return Ok(());
                 }
+                taken.handled(count);
                 lease.pulse().progress();
             }
             if !taken.done() {
@@ -64,8 +78,13 @@ impl Writer {
     async fn open(&self, lease: &Lease) -> Result<Option<OpenStore>, ChildError> {
         let mut delays = retry_delays();
         loop {
+            let _excused = lease.pulse().excuse(MIGRATION_EXCUSE);
             match store::open(&self.url, self.birth).await {
-                Ok(store) => return Ok(Some(store)),
+                Ok(mut store) => {
+                    let fence = lease.clone();
+                    store.set_fence(Fence::new(move || fence.is_current()));
+                    return Ok(Some(store));
+                }
                 Err(error) => {
                     if !self.wait_out(error, &mut delays, lease).await? {
                         return Ok(None);

@@ -9,11 +9,13 @@
 
 mod archive;
 mod codec;
+mod dead_letters;
 mod flusher;
 mod reader;
 mod record;
 mod writer;
 
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
 pub use writer::{Opened, Spool, TornTail};

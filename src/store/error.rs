@@ -53,6 +53,8 @@ pub enum StoreError {
     Corrupt { store: String, reason: String },
     #[error("the store {store} failed: {reason}")]
     Failed { store: String, reason: String },
+    #[error("the writer of the store {store} was given up before its commit; another writes the same rows")]
+    Fenced { store: String },
 }
 
 impl StoreError {
@@ -60,9 +62,10 @@ impl StoreError {
         match self {
             StoreError::Busy { .. } | StoreError::Lost { .. } => ErrorClass::Retry,
             StoreError::DiskFull { .. } => ErrorClass::DiskFull,
-            StoreError::Constraint { .. } | StoreError::Corrupt { .. } | StoreError::Failed { .. } => {
-                ErrorClass::Stop
-            }
+            StoreError::Constraint { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Failed { .. }
+            | StoreError::Fenced { .. } => ErrorClass::Stop,
             StoreError::Address { .. }
             | StoreError::WrongKind { .. }
             | StoreError::NotAStore { .. }

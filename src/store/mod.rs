@@ -19,6 +19,7 @@ mod batch;
 mod coverage;
 mod dump;
 mod error;
+mod fence;
 mod migrate;
 mod postgres;
 mod query;
@@ -33,6 +34,7 @@ pub use address::Address;
 pub use batch::{Batch, Checkpoint, CoverageDay, GapRow, InstrumentRow, ProviderSymbolRow};
 pub use dump::DayDump;
 pub use error::{ErrorClass, StoreError};
+pub use fence::Fence;
 pub use postgres::PostgresStore;
 pub use reader::Reader;
 pub use report::{BucketStates, CoverageReport, DaySummary, StateCounts, UnderlyingCoverage};
@@ -111,6 +113,16 @@ pub async fn open(url: &str, birth: Birth) -> Result<OpenStore, StoreError> {
         Address::Postgres { .. } => OpenStore::Postgres(PostgresStore::open(address, birth).await?),
         _ => OpenStore::Sqlite(SqliteStore::open(address, birth).await?),
     })
+}
+
+impl OpenStore {
+    /// What is asked before every commit from now on.
+    pub fn set_fence(&mut self, fence: Fence) {
+        match self {
+            OpenStore::Sqlite(store) => store.fence = fence,
+            OpenStore::Postgres(store) => store.fence = fence,
+        }
+    }
 }
 
 impl Store for OpenStore {

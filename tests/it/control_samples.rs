@@ -72,34 +72,56 @@ pub fn unhealthy() -> StatusResponse {
 }
 
 pub fn actors() -> ActorsResponse {
-    let row = |path: &str, critical, queue: Option<u64>| ActorRow {
+    let row = |path: &str, parent: &str| ActorRow {
         path: path.to_owned(),
+        parent: parent.to_owned(),
         state: "running".to_owned(),
-        critical,
         incarnation: 1,
-        restarts: 0,
-        pulse_age_ms: Some(420),
-        queue,
-        queue_max: queue.map(|_| 1_024),
-        dropped: 0,
-        last_exit: String::new(),
+        progress_age_ms: Some(420),
+        pulse_age_ms: Some(20),
+        handler_p50_us: Some(87),
+        handler_p99_us: Some(1_279),
+        ..ActorRow::default()
+    };
+    let consumer = |path: &str, queue: u64| ActorRow {
+        critical: true,
+        queue: Some(queue),
+        queue_max: Some(1_024),
+        queue_high_water: Some(311),
+        queue_oldest_ms: Some(2),
+        ..row(path, "root")
     };
     ActorsResponse {
         actors: vec![
-            row("root", true, None),
-            row("root/persist", true, Some(3)),
-            row("root/pipeline", true, Some(17)),
-            row("root/feeds", false, None),
-            row("root/feeds/angel_one", false, Some(0)),
+            row("root", ""),
+            consumer("writer", 3),
+            ActorRow {
+                waiting: true,
+                incarnation: 5,
+                restarts: 4,
+                panics: 2,
+                hangs: 1,
+                displaced: 1,
+                set_aside: 1,
+                last_exit: "hung: no sign of life for 10.0s".to_owned(),
+                ..consumer("recorder", 17)
+            },
+            row("control", "root"),
+            row("feeds", "root"),
+            row("feeds/angel_one", "feeds"),
             ActorRow {
                 state: "backing off".to_owned(),
                 incarnation: 4,
                 restarts: 3,
+                panics: 3,
+                progress_age_ms: None,
                 pulse_age_ms: None,
                 last_exit: "panicked: index out of bounds".to_owned(),
-                ..row("root/feeds/nse", false, Some(0))
+                ..row("feeds/nse", "feeds")
             },
         ],
+        zombies: 1,
+        zombies_total: 2,
     }
 }
 

@@ -136,10 +136,16 @@ impl Daemon {
 
     /// Starts it and waits until its socket answers.
     pub fn start(config: &Path, directory: &Path) -> Daemon {
+        Daemon::start_in(config, directory, &[])
+    }
+
+    /// The same with further variables in its environment.
+    pub fn start_in(config: &Path, directory: &Path, environment: &[(&str, &str)]) -> Daemon {
         let log = config.with_extension("log");
         let child = Command::new(env!("CARGO_BIN_EXE_bhavd"))
             .args(["run", "--config"])
             .arg(config)
+            .envs(environment.iter().copied())
             .stderr(fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file"))
             .spawn()
             .expect("bhavd starts");
@@ -172,6 +178,11 @@ impl Daemon {
             .args(arguments)
             .output()
             .expect("bhavctl starts")
+    }
+
+    /// Whether bhavctl is content with the answer.
+    pub fn asks_well(&self, arguments: &[&str]) -> bool {
+        self.try_ask(arguments).status.success()
     }
 
     pub fn ask(&self, arguments: &[&str]) -> Json {

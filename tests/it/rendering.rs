@@ -2,7 +2,7 @@
 
 use crate::{control_samples as samples, golden};
 use bhavd::{
-    cli::{Style, render, render_update},
+    cli::{Style, render, render_actor_tree, render_update},
     control::{ControlError, INTERFACE_DESCRIPTION, Response, Versioned},
 };
 use serde_json::Value;
@@ -39,6 +39,11 @@ fn tables_of_bad_days() {
     ] {
         golden::check(&format!("render/{name}.txt"), &render(&response, PLAIN));
     }
+}
+
+#[test]
+fn the_tree_of_actors() {
+    golden::check("render/actors_tree.txt", &render_actor_tree(&samples::actors(), PLAIN));
 }
 
 #[test]

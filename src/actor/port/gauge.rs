@@ -19,6 +19,7 @@ pub struct PortGauge {
 pub(super) struct Counters {
     name: Arc<str>,
     capacity: usize,
+    weight_max: Option<usize>,
     epoch: Instant,
     pub depth: AtomicU64,
     pub in_hand: AtomicU64,
@@ -28,6 +29,9 @@ pub(super) struct Counters {
     pub rejected: AtomicU64,
     pub conflated: AtomicU64,
     pub redelivered: AtomicU64,
+    pub set_aside: AtomicU64,
+    pub pauses: AtomicU64,
+    pub weight: AtomicU64,
     /// Microseconds after the epoch, plus one; 0 means that nothing waits and nothing is in hand.
     pub oldest_us: AtomicU64,
 }
@@ -44,10 +48,11 @@ pub(super) fn add(counter: &AtomicU64, count: u64) {
 }
 
 impl PortGauge {
-    pub(super) fn new(name: &str, capacity: usize) -> PortGauge {
+    pub(super) fn new(name: &str, capacity: usize, weight_max: Option<usize>) -> PortGauge {
         let inner = Counters {
             name: name.into(),
             capacity,
+            weight_max,
             epoch: Instant::now(),
             depth: AtomicU64::new(0),
             in_hand: AtomicU64::new(0),
@@ -57,6 +62,9 @@ impl PortGauge {
             rejected: AtomicU64::new(0),
             conflated: AtomicU64::new(0),
             redelivered: AtomicU64::new(0),
+            set_aside: AtomicU64::new(0),
+            pauses: AtomicU64::new(0),
+            weight: AtomicU64::new(0),
             oldest_us: AtomicU64::new(0),
         };
         PortGauge { inner: Arc::new(inner) }
@@ -79,6 +87,10 @@ impl PortGauge {
             rejected: counters.rejected.load(Relaxed),
             conflated: counters.conflated.load(Relaxed),
             redelivered: counters.redelivered.load(Relaxed),
+            set_aside: counters.set_aside.load(Relaxed),
+            pauses: counters.pauses.load(Relaxed),
+            weight: counters.weight.load(Relaxed),
+            weight_max: counters.weight_max.map(|weight| weight as u64),
             oldest_age,
         }
     }
@@ -104,6 +116,13 @@ pub struct PortSnapshot {
     pub conflated: u64,
     /// Batches handed out again.
     pub redelivered: u64,
+    /// Items that killed two incarnations and are not handed out any more.
+    pub set_aside: u64,
+    /// How often it made its producers wait.
+    pub pauses: u64,
+    /// Of what waits and is in hand, and its bound where there is one.
+    pub weight: u64,
+    pub weight_max: Option<u64>,
     /// Of the oldest item waiting or in hand; up to 64 items' time too old.
     pub oldest_age: Option<Duration>,
 }

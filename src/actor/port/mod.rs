@@ -5,17 +5,21 @@
 //! - A batch stays in the port's hand until [`Batch::done`]. An incarnation that panics, is aborted or just drops the
 //!   batch leaves it there, and the next drain hands it out again with a higher [`Batch::redelivery`]. So an item
 //!   accepted from a producer is handled at least once; where the consumer says how far it came
-//!   ([`Batch::handled`]), exactly once up to the item in work when it panicked. An item that kills one incarnation
-//!   after another stands first in a batch whose redelivery count grows: the consumer decides when to skip it.
-//! - Whoever holds a lease that was fenced can neither push nor take.
+//!   ([`Batch::handled`]), exactly once up to the item in work when it panicked. Taken with [`Batch::next`], an item
+//!   that kills two incarnations is set aside, see [`Port::set_aside_with`].
+//! - A producer that can wait does so from four fifths of the bound on, until half of it is free again: a feed stops
+//!   reading its socket before the last place is taken, and does not start for every single place.
+//! - Whoever holds a lease that was fenced can neither push nor take, and the places it kept are free.
 //!
-//! Bound: `capacity` items wait, and up to one drain's `max` more are in hand.
+//! Bound: `capacity` items wait, and up to one drain's `max` more are in hand. With a weight ([`Port::weighted`]) waiting
+//! and in hand together weigh at most the bound and one item more.
 //!
 //! The lock is held to move items only. Items must be `Send + Sync`, because a batch in hand can be read by a hung
 //! incarnation while the next one handles it.
 //!
-//! Left out: more than one consumer at a time, priorities, weights.
+//! Left out: more than one consumer at a time, priorities.
 
+mod bounds;
 mod consumer;
 mod gauge;
 mod producer;
@@ -25,11 +29,18 @@ mod tests;
 
 pub use consumer::{Batch, Consumer};
 pub use gauge::{PortGauge, PortSnapshot};
-pub use producer::{Permit, Producer, Refusal, Refused};
+pub use producer::{Claim, Permit, Producer, Refusal, Refused};
 
-use super::Lease;
+use super::{
+    Lease,
+    suspects::{Source, Verdict},
+};
+use bounds::Bounds;
 use queue::Queue;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 use tokio::sync::Notify;
 
 /// What a full port does with one more item.
@@ -58,8 +69,14 @@ pub struct Port<T> {
     shared: Arc<Shared<T>>,
 }
 
+/// Keeps an item that is set aside, with the reason.
+type SetAside<T> = Box<dyn Fn(&T, &Verdict) + Send + Sync>;
+
 struct Shared<T> {
+    /// Whose numbers its items have.
+    source: Source,
     policy: Policy<T>,
+    set_aside: OnceLock<SetAside<T>>,
     queue: Mutex<Queue<T>>,
     gauge: PortGauge,
     /// Rung for the consumer, for producers in wait.
@@ -83,15 +100,45 @@ impl<T> Clone for Port<T> {
 impl<T: Send + Sync + 'static> Port<T> {
     /// `capacity` is at least 1.
     pub fn new(name: &str, capacity: usize, policy: Policy<T>) -> Port<T> {
-        let capacity = capacity.max(1);
-        let shared = Shared {
+        Port::build(name, Bounds { items: capacity.max(1), weight: usize::MAX, weigh: None }, policy)
+    }
+
+    /// With a bound on what the items waiting and in hand weigh together, mostly in bytes. One item is always taken,
+    /// however heavy.
+    pub fn weighted(
+        name: &str,
+        capacity: usize,
+        weight: usize,
+        weigh: fn(&T) -> usize,
+        policy: Policy<T>,
+    ) -> Port<T> {
+        Port::build(
+            name,
+            Bounds { items: capacity.max(1), weight: weight.max(1), weigh: Some(weigh) },
             policy,
-            queue: Mutex::new(Queue::new(capacity)),
-            gauge: PortGauge::new(name, capacity),
+        )
+    }
+
+    fn build(name: &str, bounds: Bounds<T>, policy: Policy<T>) -> Port<T> {
+        static PORTS: AtomicU64 = AtomicU64::new(Source::OWN.0 + 1);
+        let weight_max = bounds.weigh.map(|_| bounds.weight);
+        let shared = Shared {
+            source: Source(PORTS.fetch_add(1, Ordering::Relaxed)),
+            policy,
+            set_aside: OnceLock::new(),
+            gauge: PortGauge::new(name, bounds.items, weight_max),
+            queue: Mutex::new(Queue::new(bounds)),
             items: Notify::new(),
             room: Notify::new(),
         };
         Port { shared: Arc::new(shared) }
+    }
+
+    /// Says what becomes of items that are set aside; without it they are only counted and logged. Once a port.
+    pub fn set_aside_with(&self, keep: impl Fn(&T, &Verdict) + Send + Sync + 'static) {
+        if self.shared.set_aside.set(Box::new(keep)).is_err() {
+            log::error!("a port was told twice what becomes of items set aside; the first counts");
+        }
     }
 
     /// The pushing side, for the holder of a lease.

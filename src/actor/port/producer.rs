@@ -1,6 +1,9 @@
 //! The side that pushes.
 
-use super::{Policy, Shared, queue::Offer};
+use super::{
+    Policy, Shared,
+    queue::{Offer, Queue},
+};
 use crate::actor::Lease;
 use std::{fmt, pin::pin, sync::Arc};
 
@@ -54,10 +57,11 @@ impl<T: Send + Sync + 'static> Producer<T> {
 
     /// Pushes without waiting, by the port's policy; a full `Wait` port gives the item back.
     pub fn offer(&self, item: T) -> Result<(), Refused<T>> {
+        let mut queue = self.shared.queue();
+        // Under the lock: what the next incarnation pushes comes after it, so nothing of ours can come later.
         if !self.lease.is_current() {
             return Err(Refused { item, reason: Refusal::Fenced });
         }
-        let mut queue = self.shared.queue();
         let offer = queue.offer(item, self.shared.policy, &self.shared.gauge.inner);
         let wake = std::mem::take(&mut queue.consumer_waits);
         drop(queue);
@@ -102,10 +106,10 @@ impl<T: Send + Sync + 'static> Producer<T> {
 
     /// Offers items in order until one is refused; it and the rest stay in `items`.
     pub fn offer_all(&self, items: &mut Vec<T>) -> Result<(), Refusal> {
+        let mut queue = self.shared.queue();
         if !self.lease.is_current() {
             return Err(Refusal::Fenced);
         }
-        let mut queue = self.shared.queue();
         let mut refused = None;
         if matches!(self.shared.policy, Policy::Wait) && !queue.is_closed() {
             queue.append_some(items, &self.shared.gauge.inner);
@@ -151,16 +155,20 @@ impl<T: Send + Sync + 'static> Producer<T> {
                 if queue.is_closed() {
                     return Err(Refusal::Closed);
                 }
-                if !queue.is_full() {
-                    queue.reserve();
-                    return Ok(Permit { producer: self.clone(), is_used: false });
+                if queue.has_room() {
+                    let number = queue.reserve(&self.lease);
+                    return Ok(Permit { producer: self.clone(), number, is_used: false });
                 }
                 queue.producers_wait = true;
             }
             if waiting.is_none() {
                 waiting = Some(self.lease.pulse().wait());
             }
-            room.await;
+            // Looks again now and then: places of incarnations that were given up become free without a word.
+            tokio::select! {
+                () = room => {}
+                () = self.lease.pulse().sign_due() => self.lease.pulse().sign(),
+            }
         }
     }
 }
@@ -169,15 +177,53 @@ impl<T: Send + Sync + 'static> Producer<T> {
 #[must_use = "a permit that is not used keeps a place in the port"]
 pub struct Permit<T: Send + Sync + 'static> {
     producer: Producer<T>,
+    number: u64,
     is_used: bool,
 }
 
 impl<T: Send + Sync + 'static> Permit<T> {
     /// Puts the item into the kept place, even if the port was closed since. Refused only when fenced.
-    pub fn push(mut self, item: T) -> Result<(), Refused<T>> {
-        if !self.producer.lease.is_current() {
-            return Err(Refused { item, reason: Refusal::Fenced });
+    pub fn push(self, item: T) -> Result<(), Refused<T>> {
+        match self.claim() {
+            Ok(claim) => {
+                claim.push(item);
+                Ok(())
+            }
+            Err(reason) => Err(Refused { item, reason }),
         }
+    }
+
+    /// Makes the place sure: what is pushed into it is accepted even if the incarnation is fenced from now on. For
+    /// whoever must do something irrevocable first, such as writing a log.
+    ///
+    /// # Errors
+    /// [`Refusal::Fenced`].
+    pub fn claim(mut self) -> Result<Claim<T>, Refusal> {
+        self.is_used = true;
+        if !self.producer.shared.queue().claim(self.number) {
+            return Err(Refusal::Fenced);
+        }
+        Ok(Claim { producer: self.producer.clone(), is_used: false })
+    }
+}
+
+impl<T: Send + Sync + 'static> Drop for Permit<T> {
+    fn drop(&mut self) {
+        if !self.is_used {
+            self.producer.shared.give_back(|queue| queue.release(self.number));
+        }
+    }
+}
+
+/// See [`Permit::claim`].
+#[must_use = "a claim that is not used keeps a place in the port"]
+pub struct Claim<T: Send + Sync + 'static> {
+    producer: Producer<T>,
+    is_used: bool,
+}
+
+impl<T: Send + Sync + 'static> Claim<T> {
+    pub fn push(mut self, item: T) {
         self.is_used = true;
         let shared = &self.producer.shared;
         let mut queue = shared.queue();
@@ -187,27 +233,30 @@ impl<T: Send + Sync + 'static> Permit<T> {
         if wake {
             shared.items.notify_one();
         }
-        Ok(())
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Permit<T> {
+impl<T: Send + Sync + 'static> Drop for Claim<T> {
     fn drop(&mut self) {
-        if self.is_used {
-            return;
+        if !self.is_used {
+            self.producer.shared.give_back(Queue::disclaim);
         }
-        let shared = &self.producer.shared;
-        let mut queue = shared.queue();
-        queue.release();
+    }
+}
+
+impl<T: Send + Sync + 'static> Shared<T> {
+    fn give_back(&self, give: impl FnOnce(&mut Queue<T>)) {
+        let mut queue = self.queue();
+        give(&mut queue);
         // The consumer of a closed port may wait for this place only.
         let wake_consumer = std::mem::take(&mut queue.consumer_waits);
-        let wake_producers = std::mem::take(&mut queue.producers_wait);
+        let wake_producers = queue.wake_producers();
         drop(queue);
         if wake_consumer {
-            shared.items.notify_one();
+            self.items.notify_one();
         }
         if wake_producers {
-            shared.room.notify_waiters();
+            self.room.notify_waiters();
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{
     Policy,
+    bounds::Bounds,
     gauge::{Counters, add},
 };
+use crate::actor::Lease;
 use rustc_hash::FxHashMap;
 use std::{
     collections::VecDeque,
@@ -23,7 +25,7 @@ pub(super) struct Hand<T> {
     /// How many of them the consumer has handled.
     pub handled: AtomicUsize,
     /// Number of the first item.
-    first: u64,
+    pub first: u64,
 }
 
 impl<T> Default for Hand<T> {
@@ -40,8 +42,13 @@ pub(super) enum Offer<T> {
 }
 
 pub(super) struct Queue<T> {
-    capacity: usize,
+    bounds: Bounds<T>,
     items: VecDeque<T>,
+    /// Of the items waiting, and of those in hand.
+    weight: usize,
+    hand_weight: usize,
+    /// Filled to four fifths and not yet emptied to half: who may wait, waits.
+    paused: bool,
     /// Number of the item at the front; items are numbered in order of acceptance.
     front: u64,
     /// (item number, when), ascending.
@@ -52,24 +59,33 @@ pub(super) struct Queue<T> {
     redelivery: u32,
     /// A finished hand, kept for its allocation.
     spare: Option<Arc<Hand<T>>>,
-    reserved: usize,
+    /// Places kept by permits, with whose they are. Those of a fenced lease are void.
+    reserved: Vec<(u64, Lease)>,
+    next_permit: u64,
+    /// Places whose permit is about to be used; they outlast a fence.
+    claimed: usize,
     closed: bool,
     pub consumer_waits: bool,
     pub producers_wait: bool,
 }
 
 impl<T> Queue<T> {
-    pub fn new(capacity: usize) -> Queue<T> {
+    pub fn new(bounds: Bounds<T>) -> Queue<T> {
         Queue {
-            capacity,
+            bounds,
             items: VecDeque::new(),
+            weight: 0,
+            hand_weight: 0,
+            paused: false,
             front: 0,
             marks: VecDeque::new(),
             keys: FxHashMap::default(),
             in_hand: None,
             redelivery: 0,
             spare: None,
-            reserved: 0,
+            reserved: Vec::new(),
+            next_permit: 0,
+            claimed: 0,
             closed: false,
             consumer_waits: false,
             producers_wait: false,
@@ -84,28 +100,87 @@ impl<T> Queue<T> {
         self.closed
     }
 
-    pub fn is_full(&self) -> bool {
-        self.items.len() + self.reserved >= self.capacity
+    fn taken(&self) -> usize {
+        self.items.len() + self.reserved.len() + self.claimed
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken() >= self.bounds.items || self.weight + self.hand_weight >= self.bounds.weight
+    }
+
+    /// Whether somebody who can wait may put something in.
+    pub fn has_room(&mut self) -> bool {
+        if self.is_full() || self.paused {
+            self.forget_fenced();
+            self.note_level();
+        }
+        !self.is_full() && !self.paused
     }
 
     /// Whether nothing waits and no permit can still bring something. A drain looks at what is in hand first.
-    pub fn is_idle(&self) -> bool {
-        self.items.is_empty() && self.reserved == 0
+    pub fn is_idle(&mut self) -> bool {
+        if !self.reserved.is_empty() {
+            self.forget_fenced();
+        }
+        self.items.is_empty() && self.reserved.is_empty() && self.claimed == 0
     }
 
-    pub fn reserve(&mut self) {
-        self.reserved += 1;
+    /// The permits of leases that were given up bring nothing any more.
+    fn forget_fenced(&mut self) {
+        self.reserved.retain(|(_, lease)| lease.is_current());
+    }
+
+    /// Keeps a place; the answer is its permit's number.
+    pub fn reserve(&mut self, lease: &Lease) -> u64 {
+        self.next_permit += 1;
+        self.reserved.push((self.next_permit, lease.clone()));
+        self.note_level();
+        self.next_permit
     }
 
     /// Gives a reserved place back.
-    pub fn release(&mut self) {
-        self.reserved -= 1;
+    pub fn release(&mut self, permit: u64) {
+        self.reserved.retain(|(number, _)| *number != permit);
+        self.note_level();
     }
 
-    /// Puts an item into a reserved place, even when closed since.
+    /// Makes a reserved place sure, even when its holder is fenced from now on. False if that has happened already.
+    pub fn claim(&mut self, permit: u64) -> bool {
+        self.forget_fenced();
+        let place = self.reserved.iter().position(|(number, _)| *number == permit);
+        if let Some(place) = place {
+            self.reserved.swap_remove(place);
+            self.claimed += 1;
+        }
+        place.is_some()
+    }
+
+    /// Gives a claimed place back.
+    pub fn disclaim(&mut self) {
+        self.claimed -= 1;
+        self.note_level();
+    }
+
+    /// Puts an item into a claimed place, even when closed since.
     pub fn redeem(&mut self, item: T, counters: &Counters) {
-        self.reserved -= 1;
+        self.claimed -= 1;
         self.append(item, counters);
+    }
+
+    /// Pauses above four fifths, goes on from half down. True if producers that wait may go on.
+    fn note_level(&mut self) -> bool {
+        let (items, weight) = (self.taken(), self.weight + self.hand_weight);
+        if self.paused {
+            self.paused = !(self.bounds.is_low(items, weight));
+        } else {
+            self.paused = self.bounds.is_high(items, weight);
+        }
+        !self.paused
+    }
+
+    /// Whether waiting producers are to be woken; they are told once.
+    pub fn wake_producers(&mut self) -> bool {
+        self.producers_wait && self.has_room() && std::mem::take(&mut self.producers_wait)
     }
 
     pub fn offer(&mut self, item: T, policy: Policy<T>, counters: &Counters) -> Offer<T> {
@@ -115,7 +190,7 @@ impl<T> Queue<T> {
         if let Policy::Conflate(key_of) = policy {
             return self.conflate(key_of(&item), item, counters);
         }
-        if self.is_full() {
+        while self.is_full() {
             match policy {
                 Policy::Wait => return Offer::Full(item),
                 Policy::Reject | Policy::Conflate(_) => {
@@ -136,7 +211,11 @@ impl<T> Queue<T> {
 
     /// Appends from the front of `items` as many as there is room for, with one stamp for all.
     pub fn append_some(&mut self, items: &mut Vec<T>, counters: &Counters) {
-        let room = self.capacity.saturating_sub(self.items.len() + self.reserved);
+        if self.bounds.weigh.is_some() {
+            // Weighed one by one, by the caller.
+            return;
+        }
+        let room = self.bounds.items.saturating_sub(self.taken());
         let mut some = items.drain(..items.len().min(room));
         let Some(first) = some.next() else { return };
         self.append(first, counters);
@@ -150,14 +229,18 @@ impl<T> Queue<T> {
         if let Some(&number) = self.keys.get(&key)
             && let Some(place) = number.checked_sub(self.front)
         {
-            self.items[place as usize] = item;
+            let place = &mut self.items[place as usize];
+            self.weight = self.weight - self.bounds.weight_of(place) + self.bounds.weight_of(&item);
+            *place = item;
             add(&counters.accepted, 1);
             add(&counters.conflated, 1);
             return Offer::Accepted;
         }
-        if self.is_full() && !self.drop_oldest(counters) {
-            add(&counters.rejected, 1);
-            return Offer::Full(item);
+        while self.is_full() {
+            if !self.drop_oldest(counters) {
+                add(&counters.rejected, 1);
+                return Offer::Full(item);
+            }
         }
         self.keys.insert(key, self.front + self.items.len() as u64);
         self.append(item, counters);
@@ -175,14 +258,20 @@ impl<T> Queue<T> {
                 counters.oldest_us.store(now_us + 1, Relaxed);
             }
         }
+        self.weight += self.bounds.weight_of(&item);
         self.items.push_back(item);
         add(&counters.accepted, 1);
         self.note_depth(counters);
     }
 
-    fn note_depth(&self, counters: &Counters) {
+    fn note_depth(&mut self, counters: &Counters) {
+        let was_paused = self.paused;
+        if !self.note_level() && !was_paused {
+            add(&counters.pauses, 1);
+        }
         let depth = self.items.len() as u64;
         counters.depth.store(depth, Relaxed);
+        counters.weight.store((self.weight + self.hand_weight) as u64, Relaxed);
         if depth > counters.high_water.load(Relaxed) {
             counters.high_water.store(depth, Relaxed);
         }
@@ -190,9 +279,8 @@ impl<T> Queue<T> {
 
     /// False if all places are reserved and nothing waits.
     fn drop_oldest(&mut self, counters: &Counters) -> bool {
-        if self.items.pop_front().is_none() {
-            return false;
-        }
+        let Some(oldest) = self.items.pop_front() else { return false };
+        self.weight -= self.bounds.weight_of(&oldest);
         self.front += 1;
         add(&counters.dropped, 1);
         self.note_oldest(counters);
@@ -209,6 +297,7 @@ impl<T> Queue<T> {
             }
             // Everything was handled before the incarnation ended; only the word was missing.
             self.in_hand = None;
+            self.hand_weight = 0;
             counters.in_hand.store(0, Relaxed);
         }
         if self.items.is_empty() {
@@ -223,8 +312,11 @@ impl<T> Queue<T> {
             std::mem::swap(&mut self.items, &mut hand.items);
             hand.items.make_contiguous();
             self.keys.clear();
+            self.hand_weight = std::mem::take(&mut self.weight);
         } else {
             hand.items.extend(self.items.drain(..max.max(1)));
+            self.hand_weight = hand.items.iter().map(|item| self.bounds.weight_of(item)).sum();
+            self.weight -= self.hand_weight;
         }
         self.front += hand.items.len() as u64;
         self.redelivery = 0;
@@ -237,7 +329,9 @@ impl<T> Queue<T> {
     /// The batch in hand is handled.
     pub fn finish(&mut self, counters: &Counters) {
         self.in_hand = None;
+        self.hand_weight = 0;
         counters.in_hand.store(0, Relaxed);
+        counters.weight.store(self.weight as u64, Relaxed);
         self.note_oldest(counters);
     }
 

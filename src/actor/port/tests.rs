@@ -11,7 +11,7 @@ use tokio::sync::watch;
 fn lease_and_strings() -> (Lease, watch::Sender<StopSignal>, Arc<AtomicU64>) {
     let (stop, watch) = watch::channel(StopSignal::Run);
     let current = Arc::new(AtomicU64::new(1));
-    let lease = Lease::new("test".into(), 1, Arc::clone(&current), watch, Pulse::default());
+    let lease = Lease::new("test".into(), 1, Arc::clone(&current), watch, Pulse::default(), Arc::default());
     (lease, stop, current)
 }
 

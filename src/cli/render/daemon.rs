@@ -2,12 +2,11 @@
 
 use super::{
     Style,
-    number::{NOTHING, bytes, date_and_time, grouped_count, hour_and_minute, percent, span_ms, time_of_day},
+    number::{bytes, date_and_time, grouped_count, hour_and_minute, percent, span_ms, time_of_day},
     table::{Align, Grid, pairs},
 };
 use crate::control::{
-    ActorRow, ActorsResponse, CoverageResponse, CoverageRow, FeedsResponse, ReplayVerifyResponse,
-    StatusResponse, WallTime,
+    CoverageResponse, CoverageRow, FeedsResponse, ReplayVerifyResponse, StatusResponse, WallTime,
 };
 
 fn or_never(instant: Option<WallTime>, form: fn(WallTime) -> String) -> String {
@@ -69,48 +68,6 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
         ("live state", status.live.clone()),
     ]));
     text
-}
-
-pub(super) fn actors(actors: &ActorsResponse, style: Style) -> String {
-    let heads = [
-        ("actor", Align::Left),
-        ("state", Align::Left),
-        ("restarts", Align::Right),
-        ("pulse", Align::Right),
-        ("queue", Align::Right),
-        ("dropped", Align::Right),
-        ("last exit", Align::Left),
-    ];
-    let mut grid = Grid::new(&heads, style);
-    for actor in &actors.actors {
-        let depth = actor.path.matches('/').count();
-        let name = actor.path.rsplit('/').next().unwrap_or_default();
-        let critical = if actor.critical { " !" } else { "" };
-        let cells = [
-            format!("{}{name}{critical}", "  ".repeat(depth)),
-            actor.state.clone(),
-            actor.restarts.to_string(),
-            actor.pulse_age_ms.map_or_else(|| NOTHING.to_owned(), span_ms),
-            queue(actor),
-            grouped_count(actor.dropped),
-            actor.last_exit.clone(),
-        ];
-        if actor.state == "running" { grid.row(cells) } else { grid.bold_row(cells) }
-    }
-    let note = if actors.actors.iter().any(|actor| actor.critical) {
-        "! critical: the daemon ends if it cannot run\n"
-    } else {
-        ""
-    };
-    format!("{}{note}", grid.finish())
-}
-
-fn queue(actor: &ActorRow) -> String {
-    match (actor.queue, actor.queue_max) {
-        (Some(queue), Some(queue_max)) => format!("{queue}/{queue_max}"),
-        (Some(queue), None) => queue.to_string(),
-        (None, _) => NOTHING.to_owned(),
-    }
 }
 
 pub(super) fn feeds(feeds: &FeedsResponse, style: Style) -> String {

@@ -1,13 +1,14 @@
 //! Answers as texts for people. Pure: the same response and style give the same text.
 
 mod activity;
+mod actors;
 mod chain;
 mod daemon;
 mod number;
 mod series;
 mod table;
 
-use crate::control::{Response, Update};
+use crate::control::{ActorsResponse, Response, Update};
 
 /// How the text may look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Style {
 pub fn render(response: &Response, style: Style) -> String {
     match response {
         Response::Status(status) => daemon::status(status, style),
-        Response::Actors(actors) => daemon::actors(actors, style),
+        Response::Actors(actors) => actors::table(actors, style),
         Response::Feeds(feeds) => daemon::feeds(feeds, style),
         Response::Chain(chain) => chain::chain(chain, style),
         Response::OpenInterest(series) => series::open_interest(series, style),
@@ -47,6 +48,11 @@ pub fn render(response: &Response, style: Style) -> String {
         Response::Coverage(coverage) => daemon::coverage(coverage, style),
         Response::ReplayVerify(verified) => daemon::replay(verified, style),
     }
+}
+
+/// The actors as a tree, with everything that is known of them.
+pub fn render_actor_tree(actors: &ActorsResponse, style: Style) -> String {
+    actors::tree(actors, style)
 }
 
 /// One line, without its line feed.

@@ -16,6 +16,7 @@ use super::{
     batch::{Batch, Checkpoint},
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
+    fence::Fence,
     migrate, tables,
 };
 use crate::market::{CandleInterval, TradingDate};
@@ -29,11 +30,12 @@ pub struct PostgresStore {
     address: Address,
     birth: Birth,
     link: Option<Link>,
+    pub(super) fence: Fence,
 }
 
 impl PostgresStore {
     pub(super) async fn open(address: Address, birth: Birth) -> Result<PostgresStore, StoreError> {
-        let mut store = PostgresStore { address, birth, link: None };
+        let mut store = PostgresStore { address, birth, link: None, fence: Fence::default() };
         // Says what is wrong with the address or the server before the migrations would, in their words.
         let link = Link::connect(&store.address).await?;
         migrate_on_a_thread(store.url().to_owned(), store.address.to_string()).await?;
@@ -72,8 +74,13 @@ impl PostgresStore {
             }
         };
         let link = self.link.insert(link);
-        let written = write(link, batch).await;
-        written.map_err(|error| classify(&self.address.to_string(), error))
+        let written = write(link, batch, &self.fence).await;
+        let store = || self.address.to_string();
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Fenced { store: store() }),
+            Err(error) => Err(classify(&store(), error)),
+        }
     }
 }
 
@@ -92,8 +99,8 @@ async fn migrate_on_a_thread(url: String, store: String) -> Result<(), StoreErro
     outcome.await.map_err(|_| lost("the thread of the migrations ended".to_owned()))?
 }
 
-/// One transaction. Dropped before its end it is rolled back by the client.
-async fn write(link: &mut Link, batch: &Batch) -> Result<(), Error> {
+/// One transaction. Dropped before its end it is rolled back by the client. False if the fence forbade the commit.
+async fn write(link: &mut Link, batch: &Batch, fence: &Fence) -> Result<bool, Error> {
     let (days, intraday): (Vec<_>, Vec<_>) =
         batch.candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
     let mut transaction = link.client.transaction().await?;
@@ -111,7 +118,12 @@ async fn write(link: &mut Link, batch: &Batch) -> Result<(), Error> {
     write_all::<tables::Gaps>(at, batch.gaps.iter()).await?;
     let checkpoint = Checkpoint { spool_seq: batch.spool_seq, session_date: batch.session_date };
     write_checkpoint(at, &checkpoint).await?;
-    transaction.commit().await
+    if !fence.holds() {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// Deletes the runs that begin within the given instruments' days, one statement a date.

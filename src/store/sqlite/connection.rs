@@ -167,6 +167,7 @@ pub(super) fn classify(store: &str, error: Error) -> StoreError {
             | DatabaseErrorKind::ForeignKeyViolation,
             _,
         ) => StoreError::Constraint { store, reason },
+        Error::RollbackTransaction => StoreError::Fenced { store },
         _ if says("is locked") => StoreError::Busy { store, reason },
         _ if says("is full") => StoreError::DiskFull { store, reason },
         _ if says("malformed") || says("not a database") => StoreError::Corrupt { store, reason },

@@ -18,6 +18,7 @@ use super::{
     batch::{Batch, Checkpoint},
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
+    fence::Fence,
     tables,
 };
 use crate::market::CandleInterval;
@@ -33,18 +34,19 @@ use upsert::upsert_all;
 pub struct SqliteStore {
     address: Address,
     thread: SqliteThread,
+    pub(super) fence: Fence,
 }
 
 impl SqliteStore {
     pub(super) async fn open(address: Address, birth: Birth) -> Result<SqliteStore, StoreError> {
         let thread = SqliteThread::start(address.clone(), connection::Access::Write(birth)).await?;
-        Ok(SqliteStore { address, thread })
+        Ok(SqliteStore { address, thread, fence: Fence::default() })
     }
 
     pub(super) async fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         // The thread outlives a dropped future, so it needs rows of its own; the copy is a fiftieth of the work.
-        let batch = batch.clone();
-        self.thread.run(move |connection| write(connection, &batch)).await
+        let (batch, fence) = (batch.clone(), self.fence.clone());
+        self.thread.run(move |connection| write(connection, &batch, &fence)).await
     }
 
     /// A connection for reading.
@@ -57,9 +59,13 @@ impl SqliteStore {
 }
 
 /// One transaction, whole or not at all.
-fn write(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<()> {
+fn write(connection: &mut SqliteConnection, batch: &Batch, fence: &Fence) -> QueryResult<()> {
     connection.batch_execute("BEGIN IMMEDIATE")?;
-    let written = write_rows(connection, batch).and_then(|()| connection.batch_execute("COMMIT"));
+    // The lock is held from the beginning on: who writes after the fence waits until this commit or its refusal is over.
+    let written = write_rows(connection, batch).and_then(|()| match fence.holds() {
+        true => connection.batch_execute("COMMIT"),
+        false => Err(diesel::result::Error::RollbackTransaction),
+    });
     if written.is_err() {
         // SQLite has already rolled back after some errors (a full disk) and then refuses to do it again. Where it
         // has not and cannot, the next BEGIN says so.
@@ -172,6 +178,21 @@ mod tests {
         store.append(&big).await.expect("space was made");
         let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
         assert_eq!(reader.summary(big.session_date).await.expect("a summary").rows, 20_000);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_was_given_up_commits_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("fenced.db").display().to_string();
+        let mut store = SqliteStore::open(Address::SqliteFile { path }, Birth::Real).await.expect("opens");
+        store.append(&batch(3)).await.expect("written");
+        store.fence = Fence::new(|| false);
+        let error = store.append(&batch(10)).await.expect_err("refused");
+        assert!(matches!(error, StoreError::Fenced { .. }), "{error}");
+        store.fence = Fence::default();
+        let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
+        assert_eq!(reader.checkpoint().await.expect("readable").expect("written").spool_seq, 3);
+        store.append(&batch(10)).await.expect("the transaction was rolled back");
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
 //! kill -9 at random moments of the played day: nothing stored is lost or doubled, what nobody saw is marked, the rest
 //! equals the recording; and the day's log, replayed, gives the same tables.
 
-use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, cells, number, second_of_day};
+use super::{
+    answer::{Answer, SESSION_CLOSE_S, cells, number},
+    outages::{Outages, assert_equal_but_for_outages},
+};
 use crate::{
     processes::{Daemon, Simulator, dump, store_url},
     test_data,
@@ -21,8 +24,6 @@ use std::{
 const KILLS: usize = 10;
 /// Every third time nobody starts the daemon again for this long.
 const LONG_OUTAGE_S: i64 = 900;
-/// How long after its end a bucket closes, by default.
-const GRACE_S: i64 = 5;
 
 /// Rows by key, with their revisions.
 fn bucket_revisions(dump: &DayDump) -> BTreeMap<(String, String), i64> {
@@ -96,64 +97,13 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
 
     let answer = Answer::read(&recording);
     let record = dump(&store, date);
-    let mut missing: BTreeSet<(String, i64)> = BTreeSet::new();
-    let mut keys = BTreeSet::new();
-    for row in cells(&record, "intraday_option_oi") {
-        let (bucket, contract) = (second_of_day(row[0]), row[1]);
-        assert!(keys.insert((bucket, contract.to_owned())), "twice: {row:?}");
-        if row[9] == "4" {
-            missing.insert((contract.to_owned(), bucket));
-            continue;
-        }
-        let expected = answer.bucket(contract, bucket).expect("a value");
-        let found = (number(row[2]), number(row[4]), number(row[5]));
-        let wanted = (expected.open_interest, expected.last_price_e4, expected.volume);
-        assert_eq!(found, wanted, "{row:?}, down {down:?}");
-    }
-    assert_eq!(keys.len(), 85_500, "one row for each contract and bucket, down {down:?}");
-    println!("{} of {} contract-buckets were not seen; down {down:?}", missing.len(), keys.len());
+    let Outages { gaps, missing } =
+        assert_equal_but_for_outages(&answer, &record, 0, &format!("down {down:?}"));
     // 15 minutes hold two recorded captures at least: what stood between them nobody can know afterwards.
-    assert!(
-        !missing.is_empty(),
-        "long outages in the session leave buckets that no daemon saw, down {down:?}"
-    );
-    let gaps: Vec<(i64, i64)> =
-        cells(&record, "gaps").iter().map(|row| (second_of_day(row[0]), second_of_day(row[1]))).collect();
+    assert!(missing > 0, "long outages in the session leave buckets that no daemon saw, down {down:?}");
     for (died, _) in down.iter().filter(|(died, _)| *died < SESSION_CLOSE_S) {
         let is_told = gaps.iter().any(|(from, to)| from - 1 <= *died && died <= to);
         assert!(is_told, "the outage that began at {died} is not among the gaps {gaps:?}");
-    }
-    for (contract, bucket) in &missing {
-        let end = bucket + BUCKET_S;
-        let is_told = gaps.iter().any(|(from, to)| *from <= end + GRACE_S && end <= *to);
-        assert!(is_told, "{contract} {bucket} is missing, but somebody was watching; gaps {gaps:?}");
-    }
-    let covered_missing: i64 = cells(&record, "coverage")
-        .iter()
-        .filter(|row| row[3] == "4")
-        .map(|row| (number(row[2]) - number(row[1])) / 180_000_000 + 1)
-        .sum();
-    assert_eq!(covered_missing, missing.len() as i64, "coverage marks what is missing");
-
-    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
-    let expected: BTreeSet<(String, i64, i64, i64)> = answer.deltas().into_iter().collect();
-    let rows = cells(&record, "oi_delta_log");
-    for row in &rows {
-        let (contract, second) = (row[0], second_of_day(row[1]));
-        let delta = (contract.to_owned(), second, number(row[3]), number(row[4]));
-        *sums.entry(contract).or_default() += delta.3 - delta.2;
-        // A change that spans a time in which the daemon was down may hold several recorded ones.
-        let spans_down = gaps.iter().any(|(from, to)| from - 60 <= second && second <= to + 60);
-        assert!(expected.contains(&delta) || spans_down, "{row:?} is no recorded change, gaps {gaps:?}");
-    }
-    for (contract, values) in &answer.contracts {
-        let of_session: Vec<i64> = values
-            .iter()
-            .filter(|value| value.second < SESSION_CLOSE_S)
-            .map(|value| value.open_interest)
-            .collect();
-        let moved = of_session[of_session.len() - 1] - of_session[0];
-        assert_eq!(sums.get(contract.as_str()).copied().unwrap_or(0), moved, "{contract}, down {down:?}");
     }
 
     rebuild_from_the_log(&config, directory, date, &record);

@@ -1,0 +1,95 @@
+//! What holds of a record whose feed was away for a while: what was not seen is marked, all else equals the recording.
+
+use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, cells, number, second_of_day};
+use bhavd::store::DayDump;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long after its end a bucket closes, by default.
+const GRACE_S: i64 = 5;
+
+/// What was not seen.
+pub struct Outages {
+    /// The gaps that the record tells, in seconds of the day.
+    pub gaps: Vec<(i64, i64)>,
+    /// Rows marked as missing.
+    pub missing: usize,
+}
+
+/// One row for each contract and bucket; each is marked missing within a told gap, or equals the recording; changes of open
+/// interest add up to the recorded ones.
+///
+/// A feed that hangs is known to be away only once it is found out: rows may claim to be carried for `unnoticed_s` seconds of
+/// the day before a gap begins.
+pub fn assert_equal_but_for_outages(
+    answer: &Answer,
+    record: &DayDump,
+    unnoticed_s: i64,
+    circumstances: &str,
+) -> Outages {
+    let gaps: Vec<(i64, i64)> =
+        cells(record, "gaps").iter().map(|row| (second_of_day(row[0]), second_of_day(row[1]))).collect();
+    let mut unnoticed = 0;
+    let mut missing: BTreeSet<(String, i64)> = BTreeSet::new();
+    let mut keys = BTreeSet::new();
+    for row in cells(record, "intraday_option_oi") {
+        let (bucket, contract) = (second_of_day(row[0]), row[1]);
+        assert!(keys.insert((bucket, contract.to_owned())), "twice: {row:?}");
+        if row[9] == "4" {
+            missing.insert((contract.to_owned(), bucket));
+            continue;
+        }
+        let expected = answer.bucket(contract, bucket).expect("a value");
+        let found = (number(row[2]), number(row[4]), number(row[5]));
+        let wanted = (expected.open_interest, expected.last_price_e4, expected.volume);
+        let end = bucket + BUCKET_S;
+        if found != wanted
+            && row[9] == "2"
+            && gaps.iter().any(|(from, to)| from - unnoticed_s < end && end <= *to)
+        {
+            unnoticed += 1;
+            continue;
+        }
+        assert_eq!(found, wanted, "{row:?}, {circumstances}, gaps {gaps:?}");
+    }
+    assert_eq!(keys.len(), 85_500, "one row for each contract and bucket, {circumstances}");
+    println!(
+        "{} of {} contract-buckets were not seen, {unnoticed} unnoticed; {circumstances}",
+        missing.len(),
+        keys.len()
+    );
+    for (contract, bucket) in &missing {
+        let end = bucket + BUCKET_S;
+        let is_told = gaps.iter().any(|(from, to)| *from <= end + GRACE_S && end <= *to);
+        assert!(is_told, "{contract} {bucket} is missing, but somebody was watching; gaps {gaps:?}");
+    }
+    let covered_missing: i64 = cells(record, "coverage")
+        .iter()
+        .filter(|row| row[3] == "4")
+        .map(|row| (number(row[2]) - number(row[1])) / 180_000_000 + 1)
+        .sum();
+    assert_eq!(covered_missing, missing.len() as i64, "coverage marks what is missing");
+
+    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+    let expected: BTreeSet<(String, i64, i64, i64)> = answer.deltas().into_iter().collect();
+    let rows = cells(record, "oi_delta_log");
+    for row in &rows {
+        let (contract, second) = (row[0], second_of_day(row[1]));
+        let delta = (contract.to_owned(), second, number(row[3]), number(row[4]));
+        *sums.entry(contract).or_default() += delta.3 - delta.2;
+        // A change that spans a time in which the daemon was down may hold several recorded ones.
+        let spans_down = gaps
+            .iter()
+            .any(|(from, to)| from - 60.max(unnoticed_s) <= second && second <= to + 60.max(unnoticed_s));
+        assert!(expected.contains(&delta) || spans_down, "{row:?} is no recorded change, gaps {gaps:?}");
+    }
+    for (contract, values) in &answer.contracts {
+        let of_session: Vec<i64> = values
+            .iter()
+            .filter(|value| value.second < SESSION_CLOSE_S)
+            .map(|value| value.open_interest)
+            .collect();
+        let moved = of_session[of_session.len() - 1] - of_session[0];
+        assert_eq!(sums.get(contract.as_str()).copied().unwrap_or(0), moved, "{contract}, {circumstances}");
+    }
+    Outages { gaps, missing: missing.len() }
+}
