@@ -6,6 +6,7 @@
 use super::{live_state::LiveState, status::DaemonStatus};
 use crate::{
     actor::{ChildError, Lease, Port},
+    logging::{self, Event},
     market::TradingDate,
     pipeline::{Catalog, Pipeline, PipelineSettings},
     spool::{self, Record, SpoolError, SpoolReader},
@@ -64,7 +65,7 @@ impl Recorder {
             }
         }
         if applied > 0 {
-            log::info!("rebuilt from the log up to record {applied}");
+            log::info!(event = Event::SpoolReplayed, seq = applied; "rebuilt from the log up to record {applied}");
         }
         self.show(&pipeline);
         self.status.readiness.pipeline_up.store(true, Ordering::Relaxed);
@@ -112,6 +113,7 @@ impl Recorder {
         }
         let Some(day) = pipeline.day() else {
             status.set_session(None);
+            logging::set_session(None);
             return;
         };
         let day_counters = day.counters();
@@ -122,6 +124,7 @@ impl Recorder {
         status.buckets_of_session.store(day.bucket_count() as u64, Relaxed);
         let hours = day.hours();
         status.set_session(Some((hours.open, hours.close)));
+        logging::set_session(Some(hours.open.date_ist()));
     }
 }
 
