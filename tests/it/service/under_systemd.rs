@@ -155,7 +155,7 @@ fn the_journal_explains_itself(machine: &Machine) {
     // Matches are by field, so that the daemon's own records are found, and not what systemd says of it.
     let found = |matches: &str| machine.run(&format!("journalctl -q -o cat -t bhavd {matches}"));
     assert!(found("EVENT=started").contains("starts"), "{}", machine.journal());
-    assert!(found("PROVIDER=nse EVENT=feed_up").contains("watching"), "{}", machine.journal());
+    assert!(found("PROVIDER=angel_one EVENT=feed_up").contains("feed up"), "{}", machine.journal());
     assert!(found("PEER_UID=1234").contains("of user 1234"), "{}", machine.journal());
     assert!(
         found("EVENT=config_refused PRIORITY=3").contains("clock.pace: unknown key"),
