@@ -13,6 +13,7 @@ pub mod control;
 pub mod engine;
 pub mod feed;
 pub mod live;
+pub mod logging;
 pub mod market;
 pub mod node;
 pub mod pipeline;

@@ -1,5 +1,6 @@
 //! Panics of children: who panicked, where, saying what.
 
+use crate::logging::{self, Origin};
 use std::{
     any::Any,
     cell::{Cell, RefCell},
@@ -14,18 +15,24 @@ thread_local! {
     static LAST_PANIC: Cell<Option<String>> = const { Cell::new(None) };
 }
 
+/// Who is at work on this thread.
+fn polled() -> Option<Origin> {
+    // `try_with`: a panic may come while the thread's locals are torn down.
+    let polled = POLLED.try_with(|polled| polled.try_borrow().ok().and_then(|polled| polled.clone()));
+    polled.ok().flatten().map(|(actor, incarnation)| Origin { actor, incarnation })
+}
+
 /// Logs a child's panic with its place, its child and its incarnation, and keeps the place for the exit reason. Panics
-/// outside children go to the hook that was there before. Call once, early; calling again changes nothing.
+/// outside children go to the hook that was there before. Log records made by a child's work carry its name and
+/// incarnation from here on. Call once, early; calling again changes nothing.
 pub fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
+        logging::set_origin(polled);
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            // `try_with`: a panic may come while the thread's locals are torn down.
-            let polled =
-                POLLED.try_with(|polled| polled.try_borrow().ok().and_then(|p| p.clone())).ok().flatten();
-            match polled {
-                Some((child, incarnation)) => note_panic(info, &child, incarnation),
+            match polled() {
+                Some(Origin { actor, incarnation }) => note_panic(info, &actor, incarnation),
                 None => before(info),
             }
         }));

@@ -2,7 +2,8 @@
 
 use bhavd::{
     cli::{DaemonArguments, DaemonCommand, run_demo},
-    config::Config,
+    config::{Config, ConfigError},
+    logging::{self, Event, Logging},
     node::{Daemon, Origin, credentials_dir},
 };
 use clap::Parser;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
             Err(exit) => exit,
         },
         DaemonCommand::Demo(arguments) => {
-            start_log(log::LevelFilter::Warn);
+            let _logging = logging::start(log::LevelFilter::Warn);
             match run_demo(&arguments, &mut io::stdout()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error, error.exit_code()),
@@ -41,31 +42,40 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &Path) -> ExitCode {
-    let config = match read(path) {
+    let logging = logging::start(log::LevelFilter::Info);
+    let config = match read_config(path) {
         Ok(config) => config,
-        Err(exit) => return exit,
+        Err(error) => return fail_run(&logging, Event::ConfigRefused, &error, CONFIGURATION),
     };
     let origin = match Origin::from_environment(path) {
         Ok(origin) => origin,
-        Err(error) => return fail(&error, CONFIGURATION),
+        Err(error) => return fail_run(&logging, Event::Failed, &error, CONFIGURATION),
     };
-    start_log(config.log.level);
+    logging.set_level(config.log.level);
     match Daemon::open_from(config, origin).and_then(Daemon::run) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, error.exit_code()),
+        Err(error) => fail_run(&logging, Event::Failed, &error, error.exit_code()),
     }
 }
 
 fn read(path: &Path) -> Result<Config, ExitCode> {
-    Config::read(path, credentials_dir()).map_err(|error| fail(&error, CONFIGURATION))
+    read_config(path).map_err(|error| fail(&error, CONFIGURATION))
+}
+
+fn read_config(path: &Path) -> Result<Config, ConfigError> {
+    Config::read(path, credentials_dir())
+}
+
+/// Why a running daemon ends: an event in the journal, or a line for whoever started it.
+fn fail_run(logging: &Logging, event: Event, error: &dyn Display, code: u8) -> ExitCode {
+    if !logging.is_journal() {
+        return fail(error, code);
+    }
+    log::error!(event, exit_code = code; "{error}");
+    ExitCode::from(code)
 }
 
 fn fail(error: &dyn Display, code: u8) -> ExitCode {
     eprintln!("bhavd: {error}");
     ExitCode::from(code)
-}
-
-/// Lines on standard error; RUST_LOG goes before the configured level.
-fn start_log(level: log::LevelFilter) {
-    env_logger::Builder::new().filter_level(level).parse_default_env().init();
 }

@@ -196,7 +196,7 @@ fn name_underlyings(text: &str, date: TradingDate) -> Vec<SyntheticUnderlying> {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let _logging = bhavd::logging::start(log::LevelFilter::Warn);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

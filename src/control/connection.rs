@@ -4,6 +4,7 @@ use super::{
     Call, Command, ControlError, ControlServer, FrameDecoder, FrameTooLarge, Peer, Reply, Request, Service,
     Update, Verb, Versioned, encode_frame, parse_call,
 };
+use crate::logging::Event;
 use std::io;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -46,7 +47,7 @@ pub(super) async fn converse<S: Service>(
     let peer = match Peer::of(&stream) {
         Ok(peer) => peer,
         Err(cause) => {
-            log::warn!(cause:%; "control peer without credentials refused");
+            log::warn!(event = Event::ControlRefused, cause:%; "control peer without credentials refused: {cause}");
             return;
         }
     };
@@ -57,10 +58,11 @@ pub(super) async fn converse<S: Service>(
     let Err(ended) = conversation.run().await;
     match ended {
         Ended::ByPeer | Ended::Stopping | Ended::Io(_) => {
-            log::debug!(uid = peer.uid, pid = peer.pid, ended:%; "control connection ended");
+            log::debug!(peer_uid = peer.uid, peer_pid = peer.pid, ended:%; "control connection of user {} ended: {ended}", peer.uid);
         }
         Ended::Idle | Ended::Unread | Ended::Garbage(_) => {
-            log::info!(uid = peer.uid, pid = peer.pid, ended:%; "control connection cut off");
+            log::info!(event = Event::ControlCutOff, peer_uid = peer.uid, peer_pid = peer.pid, ended:%;
+                "control connection of user {} cut off: {ended}", peer.uid);
         }
     }
 }

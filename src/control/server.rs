@@ -4,6 +4,7 @@
 //! everything. A conversation waits for its own peer only.
 
 use super::{Authority, ControlError, ControlListener, Service, connection, encode_frame};
+use crate::logging::Event;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{future::Future, pin::pin, time::Duration};
 use tokio::{net::UnixStream, sync::watch, time::Instant};
@@ -78,7 +79,7 @@ impl<S: Service> ControlServer<S> {
                     Ok(stream) => self.refuse(&stream),
                     Err(cause) => {
                         // Most likely out of file descriptors: others must be closed first.
-                        log::warn!(cause:%; "control connection not accepted");
+                        log::warn!(event = Event::ControlRefused, cause:%; "control connection not accepted: {cause}");
                         accept_after = Instant::now() + PAUSE_AFTER_ERROR;
                     }
                 },
@@ -96,6 +97,6 @@ impl<S: Service> ControlServer<S> {
         let frame = encode_frame(&ControlError::TooManyConnections { limit: limit as u64 });
         // The frame fits an empty socket buffer; a peer that is already gone need not be told.
         let _ = stream.try_write(&frame);
-        log::warn!(limit; "control connection refused: too many");
+        log::warn!(event = Event::ControlRefused, limit; "control connection refused: {limit} are open");
     }
 }

@@ -8,6 +8,7 @@
 use super::{Directory, DirtyCursor, FrameRecord, Listings, LiveFrame, LiveQuote, directory::DirectoryEntry};
 use crate::{
     clock::Clock,
+    logging::Event,
     market::{InstrumentKind, Price},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -105,6 +106,8 @@ impl RedisPublisher {
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let mut retry = RETRY_FIRST;
+        // Whether the log knows that Redis is away.
+        let mut is_told = false;
         loop {
             let connecting = self.connect();
             let connected = tokio::select! {
@@ -115,16 +118,18 @@ impl RedisPublisher {
             match connected {
                 Ok(connection) => {
                     retry = RETRY_FIRST;
+                    is_told = false;
                     self.status.connected.store(true, Relaxed);
+                    log::info!(event = Event::RedisBack; "redis is connected; everything is sent anew");
                     self.status.reconnects.fetch_add(1, Relaxed);
                     let outcome = self.publish(connection, stop.as_mut()).await;
                     self.status.connected.store(false, Relaxed);
                     match outcome {
                         Ok(()) => return,
-                        Err(error) => self.note_loss(&error),
+                        Err(error) => self.note_loss(&error, &mut is_told),
                     }
                 }
-                Err(error) => self.note_loss(&error),
+                Err(error) => self.note_loss(&error, &mut is_told),
             }
             tokio::select! {
                 biased;
@@ -135,10 +140,10 @@ impl RedisPublisher {
         }
     }
 
-    fn note_loss(&self, error: &redis::RedisError) {
+    fn note_loss(&self, error: &redis::RedisError, is_told: &mut bool) {
         // The first of a row: the following ones only count.
-        if self.status.last_error() != error.to_string() {
-            log::warn!(error:% = error; "redis is away; live state stays in memory and is sent when it is back");
+        if !std::mem::replace(is_told, true) {
+            log::warn!(event = Event::RedisAway, error:%; "redis is away ({error}); live state stays in memory and is sent when it is back");
         }
         self.status.note_error(error);
     }

@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     config::Config,
     feed::FeedStatus,
+    logging::Event,
     market::{Provider, Timestamp},
     pipeline::{Catalog, PipelineSettings},
     spool::{Mark, NewRecord, Record, Spool, SpoolError},
@@ -118,6 +119,8 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`]; nothing is left open.
     pub fn open_from(config: Config, origin: Origin) -> Result<Daemon, DaemonError> {
+        let version = env!("CARGO_PKG_VERSION");
+        log::info!(event = Event::Started, version; "bhavd {version} starts");
         let notifier = origin.notifier;
         let tell = |step: &str| {
             let line = Notice::Status(format!("Starting: {step}"));
@@ -130,12 +133,13 @@ impl Daemon {
         let birth = if config.clock.is_some() { Birth::Simulated } else { Birth::Real };
         let calendar = Arc::new(load_calendar(config.calendar.file.as_ref())?);
         for warning in calendar.warnings(clock.now().date_ist()) {
-            log::warn!("{warning}");
+            log::warn!(event = Event::CalendarUnsure; "{warning}");
         }
         tell("opening the log");
         let opened = Spool::open(&config.spool.dir)?;
         if let Some(torn) = &opened.torn_tail {
             log::warn!(
+                event = Event::SpoolTorn, path:% = torn.path.display(), bytes = torn.bytes_cut;
                 "{}: cut {} bytes of a record that was never completed, at byte {}",
                 torn.path.display(),
                 torn.bytes_cut,
@@ -259,7 +263,16 @@ impl Daemon {
         let exit = self.tree.run(root, options)?;
         match exit.end {
             TreeEnd::Escalated(reason) => Err(DaemonError::Escalated { reason }),
-            _ => Ok(exit),
+            _ => {
+                let end = match exit.end {
+                    TreeEnd::Drained => "drained",
+                    TreeEnd::Finished => "finished",
+                    TreeEnd::DrainTimedOut => "not drained in time",
+                    TreeEnd::Aborted | TreeEnd::Escalated(_) => "aborted",
+                };
+                log::info!(event = Event::Stopped, end; "bhavd ends: {end}");
+                Ok(exit)
+            }
         }
     }
 }
@@ -312,6 +325,7 @@ fn begin_log(mut spool: Spool, checkpoint: Option<Checkpoint>, now: Timestamp) -
         && spool.next_seq() <= checkpoint.spool_seq
     {
         log::warn!(
+            event = Event::SpoolBehind, seq = checkpoint.spool_seq, session:% = checkpoint.session_date;
             "the store contains the log up to record {}, but the log ends before: was the spool directory moved?",
             checkpoint.spool_seq
         );

@@ -1,6 +1,6 @@
 //! Rows that break the writer and are left out of the store.
 
-use crate::{actor::Verdict, store::Batch};
+use crate::{actor::Verdict, logging::Event, store::Batch};
 use std::{
     fs::OpenOptions,
     io::{self, Write},
@@ -22,6 +22,7 @@ pub fn keep(directory: &Path, batch: &Batch, verdict: &Verdict) {
     });
     let path = directory.join(FILE);
     log::error!(
+        event = Event::BatchSetAside;
         "{} rows up to record {} are not written to the store: they {}; noted in {}",
         batch.row_count(),
         batch.spool_seq,

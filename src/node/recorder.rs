@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     actor::{ChildError, Lease, Port, Producer, Refusal, Verdict},
+    logging::{self, Event},
     market::TradingDate,
     pipeline::{Catalog, Pipeline, PipelineSettings},
     spool::{self, DeadLetter, DeadLetters, Record, Source, SpoolError, SpoolReader},
@@ -72,7 +73,7 @@ impl Recorder {
             }
         }
         if applied > 0 {
-            log::info!("rebuilt from the log up to record {applied}");
+            log::info!(event = Event::SpoolReplayed, seq = applied; "rebuilt from the log up to record {applied}");
         }
         self.show(&pipeline);
         self.status.readiness.pipeline_up.store(true, Ordering::Relaxed);
@@ -119,6 +120,7 @@ impl Recorder {
         }
         let Some(day) = pipeline.day() else {
             status.set_session(None);
+            logging::set_session(None);
             return;
         };
         let day_counters = day.counters();
@@ -129,6 +131,7 @@ impl Recorder {
         status.buckets_of_session.store(day.bucket_count() as u64, Relaxed);
         let hours = day.hours();
         status.set_session(Some((hours.open, hours.close)));
+        logging::set_session(Some(hours.open.date_ist()));
     }
 }
 
@@ -159,7 +162,11 @@ impl Work<'_> {
             self.dead_letters.add(&self.recorder.spool_directory, letter)?;
             lease.note_set_aside();
             self.recorder.status.pipeline.set_aside.fetch_add(1, Ordering::Relaxed);
-            log::error!("record {} is left out: it {reason}; it stays in the log", record.seq);
+            log::error!(
+                event = Event::RecordSetAside, seq = record.seq, reason:%;
+                "record {} is left out: it {reason}; it stays in the log",
+                record.seq
+            );
             return Ok(());
         }
         // Some hundred thousand rows of JSON in one turn.

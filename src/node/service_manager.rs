@@ -19,6 +19,7 @@ use crate::{
     calendar::Calendar,
     clock::Clock,
     feed::FeedState,
+    logging::Event,
     market::Timestamp,
 };
 use std::{
@@ -171,15 +172,15 @@ impl ServiceManager {
         let file = reloader.file.display();
         match reloader.reload() {
             Reloaded::Unchanged => {
-                log::info!("{file} was read again and is unchanged");
+                log::info!(event = Event::ConfigReloaded; "{file} was read again and is unchanged");
                 self.status.reload.note_read(false);
             }
             Reloaded::NeedsRestart => {
-                log::warn!("{file} was read again; its changes need a restart of the daemon");
+                log::warn!(event = Event::ConfigReloaded; "{file} was read again; its changes need a restart of the daemon");
                 self.status.reload.note_read(true);
             }
             Reloaded::Refused(error) => {
-                log::error!("the configuration is refused, what runs stays as it is: {error}");
+                log::error!(event = Event::ConfigRefused; "the configuration is refused, what runs stays as it is: {error}");
                 self.status.reload.note_refused(&error);
             }
         }
@@ -253,10 +254,13 @@ impl Teller {
         if view.phase != self.phase {
             match view.phase {
                 Phase::Running => {
-                    log::info!("ready");
+                    log::info!(event = Event::Ready; "bhavd is ready");
                     notices.push(Notice::Ready);
                 }
-                Phase::Stopping => notices.push(Notice::Stopping),
+                Phase::Stopping => {
+                    log::info!(event = Event::Stopping; "bhavd stops: feeds first, then what they brought is written");
+                    notices.push(Notice::Stopping);
+                }
                 Phase::Starting => {}
             }
             self.phase = view.phase;
@@ -267,7 +271,7 @@ impl Teller {
             self.next_extension = Some(now + EXTEND_EVERY);
         }
         if let Some(reason) = view.withheld.as_ref().filter(|_| !self.is_withheld) {
-            log::error!("{reason}; the watchdog is not kicked until this is over");
+            log::error!(event = Event::WatchdogWithheld, reason; "{reason}; the watchdog is not kicked until this is over");
         }
         self.is_withheld = view.withheld.is_some();
         if let Some(limit) = self.watchdog

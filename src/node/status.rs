@@ -1,6 +1,6 @@
 //! What the daemon shows of itself: atomics and small locked texts, readable whatever hangs.
 
-use crate::{feed::FeedStatus, market::Timestamp, spool::SpoolError, store::ErrorClass};
+use crate::{feed::FeedStatus, logging::Event, market::Timestamp, spool::SpoolError, store::ErrorClass};
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -83,11 +83,10 @@ impl Trouble {
         self.is_present.store(true, Relaxed);
     }
 
-    fn clear(&self) {
+    /// Whether there was one.
+    fn clear(&self) -> bool {
         // Loaded first: this is called for every record, and a shared line that is only read stays in every cache.
-        if self.is_present.load(Relaxed) {
-            self.is_present.store(false, Relaxed);
-        }
+        self.is_present.load(Relaxed) && self.is_present.swap(false, Relaxed)
     }
 
     fn get(&self) -> Option<String> {
@@ -106,12 +105,19 @@ pub struct SpoolStatus {
 impl SpoolStatus {
     pub fn note_appended(&self, seq: u64) {
         self.seq.store(seq, Relaxed);
-        self.trouble.clear();
+        if self.trouble.clear() {
+            log::info!(event = Event::SpoolBack, seq; "the spool takes records again, from record {seq} on");
+        }
     }
 
+    /// Logs the first failure of a row of them.
     pub fn note_failure(&self, error: &SpoolError, at: Timestamp) {
         if self.trouble.get().is_none() {
-            log::error!("since {at}: {error}");
+            let event = match error {
+                SpoolError::Full { .. } => Event::DiskFull,
+                _ => Event::SpoolFailed,
+            };
+            log::error!(event, place = "spool", error:%; "since {at}: {error}");
         }
         self.trouble.set(error.to_string());
     }
@@ -145,7 +151,9 @@ impl StoreStatus {
         self.seq.store(seq, Relaxed);
         self.rows.fetch_add(rows as u64, Relaxed);
         self.last_commit_us.store(at.as_us(), Relaxed);
-        self.trouble.clear();
+        if self.trouble.clear() {
+            log::info!(event = Event::StoreBack, seq; "the store takes rows again, up to record {seq}");
+        }
     }
 
     pub fn last_commit(&self) -> Option<Timestamp> {
@@ -159,7 +167,12 @@ impl StoreStatus {
     /// Logs the first failure of a row of them.
     pub fn note_failure(&self, class: ErrorClass, error: &impl std::fmt::Display) {
         if self.trouble.get().is_none() {
-            log::error!("{error} ({class:?}; what was received stays in the spool until it can be written)");
+            let event = match class {
+                ErrorClass::Retry => Event::StoreAway,
+                ErrorClass::DiskFull => Event::DiskFull,
+                ErrorClass::Stop | ErrorClass::Configuration => Event::StoreFailed,
+            };
+            log::error!(event, place = "store", error:%; "{error} ({class:?}; what was received stays in the spool until it can be written)");
         }
         self.trouble.set(error.to_string());
     }
@@ -187,7 +200,9 @@ impl FreshnessStatus {
     pub fn note(&self, staleness: Option<String>) {
         match staleness {
             Some(text) => self.staleness.set(text),
-            None => self.staleness.clear(),
+            None => {
+                self.staleness.clear();
+            }
         }
     }
 

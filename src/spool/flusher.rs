@@ -8,6 +8,7 @@
 //! what was appended since.
 
 use super::SpoolError;
+use crate::logging::Event;
 use rustix::fs::{Advice, fadvise};
 use std::{
     fs::File,
@@ -72,7 +73,8 @@ fn serve(queue: &Receiver<Request>) {
         };
         if let Err(error) = file.sync_data() {
             let error = SpoolError::io("sync", &path)(error);
-            log::warn!("the last second of the log may not survive a loss of power: {error}");
+            log::warn!(event = Event::SpoolUnsynced, error:%;
+                "the last second of the log may not survive a loss of power: {error}");
             continue;
         }
         if let Some(synced) = NonZeroU64::new(length.saturating_sub(from)) {

@@ -6,7 +6,10 @@ use super::{
     flusher::Flusher,
     reader::{self, RAW_EXTENSION, SegmentReader},
 };
-use crate::market::{Timestamp, TradingDate};
+use crate::{
+    logging::Event,
+    market::{Timestamp, TradingDate},
+};
 use chrono::Timelike;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -266,13 +269,15 @@ impl Spool {
             }
             for path in segments {
                 if let Err(error) = archive::compress(&path) {
-                    log::warn!("segment stays uncompressed: {error}");
+                    log::warn!(event = Event::SegmentUncompressed, error:%; "segment stays uncompressed: {error}");
                 }
             }
         };
         match thread::Builder::new().name("spool-archive".to_owned()).spawn(work) {
             Ok(handle) => self.archiver = Some(handle),
-            Err(error) => log::warn!("cannot start the archiver, segments stay uncompressed: {error}"),
+            Err(error) => {
+                log::warn!(event = Event::SegmentUncompressed, error:%; "cannot start the archiver, segments stay uncompressed: {error}")
+            }
         }
     }
 }
@@ -280,7 +285,7 @@ impl Spool {
 impl Drop for Spool {
     fn drop(&mut self) {
         if let Err(error) = self.sync() {
-            log::warn!("the spool's last records may not survive a loss of power: {error}");
+            log::warn!(event = Event::SpoolUnsynced, error:%; "the spool's last records may not survive a loss of power: {error}");
         }
         if let Some(archiver) = self.archiver.take() {
             let _ = archiver.join();

@@ -14,6 +14,7 @@ mod fuzz_control;
 mod fuzz_nse;
 mod fuzz_websocket;
 mod golden;
+mod journal;
 mod kept_records;
 mod live_redis;
 mod nse_feed;

@@ -14,6 +14,7 @@ use crate::{
     clock::Clock,
     engine::watch::WatchList,
     feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
+    logging::Event,
     spool::{Frames, NewRecord, Source},
 };
 use futures_util::future::try_join_all;
@@ -123,7 +124,8 @@ impl<S: RecordSink> Shared<S> {
 
     pub fn note_error(&self, what: &str, error: &impl std::fmt::Display) {
         if self.status.note_error(format_args!("{what}: {error}")) {
-            log::warn!("Angel One {what}: {error}");
+            log::warn!(event = Event::FeedFailing, provider:% = self.status.provider, part = what, error:%;
+                "Angel One {what}: {error}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     feed::{FeedState, FeedStatus, NotAccepted, RecordSink},
+    logging::Event,
     market::Provider,
     spool::Mark,
 };
@@ -86,13 +87,18 @@ impl<S: RecordSink> Health<S> {
         // Read after the wait: another part may have changed things and be waiting behind.
         let is_up = self.is_up();
         if is_up != *marked_up {
+            let provider = Provider::AngelOne;
             let mark = match is_up {
-                true => Mark::feed_up(Provider::AngelOne),
-                false => Mark::feed_down(Provider::AngelOne, reason),
+                true => Mark::feed_up(provider),
+                false => Mark::feed_down(provider, reason),
             };
             self.sink.mark(mark).await?;
             *marked_up = is_up;
-            log::info!("Angel One feed {}: {reason}", if is_up { "up" } else { "down" });
+            if is_up {
+                log::info!(event = Event::FeedUp, provider:%, reason; "Angel One feed up: {reason}");
+            } else {
+                log::warn!(event = Event::FeedDown, provider:%, reason; "Angel One feed down: {reason}");
+            }
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use super::{feed::Shared, rest::RestError};
 use crate::{
     feed::{FeedState, NotAccepted, RecordSink, backoff::Backoff},
-    market::Timestamp,
+    logging::Event,
+    market::{Provider, Timestamp},
     wire::angel_one::{LOGIN_PATH, LoginRequest, REFRESH_PATH, RefreshRequest, RefusalClass, SessionTokens},
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -90,7 +91,8 @@ pub(super) async fn keep_valid<S: RecordSink>(shared: &Shared<S>) -> Result<Infa
 
 fn refresh_time(tokens: &SessionTokens, now: Timestamp) -> Timestamp {
     let expires = tokens.expires().unwrap_or_else(|error| {
-        log::warn!("Angel One session: its end is not known: {error}");
+        log::warn!(event = Event::FeedFailing, provider:% = Provider::AngelOne, part = "session", error:%;
+            "Angel One session: its end is not known: {error}");
         now.plus_us(ASSUMED_US)
     });
     expires.plus_us(-REFRESH_AHEAD_US).max(now.plus_us(KEPT_AT_LEAST_US))

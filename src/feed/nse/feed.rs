@@ -13,6 +13,7 @@ use crate::{
     clock::Clock,
     engine::watch::WatchList,
     feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff},
+    logging::Event,
     market::{Provider, Timestamp, TradingDate},
     spool::{Frames, Mark, NewRecord, Source},
     wire::nse::{LotTable, decode_contracts, decode_lots, peek_timestamp},
@@ -125,12 +126,14 @@ impl<S: RecordSink> Running<S> {
         loop {
             self.status.set_state(FeedState::Idle);
             let Some(window) = Window::at(&self.calendar, self.clock.now()) else {
-                log::warn!("nse: the calendar has no session for more than a year; nothing is polled");
+                log::warn!(event = Event::CalendarUnsure, provider:% = Provider::Nse;
+                    "nse: the calendar has no session for more than a year; nothing is polled");
                 self.clock.sleep(NO_SESSION_SLEEP).await;
                 continue;
             };
             for warning in self.calendar.warnings(window.session.date) {
-                log::warn!("nse: {warning}");
+                log::warn!(event = Event::CalendarUnsure, provider:% = Provider::Nse, session:% = window.session.date;
+                    "nse: {warning}");
             }
             self.clock.sleep_until(window.from).await;
             self.last_bodies.clear();
@@ -201,7 +204,8 @@ impl<S: RecordSink> Running<S> {
                             lots_failures += 1;
                             // Lot sizes change a few times a year: yesterday's are better than no chains.
                             if lots_failures == self.settings.failures_max && self.lots.is_some() {
-                                log::warn!("nse: polling with the lot sizes of an earlier day");
+                                log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, session:% = window.session.date;
+                                    "nse: polling with the lot sizes of an earlier day");
                                 self.set_targets(&mut targets, &mut schedule);
                             }
                         }
@@ -216,7 +220,8 @@ impl<S: RecordSink> Running<S> {
         let Some((_, lots)) = &self.lots else { return };
         *targets = Targets::new(&self.watch, lots, self.settings.chain);
         for name in &targets.unlisted {
-            log::warn!("nse: {name} is watched, but not among NSE's option underlyings; it is not polled");
+            log::warn!(event = Event::SymbolUnlisted, provider:% = Provider::Nse, symbol:% = name;
+                "nse: {name} is watched, but not among NSE's option underlyings; it is not polled");
         }
         let now = self.clock.now();
         schedule.set_chains(targets.chains(), now);
@@ -278,7 +283,7 @@ impl<S: RecordSink> Running<S> {
 
     async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
         let reason = format!("{}: {error}", job.name());
-        log::debug!("nse: {reason}");
+        log::debug!(event = Event::FeedFailing, provider:% = Provider::Nse, error = reason; "nse: {reason}");
         self.status.note_error(&reason);
         if error.is_refusal() && self.clock.now() >= self.paused_until {
             // Requests refused together are one refusal.
@@ -302,11 +307,11 @@ impl<S: RecordSink> Running<S> {
         match change {
             None => Ok(()),
             Some(Change::Up) => {
-                log::info!("nse: watching");
+                log::info!(event = Event::FeedUp, provider:% = Provider::Nse; "nse: watching");
                 self.sink.mark(Mark::feed_up(Provider::Nse)).await
             }
             Some(Change::Down { reason }) => {
-                log::warn!("nse: not watching: {reason}");
+                log::warn!(event = Event::FeedDown, provider:% = Provider::Nse, reason; "nse: not watching: {reason}");
                 self.sink.mark(Mark::feed_down(Provider::Nse, reason)).await
             }
         }

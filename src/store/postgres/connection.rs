@@ -41,7 +41,7 @@ impl Link {
         // Ends by itself with the client or the server; whoever uses the client next is told.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                log::debug!("the connection to the store {store} ended: {}", chain(&error));
+                log::debug!(store:%; "the connection to the store {store} ended: {}", chain(&error));
             }
         });
         // Merges make their temporary table if it does not exist; that it does is no news for the log.

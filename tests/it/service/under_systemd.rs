@@ -37,7 +37,8 @@ fn a_life_under_systemd() {
     clients_wait_over_a_restart(&machine);
     stops_in_session_and_goes_on(&machine);
     is_ready_only_with_log_and_socket(&machine);
-    // What the journal's records and the bus show is looked at here once the daemon writes them.
+    the_journal_explains_itself(&machine);
+    // What the bus shows is looked at here once the daemon tells it.
     the_bus_knows_the_name(&machine);
     the_day_is_whole(&machine, &tables);
     is_upgraded_with_its_data(&machine);
@@ -124,7 +125,8 @@ fn admits_by_group(machine: &Machine) {
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     machine.run(&format!("{AS_MEMBER} bhavctl status"));
     // The sandbox leaves the daemon able to tell who asked.
-    machine.wait_for("the member's number", |machine| machine.journal().contains("uid=1234").then_some(()));
+    machine
+        .wait_for("the member's number", |machine| machine.journal().contains("of user 1234").then_some(()));
 }
 
 fn reloads(machine: &Machine, tables: &str) {
@@ -147,6 +149,22 @@ fn reloads(machine: &Machine, tables: &str) {
     machine.run("systemctl reload bhavd.service");
     machine.wait_for("health", |machine| machine.property("StatusText").starts_with("1/1").then_some(()));
     assert_eq!(machine.property("MainPID"), pid, "a reload is no restart");
+}
+
+fn the_journal_explains_itself(machine: &Machine) {
+    // Matches are by field, so that the daemon's own records are found, and not what systemd says of it.
+    let found = |matches: &str| machine.run(&format!("journalctl -q -o cat -t bhavd {matches}"));
+    assert!(found("EVENT=started").contains("starts"), "{}", machine.journal());
+    assert!(found("PROVIDER=angel_one EVENT=feed_up").contains("feed up"), "{}", machine.journal());
+    assert!(found("PEER_UID=1234").contains("of user 1234"), "{}", machine.journal());
+    assert!(
+        found("EVENT=config_refused PRIORITY=3").contains("clock.pace: unknown key"),
+        "{}",
+        machine.journal()
+    );
+    let ready = bhavd::logging::Event::Ready.message_id();
+    let explained = machine.run(&format!("journalctl -q -x MESSAGE_ID={ready}"));
+    assert!(explained.contains("the log was read to its end, and the control socket answers"), "{explained}");
 }
 
 /// Hurts the daemon, and waits until a new life of it records.
