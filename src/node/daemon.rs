@@ -39,7 +39,7 @@ const RECORDS_MAX: usize = 1_024;
 /// Turns of the pipeline whose rows wait to be written.
 const BATCHES_MAX: usize = 1_024;
 /// From the wish to stop to the abort of what is left.
-const DRAIN_WITHIN: Duration = Duration::from_secs(45);
+pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(45);
 /// How long opening the log or the store may take: a migration of a large store does not tell how far it is.
 const OPEN_WITHIN: Duration = Duration::from_secs(600);
 

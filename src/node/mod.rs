@@ -2,8 +2,10 @@
 
 mod control_child;
 mod daemon;
+mod dbus_child;
 pub mod demo;
 mod feeds;
+mod gap_log;
 mod health;
 mod intake;
 mod live_state;

@@ -57,6 +57,7 @@ impl Recorder {
                 applied = record.seq;
                 if record.seq > self.handed_over.load(Ordering::Acquire) && !batch.is_empty() {
                     self.status.store.note_handed_over(batch.row_count());
+                    self.status.gaps.note(&batch.gaps);
                     writer.push(batch).await.map_err(|refused| refused.reason)?;
                     self.handed_over.store(record.seq, Ordering::Release);
                 }
@@ -81,6 +82,7 @@ impl Recorder {
             if !batch.is_empty() {
                 let seq = batch.spool_seq;
                 self.status.store.note_handed_over(batch.row_count());
+                self.status.gaps.note(&batch.gaps);
                 self.live.tell_watchers(&batch);
                 writer.push(batch).await.map_err(|refused| refused.reason)?;
                 self.handed_over.store(seq, Ordering::Release);
@@ -105,6 +107,7 @@ impl Recorder {
         status.unknown_lots.store(counters.unknown_lots, Relaxed);
         status.seq.store(pipeline.last_seq(), Relaxed);
         status.set_last_error(&counters.last_error);
+        status.set_active_provider(pipeline.watching());
         for feed in &self.status.feeds {
             if let Some(event_time) = counters.last_event_of(feed.provider) {
                 feed.note_event(event_time);

@@ -5,8 +5,8 @@
 //! service manager of all this.
 
 use super::{
-    control_child::ControlChild, feeds, feeds::FeedParts, live_state::LiveState, recorder::Recorder,
-    service_manager::ServiceManager, timekeeper::Timekeeper, writer::Writer,
+    control_child::ControlChild, dbus_child::DBusChild, feeds, feeds::FeedParts, live_state::LiveState,
+    recorder::Recorder, service_manager::ServiceManager, timekeeper::Timekeeper, writer::Writer,
 };
 use crate::{
     actor::{ChildSpec, Placement, Strategy, SupervisorSpec},
@@ -55,6 +55,11 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
         root = root.child(ChildSpec::new("publisher", move |lease| {
             live.clone().publish(url.clone(), clock.clone(), lease)
         }));
+    }
+    if config.dbus.enabled {
+        let dbus = DBusChild { control: control.clone() };
+        root = root
+            .child(ChildSpec::new("dbus", move |lease| dbus.clone().run(lease)).placement(Placement::Own));
     }
     root.child(ChildSpec::new("control", move |lease| control.clone().run(lease)))
         .child(ChildSpec::new("timekeeper", move |lease| timekeeper.clone().run(lease)).critical())
