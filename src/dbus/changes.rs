@@ -169,12 +169,14 @@ mod tests {
 
     fn actor(path: &str, state: &str, restarts: u64) -> ActorRow {
         let row = serde_json::json!({
-            "path": path, "state": state, "critical": true, "incarnation": restarts + 1, "restarts": restarts,
-            "pulse_age_ms": null, "queue": null, "queue_max": null, "dropped": 0,
+            "path": path, "parent": "root", "state": state, "critical": true,
+            "incarnation": restarts + 1, "restarts": restarts,
+            "errors": 0, "panics": restarts, "hangs": 0, "blocked": 0, "displaced": 0,
+            "waiting": false, "dropped": 0, "set_aside": 0,
             "last_exit": if restarts > 0 { "panicked: x" } else { "" },
         });
-        let rows: ActorsResponse =
-            serde_json::from_value(serde_json::json!({ "actors": [row] })).expect("a row");
+        let response = serde_json::json!({ "actors": [row], "zombies": 0, "zombies_total": 0 });
+        let rows: ActorsResponse = serde_json::from_value(response).expect("a row");
         rows.actors.into_iter().next().expect("one row")
     }
 

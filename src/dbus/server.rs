@@ -34,7 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Until there are a connection and a name.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Until a look is told; a bus that does not take it is given up.
-const TELL_WITHIN: Duration = Duration::from_secs(5);
+const TELL_WITHIN: Duration = Duration::from_secs(2);
 /// Less than callers wait by default (25 s), so that they are told.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// For replies under way when the daemon ends.

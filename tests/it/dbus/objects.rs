@@ -3,7 +3,10 @@
 use super::toy::{Client, FEED, MANAGER, Served, feed, text};
 use crate::{control_samples as samples, golden, servers::Bus};
 use bhavd::dbus::{self, Gap};
-use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::Ordering::Relaxed,
+};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 #[tokio::test]
@@ -82,6 +85,41 @@ async fn a_feed_that_goes_down_and_up_is_told() {
     assert_eq!(*values["FeedsUp"], Variant::from(1_u32));
     let (_, _, values) = client.change().await;
     assert_eq!(text(&values["State"]), "up");
+}
+
+/// Names of an interface's properties that promise to tell of every change: those without an annotation.
+fn promised(description: &str, interface: &str) -> BTreeSet<String> {
+    let (_, after) =
+        description.split_once(&format!("<interface name=\"{interface}\">")).expect("it is there");
+    let (inside, _) = after.split_once("</interface>").expect("it ends");
+    let properties = inside.lines().filter_map(|line| line.trim().strip_prefix("<property name=\""));
+    let promising = properties.filter(|rest| rest.ends_with("/>"));
+    promising.map(|rest| rest.split('"').next().expect("a name").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn every_property_that_promises_so_tells_of_its_changes() {
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let mut client = Client::on(&bus).await;
+    let daemon = promised(&client.introspect(dbus::PATH).await, MANAGER);
+    let angel_one = promised(&client.introspect(&dbus::feed_path("angel_one")).await, FEED);
+    served.shown.change(|overview| {
+        overview.healthy = false;
+        overview.problems = vec!["all of it".to_owned()];
+        overview.session = "closed".to_owned();
+        overview.store_up = false;
+        overview.live = "redis".to_owned();
+        overview.active_provider = None;
+        overview.completed_day = Some(samples::date(30));
+        overview.feeds[0].state = "idle".to_owned();
+        overview.feeds[0].last_error = "another".to_owned();
+        overview.feeds[0].subscribed += 1;
+    });
+    for expected in [daemon, angel_one] {
+        let (_, _, values) = client.change().await;
+        assert_eq!(values.into_keys().collect::<BTreeSet<_>>(), expected);
+    }
 }
 
 #[tokio::test]
