@@ -6,6 +6,7 @@
 use super::{
     MANAGE_ACTION, NAME,
     polkit::{self, Verdict},
+    refusal::Refusal,
 };
 use crate::control::{Access, Authority, Peer};
 use zbus::{
@@ -43,7 +44,7 @@ impl Gate {
         header: &Header<'_>,
         access: Access,
         verb: &str,
-    ) -> fdo::Result<Peer> {
+    ) -> Result<Peer, Refusal> {
         let caller = identify(connection, header).await?;
         if access == Access::Write {
             self.admit_writer(connection, &caller, verb).await?;
@@ -52,7 +53,12 @@ impl Gate {
         Ok(caller.peer)
     }
 
-    async fn admit_writer(&self, connection: &Connection, caller: &Caller, verb: &str) -> fdo::Result<()> {
+    async fn admit_writer(
+        &self,
+        connection: &Connection,
+        caller: &Caller,
+        verb: &str,
+    ) -> Result<(), Refusal> {
         if self.knows(&caller.peer, &caller.groups) {
             return Ok(());
         }
@@ -62,10 +68,11 @@ impl Gate {
             Verdict::WouldAsk => Err(fdo::Error::InteractiveAuthorizationRequired(format!(
                 "user {uid} may {verb} with a password: allow interactive authorization, as busctl and gdbus do by an \
                  option, or call as root"
-            ))),
+            ))
+            .into()),
             verdict @ (Verdict::Denied | Verdict::Absent) => {
                 log::warn!(uid, pid:? = caller.peer.pid, polkit:? = verdict; "{verb} by D-Bus refused");
-                Err(fdo::Error::AccessDenied(format!(
+                Err(Refusal::PermissionDenied(format!(
                     "user {uid} may not {verb}: call as root, join the daemon's group (usermod -aG bhavd USER, then log \
                      in again), or let polkit allow {MANAGE_ACTION}"
                 )))
@@ -79,7 +86,7 @@ impl Gate {
     }
 }
 
-async fn identify(connection: &Connection, header: &Header<'_>) -> fdo::Result<Caller> {
+async fn identify(connection: &Connection, header: &Header<'_>) -> Result<Caller, Refusal> {
     let nameless =
         || fdo::Error::AuthFailed(format!("{NAME} answers on a bus only: the call names no sender"));
     let name = header.sender().ok_or_else(nameless)?.to_owned();

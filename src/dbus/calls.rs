@@ -1,5 +1,6 @@
 //! The way of a call from an object on the bus to the server that answers.
 
+use super::refusal::Refusal;
 use crate::control::{ControlError, Peer, Request, Response};
 use tokio::sync::{mpsc, oneshot};
 use zbus::fdo;
@@ -33,7 +34,7 @@ impl Calls {
     }
 
     /// Waits for the answer; the server sees to it that it comes in time.
-    pub async fn ask(&self, ask: Ask, peer: Peer) -> fdo::Result<Option<Response>> {
+    pub async fn ask(&self, ask: Ask, peer: Peer) -> Result<Option<Response>, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.0.try_send(Call { ask, peer, reply }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
@@ -41,24 +42,10 @@ impl Calls {
             }
             mpsc::error::TrySendError::Closed(_) => gone(),
         })?;
-        answer.await.map_err(|_| gone())?.map_err(|error| bus_error(&error))
+        Ok(answer.await.map_err(|_| gone())??)
     }
 }
 
 fn gone() -> fdo::Error {
     fdo::Error::Failed("the daemon's D-Bus side is being restarted; try again".to_owned())
-}
-
-/// A refusal under the bus's own names for it; the text is the one of the control socket.
-pub(super) fn bus_error(error: &ControlError) -> fdo::Error {
-    let text = error.to_string();
-    match error {
-        ControlError::PermissionDenied { .. } => fdo::Error::AccessDenied(text),
-        ControlError::Invalid { .. } => fdo::Error::InvalidArgs(text),
-        ControlError::TimedOut { .. } => fdo::Error::TimedOut(text),
-        ControlError::TooManyConnections { .. } | ControlError::CallTooLarge { .. } => {
-            fdo::Error::LimitsExceeded(text)
-        }
-        _ => fdo::Error::Failed(text),
-    }
 }

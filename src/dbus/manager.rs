@@ -7,13 +7,14 @@ use super::{
     calls::{Ask, Calls},
     changes::Changed,
     dictionary::{Dictionary, dictionary},
+    refusal::Refusal,
 };
 use crate::{
     control::{Access, Request},
     market::{Timestamp, TradingDate},
 };
 use std::sync::Arc;
-use zbus::{Connection, Variant, fdo, interface, message::Header, object_server::SignalEmitter};
+use zbus::{Connection, Variant, interface, message::Header, object_server::SignalEmitter};
 
 #[derive(Debug)]
 pub(super) struct Manager {
@@ -56,7 +57,7 @@ impl Manager {
         request: Request,
         connection: &Connection,
         header: &Header<'_>,
-    ) -> fdo::Result<Dictionary> {
+    ) -> Result<Dictionary, Refusal> {
         let verb = request.verb();
         let peer = self.gate.admit(connection, header, verb.access(), verb.name()).await?;
         let response = self.calls.ask(Ask::Request(request), peer).await?;
@@ -73,7 +74,7 @@ impl Manager {
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> fdo::Result<Dictionary> {
+    ) -> Result<Dictionary, Refusal> {
         self.ask(Request::Status, connection, &header).await
     }
 
@@ -83,7 +84,7 @@ impl Manager {
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> fdo::Result<Dictionary> {
+    ) -> Result<Dictionary, Refusal> {
         self.ask(Request::Actors, connection, &header).await
     }
 
@@ -93,7 +94,7 @@ impl Manager {
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> fdo::Result<Dictionary> {
+    ) -> Result<Dictionary, Refusal> {
         self.ask(Request::Feeds, connection, &header).await
     }
 
@@ -103,7 +104,7 @@ impl Manager {
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
-    ) -> fdo::Result<()> {
+    ) -> Result<(), Refusal> {
         let peer = self.gate.admit(connection, &header, Access::Write, "Drain").await?;
         self.calls.ask(Ask::Drain, peer).await.map(|_| ())
     }

@@ -30,6 +30,7 @@ mod feed;
 mod manager;
 mod overview;
 mod polkit;
+mod refusal;
 mod server;
 
 pub use address::{BusAddress, UnknownBus};
