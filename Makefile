@@ -25,7 +25,8 @@ all:
 install:
 	@test -x $(BUILD)/bhavd || { echo "$(BUILD)/bhavd is not there: run make first" >&2; exit 1; }
 	install -d $(bindir) $(libdir)/systemd/system $(libdir)/systemd/catalog $(libdir)/sysusers.d $(libdir)/tmpfiles.d \
-		$(datadir)/dbus-1/system.d $(datadir)/dbus-1/system-services $(docdir)/examples $(DESTDIR)$(SYSCONFDIR)/bhavd
+		$(datadir)/dbus-1/system.d $(datadir)/dbus-1/system-services \
+		$(datadir)/polkit-1/actions $(docdir)/examples $(DESTDIR)$(SYSCONFDIR)/bhavd
 	install -m 755 $(BUILD)/bhavd $(BUILD)/bhavctl $(bindir)
 	sed 's:/usr/bin/bhavd:$(PREFIX)/bin/bhavd:; s:/etc/bhavd:$(SYSCONFDIR)/bhavd:' systemd/bhavd.service \
 		> $(libdir)/systemd/system/bhavd.service
@@ -36,6 +37,7 @@ install:
 	install -m 644 systemd/bhavd.tmpfiles $(libdir)/tmpfiles.d/bhavd.conf
 	install -m 644 systemd/org.bhavd.Bhavd1.conf $(datadir)/dbus-1/system.d
 	install -m 644 systemd/org.bhavd.Bhavd1.service $(datadir)/dbus-1/system-services
+	install -m 644 systemd/org.bhavd.Bhavd1.policy $(datadir)/polkit-1/actions
 	install -m 644 README.md config/bhavd.toml $(docdir)
 	install -m 644 systemd/credentials.conf systemd/notify-reload.conf $(docdir)/examples
 	test -e $(DESTDIR)$(SYSCONFDIR)/bhavd/bhavd.toml || \
@@ -51,6 +53,7 @@ uninstall:
 	rm -f $(libdir)/systemd/system/bhavd.service $(libdir)/systemd/system/bhavd.socket $(libdir)/systemd/catalog/bhavd.catalog
 	rm -f $(libdir)/sysusers.d/bhavd.conf $(libdir)/tmpfiles.d/bhavd.conf
 	rm -f $(datadir)/dbus-1/system.d/org.bhavd.Bhavd1.conf $(datadir)/dbus-1/system-services/org.bhavd.Bhavd1.service
+	rm -f $(datadir)/polkit-1/actions/org.bhavd.Bhavd1.policy
 	rm -rf $(docdir)
 
 deb:

@@ -10,6 +10,7 @@ step() { printf '\n== %s\n' "$*"; }
 missing=()
 [ -x "$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)" ] || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v dbus-daemon >/dev/null && command -v dbus-send >/dev/null || missing+=(dbus)
 command -v cc >/dev/null || missing+=(build-essential)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 command -v make >/dev/null || missing+=(make)

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod dbus;
 pub mod engine;
 pub mod feed;
 pub mod live;

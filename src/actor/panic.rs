@@ -30,11 +30,9 @@ pub fn install_panic_hook() {
     INSTALLED.call_once(|| {
         logging::set_origin(polled);
         let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            match polled() {
-                Some(Origin { actor, incarnation }) => note_panic(info, &actor, incarnation),
-                None => before(info),
-            }
+        std::panic::set_hook(Box::new(move |info| match polled() {
+            Some(Origin { actor, incarnation }) => note_panic(info, &actor, incarnation),
+            None => before(info),
         }));
     });
 }

@@ -204,6 +204,7 @@ impl Kind {
                 let good = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '&' | '-');
                 symbol == "*" || !symbol.is_empty() && symbol.chars().all(good)
             }),
+            Kind::Bus => value.as_str().is_some_and(is_bus),
             Kind::UserIds => value.as_array().is_some_and(|ids| {
                 ids.iter().all(|id| whole(id.get_ref()).is_some_and(|id| u32::try_from(id).is_ok()))
             }),
@@ -231,6 +232,7 @@ impl Kind {
             Kind::Underlying => {
                 "an exchange's symbol in upper case such as \"NIFTY\", or \"*\" for all".to_owned()
             }
+            Kind::Bus => "\"system\", \"session\" or \"unix:path=/…\"".to_owned(),
             Kind::UserIds => "a list of user ids such as [1000]".to_owned(),
         }
     }
@@ -242,6 +244,11 @@ fn without_user(value: &str) -> String {
         Some((scheme, host)) => format!("{scheme}://…@{host}"),
         None => value.to_owned(),
     }
+}
+
+fn is_bus(address: &str) -> bool {
+    let is_path = |address: &str| address.strip_prefix("unix:path=/").is_some_and(|path| !path.is_empty());
+    matches!(address, "system" | "session") || is_path(address) && !address.contains(char::is_whitespace)
 }
 
 fn whole(value: &DeValue<'_>) -> Option<i64> {

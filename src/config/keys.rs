@@ -29,6 +29,8 @@ pub(super) enum Kind {
     /// An exchange's symbol in upper case, or `*`.
     Underlying,
     UserIds,
+    /// `system`, `session` or `unix:path=…`.
+    Bus,
 }
 
 /// A key, or a table of keys.
@@ -55,6 +57,7 @@ pub(super) const ROOT: &[Entry] = &[
     ),
     ("spool", Node::Table(&[("dir", Node::Key(Kind::Path))])),
     ("control", Node::Table(&[("socket", Node::Key(Kind::Path)), ("admins", Node::Key(Kind::UserIds))])),
+    ("dbus", Node::Table(&[("enabled", Node::Key(Kind::Flag)), ("address", Node::Key(Kind::Bus))])),
     ("watch", Node::Tables(&[("underlying", Node::Key(Kind::Underlying)), ("expiries", whole(0, 100))])),
     ("feeds", Node::Table(&[("angel_one", Node::Table(ANGEL_ONE)), ("nse", Node::Table(NSE))])),
     ("live", Node::Table(&[("redis_url", Node::Key(Kind::Prefixed(&["redis://", "unix://"])))])),

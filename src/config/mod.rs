@@ -13,6 +13,6 @@ mod settings;
 
 pub use error::{ConfigError, Problem};
 pub use settings::{
-    BucketSettings, CalendarSettings, Config, ControlSettings, CredentialSettings, FeedSettings, LogSettings,
-    SpoolSettings, StoreSettings, SupervisionSettings,
+    BucketSettings, BusSettings, CalendarSettings, Config, ControlSettings, CredentialSettings, FeedSettings,
+    LogSettings, SpoolSettings, StoreSettings, SupervisionSettings,
 };

@@ -17,6 +17,7 @@ pub struct Config {
     pub store: StoreSettings,
     pub spool: SpoolSettings,
     pub control: ControlSettings,
+    pub dbus: BusSettings,
     pub watch: WatchList,
     pub feeds: FeedSettings,
     pub live: LiveSettings,
@@ -92,6 +93,21 @@ pub struct ControlSettings {
 impl Default for ControlSettings {
     fn default() -> ControlSettings {
         ControlSettings { socket: "/run/bhavd/control.sock".into(), admins: Vec::new() }
+    }
+}
+
+/// `[dbus]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BusSettings {
+    pub enabled: bool,
+    /// `system`, `session` or `unix:path=…`.
+    pub address: String,
+}
+
+impl Default for BusSettings {
+    fn default() -> BusSettings {
+        BusSettings { enabled: true, address: "system".to_owned() }
     }
 }
 
@@ -192,6 +208,7 @@ pub(super) struct Document {
     pub(super) store: StoreSettings,
     pub(super) spool: SpoolSettings,
     pub(super) control: ControlSettings,
+    pub(super) dbus: BusSettings,
     pub(super) watch: Vec<WatchedUnderlying>,
     pub(super) feeds: FeedSettings,
     pub(super) live: LiveSettings,
@@ -218,6 +235,7 @@ impl Document {
             store: self.store,
             spool: self.spool,
             control: self.control,
+            dbus: self.dbus,
             watch: WatchList { underlyings: self.watch },
             feeds: self.feeds,
             live: self.live,

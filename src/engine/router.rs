@@ -51,6 +51,11 @@ impl Router {
         up.or(self.preference.first()).copied()
     }
 
+    /// As [`Router::active`]; `None` while nobody is up.
+    pub fn watching(&self) -> Option<Provider> {
+        self.active().filter(|provider| self.up_since[Self::index(*provider)].is_some())
+    }
+
     /// Whether values of `provider` are taken now. While nobody is up, anyone's are.
     pub fn accepts(&self, provider: Provider) -> bool {
         self.accepted[Self::index(provider)]
@@ -71,7 +76,9 @@ mod tests {
         let at = Timestamp::from_us;
         let mut router = Router::new(vec![Provider::AngelOne, Provider::Nse]);
         assert!(router.accepts(Provider::Nse) && router.accepts(Provider::AngelOne));
+        assert_eq!(router.watching(), None);
         router.set_up(Provider::Nse, at(10));
+        assert_eq!(router.watching(), Some(Provider::Nse));
         assert!(router.accepts(Provider::Nse) && !router.accepts(Provider::AngelOne));
         router.set_up(Provider::AngelOne, at(20));
         assert!(!router.accepts(Provider::Nse) && router.accepts(Provider::AngelOne));
@@ -80,7 +87,9 @@ mod tests {
         assert!(router.watched_since(at(10)), "still up since 10");
         router.set_down(Provider::Nse);
         assert!(router.watched_since(at(20)) && !router.watched_since(at(19)));
+        assert_eq!(router.watching(), Some(Provider::AngelOne));
         router.set_all_down();
+        assert_eq!(router.watching(), None);
         assert!(!router.watched_since(at(100)));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         OpenInterestResponse, OpenInterestRow, Peer, Request, Response, Service, SpoolStatus, StatusResponse,
         StoreStatus, Update, WallTime, WatchRequest,
     },
-    feed::FeedState,
+    feed::{FeedState, FeedStatus},
     market::{Bucket, BucketState, CandleInterval, Contract, Price, Timestamp, TradingDate},
     pipeline::PipelineSettings,
     store::{self, BucketStates, DeltaFilter, Reader, StoreError},
@@ -172,7 +172,7 @@ impl ControlChild {
         }
     }
 
-    fn show_actors(&self) -> ActorsResponse {
+    pub(super) fn show_actors(&self) -> ActorsResponse {
         let snapshot = self.tree.snapshot();
         let actors = snapshot.rows.into_iter().map(|row| {
             let queue = row.ports.first();
@@ -210,19 +210,7 @@ impl ControlChild {
     }
 
     fn show_feeds(&self) -> FeedsResponse {
-        let feeds = self.status.feeds.iter().map(|feed| FeedRow {
-            provider: feed.provider.to_string(),
-            state: feed.state().name().to_owned(),
-            subscribed: feed.subscribed.load(Relaxed),
-            frames: feed.frames.load(Relaxed),
-            requests: feed.requests.load(Relaxed),
-            errors: feed.errors.load(Relaxed),
-            reconnects: feed.reconnects.load(Relaxed),
-            last_frame: feed.last_frame().map(WallTime),
-            last_event: feed.last_event().map(WallTime),
-            last_error: feed.last_error(),
-        });
-        FeedsResponse { feeds: feeds.collect() }
+        FeedsResponse { feeds: self.status.feeds.iter().map(|feed| feed_row(feed)).collect() }
     }
 
     async fn underlyings(&self) -> Result<BTreeMap<String, BTreeSet<TradingDate>>, ControlError> {
@@ -381,6 +369,21 @@ impl ControlChild {
             return Err(ControlError::NoData { reason: format!("no bucket was recorded on {date}") });
         }
         Ok(summarise_coverage(date, &states))
+    }
+}
+
+pub(super) fn feed_row(feed: &FeedStatus) -> FeedRow {
+    FeedRow {
+        provider: feed.provider.to_string(),
+        state: feed.state().name().to_owned(),
+        subscribed: feed.subscribed.load(Relaxed),
+        frames: feed.frames.load(Relaxed),
+        requests: feed.requests.load(Relaxed),
+        errors: feed.errors.load(Relaxed),
+        reconnects: feed.reconnects.load(Relaxed),
+        last_frame: feed.last_frame().map(WallTime),
+        last_event: feed.last_event().map(WallTime),
+        last_error: feed.last_error(),
     }
 }
 

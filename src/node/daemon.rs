@@ -45,7 +45,7 @@ const RECORD_BYTES_MAX: usize = 32 << 20;
 /// Rows that wait to be written, of some 150 bytes each.
 const BATCH_ROWS_MAX: usize = 300_000;
 /// From the wish to stop to the abort of what is left.
-const DRAIN_WITHIN: Duration = Duration::from_secs(45);
+pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(45);
 /// How long opening the log or the store may take: a migration of a large store does not tell how far it is.
 const OPEN_WITHIN: Duration = Duration::from_secs(600);
 

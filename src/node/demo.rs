@@ -5,7 +5,7 @@ use crate::{
     actor::Tree,
     calendar::Calendar,
     clock::Clock,
-    config::{Config, ControlSettings, CredentialSettings, SpoolSettings, StoreSettings},
+    config::{BusSettings, Config, ControlSettings, CredentialSettings, SpoolSettings, StoreSettings},
     engine::watch::{WatchList, WatchedUnderlying},
     market::{BucketState, Provider, Timestamp, TradingDate},
     sim::{
@@ -212,6 +212,7 @@ fn configure(options: &DemoOptions, simulator: &RunningSimulator) -> Result<Conf
         store: StoreSettings { url: options.store_url.clone().unwrap_or_else(sqlite) },
         spool: SpoolSettings { dir: directory.join("spool") },
         control: ControlSettings { socket, ..ControlSettings::default() },
+        dbus: BusSettings { enabled: false, ..BusSettings::default() },
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
         credentials: CredentialSettings { dir: Some(credentials) },
         clock: Some(simulator.simulation()),

@@ -4,9 +4,11 @@
 mod chaos;
 mod control_child;
 mod daemon;
+mod dbus_child;
 mod dead_batch;
 pub mod demo;
 mod feeds;
+mod gap_log;
 mod health;
 mod intake;
 mod live_state;

@@ -113,6 +113,7 @@ impl Recorder {
         status.unknown_lots.store(counters.unknown_lots, Relaxed);
         status.seq.store(pipeline.last_seq(), Relaxed);
         status.set_last_error(&counters.last_error);
+        status.set_active_provider(pipeline.watching());
         for feed in &self.status.feeds {
             if let Some(event_time) = counters.last_event_of(feed.provider) {
                 feed.note_event(event_time);
@@ -180,6 +181,7 @@ impl Work<'_> {
 
     async fn hand_over(&self, writer: &Producer<Batch>, batch: Batch) -> Result<(), Refusal> {
         let (seq, rows) = (batch.spool_seq, batch.row_count());
+        self.recorder.status.gaps.note(&batch.gaps);
         writer.push(batch).await.map_err(|refused| refused.reason)?;
         self.recorder.status.store.note_handed_over(rows);
         // An incarnation that was given up meanwhile did hand these over, but perhaps no later ones.

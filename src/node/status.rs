@@ -1,9 +1,16 @@
 //! What the daemon shows of itself: atomics and small locked texts, readable whatever hangs.
 
-use crate::{feed::FeedStatus, logging::Event, market::Timestamp, spool::SpoolError, store::ErrorClass};
+use super::gap_log::GapLog;
+use crate::{
+    feed::FeedStatus,
+    logging::Event,
+    market::{Provider, Timestamp},
+    spool::SpoolError,
+    store::ErrorClass,
+};
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
 };
 
 /// Shared by all children and the control side.
@@ -14,6 +21,7 @@ pub struct DaemonStatus {
     pub spool: SpoolStatus,
     pub store: StoreStatus,
     pub pipeline: PipelineStatus,
+    pub gaps: GapLog,
     pub feeds: Vec<Arc<FeedStatus>>,
     pub freshness: FreshnessStatus,
 }
@@ -229,12 +237,23 @@ pub struct PipelineStatus {
     pub buckets_of_session: AtomicU64,
     /// Record number up to which everything is done.
     pub seq: AtomicU64,
+    /// Code of the provider whose values count; 0 while no feed is up.
+    active_provider: AtomicU8,
     session_open_us: AtomicI64,
     session_close_us: AtomicI64,
     last_error: Mutex<Option<String>>,
 }
 
 impl PipelineStatus {
+    pub fn set_active_provider(&self, provider: Option<Provider>) {
+        self.active_provider.store(provider.map_or(0, Provider::code), Relaxed);
+    }
+
+    /// The provider whose values count; `None` while no feed is up.
+    pub fn active_provider(&self) -> Option<Provider> {
+        Provider::from_code(self.active_provider.load(Relaxed))
+    }
+
     pub fn set_session(&self, session: Option<(Timestamp, Timestamp)>) {
         let (open_us, close_us) = session.map_or((0, 0), |(open, close)| (open.as_us(), close.as_us()));
         self.session_open_us.store(open_us, Relaxed);

@@ -6,8 +6,8 @@
 //! of its own, so that it answers while others hang.
 
 use super::{
-    control_child::ControlChild, feeds, feeds::FeedParts, live_state::LiveState, recorder::Recorder,
-    service_manager::ServiceManager, timekeeper::Timekeeper, writer::Writer,
+    control_child::ControlChild, dbus_child::DBusChild, feeds, feeds::FeedParts, live_state::LiveState,
+    recorder::Recorder, service_manager::ServiceManager, timekeeper::Timekeeper, writer::Writer,
 };
 use crate::{
     actor::{Backoff, ChildSpec, Placement, Strategy, SupervisorSpec},
@@ -61,6 +61,14 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
         let clock = clock.clone();
         let publish = move |lease| live.clone().publish(url.clone(), clock.clone(), lease);
         root = root.child(ChildSpec::new("publisher", publish).heartbeat(heartbeat));
+    }
+    if config.dbus.enabled {
+        let dbus = DBusChild { control: control.clone() };
+        root = root.child(
+            ChildSpec::new("dbus", move |lease| dbus.clone().run(lease))
+                .placement(Placement::Own)
+                .heartbeat(heartbeat),
+        );
     }
     root.child(
         ChildSpec::new("control", move |lease| control.clone().run(lease))

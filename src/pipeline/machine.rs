@@ -126,6 +126,11 @@ impl Pipeline {
         self.day.as_ref()
     }
 
+    /// Whose values count; `None` while no feed is up.
+    pub fn watching(&self) -> Option<Provider> {
+        self.day.as_ref().map_or(&self.resting_router, TradingDay::router).watching()
+    }
+
     /// Works on one record and adds what comes of it to `batch`, whose checkpoint becomes this record.
     pub fn apply(&mut self, record: &Record, live: &mut impl LiveSink, batch: &mut Batch) {
         let now = record.received_time;

@@ -39,6 +39,10 @@ directory = "/tmp"
 socket = 7
 admins = ["root", 0]
 
+[dbus]
+enabled = 1
+address = "tcp:host=127.0.0.1"
+
 [[watch]]
 underlying = "nifty"
 expiries = 101

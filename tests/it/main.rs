@@ -7,6 +7,7 @@ mod control;
 mod control_samples;
 mod damage;
 mod day;
+mod dbus;
 mod full_disk;
 mod fuzz_angel_one;
 mod fuzz_calendar;

@@ -124,10 +124,12 @@ pub struct Daemon {
 
 impl Daemon {
     /// Writes a configuration that keeps log, store and socket in `directory`; `tables` says the rest.
+    /// Where `tables` says nothing of D-Bus, the daemon stays away from this machine's bus.
     pub fn configure(config: &Path, directory: &Path, tables: &str) {
+        let no_bus = if tables.contains("[dbus]") { "" } else { "[dbus]\nenabled = false\n" };
         let toml = format!(
             "[store]\nurl = \"{}\"\n[spool]\ndir = \"{directory}/spool\"\n[control]\nsocket = \"{directory}/control.sock\"\n\
-             {tables}",
+             {no_bus}{tables}",
             store_url(directory),
             directory = directory.display(),
         );
@@ -193,9 +195,14 @@ impl Daemon {
     }
 
     /// Asks it to end with SIGTERM, and waits for it.
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.process.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.wait_for_end()
+    }
+
+    /// Waits for it to end in order.
+    pub fn wait_for_end(mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.0.try_wait().expect("it can be asked") {

@@ -1,4 +1,4 @@
-//! PostgreSQL and Redis servers of the tests' own: in a temporary directory, on Unix sockets only, gone with the test.
+//! PostgreSQL, Redis and D-Bus servers of the tests' own: in a temporary directory, on Unix sockets only, gone with the test.
 //!
 //! A shell waits beside each server for the end of a pipe that this process holds. However the process ends, killed
 //! included, the pipe closes, and the shell ends the server and removes its directory.
@@ -273,6 +273,115 @@ impl Drop for Redis {
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
+
+/// A message bus with the rules of a system bus and the daemon's own policy file, in which whoever runs the tests takes
+/// the place of the user and the group bhavd.
+pub struct Bus {
+    directory: PathBuf,
+    server: Option<Server>,
+}
+
+impl Bus {
+    /// A place for a bus; [`Bus::start_again`] starts it.
+    pub fn absent() -> Bus {
+        let directory = temporary_directory("bus").unwrap_or_else(|reason| panic!("{reason}"));
+        fs::write(directory.join("keep"), "").expect("the directory is writable");
+        // Other users connect, too.
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/org.bhavd.Bhavd1.conf");
+        let (uid, gid) = own_ids();
+        let policy = fs::read_to_string(shipped)
+            .expect("the policy file is there")
+            .replace("user=\"bhavd\"", &format!("user=\"{uid}\""))
+            .replace("group=\"bhavd\"", &format!("group=\"{gid}\""));
+        fs::write(directory.join("policy.conf"), policy).expect("written");
+        let bus = Bus { directory, server: None };
+        let rules = BUS_RULES
+            .replace("ADDRESS", &bus.address())
+            .replace("UID", &uid.to_string())
+            .replace("POLICY", &bus.directory.join("policy.conf").display().to_string());
+        fs::write(bus.directory.join("bus.conf"), rules).expect("written");
+        bus
+    }
+
+    pub fn start() -> Bus {
+        let mut bus = Bus::absent();
+        bus.start_again();
+        bus
+    }
+
+    /// `unix:path=…`.
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.socket().display())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("bus")
+    }
+
+    /// Ends the bus and every connection to it.
+    pub fn stop(&mut self) {
+        self.server = None;
+        // Left behind by a bus that was killed.
+        let _ = fs::remove_file(self.socket());
+    }
+
+    pub fn start_again(&mut self) {
+        let started = self.try_start();
+        self.server = Some(started.unwrap_or_else(|reason| panic!("{reason}")));
+    }
+
+    fn try_start(&self) -> Result<Server, String> {
+        let daemon = program("dbus-daemon", &[], "dbus")?;
+        let rules = format!("--config-file={}", self.directory.join("bus.conf").display());
+        let command = [daemon, rules, "--nofork".to_owned(), "--nopidfile".to_owned()];
+        let mut server = Server::start(&self.directory, "TERM", &command)?;
+        let socket = self.socket();
+        server.wait_until("D-Bus", || std::os::unix::net::UnixStream::connect(&socket).is_ok())?;
+        Ok(server)
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.directory.join("keep"));
+        self.server = None;
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// User and group of this process.
+pub fn own_ids() -> (u32, u32) {
+    let own = fs::metadata("/proc/self").expect("/proc is there");
+    (own.uid(), own.gid())
+}
+
+/// As /usr/share/dbus-1/system.conf has them.
+const BUS_RULES: &str = r#"<busconfig>
+  <type>system</type>
+  <listen>ADDRESS</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Introspectable"/>
+  </policy>
+  <policy user="UID">
+    <allow own="org.freedesktop.PolicyKit1"/>
+    <allow send_destination="org.freedesktop.PolicyKit1"/>
+  </policy>
+  <include>POLICY</include>
+</busconfig>
+"#;
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,6 @@ fn a_life_under_systemd() {
     stops_in_session_and_goes_on(&machine);
     is_ready_only_with_log_and_socket(&machine);
     the_journal_explains_itself(&machine);
-    // What the bus shows is looked at here once the daemon tells it.
     the_bus_knows_the_name(&machine);
     the_day_is_whole(&machine, &tables);
     is_upgraded_with_its_data(&machine);
@@ -263,6 +262,26 @@ fn the_bus_knows_the_name(machine: &Machine) {
          busctl list --activatable | grep -q org.bhavd.Bhavd1
          ! journalctl -u dbus.service -o cat | grep -i bhavd | grep -i -e error -e failed",
     );
+    let manager = "org.bhavd.Bhavd1 /org/bhavd/Bhavd1 org.bhavd.Bhavd1.Manager";
+    let is_owned = || machine.try_run("busctl list --acquired | grep org.bhavd.Bhavd1").status.success();
+    machine.wait_for("the name on the bus", |_| is_owned().then_some(()));
+    machine.run(&format!(
+        "{AS_NOBODY} busctl get-property {manager} Healthy
+         {AS_NOBODY} busctl call {manager} Status
+         {AS_NOBODY} busctl introspect org.bhavd.Bhavd1 /org/bhavd/Bhavd1"
+    ));
+    let refused = machine.try_run(&format!("{AS_NOBODY} busctl call {manager} Drain"));
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && complaint.contains("may not Drain: call as root"), "{complaint}");
+    // The bus turns users away whom the machine does not know.
+    let as_member = AS_MEMBER.replace("1234", "65534");
+    for caller in ["", &as_member] {
+        machine.run(&format!("{caller} busctl call {manager} Drain"));
+        machine.wait_for("the end", |machine| (machine.property("ActiveState") == "inactive").then_some(()));
+        // Whoever asks for the name has the daemon started.
+        machine.run(&format!("busctl get-property {manager} Version"));
+        wait_for_data(machine);
+    }
 }
 
 /// After all this the record is the log's, with nothing twice.

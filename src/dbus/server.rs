@@ -1,0 +1,259 @@
+//! Keeps the daemon on the bus: connects, takes the name, serves, and begins anew when the bus went away.
+
+use super::{
+    BusAddress, Daemon, NAME, PATH,
+    board::Board,
+    caller::Gate,
+    calls::{Ask, CALLS_MAX, Call, Calls},
+    changes::{Changed, Changes, Follower, News},
+    feed::Feed,
+    feed_path,
+    manager::{Manager, instant_us},
+};
+use crate::control::{Authority, ControlError};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::{
+    borrow::Cow,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, timeout},
+};
+use zbus::{
+    Connection,
+    fdo::{ObjectManager, Properties, RequestNameFlags},
+    object_server::{Interface, SignalEmitter},
+};
+
+/// Between two looks at the daemon: what changes and changes back within is not told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Until there are a connection and a name.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Until a look is told; a bus that does not take it is given up.
+const TELL_WITHIN: Duration = Duration::from_secs(2);
+/// Less than callers wait by default (25 s), so that they are told.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// For replies under way when the daemon ends.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+/// Between two tries to reach the bus: the first, doubled each time up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(8);
+
+/// The daemon's side of the bus.
+#[derive(Debug)]
+pub struct BusServer<D> {
+    daemon: Arc<D>,
+    gate: Gate,
+    address: BusAddress,
+}
+
+/// Why it is not on the bus. Retried by [`BusServer::serve`], logged when it is another than before.
+#[derive(Debug, thiserror::Error)]
+enum BusError {
+    #[error("no connection: {0}; bhavd goes on without it and comes when it is there")]
+    NoConnection(zbus::Error),
+    #[error(
+        "the name {NAME} is refused: {0}; another bhavd may have it, or the bus does not let this user own it (see \
+         systemd/org.bhavd.Bhavd1.conf)"
+    )]
+    NoName(zbus::Error),
+    #[error("it does not answer within {CONNECT_WITHIN:?}")]
+    Mute,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Stopped,
+    Lost,
+}
+
+/// A connection that has the name.
+struct Presence {
+    connection: Connection,
+    board: Arc<Board>,
+    follower: Follower,
+    calls: mpsc::Receiver<Call>,
+}
+
+impl<D: Daemon> BusServer<D> {
+    pub fn new(daemon: Arc<D>, authority: Authority, address: BusAddress) -> BusServer<D> {
+        BusServer { daemon, gate: Gate::new(authority), address }
+    }
+
+    /// Is on the bus whenever there is one, until `stop` is ready. `note_progress` is called with every look. Call within a
+    /// tokio runtime; whatever is spawned ends with the connection.
+    ///
+    /// Times are real whatever the daemon's clock shows: they are about callers, not about the market.
+    pub async fn serve(&self, stop: impl Future<Output = ()>, note_progress: impl Fn()) {
+        let mut stop = pin!(stop);
+        let mut pause = RETRY_FIRST;
+        let mut complaint = String::new();
+        loop {
+            let connected = tokio::select! {
+                () = &mut stop => return,
+                connected = timeout(CONNECT_WITHIN, self.connect()) => connected.unwrap_or(Err(BusError::Mute)),
+            };
+            match connected {
+                Ok(presence) => {
+                    log::info!("{NAME} is on {}", self.address);
+                    (pause, complaint) = (RETRY_FIRST, String::new());
+                    if self.be_present(presence, stop.as_mut(), &note_progress).await == Ended::Stopped {
+                        return;
+                    }
+                    log::warn!("{} went away", self.address);
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    if text != complaint {
+                        log::info!("{}: {text}", self.address);
+                        complaint = text;
+                    }
+                }
+            }
+            note_progress();
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = RETRY_LAST.min(pause * 2);
+        }
+    }
+
+    async fn connect(&self) -> Result<Presence, BusError> {
+        let follower = Follower::new(self.daemon.overview());
+        let board = Arc::new(Board::new(Arc::clone(&self.daemon), Arc::new(follower.last().clone())));
+        let (calls, queue) = Calls::queue();
+        let manager = Manager { board: Arc::clone(&board), calls, gate: self.gate.clone() };
+        let mut builder = self.address.builder().serve_at(PATH, ObjectManager).serve_at(PATH, manager);
+        for feed in &follower.last().feeds {
+            let provider = feed.provider.clone();
+            builder = builder.serve_at(feed_path(&provider), Feed { provider, board: Arc::clone(&board) });
+        }
+        let connection = builder.build().await.map_err(BusError::NoConnection)?;
+        connection
+            .request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE)
+            .await
+            .map_err(BusError::NoName)?;
+        Ok(Presence { connection, board, follower, calls: queue })
+    }
+
+    async fn be_present(
+        &self,
+        mut presence: Presence,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+        note_progress: &impl Fn(),
+    ) -> Ended {
+        let mut answers = FuturesUnordered::new();
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = presence.connection.closed() => return Ended::Lost,
+                Some(call) = presence.calls.recv(), if answers.len() < CALLS_MAX => answers.push(self.answer(call)),
+                Some(()) = answers.next() => {}
+                _ = looks.tick() => {
+                    if !self.look(&mut presence).await {
+                        return Ended::Lost;
+                    }
+                    note_progress();
+                }
+            }
+        }
+        self.look(&mut presence).await;
+        presence.calls.close();
+        let leave = async {
+            while let Some(call) = presence.calls.recv().await {
+                answers.push(self.answer(call));
+            }
+            while answers.next().await.is_some() {}
+            let _ = presence.connection.release_name(NAME).await;
+            presence.connection.graceful_shutdown().await;
+        };
+        if timeout(LEAVE_WITHIN, leave).await.is_err() {
+            log::debug!("calls by D-Bus are cut off: still busy when the daemon stopped");
+        }
+        Ended::Stopped
+    }
+
+    /// Tells what changed since the look before. False if the bus does not take it.
+    async fn look(&self, presence: &mut Presence) -> bool {
+        let changes = presence.follower.step(self.daemon.overview());
+        if changes == Changes::default() {
+            return true;
+        }
+        presence.board.show(Arc::new(presence.follower.last().clone()));
+        match timeout(TELL_WITHIN, tell(&presence.connection, &presence.board, changes)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                log::debug!("{} does not take signals: {error}", self.address);
+                false
+            }
+            Err(_) => {
+                log::warn!("{} takes nothing for {TELL_WITHIN:?}", self.address);
+                false
+            }
+        }
+    }
+
+    async fn answer(&self, call: Call) {
+        let Call { ask, peer, reply } = call;
+        let answer = match ask {
+            Ask::Drain => {
+                self.daemon.drain();
+                Ok(None)
+            }
+            Ask::Request(request) => match timeout(ANSWER_WITHIN, self.daemon.handle(request, peer)).await {
+                Ok(answer) => answer.map(Some),
+                Err(_) => Err(ControlError::TimedOut { after_s: ANSWER_WITHIN.as_secs() }),
+            },
+        };
+        // A caller may be gone.
+        let _ = reply.send(answer);
+    }
+}
+
+async fn tell(connection: &Connection, board: &Arc<Board>, changes: Changes) -> zbus::Result<()> {
+    let objects = connection.object_server();
+    for provider in changes.feeds_removed {
+        objects.remove::<Feed, _>(feed_path(&provider)).await?;
+    }
+    for provider in changes.feeds_added {
+        objects.at(feed_path(&provider), Feed { provider, board: Arc::clone(board) }).await?;
+    }
+    let manager = SignalEmitter::new(connection, PATH)?;
+    tell_properties::<Manager>(&manager, changes.manager).await?;
+    for (provider, changed) in changes.feeds {
+        let emitter = SignalEmitter::new(connection, feed_path(&provider))?;
+        tell_properties::<Feed>(&emitter, changed).await?;
+    }
+    for news in changes.news {
+        match news {
+            News::Gap(gap) => {
+                let (from, to) = (instant_us(Some(gap.from)), instant_us(Some(gap.to)));
+                Manager::gap(&manager, &gap.provider, from, to, &gap.reason).await?;
+            }
+            News::ProviderSwitched { from, to } => Manager::provider_switched(&manager, &from, &to).await?,
+            News::DayCompleted { date } => Manager::day_completed(&manager, &date.to_string()).await?,
+            News::ActorRestarted { path, incarnation, restarts, reason } => {
+                Manager::actor_restarted(&manager, &path, incarnation, restarts, &reason).await?;
+            }
+            News::Escalated { supervisor, reason } => {
+                Manager::escalated(&manager, &supervisor, &reason).await?
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One signal for everything that changed on an object.
+async fn tell_properties<I: Interface>(emitter: &SignalEmitter<'_>, changed: Changed) -> zbus::Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Properties::properties_changed(emitter, I::name(), changed, Cow::Borrowed(&[])).await
+}

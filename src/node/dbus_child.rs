@@ -1,0 +1,104 @@
+//! D-Bus as a child: shows what the control socket shows, read from the same atomics, and answers by the same service.
+//!
+//! A bus that is away or refuses the daemon is a state of the child, never a failure: its supervisor hears of bugs only.
+
+use super::{
+    control_child::{ControlChild, feed_row},
+    daemon::DRAIN_WITHIN,
+    health,
+};
+use crate::{
+    actor::{ChildError, Lease},
+    control::{Authority, FeedRow},
+    dbus::{BusAddress, BusServer, Counters, Daemon, Gap, Overview},
+    market::{Provider, TradingDate},
+};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+/// What every incarnation begins from.
+#[derive(Clone)]
+pub struct DBusChild {
+    /// Answers requests, whichever way they come.
+    pub control: ControlChild,
+}
+
+impl DBusChild {
+    /// One incarnation.
+    ///
+    /// # Errors
+    /// When the configured address names no bus; the configuration's check admits none such.
+    pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
+        let config = &self.control.config;
+        let address: BusAddress = config.dbus.address.parse()?;
+        let authority = Authority::new(config.control.admins.clone());
+        let server = BusServer::new(Arc::new(self.control), authority, address);
+        let stop = async {
+            let _ = lease.stopping().await;
+        };
+        server.serve(stop, || lease.pulse().progress()).await;
+        Ok(())
+    }
+}
+
+impl Daemon for ControlChild {
+    fn overview(&self) -> Overview {
+        let (status, now) = (&self.status, self.clock.now());
+        let problems = health::problems(status, &self.tree.snapshot(), now);
+        let gaps = status.gaps.latest().into_iter().map(|(number, gap)| Gap {
+            number,
+            provider: gap.provider.map_or_else(String::new, |provider| provider.to_string()),
+            from: gap.from,
+            to: gap.to,
+            reason: gap.reason,
+        });
+        Overview {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            simulated: self.clock.simulation().is_some(),
+            started: self.started,
+            healthy: problems.is_empty(),
+            problems,
+            session: health::describe_session(&self.settings.calendar, now),
+            store_up: status.store.trouble().is_none(),
+            live: self.live.describe(),
+            active_provider: status.pipeline.active_provider().map(|provider| provider.to_string()),
+            completed_day: self.completed_day(),
+            feeds: status.feeds.iter().map(|feed| feed_row(feed)).collect(),
+            actors: self.show_actors().actors,
+            gaps: gaps.collect(),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let status = &self.status;
+        Counters {
+            ticks: status.pipeline.observations.load(Relaxed),
+            watermark: status.feeds.iter().filter_map(|feed| feed.last_event()).max(),
+            buckets_closed: status.pipeline.buckets_closed.load(Relaxed),
+            last_seq: status.spool.seq(),
+            committed_seq: status.store.seq(),
+            last_commit: status.store.last_commit(),
+            pending_rows: status.store.pending_rows(),
+        }
+    }
+
+    fn feed(&self, provider: &str) -> Option<FeedRow> {
+        let provider: Provider = provider.parse().ok()?;
+        self.status.feeds.iter().find(|feed| feed.provider == provider).map(|feed| feed_row(feed))
+    }
+
+    fn drain(&self) {
+        self.tree.drain(DRAIN_WITHIN);
+    }
+}
+
+impl ControlChild {
+    /// The session whose last bucket is closed and whose rows are written.
+    fn completed_day(&self) -> Option<TradingDate> {
+        let pipeline = &self.status.pipeline;
+        let (open, _) = pipeline.session()?;
+        let buckets = pipeline.buckets_of_session.load(Relaxed);
+        let is_closed = buckets > 0 && pipeline.buckets_closed.load(Relaxed) == buckets;
+        (is_closed && self.status.store.pending_rows() == 0).then(|| open.date_ist())
+    }
+}

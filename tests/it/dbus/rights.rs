@@ -1,0 +1,159 @@
+//! Who may do what: root, the daemon's group, strangers, strangers whom polkit knows.
+
+use super::toy::{Client, MANAGER, Served, connect};
+use crate::servers::{Bus, own_ids};
+use bhavd::dbus;
+use std::{
+    collections::HashMap,
+    process::Command,
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+};
+use zbus::OwnedVariant;
+
+const NOBODY: u32 = 65_534;
+
+/// A user of another process on the bus.
+struct Stranger {
+    groups: Option<u32>,
+}
+
+impl Stranger {
+    /// Calls a method of the manager by dbus-send; the output, or what it complained of.
+    fn call(&self, address: &str, method: &str) -> Result<String, String> {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+        match self.groups {
+            None => command.arg("--clear-groups"),
+            Some(group) => command.arg(format!("--groups={group}")),
+        };
+        command.arg("dbus-send").arg(format!("--bus={address}")).arg("--print-reply");
+        command.arg(format!("--dest={}", dbus::NAME)).arg(dbus::PATH).args(method.split(' '));
+        let output =
+            command.output().expect("setpriv and dbus-send are installed: apt-get install dbus util-linux");
+        let (said, complained) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() { Ok(said.into_owned()) } else { Err(complained.into_owned()) }
+    }
+}
+
+/// Only root may take other users' places.
+fn is_root() -> bool {
+    let is_root = own_ids().0 == 0;
+    if !is_root {
+        println!("skipped: only root can call as other users");
+    }
+    is_root
+}
+
+const DRAIN: &str = "org.bhavd.Bhavd1.Manager.Drain";
+
+#[tokio::test]
+async fn root_or_the_daemons_own_user_writes() {
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let client = Client::on(&bus).await;
+    client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("it is allowed");
+    assert_eq!(served.shown.drains.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_member_of_the_daemons_group_writes() {
+    if !is_root() {
+        return;
+    }
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let _client = Client::on(&bus).await;
+    Stranger { groups: Some(own_ids().1) }.call(&bus.address(), DRAIN).expect("it is allowed");
+    assert_eq!(served.shown.drains.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_reads_everything_and_is_told_how_to_write() {
+    if !is_root() {
+        return;
+    }
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let _client = Client::on(&bus).await;
+    let stranger = Stranger { groups: None };
+    for read in [
+        "org.bhavd.Bhavd1.Manager.Status",
+        "org.bhavd.Bhavd1.Manager.Feeds",
+        "org.freedesktop.DBus.ObjectManager.GetManagedObjects",
+        "org.freedesktop.DBus.Introspectable.Introspect",
+        "org.freedesktop.DBus.Peer.Ping",
+        "org.freedesktop.DBus.Properties.GetAll string:org.bhavd.Bhavd1.Manager",
+    ] {
+        stranger.call(&bus.address(), read).unwrap_or_else(|complaint| panic!("{read}: {complaint}"));
+    }
+    let complaint = stranger.call(&bus.address(), DRAIN).expect_err("it is refused");
+    assert!(
+        complaint.starts_with("Error org.bhavd.Bhavd1.Error.PermissionDenied: user 65534 may not Drain"),
+        "{complaint}"
+    );
+    for way in ["as root", "usermod -aG bhavd", "polkit allow org.bhavd.Bhavd1.manage"] {
+        assert!(complaint.contains(way), "{complaint}");
+    }
+    assert_eq!(served.shown.drains.load(Relaxed), 0);
+}
+
+/// A polkit that answers as it is told.
+struct Polkit {
+    authorised: bool,
+    /// Whether a person would have to be asked.
+    challenge: bool,
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+#[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]
+impl Polkit {
+    fn check_authorization(
+        &self,
+        subject: (String, HashMap<String, OwnedVariant>),
+        action: String,
+        _details: HashMap<String, String>,
+        _flags: u32,
+        _cancellation: String,
+    ) -> (bool, bool, HashMap<String, String>) {
+        let (kind, details) = subject;
+        assert!(details.contains_key("name"));
+        self.asked.lock().expect("no panic").push((kind, action));
+        (self.authorised, self.challenge, HashMap::new())
+    }
+}
+
+#[tokio::test]
+async fn polkit_is_asked_about_strangers() {
+    if !is_root() {
+        return;
+    }
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let client = Client::on(&bus).await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let path = "/org/freedesktop/PolicyKit1/Authority";
+    let answer = async |authorised, challenge| {
+        let polkit = connect(&bus).await;
+        let authority = Polkit { authorised, challenge, asked: Arc::clone(&asked) };
+        polkit.object_server().at(path, authority).await.expect("a free path");
+        polkit.request_name("org.freedesktop.PolicyKit1").await.expect("a free name");
+        // On a thread of its own: this one plays polkit meanwhile.
+        let address = bus.address();
+        let call = tokio::task::spawn_blocking(move || Stranger { groups: None }.call(&address, DRAIN));
+        let outcome = call.await.expect("no panic");
+        polkit.close().await.expect("it closes");
+        outcome
+    };
+    answer(true, false).await.expect("polkit allows it");
+    assert_eq!(served.shown.drains.load(Relaxed), 1);
+    let complaint = answer(false, false).await.expect_err("polkit refuses it");
+    assert!(complaint.contains("PermissionDenied"), "{complaint}");
+    let complaint = answer(false, true).await.expect_err("nobody was asked for a password");
+    assert!(complaint.contains("InteractiveAuthorizationRequired"), "{complaint}");
+    assert!(complaint.contains("with a password"), "{complaint}");
+    assert_eq!(served.shown.drains.load(Relaxed), 1);
+    let asked = asked.lock().expect("no panic").clone();
+    assert_eq!(asked, vec![("system-bus-name".to_owned(), dbus::MANAGE_ACTION.to_owned()); 3]);
+    client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("root is not asked for");
+}
