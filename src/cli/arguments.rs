@@ -1,9 +1,10 @@
 //! The command line.
 
+use super::Condition;
 use crate::{
     control::{
-        CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, LocalTime, OpenInterestRequest,
-        ReplayVerifyRequest, Request, WatchRequest,
+        CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FeedRequest, LocalTime,
+        OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, WatchRequest,
     },
     market::{CandleInterval, Contract, TradingDate},
 };
@@ -39,7 +40,7 @@ pub struct Global {
     /// Print the answer as one JSON object (watch: one a line)
     #[arg(long, global = true)]
     pub json: bool,
-    /// Seconds to wait for an answer [default: 30, replay: 600]
+    /// Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
 }
@@ -121,6 +122,75 @@ pub enum Command {
     /// The log of what was received
     #[command(subcommand)]
     Replay(ReplayCommand),
+    /// One feed: what it does, and whether it may
+    #[command(subcommand)]
+    Feed(FeedCommand),
+    /// The configuration: what runs, what the file says, and the way from one to the other
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// What the daemon logs; with a filter, logs more or less until it ends
+    Loglevel {
+        /// As in RUST_LOG: off, error, warn, info, debug or trace, or info,bhavd::feed=debug
+        filter: Option<String>,
+    },
+    /// End the daemon in order: feeds first, then everything that was accepted is written
+    Drain {
+        /// Do not wait for its end
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Wait until something holds; exits with 5 if --timeout passes before
+    Wait {
+        /// ready, drained, feed=NAME or feed=any
+        #[arg(long = "for", value_name = "CONDITION")]
+        condition: Condition,
+    },
+    /// Gather what a report of a problem needs, without secrets
+    Bugreport {
+        /// Where to write it [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Write man pages and shell completions
+    #[command(hide = true)]
+    Generate {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FeedCommand {
+    /// The feed's counters, its actor and its settings
+    Show(FeedName),
+    /// Let the feed run, also if the configuration does not; until the daemon is restarted
+    Enable(FeedName),
+    /// Stop the feed until it is enabled again or the daemon is restarted
+    Disable(FeedName),
+    /// Drop the feed's connections and sessions and begin anew
+    Reconnect(FeedName),
+}
+
+#[derive(Debug, Args)]
+pub struct FeedName {
+    /// angel_one or nse
+    #[arg(value_name = "NAME")]
+    pub feed: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every key that runs, with its value and what a change of it takes
+    Show,
+    /// Say everything that is wrong with a file; exits with 1 if anything is
+    Check {
+        /// [default: the daemon's own file]
+        file: Option<PathBuf>,
+    },
+    /// What the daemon's file says otherwise than what runs
+    Diff,
+    /// Read the daemon's file again and apply what can be applied; exits with 1 if it is refused
+    Reload,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,12 +203,13 @@ pub enum ReplayCommand {
 }
 
 impl Command {
-    /// What is asked of the daemon.
+    /// What is asked of the daemon; `None` for what takes several questions, or none.
     ///
     /// # Errors
     /// A sentence on what is wrong with the arguments.
-    pub fn request(&self) -> Result<Request, String> {
-        Ok(match self {
+    pub fn request(&self) -> Result<Option<Request>, String> {
+        let feed = |name: &FeedName| FeedRequest { feed: name.feed.clone() };
+        Ok(Some(match self {
             Command::Status { .. } => Request::Status,
             Command::Actors { .. } => Request::Actors,
             Command::Feeds => Request::Feeds,
@@ -165,7 +236,25 @@ impl Command {
             Command::Replay(ReplayCommand::Verify { date }) => {
                 Request::ReplayVerify(ReplayVerifyRequest { date: *date })
             }
-        })
+            Command::Feed(FeedCommand::Show(name)) => Request::Feed(feed(name)),
+            Command::Feed(FeedCommand::Enable(name)) => Request::EnableFeed(feed(name)),
+            Command::Feed(FeedCommand::Disable(name)) => Request::DisableFeed(feed(name)),
+            Command::Feed(FeedCommand::Reconnect(name)) => Request::ReconnectFeed(feed(name)),
+            Command::Config(ConfigCommand::Show) => Request::Configuration,
+            Command::Config(ConfigCommand::Check { file: None } | ConfigCommand::Diff) => {
+                Request::CompareConfiguration
+            }
+            Command::Config(ConfigCommand::Reload) => Request::Reload,
+            Command::Loglevel { filter: None } => Request::LogFilter,
+            Command::Loglevel { filter: Some(filter) } => {
+                Request::SetLogFilter(SetLogFilterRequest { filter: filter.clone() })
+            }
+            Command::Drain { .. } => Request::Drain,
+            Command::Config(ConfigCommand::Check { file: Some(_) })
+            | Command::Wait { .. }
+            | Command::Bugreport { .. }
+            | Command::Generate { .. } => return Ok(None),
+        }))
     }
 }
 
@@ -201,7 +290,7 @@ mod tests {
 
     fn request(line: &str) -> Result<Request, String> {
         let arguments = Arguments::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
-        arguments.command.request()
+        arguments.command.request().map(|request| request.expect("one question"))
     }
 
     #[test]
@@ -234,6 +323,10 @@ mod tests {
                 json!({"symbol": "M&M", "interval_minutes": 3, "date": "2026-01-30"}),
             ),
             ("bhavctl coverage 2026-01-30 --json", "Coverage", json!({"date": "2026-01-30"})),
+            ("bhavctl feed disable nse", "DisableFeed", json!({"feed": "nse"})),
+            ("bhavctl config check", "CompareConfiguration", json!({})),
+            ("bhavctl loglevel", "LogFilter", json!({})),
+            ("bhavctl loglevel debug", "SetLogFilter", json!({"filter": "debug"})),
             ("bhavctl watch", "Watch", json!({"underlying": null})),
             ("bhavctl replay verify 2026-01-30", "ReplayVerify", json!({"date": "2026-01-30"})),
         ] {
@@ -249,6 +342,8 @@ mod tests {
             ("bhavctl chain NIFTY --at noon", "HH:MM"),
             ("bhavctl oi NIFTY 25000", "UNDERLYING YYYY-MM-DD STRIKE CE|PE"),
             ("bhavctl deltas --limit 0", "1..=10000"),
+            ("bhavctl wait --for rain", "ready, drained, feed=NAME or feed=any"),
+            ("bhavctl wait --for feed=", "ready, drained, feed=NAME or feed=any"),
             ("bhavctl candles NIFTY --interval 7m", "3m, 5m and day"),
             ("bhavctl deltas --underlying A --contract B", "cannot be used with"),
         ] {

@@ -1,11 +1,22 @@
 //! The program: ask, print, exit.
 
-use super::{Arguments, Command, Exit, Style, exit::explain, render, render_actor_tree, render_update};
-use crate::control::{
-    Access, ChainResponse, Client, ClientError, Request, Response, Versioned, WatchRequest,
+use super::{
+    Arguments, Command, ConfigCommand, Exit, Style,
+    bug_report::BugReport,
+    exit::explain,
+    render, render_actor_tree, render_update,
+    wait::{Deadline, wait_for, wait_for_end},
 };
+use crate::{
+    config::Config,
+    control::{Access, ChainResponse, Client, ClientError, Request, Response, Versioned, WatchRequest},
+};
+use serde_json::json;
 use std::{
+    fs::OpenOptions,
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
     time::Duration,
 };
 
@@ -14,10 +25,12 @@ const WAIT: Duration = Duration::from_secs(30);
 const LONG_WAIT: Duration = Duration::from_secs(605);
 
 /// Why nothing more can be done.
-enum Stop {
+pub(super) enum Stop {
     Client(ClientError),
     /// Standard output cannot be written.
     Output(io::Error),
+    /// Something other than standard output, with what it is.
+    File(String),
 }
 
 impl From<ClientError> for Stop {
@@ -32,6 +45,9 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// Longer than the daemon allows itself to end.
+const DRAIN_WAIT: Duration = Duration::from_secs(60);
+
 /// Does what the command line says. What was asked for goes to `out`, what went wrong to `complaints`. A reader that goes
 /// away (`bhavctl … | head`) ends the program quietly.
 pub fn run(arguments: &Arguments, style: Style, out: &mut impl Write, complaints: &mut impl Write) -> Exit {
@@ -40,13 +56,15 @@ pub fn run(arguments: &Arguments, style: Style, out: &mut impl Write, complaints
         Err(reason) => return complain(complaints, Exit::Usage, &reason),
     };
     let done = match request {
-        Request::Watch(request) => watch(arguments, request, style, out),
-        request => ask(arguments, &request, style, out),
+        Some(Request::Watch(request)) => watch(arguments, request, style, out),
+        Some(request) => ask(arguments, &request, style, out),
+        None => do_more(arguments, out),
     };
     match done {
         Ok(exit) => exit,
         Err(Stop::Client(error)) => complain(complaints, Exit::of(&error), &explain(&error)),
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(Stop::File(text)) => complain(complaints, Exit::Failed, &text),
         Err(Stop::Output(error)) => {
             complain(complaints, Exit::Failed, &format!("the answer cannot be written: {error}."))
         }
@@ -78,7 +96,17 @@ fn ask(arguments: &Arguments, request: &Request, style: Style, out: &mut impl Wr
         out.write_all(render(&response, style).as_bytes())?;
     }
     out.flush()?;
+    if let (Response::Drain(drain), Command::Drain { no_wait: false }) = (&response, &arguments.command) {
+        let wait = arguments.global.timeout.map_or(DRAIN_WAIT, Duration::from_secs);
+        let is_gone = wait_for_end(drain.pid, Deadline::after(Some(wait)));
+        return Ok(if is_gone { Exit::Done } else { Exit::TimedOut });
+    }
     Ok(match (&response, &arguments.command) {
+        (Response::CompareConfiguration(report) | Response::Reload(report), _)
+            if !report.problems.is_empty() =>
+        {
+            Exit::Failed
+        }
         (Response::Status(status), Command::Status { check: true }) if !status.healthy => Exit::Unhealthy,
         (Response::ReplayVerify(verified), _) if !verified.equal => Exit::Failed,
         _ => Exit::Done,
@@ -116,6 +144,65 @@ fn watch(
         out.flush()?;
     }
     Ok(Exit::Done)
+}
+
+/// What takes several questions, or none.
+fn do_more(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Stop> {
+    let socket = &arguments.global.socket;
+    let exit = match &arguments.command {
+        Command::Wait { condition } => {
+            let wait = arguments.global.timeout.map(Duration::from_secs);
+            let is_met = wait_for(socket, condition, Deadline::after(wait))?;
+            if arguments.global.json {
+                let answer = json!({ "condition": condition.to_string(), "met": is_met });
+                writeln!(out, "{}", json!(Versioned::new(answer)))?;
+            }
+            if is_met { Exit::Done } else { Exit::TimedOut }
+        }
+        Command::Config(ConfigCommand::Check { file: Some(file) }) => check_file(arguments, file, out)?,
+        Command::Bugreport { output } => {
+            let report = BugReport::gather(socket);
+            let text = if arguments.global.json { report.to_json() } else { report.to_text() };
+            match output {
+                None => out.write_all(text.as_bytes())?,
+                Some(path) => write_private(path, text.as_bytes())
+                    .map_err(|error| Stop::File(format!("{} cannot be written: {error}", path.display())))?,
+            }
+            Exit::Done
+        }
+        Command::Generate { directory } => {
+            let count = super::pages::write(directory)
+                .map_err(|error| Stop::File(format!("{} cannot be filled: {error}", directory.display())))?;
+            writeln!(out, "{count} files in {}", directory.display())?;
+            Exit::Done
+        }
+        _ => Exit::Usage,
+    };
+    out.flush()?;
+    Ok(exit)
+}
+
+/// As `bhavd check-config`, and in JSON.
+fn check_file(arguments: &Arguments, file: &Path, out: &mut impl Write) -> Result<Exit, Stop> {
+    let problems: Vec<String> = match Config::read(file, None) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+    };
+    if arguments.global.json {
+        let answer = json!({ "file": file, "problems": problems });
+        writeln!(out, "{:#}", json!(Versioned::new(answer)))?;
+    } else if problems.is_empty() {
+        writeln!(out, "{} is valid", file.display())?;
+    } else {
+        writeln!(out, "{}", problems.join("\n"))?;
+    }
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// What is in a report concerns nobody else on the machine.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
 }
 
 /// Leaves `strikes` rows on each side of the one at the money. A chain whose level is not known stays whole.

@@ -239,7 +239,7 @@ impl Kind {
 }
 
 /// `scheme://user:password@host` as `scheme://…@host`.
-fn without_user(value: &str) -> String {
+pub(super) fn without_user(value: &str) -> String {
     match value.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
         Some((scheme, host)) => format!("{scheme}://…@{host}"),
         None => value.to_owned(),

@@ -1,4 +1,4 @@
-//! Every key of the file, what kind of value it takes and within which bounds.
+//! Every key of the file, what kind of value it takes and within which bounds, and what a change of it takes.
 
 /// What a key's value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +31,43 @@ pub(super) enum Kind {
     UserIds,
     /// `system`, `session` or `unix:path=…`.
     Bus,
+}
+
+/// What a change of a key takes to have its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A reload applies it at once.
+    Live,
+    /// A reload restarts the child that uses it.
+    RestartChild,
+    /// It waits for the daemon's next start. Also what changes the meaning of the log (the watch list, the grace, the
+    /// calendar): the engines read the whole day by one set of rules, so that replaying it gives the same rows.
+    RestartDaemon,
+}
+
+/// By key, or by the table for all keys below it; the longest name that fits counts.
+pub(super) const EFFECTS: &[(&str, Effect)] = &[
+    ("store", Effect::RestartDaemon),
+    ("spool", Effect::RestartDaemon),
+    ("control.socket", Effect::RestartDaemon),
+    ("control.admins", Effect::Live),
+    ("watch", Effect::RestartDaemon),
+    ("feeds", Effect::RestartChild),
+    ("live", Effect::RestartDaemon),
+    ("dbus", Effect::RestartDaemon),
+    ("credentials", Effect::RestartChild),
+    ("calendar", Effect::RestartDaemon),
+    ("buckets", Effect::RestartDaemon),
+    ("log", Effect::Live),
+    ("supervision", Effect::RestartDaemon),
+    ("clock", Effect::RestartDaemon),
+];
+
+/// The entry of [`EFFECTS`] that counts for a key.
+pub(super) fn effect_of(key: &str) -> Option<&'static (&'static str, Effect)> {
+    let fits =
+        |name: &str| key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    EFFECTS.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| name.len())
 }
 
 /// A key, or a table of keys.

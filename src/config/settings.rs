@@ -6,9 +6,9 @@ use crate::{
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{angel_one::AngelOneSettings, nse::NseSettings},
     live::LiveSettings,
-    market::Timestamp,
+    market::{Provider, Timestamp},
 };
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fs, path::Path, path::PathBuf};
 
 /// Everything the daemon can be told.
@@ -52,10 +52,21 @@ impl Config {
         config.credentials.dir = config.credentials.dir.or(credentials_dir);
         Ok(config)
     }
+
+    /// What a running daemon can make of `next` without a restart: all else stays.
+    pub fn reloaded(&self, next: &Config) -> Config {
+        Config {
+            feeds: next.feeds.clone(),
+            credentials: next.credentials.clone(),
+            log: next.log.clone(),
+            control: ControlSettings { admins: next.control.admins.clone(), ..self.control.clone() },
+            ..self.clone()
+        }
+    }
 }
 
 /// `[store]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
     /// `sqlite:PATH` or `postgres://…`.
@@ -69,7 +80,7 @@ impl Default for StoreSettings {
 }
 
 /// `[spool]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolSettings {
     pub dir: PathBuf,
@@ -82,7 +93,7 @@ impl Default for SpoolSettings {
 }
 
 /// `[control]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlSettings {
     pub socket: PathBuf,
@@ -97,7 +108,7 @@ impl Default for ControlSettings {
 }
 
 /// `[dbus]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BusSettings {
     pub enabled: bool,
@@ -112,15 +123,24 @@ impl Default for BusSettings {
 }
 
 /// `[feeds]`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeedSettings {
     pub angel_one: AngelOneSettings,
     pub nse: NseSettings,
 }
 
+impl FeedSettings {
+    pub fn is_enabled(&self, provider: Provider) -> bool {
+        match provider {
+            Provider::AngelOne => self.angel_one.enabled,
+            Provider::Nse => self.nse.enabled,
+        }
+    }
+}
+
 /// `[credentials]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CredentialSettings {
     /// `None` if neither the file nor systemd says.
@@ -128,7 +148,7 @@ pub struct CredentialSettings {
 }
 
 /// `[calendar]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalendarSettings {
     /// Takes the place of the calendar built in.
@@ -136,7 +156,7 @@ pub struct CalendarSettings {
 }
 
 /// `[buckets]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BucketSettings {
     /// How long after its end a bucket waits for late ticks.
@@ -150,7 +170,7 @@ impl Default for BucketSettings {
 }
 
 /// `[supervision]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SupervisionSettings {
     /// Without a sign of life for this long a child is restarted.
@@ -184,10 +204,10 @@ impl Default for SupervisionSettings {
 }
 
 /// `[log]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
-    #[serde(deserialize_with = "level")]
+    #[serde(deserialize_with = "level", serialize_with = "level_name")]
     pub level: log::LevelFilter,
 }
 
@@ -199,6 +219,10 @@ impl Default for LogSettings {
 
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<log::LevelFilter, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+fn level_name<S: Serializer>(level: &log::LevelFilter, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&level.as_str().to_ascii_lowercase())
 }
 
 /// The file as it is written; [`Config`] once every key is checked.

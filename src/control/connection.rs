@@ -1,11 +1,12 @@
 //! One peer's conversation: calls in, replies out, one call at a time.
 
 use super::{
-    Call, Command, ControlError, ControlServer, FrameDecoder, FrameTooLarge, Peer, Reply, Request, Service,
-    Update, Verb, Versioned, encode_frame, parse_call,
+    Access, Call, Command, ControlError, ControlServer, FrameDecoder, FrameTooLarge, Peer, Reply, Request,
+    Service, Update, Verb, Versioned, encode_frame, parse_call,
+    seat::{Seat, Turn},
 };
 use crate::logging::Event;
-use std::io;
+use std::{io, rc::Rc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -32,32 +33,35 @@ enum Ended {
     Unread,
     #[error("the peer sent what is no call: {0}")]
     Garbage(ControlError),
+    #[error("all places are taken, and the peer kept the daemon waiting longest")]
+    Displaced,
     #[error("the daemon stops")]
     Stopping,
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
-/// Runs until the peer goes, breaks a limit, or the server stops.
+/// Runs until the peer goes, breaks a limit, loses its place, or the server stops.
 pub(super) async fn converse<S: Service>(
     server: &ControlServer<S>,
     stream: UnixStream,
+    peer: Peer,
+    seat: Rc<Seat>,
     stopping: watch::Receiver<bool>,
 ) {
-    let peer = match Peer::of(&stream) {
-        Ok(peer) => peer,
-        Err(cause) => {
-            log::warn!(event = Event::ControlRefused, cause:%; "control peer without credentials refused: {cause}");
-            return;
-        }
-    };
     let (reader, writer) = stream.into_split();
     let decoder = FrameDecoder::new(server.limits.call_bytes_max);
-    let mut conversation =
-        Conversation { server, peer, intake: Intake { reader, decoder }, writer, stopping };
-    let Err(ended) = conversation.run().await;
+    let intake = Intake { reader, decoder };
+    let mut conversation = Conversation { server, peer, seat: Rc::clone(&seat), intake, writer, stopping };
+    let ended = tokio::select! {
+        biased;
+        () = seat.lost() => Ended::Displaced,
+        ended = conversation.run() => match ended {
+            Err(ended) => ended,
+        },
+    };
     match ended {
-        Ended::ByPeer | Ended::Stopping | Ended::Io(_) => {
+        Ended::ByPeer | Ended::Stopping | Ended::Displaced | Ended::Io(_) => {
             log::debug!(peer_uid = peer.uid, peer_pid = peer.pid, ended:%; "control connection of user {} ended: {ended}", peer.uid);
         }
         Ended::Idle | Ended::Unread | Ended::Garbage(_) => {
@@ -110,6 +114,7 @@ impl Intake {
 struct Conversation<'a, S> {
     server: &'a ControlServer<S>,
     peer: Peer,
+    seat: Rc<Seat>,
     intake: Intake,
     writer: OwnedWriteHalf,
     stopping: watch::Receiver<bool>,
@@ -118,6 +123,7 @@ struct Conversation<'a, S> {
 impl<S: Service> Conversation<'_, S> {
     async fn run(&mut self) -> Result<std::convert::Infallible, Ended> {
         loop {
+            self.seat.set_turn(Turn::Theirs);
             let frame = tokio::select! {
                 biased;
                 _ = self.stopping.wait_for(|stopping| *stopping) => return Err(Ended::Stopping),
@@ -131,6 +137,7 @@ impl<S: Service> Conversation<'_, S> {
                 }
                 Err(ended) => return Err(ended),
             };
+            self.seat.set_turn(Turn::Ours);
             self.answer(&call).await?;
         }
     }
@@ -151,7 +158,10 @@ impl<S: Service> Conversation<'_, S> {
                     },
                     request => self.ask(request).await,
                 },
-                Err(error) => encode_frame(&error),
+                Err(error) => {
+                    self.note_write(request.verb(), &request.parameters(), &error.to_string());
+                    encode_frame(&error)
+                }
             },
             Err(error) => encode_frame(&error),
         };
@@ -163,11 +173,32 @@ impl<S: Service> Conversation<'_, S> {
         let verb: Verb = request.verb();
         let limits = &self.server.limits;
         let allowed = if verb.is_long() { limits.long_answer } else { limits.answer };
-        match timeout(allowed, self.server.service.handle(request, self.peer)).await {
-            Ok(Ok(response)) => encode_frame(&Parameters { parameters: Versioned::new(&response) }),
-            Ok(Err(error)) => encode_frame(&error),
-            Err(_) => encode_frame(&ControlError::TimedOut { after_s: allowed.as_secs() }),
+        let place = verb.is_long().then(|| self.server.long_answers.try_acquire());
+        if let Some(Err(_)) = place {
+            let reason = format!("{} such answers are under way already", limits.long_answers_max);
+            return encode_frame(&ControlError::Unavailable { reason });
         }
+        let parameters = (verb.access() == Access::Write).then(|| request.parameters());
+        let answer = match timeout(allowed, self.server.service.handle(request, self.peer)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ControlError::TimedOut { after_s: allowed.as_secs() }),
+        };
+        if let Some(parameters) = parameters {
+            let outcome = answer.as_ref().map_or_else(ControlError::to_string, |_| "done".to_owned());
+            self.note_write(verb, &parameters, &outcome);
+        }
+        match answer {
+            Ok(response) => encode_frame(&Parameters { parameters: Versioned::new(&response) }),
+            Err(error) => encode_frame(&error),
+        }
+    }
+
+    /// Who did what, or tried to.
+    fn note_write(&self, verb: Verb, parameters: &serde_json::Value, outcome: &str) {
+        let (verb, Peer { uid, pid, .. }) = (verb.name(), self.peer);
+        let process = pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+        log::info!(event = Event::ControlWrite, verb, peer_uid = uid, peer_pid = pid;
+            "control write by user {uid}{process}: {verb} {parameters}: {outcome}");
     }
 
     async fn stream(&mut self, mut updates: mpsc::Receiver<Update>) -> Result<(), Ended> {
@@ -194,10 +225,13 @@ impl<S: Service> Conversation<'_, S> {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        match timeout(self.server.limits.write, self.writer.write_all(bytes)).await {
+        self.seat.set_turn(Turn::Theirs);
+        let written = match timeout(self.server.limits.write, self.writer.write_all(bytes)).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Ended::Unread),
-        }
+        };
+        self.seat.set_turn(Turn::Ours);
+        written
     }
 }
 

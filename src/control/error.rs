@@ -22,6 +22,10 @@ pub enum ControlError {
     #[serde(rename = "org.bhavd.Control1.UnknownContract")]
     UnknownContract { contract: String, hint: String },
 
+    #[error("there is no feed {feed}; there are {}", list(known))]
+    #[serde(rename = "org.bhavd.Control1.UnknownFeed")]
+    UnknownFeed { feed: String, known: Vec<String> },
+
     /// The question is valid, and the store holds nothing for it.
     #[error("there is no data: {reason}")]
     #[serde(rename = "org.bhavd.Control1.NoData")]

@@ -9,7 +9,7 @@ use std::{
     os::{
         fd::AsFd,
         unix::{
-            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
             net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
         },
     },
@@ -20,6 +20,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// Read and write for the owner and the group; nobody else is admitted.
 const SOCKET_MODE: u32 = 0o660;
+/// Whose members are admitted, where there is such a group and the daemon may give files to it.
+const SOCKET_GROUP: &str = "bhavd";
 
 /// The socket could not be opened. The daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,12 @@ impl ControlListener {
             Err(cause) => return Err(failed("looking at its path")(cause)),
         }
         let listener = UnixListener::bind(path).map_err(failed("binding it"))?;
+        let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+        if let Some(group) = group_id(&groups, SOCKET_GROUP)
+            && let Err(cause) = chown(path, None, Some(group))
+        {
+            log::debug!(group = SOCKET_GROUP, cause:%; "the control socket keeps the daemon's own group");
+        }
         let mode = fs::Permissions::from_mode(SOCKET_MODE);
         fs::set_permissions(path, mode).map_err(failed("setting its mode"))?;
         let found = fs::symlink_metadata(path).map_err(failed("looking at it"))?;
@@ -139,6 +147,14 @@ impl ControlListener {
     }
 }
 
+/// The id of a group in the form of group(5): `name:password:id:members`.
+fn group_id(groups: &str, name: &str) -> Option<u32> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_ours = fs::symlink_metadata(&self.path)
@@ -168,6 +184,13 @@ mod tests {
         assert_eq!(listener.path(), path);
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_whole_name() {
+        let groups = "root:x:0:\nbhavd-users:x:7:\nbhavd:x:990:alice,bob\nbroken\n";
+        assert_eq!([group_id(groups, "bhavd"), group_id(groups, "bhav")], [Some(990), None]);
+        assert_eq!(group_id("bhavd:x:many:\n", "bhavd"), None);
     }
 
     #[tokio::test]

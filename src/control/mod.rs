@@ -17,11 +17,13 @@
 mod authority;
 mod client;
 mod codec;
+mod configuration;
 mod connection;
 mod error;
 mod listener;
 mod request;
 mod response;
+mod seat;
 mod server;
 mod service;
 mod time;
@@ -31,17 +33,21 @@ mod varlink;
 pub use authority::{Access, Authority, Peer};
 pub use client::{Client, ClientError, Updates};
 pub use codec::{FrameDecoder, FrameTooLarge, encode_frame};
+pub use configuration::{
+    ConfigurationResponse, ConfigurationRow, FeedResponse, KeyChange, KeyEffect, ReloadOutcome,
+    ReloadResponse,
+};
 pub use error::ControlError;
 pub use listener::{BindError, ControlListener, KeptSocket};
 pub use request::{
-    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, OpenInterestRequest, ReplayVerifyRequest,
-    Request, Verb, WatchRequest,
+    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FeedRequest, OpenInterestRequest,
+    ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,
 };
 pub use response::{
     ActorRow, ActorsResponse, CandleRow, CandlesResponse, ChainResponse, ChainRow, ChainSide, CoverageGap,
-    CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, FeedRow, FeedsResponse, OpenInterestResponse,
-    OpenInterestRow, ReplayRow, ReplayVerifyResponse, Response, RowState, SCHEMA_VERSION, SpoolStatus,
-    StatusResponse, StoreStatus, Versioned,
+    CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, DrainResponse, FeedRow, FeedsResponse,
+    LogFilterResponse, OpenInterestResponse, OpenInterestRow, ReplayRow, ReplayVerifyResponse, Response,
+    RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse, StoreStatus, Versioned,
 };
 pub use server::{ControlServer, Limits};
 pub use service::Service;

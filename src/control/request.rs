@@ -18,10 +18,20 @@ pub enum Verb {
     Coverage,
     Watch,
     ReplayVerify,
+    Feed,
+    EnableFeed,
+    DisableFeed,
+    ReconnectFeed,
+    Configuration,
+    CompareConfiguration,
+    Reload,
+    LogFilter,
+    SetLogFilter,
+    Drain,
 }
 
 impl Verb {
-    pub const ALL: [Verb; 10] = [
+    pub const ALL: [Verb; 20] = [
         Verb::Status,
         Verb::Actors,
         Verb::Feeds,
@@ -32,6 +42,16 @@ impl Verb {
         Verb::Coverage,
         Verb::Watch,
         Verb::ReplayVerify,
+        Verb::Feed,
+        Verb::EnableFeed,
+        Verb::DisableFeed,
+        Verb::ReconnectFeed,
+        Verb::Configuration,
+        Verb::CompareConfiguration,
+        Verb::Reload,
+        Verb::LogFilter,
+        Verb::SetLogFilter,
+        Verb::Drain,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -46,6 +66,16 @@ impl Verb {
             Verb::Coverage => "Coverage",
             Verb::Watch => "Watch",
             Verb::ReplayVerify => "ReplayVerify",
+            Verb::Feed => "Feed",
+            Verb::EnableFeed => "EnableFeed",
+            Verb::DisableFeed => "DisableFeed",
+            Verb::ReconnectFeed => "ReconnectFeed",
+            Verb::Configuration => "Configuration",
+            Verb::CompareConfiguration => "CompareConfiguration",
+            Verb::Reload => "Reload",
+            Verb::LogFilter => "LogFilter",
+            Verb::SetLogFilter => "SetLogFilter",
+            Verb::Drain => "Drain",
         }
     }
 
@@ -53,7 +83,7 @@ impl Verb {
         Self::ALL.into_iter().find(|verb| verb.name() == name)
     }
 
-    /// Whether the verb changes anything. Every verb reads.
+    /// Whether the verb changes anything.
     pub const fn access(self) -> Access {
         match self {
             Verb::Status
@@ -65,7 +95,17 @@ impl Verb {
             | Verb::Candles
             | Verb::Coverage
             | Verb::Watch
-            | Verb::ReplayVerify => Access::Read,
+            | Verb::ReplayVerify
+            | Verb::Feed
+            | Verb::Configuration
+            | Verb::CompareConfiguration
+            | Verb::LogFilter => Access::Read,
+            Verb::EnableFeed
+            | Verb::DisableFeed
+            | Verb::ReconnectFeed
+            | Verb::Reload
+            | Verb::SetLogFilter
+            | Verb::Drain => Access::Write,
         }
     }
 
@@ -167,6 +207,22 @@ pub struct ReplayVerifyRequest {
     pub date: TradingDate,
 }
 
+/// One feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedRequest {
+    /// The provider's name: `angel_one`.
+    pub feed: String,
+}
+
+/// Another filter of what is logged, until the daemon ends or its configuration sets another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetLogFilterRequest {
+    /// As in RUST_LOG: `info`, `info,bhavd::feed=debug`.
+    pub filter: String,
+}
+
 /// Everything that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -181,6 +237,24 @@ pub enum Request {
     /// Answered by a stream, not by one response.
     Watch(WatchRequest),
     ReplayVerify(ReplayVerifyRequest),
+    /// One feed with its settings.
+    Feed(FeedRequest),
+    /// Lets a feed run that was switched off, or that the configuration does not enable.
+    EnableFeed(FeedRequest),
+    /// Stops a feed until it is enabled again or the daemon is restarted.
+    DisableFeed(FeedRequest),
+    /// Drops a feed's connections and sessions and begins anew.
+    ReconnectFeed(FeedRequest),
+    /// What runs: every key with its value.
+    Configuration,
+    /// What the configuration file says otherwise, and what a reload would do about it.
+    CompareConfiguration,
+    /// Reads the configuration file again and applies what can be applied.
+    Reload,
+    LogFilter,
+    SetLogFilter(SetLogFilterRequest),
+    /// Ends the daemon in order: feeds first, then everything that was accepted is written.
+    Drain,
 }
 
 impl Request {
@@ -196,6 +270,16 @@ impl Request {
             Request::Coverage(_) => Verb::Coverage,
             Request::Watch(_) => Verb::Watch,
             Request::ReplayVerify(_) => Verb::ReplayVerify,
+            Request::Feed(_) => Verb::Feed,
+            Request::EnableFeed(_) => Verb::EnableFeed,
+            Request::DisableFeed(_) => Verb::DisableFeed,
+            Request::ReconnectFeed(_) => Verb::ReconnectFeed,
+            Request::Configuration => Verb::Configuration,
+            Request::CompareConfiguration => Verb::CompareConfiguration,
+            Request::Reload => Verb::Reload,
+            Request::LogFilter => Verb::LogFilter,
+            Request::SetLogFilter(_) => Verb::SetLogFilter,
+            Request::Drain => Verb::Drain,
         }
     }
 
@@ -215,6 +299,16 @@ impl Request {
             Verb::Coverage => Request::Coverage(typed(parameters)?),
             Verb::Watch => Request::Watch(typed(parameters)?),
             Verb::ReplayVerify => Request::ReplayVerify(typed(parameters)?),
+            Verb::Feed => Request::Feed(typed(parameters)?),
+            Verb::EnableFeed => Request::EnableFeed(typed(parameters)?),
+            Verb::DisableFeed => Request::DisableFeed(typed(parameters)?),
+            Verb::ReconnectFeed => Request::ReconnectFeed(typed(parameters)?),
+            Verb::Configuration => nothing(parameters).map(|()| Request::Configuration)?,
+            Verb::CompareConfiguration => nothing(parameters).map(|()| Request::CompareConfiguration)?,
+            Verb::Reload => nothing(parameters).map(|()| Request::Reload)?,
+            Verb::LogFilter => nothing(parameters).map(|()| Request::LogFilter)?,
+            Verb::SetLogFilter => Request::SetLogFilter(typed(parameters)?),
+            Verb::Drain => nothing(parameters).map(|()| Request::Drain)?,
         };
         request.check()?;
         Ok(request)
@@ -223,7 +317,19 @@ impl Request {
     /// The parameters as an object.
     pub fn parameters(&self) -> Value {
         let value = match self {
-            Request::Status | Request::Actors | Request::Feeds => Ok(Value::Object(serde_json::Map::new())),
+            Request::Status
+            | Request::Actors
+            | Request::Feeds
+            | Request::Configuration
+            | Request::CompareConfiguration
+            | Request::Reload
+            | Request::LogFilter
+            | Request::Drain => Ok(Value::Object(serde_json::Map::new())),
+            Request::Feed(request)
+            | Request::EnableFeed(request)
+            | Request::DisableFeed(request)
+            | Request::ReconnectFeed(request) => serde_json::to_value(request),
+            Request::SetLogFilter(request) => serde_json::to_value(request),
             Request::Chain(request) => serde_json::to_value(request),
             Request::OpenInterest(request) => serde_json::to_value(request),
             Request::Deltas(request) => serde_json::to_value(request),
@@ -299,6 +405,7 @@ mod tests {
     #[test]
     fn requests_survive_the_wire() {
         let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        let feed = || FeedRequest { feed: "nse".to_owned() };
         let requests = [
             Request::Status,
             Request::Actors,
@@ -324,6 +431,16 @@ mod tests {
             Request::Coverage(CoverageRequest { date }),
             Request::Watch(WatchRequest { underlying: None }),
             Request::ReplayVerify(ReplayVerifyRequest { date }),
+            Request::Feed(feed()),
+            Request::EnableFeed(feed()),
+            Request::DisableFeed(feed()),
+            Request::ReconnectFeed(feed()),
+            Request::Configuration,
+            Request::CompareConfiguration,
+            Request::Reload,
+            Request::LogFilter,
+            Request::SetLogFilter(SetLogFilterRequest { filter: "debug".to_owned() }),
+            Request::Drain,
         ];
         assert_eq!(requests.each_ref().map(Request::verb), Verb::ALL);
         for request in requests {

@@ -1,6 +1,6 @@
 //! What the daemon answers.
 
-use super::{Verb, WallTime};
+use super::{ConfigurationResponse, FeedResponse, ReloadResponse, Verb, WallTime};
 use crate::market::{BucketState, TradingDate};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,6 +55,8 @@ pub struct StatusResponse {
     pub started: WallTime,
     /// The market's session in a few words: `open until 15:40`, `closed, opens 2026-02-02 09:15`.
     pub session: String,
+    /// Whether its store is open, its log is read and its socket answers; a broker need not be connected.
+    pub ready: bool,
     pub healthy: bool,
     /// Why it is not healthy; empty if it is.
     pub problems: Vec<String>,
@@ -342,6 +344,23 @@ pub struct ReplayRow {
     pub different: u64,
 }
 
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFilterResponse {
+    pub filter: String,
+    /// What the configuration says.
+    pub configured: String,
+}
+
+/// The daemon has begun to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainResponse {
+    /// The process to wait for.
+    pub pid: u32,
+    /// After which whatever is left is cut off.
+    pub within_s: u64,
+}
+
 /// Everything that is answered at once; [`super::Verb::Watch`] answers by [`super::Update`]s instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -355,6 +374,16 @@ pub enum Response {
     Candles(CandlesResponse),
     Coverage(CoverageResponse),
     ReplayVerify(ReplayVerifyResponse),
+    Feed(FeedResponse),
+    EnableFeed(FeedResponse),
+    DisableFeed(FeedResponse),
+    ReconnectFeed(FeedResponse),
+    Configuration(ConfigurationResponse),
+    CompareConfiguration(ReloadResponse),
+    Reload(ReloadResponse),
+    LogFilter(LogFilterResponse),
+    SetLogFilter(LogFilterResponse),
+    Drain(DrainResponse),
 }
 
 impl Response {
@@ -370,6 +399,16 @@ impl Response {
             Response::Candles(_) => Verb::Candles,
             Response::Coverage(_) => Verb::Coverage,
             Response::ReplayVerify(_) => Verb::ReplayVerify,
+            Response::Feed(_) => Verb::Feed,
+            Response::EnableFeed(_) => Verb::EnableFeed,
+            Response::DisableFeed(_) => Verb::DisableFeed,
+            Response::ReconnectFeed(_) => Verb::ReconnectFeed,
+            Response::Configuration(_) => Verb::Configuration,
+            Response::CompareConfiguration(_) => Verb::CompareConfiguration,
+            Response::Reload(_) => Verb::Reload,
+            Response::LogFilter(_) => Verb::LogFilter,
+            Response::SetLogFilter(_) => Verb::SetLogFilter,
+            Response::Drain(_) => Verb::Drain,
         }
     }
 
@@ -389,6 +428,16 @@ impl Response {
             Verb::Candles => from_value(parameters).map(Response::Candles),
             Verb::Coverage => from_value(parameters).map(Response::Coverage),
             Verb::ReplayVerify => from_value(parameters).map(Response::ReplayVerify),
+            Verb::Feed => from_value(parameters).map(Response::Feed),
+            Verb::EnableFeed => from_value(parameters).map(Response::EnableFeed),
+            Verb::DisableFeed => from_value(parameters).map(Response::DisableFeed),
+            Verb::ReconnectFeed => from_value(parameters).map(Response::ReconnectFeed),
+            Verb::Configuration => from_value(parameters).map(Response::Configuration),
+            Verb::CompareConfiguration => from_value(parameters).map(Response::CompareConfiguration),
+            Verb::Reload => from_value(parameters).map(Response::Reload),
+            Verb::LogFilter => from_value(parameters).map(Response::LogFilter),
+            Verb::SetLogFilter => from_value(parameters).map(Response::SetLogFilter),
+            Verb::Drain => from_value(parameters).map(Response::Drain),
             Verb::Watch => Err(serde::de::Error::custom("Watch answers by a stream")),
         }
     }

@@ -1,18 +1,26 @@
 //! Serves the control socket: admits connections and lets each have its conversation.
 //!
 //! All conversations run inside the one future of [`ControlServer::serve`]; nothing is spawned, so that dropping it ends
-//! everything. A conversation waits for its own peer only.
+//! everything. A conversation waits for its own peer only. Where all places are taken, a newcomer takes that of a peer
+//! that keeps the daemon waiting; it is refused only while all peers are being answered.
 
-use super::{Authority, ControlError, ControlListener, Service, connection, encode_frame};
+use super::{
+    Authority, ControlError, ControlListener, Peer, Service, connection, encode_frame,
+    seat::{Seat, Seats},
+};
 use crate::logging::Event;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::{future::Future, pin::pin, time::Duration};
-use tokio::{net::UnixStream, sync::watch, time::Instant};
+use std::{cell::Cell, future::Future, pin::pin, rc::Rc, time::Duration};
+use tokio::{
+    net::UnixStream,
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
 /// The bounds of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; the next one is told and closed.
+    /// Connections at once; the next one takes an idle one's place, or is told and closed.
     pub connections_max: usize,
     /// The longest call, in bytes.
     pub call_bytes_max: usize,
@@ -23,6 +31,8 @@ pub struct Limits {
     /// How long the service may take for an answer, and for a long one ([`super::Verb::is_long`]).
     pub answer: Duration,
     pub long_answer: Duration,
+    /// Long answers under way at once; a further one is refused.
+    pub long_answers_max: usize,
     /// How long answers under way may still take when the server stops.
     pub drain: Duration,
 }
@@ -30,12 +40,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            connections_max: 32,
+            connections_max: 128,
             call_bytes_max: 1 << 20,
             idle: Duration::from_secs(300),
             write: Duration::from_secs(5),
             answer: Duration::from_secs(30),
             long_answer: Duration::from_secs(600),
+            long_answers_max: 2,
             drain: Duration::from_secs(2),
         }
     }
@@ -47,11 +58,12 @@ pub struct ControlServer<S> {
     pub(super) service: S,
     pub(super) authority: Authority,
     pub(super) limits: Limits,
+    pub(super) long_answers: Semaphore,
 }
 
 impl<S: Service> ControlServer<S> {
     pub fn new(service: S, authority: Authority, limits: Limits) -> ControlServer<S> {
-        ControlServer { service, authority, limits }
+        ControlServer { service, authority, limits, long_answers: Semaphore::new(limits.long_answers_max) }
     }
 
     /// Serves until `stop` is ready; then no connection is accepted, streams end, and answers under way get
@@ -61,6 +73,7 @@ impl<S: Service> ControlServer<S> {
     pub async fn serve(&self, listener: &ControlListener, stop: impl Future<Output = ()>) {
         const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
         let mut stop = pin!(stop);
+        let (seats, refused) = (Seats::default(), Tally::default());
         let mut conversations = FuturesUnordered::new();
         let (stopping, stop_seen) = watch::channel(false);
         let mut accept_after = Instant::now();
@@ -73,10 +86,18 @@ impl<S: Service> ControlServer<S> {
                 () = &mut stop => break,
                 Some(()) = conversations.next() => {}
                 accepted = accept => match accepted {
-                    Ok(stream) if conversations.len() < self.limits.connections_max => {
-                        conversations.push(connection::converse(self, stream, stop_seen.clone()));
-                    }
-                    Ok(stream) => self.refuse(&stream),
+                    Ok(stream) => match self.admit(&stream, &seats) {
+                        Some((peer, seat)) => {
+                            let conversation =
+                                connection::converse(self, stream, peer, Rc::clone(&seat), stop_seen.clone());
+                            let seats = &seats;
+                            conversations.push(async move {
+                                conversation.await;
+                                seats.leave(&seat);
+                            });
+                        }
+                        None => self.refuse(&stream, &refused),
+                    },
                     Err(cause) => {
                         // Most likely out of file descriptors: others must be closed first.
                         log::warn!(event = Event::ControlRefused, cause:%; "control connection not accepted: {cause}");
@@ -92,11 +113,48 @@ impl<S: Service> ControlServer<S> {
         }
     }
 
-    fn refuse(&self, stream: &UnixStream) {
+    /// `None` where every place is taken by a peer that keeps it.
+    fn admit(&self, stream: &UnixStream, seats: &Seats) -> Option<(Peer, Rc<Seat>)> {
+        match Peer::of(stream) {
+            Ok(peer) => {
+                let seat = seats.take(&peer, self.limits.connections_max, Instant::now())?;
+                Some((peer, seat))
+            }
+            Err(cause) => {
+                log::warn!(event = Event::ControlRefused, cause:%; "control peer without credentials refused: {cause}");
+                None
+            }
+        }
+    }
+
+    fn refuse(&self, stream: &UnixStream, refused: &Tally) {
         let limit = self.limits.connections_max;
         let frame = encode_frame(&ControlError::TooManyConnections { limit: limit as u64 });
         // The frame fits an empty socket buffer; a peer that is already gone need not be told.
         let _ = stream.try_write(&frame);
-        log::warn!(event = Event::ControlRefused, limit; "control connection refused: {limit} are open");
+        if let Some(count) = refused.add() {
+            log::warn!(event = Event::ControlRefused, limit, count; "{count} control connections refused: {limit} are open and busy");
+        }
+    }
+}
+
+/// Counts what a hostile peer can make happen often, so that the log tells of it once a second at most.
+#[derive(Debug, Default)]
+struct Tally {
+    count: Cell<u64>,
+    told: Cell<Option<Instant>>,
+}
+
+impl Tally {
+    /// The count since it was last told, where it is time to tell again.
+    fn add(&self) -> Option<u64> {
+        const TELL_EVERY: Duration = Duration::from_secs(1);
+        self.count.set(self.count.get() + 1);
+        let now = Instant::now();
+        if self.told.get().is_some_and(|told| now.duration_since(told) < TELL_EVERY) {
+            return None;
+        }
+        self.told.set(Some(now));
+        Some(self.count.replace(0))
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// One `[[watch]]` table of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WatchedUnderlying {
     /// The exchange's symbol in upper case, or `*` for every underlying that has options.

@@ -16,16 +16,22 @@ pub enum FeedState {
     Up = 3,
     BackingOff = 4,
     Stopped = 5,
+    /// The configuration does not enable it.
+    Disabled = 6,
+    /// An operator stopped it.
+    SwitchedOff = 7,
 }
 
 impl FeedState {
-    const ALL: [FeedState; 6] = [
+    const ALL: [FeedState; 8] = [
         FeedState::Idle,
         FeedState::LoggingIn,
         FeedState::Connecting,
         FeedState::Up,
         FeedState::BackingOff,
         FeedState::Stopped,
+        FeedState::Disabled,
+        FeedState::SwitchedOff,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -36,6 +42,8 @@ impl FeedState {
             FeedState::Up => "up",
             FeedState::BackingOff => "backing off",
             FeedState::Stopped => "stopped",
+            FeedState::Disabled => "disabled",
+            FeedState::SwitchedOff => "switched off",
         }
     }
 }

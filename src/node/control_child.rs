@@ -1,19 +1,22 @@
 //! The control socket as a child: answers from atomics and from a reader's connection to the store, never from
 //! another child, so that it answers whatever hangs.
 
-use super::{health, live_state::LiveState, status::DaemonStatus, verify};
+use super::{
+    feed_orders::FeedOrders, health, live_state::LiveState, reload::Reloader, running_config::RunningConfig,
+    status::DaemonStatus, verify,
+};
 use crate::{
     actor::{ChildError, Lease, Tree},
     clock::Clock,
     config::Config,
     control::{
-        ActorRow, ActorsResponse, Authority, CandleRow, CandlesResponse, ChainRequest, ChainResponse,
-        ChainRow, ChainSide, ControlError, ControlListener, ControlServer, CoverageGap, CoverageResponse,
-        CoverageRow, DeltaRow, DeltasRequest, DeltasResponse, FeedRow, FeedsResponse, KeptSocket, Limits,
+        ActorRow, ActorsResponse, CandleRow, CandlesResponse, ChainRequest, ChainResponse, ChainRow,
+        ChainSide, ControlError, ControlListener, ControlServer, CoverageGap, CoverageResponse, CoverageRow,
+        DeltaRow, DeltasRequest, DeltasResponse, FeedRow, FeedsResponse, KeptSocket, Limits,
         OpenInterestResponse, OpenInterestRow, Peer, Request, Response, Service, SpoolStatus, StatusResponse,
         StoreStatus, Update, WallTime, WatchRequest,
     },
-    feed::{FeedState, FeedStatus},
+    feed::FeedStatus,
     market::{Bucket, BucketState, CandleInterval, Contract, Price, Timestamp, TradingDate},
     pipeline::PipelineSettings,
     store::{self, BucketStates, DeltaFilter, Reader, StoreError},
@@ -29,7 +32,11 @@ use tokio::sync::mpsc;
 /// What every incarnation begins from.
 #[derive(Clone)]
 pub struct ControlChild {
+    /// What the daemon was started with.
     pub config: Arc<Config>,
+    pub running: RunningConfig,
+    pub reloader: Reloader,
+    pub orders: FeedOrders,
     /// A socket that the service manager listens on for us.
     pub socket: Option<Arc<UnixListener>>,
     pub clock: Clock,
@@ -50,7 +57,7 @@ impl ControlChild {
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
         let listener = self.listen()?;
         self.status.readiness.control_listens.store(true, Relaxed);
-        let authority = Authority::new(self.config.control.admins.clone());
+        let authority = self.reloader.authority();
         let server = ControlServer::new(self, authority, Limits::default());
         server
             .serve(&listener, async {
@@ -88,6 +95,16 @@ impl Service for ControlChild {
             )
             .await
             .map(Response::ReplayVerify),
+            Request::Feed(request) => self.show_feed(&request).map(Response::Feed),
+            Request::EnableFeed(request) => self.enable_feed(&request).map(Response::EnableFeed),
+            Request::DisableFeed(request) => self.disable_feed(&request).map(Response::DisableFeed),
+            Request::ReconnectFeed(request) => self.reconnect_feed(&request).map(Response::ReconnectFeed),
+            Request::Configuration => Ok(Response::Configuration(self.show_configuration())),
+            Request::CompareConfiguration => Ok(Response::CompareConfiguration(self.reloader.compare())),
+            Request::Reload => Ok(Response::Reload(self.reloader.reload().await)),
+            Request::LogFilter => Ok(Response::LogFilter(self.show_log_filter())),
+            Request::SetLogFilter(request) => self.set_log_filter(&request).map(Response::SetLogFilter),
+            Request::Drain => Ok(Response::Drain(self.drain())),
             Request::Watch(_) => Err(ControlError::ExpectedMore { method: "Watch".to_owned() }),
         }
     }
@@ -128,7 +145,7 @@ impl ControlChild {
         let (status, now) = (&self.status, self.clock.now());
         let pipeline = &status.pipeline;
         let session = pipeline.session();
-        let feeds_up = status.feeds.iter().filter(|feed| feed.state() == FeedState::Up).count();
+        let (feeds_up, feeds) = status.count_feeds();
         let watermark = status.feeds.iter().filter_map(|feed| feed.last_event()).max();
         let closed = pipeline.buckets_closed.load(Relaxed) as i64;
         let last_bucket = session
@@ -143,12 +160,13 @@ impl ControlChild {
             time: WallTime(now),
             started: WallTime(self.started),
             session: health::describe_session(&self.settings.calendar, now),
+            ready: status.readiness.awaited().is_empty(),
             healthy: problems.is_empty(),
             problems,
             underlyings: self.underlyings().await.map_or(0, |listed| listed.len() as u64),
             contracts: pipeline.watched.load(Relaxed),
             feeds_up: feeds_up as u64,
-            feeds: status.feeds.len() as u64,
+            feeds: feeds as u64,
             ticks: pipeline.observations.load(Relaxed),
             stale_bodies: pipeline.stale_bodies.load(Relaxed),
             watermark: watermark.map(WallTime),
@@ -212,7 +230,6 @@ impl ControlChild {
     fn show_feeds(&self) -> FeedsResponse {
         FeedsResponse { feeds: self.status.feeds.iter().map(|feed| feed_row(feed)).collect() }
     }
-
     async fn underlyings(&self) -> Result<BTreeMap<String, BTreeSet<TradingDate>>, ControlError> {
         self.reader().await?.listed_expiries(self.today()).await.map_err(unavailable)
     }
@@ -372,6 +389,7 @@ impl ControlChild {
     }
 }
 
+/// What a feed shows of itself.
 pub(super) fn feed_row(feed: &FeedStatus) -> FeedRow {
     FeedRow {
         provider: feed.provider.to_string(),

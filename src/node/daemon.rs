@@ -3,14 +3,15 @@
 use super::{
     control_child::ControlChild,
     dead_batch,
+    feed_orders::FeedOrders,
     feeds::FeedParts,
-    health,
     intake::Intake,
     live_state::LiveState,
     notifier::Notice,
     origin::Origin,
     recorder::Recorder,
     reload::Reloader,
+    running_config::RunningConfig,
     service_manager::ServiceManager,
     status::DaemonStatus,
     timekeeper::Timekeeper,
@@ -22,7 +23,7 @@ use crate::{
     calendar::{Calendar, CalendarError},
     clock::Clock,
     config::Config,
-    feed::FeedStatus,
+    feed::{FeedState, FeedStatus},
     logging::Event,
     market::{Provider, Timestamp},
     pipeline::{Catalog, PipelineSettings},
@@ -150,7 +151,7 @@ impl Daemon {
         let (catalog, checkpoint) = load_record(&config.store.url, birth)?;
         let spool = begin_log(opened.spool, checkpoint, clock.now())?;
 
-        let feeds = enabled_feeds(&config).map(|provider| Arc::new(FeedStatus::new(provider))).collect();
+        let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let status = Arc::new(DaemonStatus { feeds, ..DaemonStatus::default() });
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
@@ -160,26 +161,32 @@ impl Daemon {
         let settings = PipelineSettings {
             watch: config.watch.clone(),
             grace_us,
-            preference: enabled_feeds(&config).collect(),
+            // All of them, so that what a log means does not depend on which feeds are enabled.
+            preference: Provider::ALL.into(),
             calendar: Arc::clone(&calendar),
         };
         let intake = Intake::new(spool, records.clone(), clock.clone(), Arc::clone(&status));
         let tree = Tree::new();
         let live = LiveState::new(config.live.redis_url.is_some());
         let shared_config = Arc::new(config.clone());
+        let orders = FeedOrders::new(&shared_config);
+        let running = RunningConfig::new(Arc::clone(&shared_config));
+        let reloader = Reloader::new(
+            origin.config_file,
+            origin.credentials_dir,
+            running.clone(),
+            orders.clone(),
+            Arc::clone(&status),
+        );
         let parts = Parts {
             service_manager: ServiceManager {
                 notifier,
-                reloader: origin.config_file.map(|file| Reloader {
-                    file,
-                    credentials_dir: origin.credentials_dir,
-                    current: Arc::clone(&shared_config),
-                }),
+                reloader: reloader.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),
                 calendar: Arc::clone(&calendar),
                 clock: clock.clone(),
-                freshness_limit: health::freshness_limit(&config.feeds),
+                running: running.clone(),
             },
             writer: Writer {
                 url: config.store.url.clone(),
@@ -210,6 +217,9 @@ impl Daemon {
             },
             control: ControlChild {
                 config: shared_config,
+                running,
+                reloader,
+                orders: orders.clone(),
                 socket: origin.control_socket.map(Arc::new),
                 clock: clock.clone(),
                 tree: tree.clone(),
@@ -225,9 +235,9 @@ impl Daemon {
                 calendar,
                 intake,
                 status: Arc::clone(&status),
-                credentials_directory: config.credentials.dir.clone(),
                 seed: clock.now().as_us() as u64,
             },
+            orders,
         };
         Ok(Daemon { config, clock, tree, status, parts })
     }
@@ -292,13 +302,12 @@ fn load_calendar(file: Option<&PathBuf>) -> Result<Calendar, DaemonError> {
     }
 }
 
-/// The enabled feeds' providers, in order of preference: brokers stream, NSE's website is polled.
-fn enabled_feeds(config: &Config) -> impl Iterator<Item = Provider> + use<> {
-    let is_enabled = [config.feeds.angel_one.enabled, config.feeds.nse.enabled];
-    [Provider::AngelOne, Provider::Nse]
-        .into_iter()
-        .zip(is_enabled)
-        .filter_map(|(provider, on)| on.then_some(provider))
+fn feed_status(provider: Provider, config: &Config) -> Arc<FeedStatus> {
+    let status = FeedStatus::new(provider);
+    if !config.feeds.is_enabled(provider) {
+        status.set_state(FeedState::Disabled);
+    }
+    Arc::new(status)
 }
 
 /// What the store contains already. It is closed again: the writer opens it on its own thread.

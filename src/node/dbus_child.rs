@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     actor::{ChildError, Lease},
-    control::{Authority, FeedRow},
+    control::FeedRow,
     dbus::{BusAddress, BusServer, Counters, Daemon, Gap, Overview},
     market::{Provider, TradingDate},
 };
@@ -30,7 +30,7 @@ impl DBusChild {
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
         let config = &self.control.config;
         let address: BusAddress = config.dbus.address.parse()?;
-        let authority = Authority::new(config.control.admins.clone());
+        let authority = self.control.reloader.authority();
         let server = BusServer::new(Arc::new(self.control), authority, address);
         let stop = async {
             let _ = lease.stopping().await;

@@ -1,23 +1,25 @@
-//! The feeds as children: each incarnation is a fresh feed over the same log and status.
+//! The feeds as children: each beginning is a fresh feed over the same log and status.
 
 use super::{
-    intake::{Intake, IntakeSink},
+    feed_orders::{FeedDesk, FeedOrder},
+    intake::Intake,
     status::DaemonStatus,
 };
 use crate::{
     actor::{ChildError, Lease},
     calendar::Calendar,
     clock::Clock,
+    config::Config,
     engine::watch::WatchList,
     feed::{
-        FeedStatus, NotAccepted, RecordSink,
-        angel_one::{AngelOneFeed, AngelOneSettings, Credentials},
-        nse::{NseFeed, NseSettings},
+        FeedStatus, RecordSink,
+        angel_one::{AngelOneFeed, Credentials},
+        nse::NseFeed,
     },
     market::Provider,
     spool::Mark,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// What feeds are made of.
@@ -28,7 +30,6 @@ pub struct FeedParts {
     pub calendar: Arc<Calendar>,
     pub intake: Intake,
     pub status: Arc<DaemonStatus>,
-    pub credentials_directory: Option<PathBuf>,
     /// Of all jitter.
     pub seed: u64,
 }
@@ -38,91 +39,157 @@ impl FeedParts {
         let found = self.status.feeds.iter().find(|status| status.provider == provider);
         found.cloned().unwrap_or_else(|| Arc::new(FeedStatus::new(provider)))
     }
-
-    /// Different for every incarnation, so that a restarted feed does not repeat its waits.
-    fn seed_of(&self, lease: &Lease) -> u64 {
-        self.seed.wrapping_add(lease.incarnation())
-    }
 }
 
-/// An incarnation that panicked or hung has told the log nothing of its end: nobody watched since, at the latest from now
-/// on until this one is up.
-async fn note_loss(sink: &IntakeSink, provider: Provider, lease: &Lease) -> Result<(), NotAccepted> {
+/// One incarnation of a feed's child: runs the feed by the order it has, begins anew with each further order, and rests
+/// while it is not to run.
+///
+/// # Errors
+/// The feed ended by itself, or could not begin.
+pub async fn run(parts: FeedParts, desk: FeedDesk, lease: Lease) -> Result<(), ChildError> {
+    let mut orders = desk.follow();
     if lease.incarnation() > 1 {
-        sink.mark(Mark::feed_down(provider, "the feed was started again")).await?;
+        // One that panicked or hung has told the log nothing of its end: nobody watched since, at the latest from now on
+        // until the feed is up.
+        let sink = parts.intake.sink(&lease);
+        sink.mark(Mark::feed_down(desk.provider, "the feed was started again")).await?;
     }
-    Ok(())
-}
-
-/// A signal in the feeds' form that follows the lease, for as long as the feed holds it.
-fn follow(lease: &Lease) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<>) {
-    let (sender, receiver) = watch::channel(false);
-    let lease = lease.clone();
-    let follow = async move {
-        tokio::select! {
-            _ = lease.stopping() => {}
-            // The feed has ended by itself; its error must not wait for a stop.
-            () = sender.closed() => return,
+    loop {
+        let order = orders.borrow_and_update().clone();
+        if let Some(state) = order.rest(desk.provider) {
+            parts.status_of(desk.provider).set_state(state);
+            desk.note_begun(order.number);
+        } else {
+            let errand = Errand { desk: &desk, order: &order, orders: orders.clone(), lease: &lease };
+            let ended = match desk.provider {
+                Provider::AngelOne => errand.run_angel_one(&parts).await,
+                Provider::Nse => errand.run_nse(&parts).await,
+            };
+            if let Err(error) = ended {
+                desk.note_failure(order.number, error.to_string());
+                return Err(error);
+            }
         }
-        sender.send_replace(true);
-        // Held until the feed has ended: a dropped sender says "stop" as well.
-        sender.closed().await;
-    };
-    (receiver, follow)
+        tokio::select! {
+            _ = lease.stopping() => return Ok(()),
+            changed = orders.changed() => changed?,
+        }
+    }
 }
 
-pub async fn run_angel_one(
-    parts: FeedParts,
-    settings: AngelOneSettings,
-    lease: Lease,
-) -> Result<(), ChildError> {
-    let directory = parts.credentials_directory.as_deref().ok_or(
+/// One order, being followed.
+struct Errand<'a> {
+    desk: &'a FeedDesk,
+    order: &'a FeedOrder,
+    orders: watch::Receiver<FeedOrder>,
+    lease: &'a Lease,
+}
+
+impl Errand<'_> {
+    async fn run_angel_one(self, parts: &FeedParts) -> Result<(), ChildError> {
+        let config = &self.order.config;
+        let (stop, follow) = self.follow();
+        let feed = AngelOneFeed {
+            settings: config.feeds.angel_one.clone(),
+            credentials: read_credentials(config)?,
+            watch: parts.watch.clone(),
+            clock: parts.clock.clone(),
+            status: parts.status_of(Provider::AngelOne),
+            sink: parts.intake.sink(self.lease),
+            stop,
+            seed: self.seed(parts),
+        };
+        let (ended, ()) = tokio::join!(feed.run(), follow);
+        Ok(ended?)
+    }
+
+    async fn run_nse(self, parts: &FeedParts) -> Result<(), ChildError> {
+        let (stop, follow) = self.follow();
+        let feed = NseFeed {
+            settings: self.order.config.feeds.nse.clone(),
+            watch: parts.watch.clone(),
+            clock: parts.clock.clone(),
+            calendar: parts.calendar.clone(),
+            status: parts.status_of(Provider::Nse),
+            sink: parts.intake.sink(self.lease),
+            stop,
+            seed: self.seed(parts),
+        };
+        let (ended, ()) = tokio::join!(feed.run(), follow);
+        Ok(ended?)
+    }
+
+    /// Different for every beginning, so that a feed does not repeat its waits.
+    fn seed(&self, parts: &FeedParts) -> u64 {
+        parts.seed.wrapping_add(self.lease.incarnation()).wrapping_add(self.order.number)
+    }
+
+    /// A signal in the feeds' form that follows the lease and the next order, for as long as the feed holds it. Says that
+    /// the order is followed once the feed runs.
+    fn follow(&self) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<>) {
+        let (sender, receiver) = watch::channel(false);
+        let (lease, mut orders) = (self.lease.clone(), self.orders.clone());
+        let (desk, number) = (self.desk.clone(), self.order.number);
+        let follow = async move {
+            if sender.is_closed() {
+                // It ended before it began.
+                return;
+            }
+            desk.note_begun(number);
+            tokio::select! {
+                _ = lease.stopping() => {}
+                _ = orders.changed() => {}
+                // The feed has ended by itself; its error must not wait for a stop.
+                () = sender.closed() => return,
+            }
+            sender.send_replace(true);
+            // Held until the feed has ended: a dropped sender says "stop" as well.
+            sender.closed().await;
+        };
+        (receiver, follow)
+    }
+}
+
+/// What Angel One's feed logs in with.
+///
+/// # Errors
+/// Says what is missing, and where.
+pub fn read_credentials(config: &Config) -> Result<Credentials, ChildError> {
+    let directory = config.credentials.dir.as_deref().ok_or(
         "no credentials: set [credentials] dir, or LoadCredential= in the unit, to a directory with angel_one.client_code, \
          angel_one.api_key, angel_one.mpin and angel_one.totp_secret",
     )?;
-    let (stop, follow) = follow(&lease);
-    let sink = parts.intake.sink(&lease);
-    note_loss(&sink, Provider::AngelOne, &lease).await?;
-    let feed = AngelOneFeed {
-        settings,
-        credentials: Credentials::read(directory)?,
-        watch: parts.watch.clone(),
-        clock: parts.clock.clone(),
-        status: parts.status_of(Provider::AngelOne),
-        sink,
-        stop,
-        seed: parts.seed_of(&lease),
-    };
-    let (ended, ()) = tokio::join!(feed.run(), follow);
-    Ok(ended?)
-}
-
-pub async fn run_nse(parts: FeedParts, settings: NseSettings, lease: Lease) -> Result<(), ChildError> {
-    let (stop, follow) = follow(&lease);
-    let sink = parts.intake.sink(&lease);
-    note_loss(&sink, Provider::Nse, &lease).await?;
-    let feed = NseFeed {
-        settings,
-        watch: parts.watch.clone(),
-        clock: parts.clock.clone(),
-        calendar: parts.calendar.clone(),
-        status: parts.status_of(Provider::Nse),
-        sink,
-        stop,
-        seed: parts.seed_of(&lease),
-    };
-    let (ended, ()) = tokio::join!(feed.run(), follow);
-    Ok(ended?)
+    Ok(Credentials::read(directory)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::feed_orders::FeedOrders;
 
     #[tokio::test]
     async fn a_feed_that_ends_by_itself_is_not_waited_for() {
-        let (stop, follow) = follow(&Lease::detached("feeds/nse"));
+        let orders = FeedOrders::new(&Arc::default());
+        let desk = orders.desk("nse").expect("a feed");
+        let (order, lease) = (desk.order(), Lease::detached("feeds/nse"));
+        let errand = Errand { desk, order: &order, orders: desk.follow(), lease: &lease };
+        let (stop, follow) = errand.follow();
         let feed = async move { drop(stop) };
         tokio::join!(feed, follow);
+    }
+
+    #[tokio::test]
+    async fn the_next_order_stops_a_feed() {
+        let orders = FeedOrders::new(&Arc::default());
+        let desk = orders.desk("nse").expect("a feed");
+        let (order, lease) = (desk.order(), Lease::detached("feeds/nse"));
+        let errand = Errand { desk, order: &order, orders: desk.follow(), lease: &lease };
+        let (mut stop, follow) = errand.follow();
+        let feed = async move {
+            desk.reconnect();
+            stop.wait_for(|stop| *stop).await.map(|stop| *stop)
+        };
+        assert_eq!(tokio::join!(feed, follow).0.ok(), Some(true));
+        assert_eq!(desk.begun(order.number, std::time::Duration::ZERO).await, Ok(()));
     }
 }

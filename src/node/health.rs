@@ -43,7 +43,15 @@ pub fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Ve
         [status.spool.trouble(), status.store.trouble()].into_iter().flatten().collect();
     let in_session = status.pipeline.session().is_some_and(|(open, close)| open <= now && now < close);
     for feed in &status.feeds {
-        if in_session && feed.state() != FeedState::Up {
+        if !in_session || matches!(feed.state(), FeedState::Up | FeedState::Disabled) {
+            continue;
+        }
+        if feed.state() == FeedState::SwitchedOff {
+            reasons.push(format!(
+                "feed {0} is switched off; `bhavctl feed enable {0}` lets it run",
+                feed.provider
+            ));
+        } else {
             // A feed that ended by itself has its reason in the tree.
             let path = format!("feeds/{}", feed.provider);
             let ended = tree.row(&path).filter(|row| row.state == ChildState::BackingOff);
@@ -102,6 +110,11 @@ pub struct Freshness {
 impl Freshness {
     pub fn new(limit: Duration, now: Instant) -> Freshness {
         Freshness { limit, newest: None, moved: now }
+    }
+
+    /// After a reload.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// For how long nothing new has come, where that is too long. `newest` is the newest event time.

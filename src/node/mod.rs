@@ -1,5 +1,6 @@
 //! The daemon's actors, thin shells over engines and I/O; [`tree`] shows all of them on one screen.
 
+mod administration;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod control_child;
@@ -7,15 +8,18 @@ mod daemon;
 mod dbus_child;
 mod dead_batch;
 pub mod demo;
+mod feed_orders;
 mod feeds;
 mod gap_log;
 mod health;
 mod intake;
 mod live_state;
+mod log_filter;
 mod notifier;
 mod origin;
 mod recorder;
 mod reload;
+mod running_config;
 mod service_manager;
 mod status;
 mod timekeeper;

@@ -1,59 +1,345 @@
-//! Reading the configuration again: the whole file is checked first, and a wrong one changes nothing.
+//! Reading the configuration again: parse, check whole, compare, apply child by child, or put back what ran.
 //!
-//! Left out: applying a change to running children. A valid file that differs is reported as such, and takes effect
-//! with the next start.
+//! Invariants: a file that is wrong, or asks for credentials that are not there, changes nothing. After a reload either
+//! everything runs that needs no restart of the daemon, or nothing of it does. One reload at a time, whoever asks for it:
+//! SIGHUP, the control socket, any other bus. Each leaves one line in the log and its outcome in the status.
+//!
+//! What needs a restart of the daemon is compared with what runs at every reload, so that it is told again until the
+//! restart has been.
 
-use crate::config::{Config, ConfigError};
-use std::{path::PathBuf, sync::Arc};
+use super::{
+    feed_orders::{FeedDesk, FeedOrders},
+    feeds, log_filter,
+    running_config::RunningConfig,
+    status::DaemonStatus,
+};
+use crate::{
+    config::{Config, ConfigError, Effect, KeyValue},
+    control::{Authority, ConfigurationRow, KeyChange, KeyEffect, ReloadOutcome, ReloadResponse},
+    logging::Event,
+    market::Provider,
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 
-/// What is needed to read the file again. Cheap to clone.
+/// How long a feed may take to begin anew. Longer than it may take to stop.
+const BEGIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Cheap to clone; clones are the same.
 #[derive(Clone, Debug)]
 pub struct Reloader {
-    pub file: PathBuf,
-    pub credentials_dir: Option<PathBuf>,
-    /// What runs.
-    pub current: Arc<Config>,
+    inner: Arc<Inner>,
 }
 
-/// What a reload came to.
 #[derive(Debug)]
-pub enum Reloaded {
-    /// The file says what runs already.
-    Unchanged,
-    /// The file is valid and differs; what runs stays until the next start.
-    NeedsRestart,
-    /// The file is wrong; what runs stays.
-    Refused(ConfigError),
+struct Inner {
+    file: Option<PathBuf>,
+    credentials_dir: Option<PathBuf>,
+    running: RunningConfig,
+    orders: FeedOrders,
+    authority: Authority,
+    status: Arc<DaemonStatus>,
+    /// Held over a whole reload.
+    turn: Mutex<()>,
 }
 
 impl Reloader {
-    /// Blocks on the disk.
-    pub fn reload(&self) -> Reloaded {
-        match Config::read(&self.file, self.credentials_dir.clone()) {
-            Ok(config) if config == *self.current => Reloaded::Unchanged,
-            Ok(_) => Reloaded::NeedsRestart,
-            Err(error) => Reloaded::Refused(error),
+    /// `file` is `None` for a daemon that has none to read again.
+    pub fn new(
+        file: Option<PathBuf>,
+        credentials_dir: Option<PathBuf>,
+        running: RunningConfig,
+        orders: FeedOrders,
+        status: Arc<DaemonStatus>,
+    ) -> Reloader {
+        let authority = Authority::new(running.get().control.admins.clone());
+        let turn = Mutex::default();
+        Reloader {
+            inner: Arc::new(Inner { file, credentials_dir, running, orders, authority, status, turn }),
         }
+    }
+
+    pub fn has_file(&self) -> bool {
+        self.inner.file.is_some()
+    }
+
+    /// The file's path.
+    pub fn file(&self) -> Option<String> {
+        self.inner.file.as_ref().map(|file| file.display().to_string())
+    }
+
+    /// Who may write, as the configuration that runs says.
+    pub fn authority(&self) -> Authority {
+        self.inner.authority.clone()
+    }
+
+    /// What a reload would do.
+    pub fn compare(&self) -> ReloadResponse {
+        let running = self.inner.running.get();
+        match self.inner.read() {
+            Ok(next) => self.inner.report(ReloadOutcome::Compared, &running, &next, false, Vec::new()),
+            Err(problems) => self.inner.report(ReloadOutcome::Refused, &running, &running, false, problems),
+        }
+    }
+
+    /// Reads the file and applies it.
+    pub async fn reload(&self) -> ReloadResponse {
+        let _turn = self.inner.turn.lock().await;
+        let report = self.inner.reload().await;
+        self.inner.note(&report);
+        report
+    }
+}
+
+impl Inner {
+    /// Blocks on the disk.
+    fn read(&self) -> Result<Config, Vec<String>> {
+        let Some(file) = &self.file else {
+            return Err(vec!["the daemon was started without a configuration file".to_owned()]);
+        };
+        Config::read(file, self.credentials_dir.clone()).map_err(|error| match &error {
+            ConfigError::Unreadable { .. } => vec![error.to_string()],
+            ConfigError::Wrong { .. } => error.to_string().lines().map(str::to_owned).collect(),
+        })
+    }
+
+    async fn reload(&self) -> ReloadResponse {
+        let running = self.running.get();
+        let file = match self.read() {
+            Ok(file) => file,
+            Err(problems) => return self.report(ReloadOutcome::Refused, &running, &running, false, problems),
+        };
+        if file == *running {
+            return self.report(ReloadOutcome::Unchanged, &running, &file, false, Vec::new());
+        }
+        let next = Arc::new(running.reloaded(&file));
+        if let Err(problem) = self.prepare(&running, &next) {
+            return self.report(ReloadOutcome::Refused, &running, &file, false, vec![problem]);
+        }
+        if let Err(problem) = self.apply(&running, &next).await {
+            // What ran before did run.
+            let undone = self.apply(&next, &running).await.err();
+            let problems = [Some(problem), undone].into_iter().flatten().collect();
+            return self.report(ReloadOutcome::Restored, &running, &file, false, problems);
+        }
+        self.running.set(next);
+        self.report(ReloadOutcome::Applied, &running, &file, true, Vec::new())
+    }
+
+    /// Whatever can be found out before anything is touched.
+    fn prepare(&self, running: &Config, next: &Config) -> Result<(), String> {
+        for desk in self.affected(running, next) {
+            let is_to_run = next.feeds.is_enabled(desk.provider);
+            if is_to_run && desk.provider == Provider::AngelOne {
+                feeds::read_credentials(next).map_err(|error| format!("feeds.angel_one: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Feeds whose settings differ.
+    fn affected<'a>(&'a self, one: &'a Config, other: &'a Config) -> impl Iterator<Item = &'a FeedDesk> {
+        self.orders.desks().iter().filter(|desk| match desk.provider {
+            Provider::AngelOne => {
+                one.feeds.angel_one != other.feeds.angel_one || one.credentials != other.credentials
+            }
+            Provider::Nse => one.feeds.nse != other.feeds.nse,
+        })
+    }
+
+    async fn apply(&self, from: &Config, to: &Arc<Config>) -> Result<(), String> {
+        self.authority.set_admins(to.control.admins.clone());
+        if from.log != to.log {
+            log_filter::set(&log_filter::name(to.log.level))?;
+        }
+        let orders: Vec<(&FeedDesk, u64)> =
+            self.affected(from, to).map(|desk| (desk, desk.configure(Arc::clone(to)))).collect();
+        for (desk, number) in orders {
+            let begun = desk.begun(number, BEGIN_WITHIN).await;
+            begun.map_err(|failure| format!("feed {}: {failure}", desk.provider))?;
+        }
+        Ok(())
+    }
+
+    fn report(
+        &self,
+        outcome: ReloadOutcome,
+        running: &Config,
+        file: &Config,
+        is_applied: bool,
+        problems: Vec<String>,
+    ) -> ReloadResponse {
+        let changes = running.changes(file).into_iter().map(|(running, file)| KeyChange {
+            is_applied: is_applied && running.effect != Effect::RestartDaemon,
+            effect: key_effect(running.effect),
+            running: running.shown(),
+            file: file.shown(),
+            key: running.key,
+        });
+        let file = self.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+        ReloadResponse { file, outcome, changes: changes.collect(), problems }
+    }
+
+    fn note(&self, report: &ReloadResponse) {
+        let file = &report.file;
+        let (applied, waiting): (Vec<_>, Vec<_>) =
+            report.changes.iter().partition(|change| change.is_applied);
+        let keys = |changes: &[&KeyChange]| {
+            changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match report.outcome {
+            ReloadOutcome::Unchanged => {
+                log::info!(event = Event::ConfigReloaded; "{file} was read again and is unchanged")
+            }
+            ReloadOutcome::Applied if waiting.is_empty() => {
+                log::info!(event = Event::ConfigReloaded, changed = keys(&applied); "{file} was read again and applied");
+            }
+            ReloadOutcome::Applied => {
+                log::warn!(
+                    event = Event::ConfigReloaded, changed = keys(&applied), waiting = keys(&waiting);
+                    "{file} was read again; some of its changes need a restart of the daemon"
+                );
+            }
+            ReloadOutcome::Refused | ReloadOutcome::Restored | ReloadOutcome::Compared => {
+                let problems = report.problems.join("\n");
+                log::error!(event = Event::ConfigRefused; "the configuration is refused, what runs stays as it is: {problems}");
+                self.status.reload.note_refused(&problems);
+                return;
+            }
+        }
+        self.status.reload.note_read(!waiting.is_empty());
+    }
+}
+
+/// Every key of a configuration for people.
+pub fn rows(config: &Config) -> Vec<ConfigurationRow> {
+    let row = |(value, default): (KeyValue, KeyValue)| ConfigurationRow {
+        is_default: value.is_same(&default),
+        value: value.shown(),
+        effect: key_effect(value.effect),
+        key: value.key,
+    };
+    config.values().into_iter().zip(Config::default().values()).map(row).collect()
+}
+
+fn key_effect(effect: Effect) -> KeyEffect {
+    match effect {
+        Effect::Live => KeyEffect::Live,
+        Effect::RestartChild => KeyEffect::RestartChild,
+        Effect::RestartDaemon => KeyEffect::RestartDaemon,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
-    #[test]
-    fn a_file_is_unchanged_or_needs_a_restart_or_is_refused_whole() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let file = directory.path().join("bhavd.toml");
-        let text = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n";
-        std::fs::write(&file, text).expect("written");
-        let current = Arc::new(Config::read(&file, None).expect("a valid file"));
-        let reloader = Reloader { file: file.clone(), credentials_dir: None, current };
-        assert!(matches!(reloader.reload(), Reloaded::Unchanged));
-        std::fs::write(&file, format!("{text}[buckets]\ngrace_s = 9\n")).expect("written");
-        assert!(matches!(reloader.reload(), Reloaded::NeedsRestart));
-        std::fs::write(&file, format!("{text}[buckets]\ngrace_s = 61\n")).expect("written");
-        let Reloaded::Refused(error) = reloader.reload() else { panic!("61 s are too many") };
-        assert!(error.to_string().contains("buckets.grace_s"), "{error}");
+    const VALID: &str = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n";
+
+    struct Reloading {
+        _directory: tempfile::TempDir,
+        file: PathBuf,
+        orders: FeedOrders,
+        reloader: Reloader,
+    }
+
+    impl Reloading {
+        fn start() -> Reloading {
+            let directory = tempfile::tempdir().expect("a directory");
+            let file = directory.path().join("bhavd.toml");
+            fs::write(&file, VALID).expect("written");
+            let config = Arc::new(Config::read(&file, None).expect("a valid file"));
+            let orders = FeedOrders::new(&config);
+            let running = RunningConfig::new(config);
+            let reloader = Reloader::new(Some(file.clone()), None, running, orders.clone(), Arc::default());
+            Reloading { _directory: directory, file, orders, reloader }
+        }
+
+        /// Reloads with the text added; the feeds' children answer each order by `answer`.
+        async fn reload(&self, text: &str, answer: impl Fn(&FeedDesk, u64)) -> ReloadResponse {
+            fs::write(&self.file, format!("{VALID}{text}")).expect("written");
+            let desk = self.orders.desk("nse").expect("a feed").clone();
+            let mut orders = desk.follow();
+            let follow = async {
+                while orders.changed().await.is_ok() {
+                    let number = orders.borrow_and_update().number;
+                    answer(&desk, number);
+                }
+            };
+            tokio::select! {
+                report = self.reloader.reload() => report,
+                () = follow => panic!("the orders ended"),
+            }
+        }
+
+        fn poll_interval_s(&self) -> u32 {
+            self.orders.desk("nse").expect("a feed").order().config.feeds.nse.poll_interval_s
+        }
+    }
+
+    fn keys(report: &ReloadResponse) -> Vec<(&str, bool)> {
+        report.changes.iter().map(|change| (change.key.as_str(), change.is_applied)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_applied_where_it_can_be_and_told_where_it_waits() {
+        let reloading = Reloading::start();
+        let report = reloading.reload("", |_, _| panic!("nothing changed")).await;
+        assert_eq!((report.outcome, keys(&report)), (ReloadOutcome::Unchanged, vec![]));
+
+        let text = "poll_interval_s = 60\n[buckets]\ngrace_s = 9\n[control]\nadmins = [7]\n";
+        let report = reloading.reload(text, |desk, number| desk.note_begun(number)).await;
+        assert_eq!(report.outcome, ReloadOutcome::Applied);
+        let expected =
+            [("buckets.grace_s", false), ("control.admins", true), ("feeds.nse.poll_interval_s", true)];
+        assert_eq!(keys(&report), expected);
+        assert_eq!(reloading.poll_interval_s(), 60);
+        let admin = crate::control::Peer { uid: 7, gid: 7, pid: None };
+        assert!(reloading.reloader.authority().may(crate::control::Access::Write, &admin));
+
+        // What waits is told again; nothing else is done twice.
+        let report = reloading.reload(text, |_, _| panic!("the feeds have it")).await;
+        assert_eq!(
+            (report.outcome, keys(&report)),
+            (ReloadOutcome::Applied, vec![("buckets.grace_s", false)])
+        );
+        assert!(reloading.reloader.inner.status.reload.needs_restart());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_file_changes_nothing() {
+        let reloading = Reloading::start();
+        for (text, problem) in [
+            ("poll_interval_s = 60\n[buckets]\ngrace_s = 61\n", "buckets.grace_s"),
+            ("poll_interval_s = 60\n[feeds.angel_one]\nenabled = true\n", "no credentials"),
+        ] {
+            let report = reloading.reload(text, |_, _| panic!("refused as a whole")).await;
+            assert_eq!(report.outcome, ReloadOutcome::Refused);
+            assert!(report.problems[0].contains(problem), "{report:?}");
+            assert_eq!(reloading.poll_interval_s(), 30);
+            let refusal = reloading.reloader.inner.status.reload.refusal();
+            assert!(refusal.is_some_and(|refusal| refusal.contains(problem)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ran_before_runs_again_if_a_feed_cannot_begin() {
+        let reloading = Reloading::start();
+        let text = "poll_interval_s = 60\n[control]\nadmins = [7]\n";
+        let report = reloading
+            .reload(text, |desk, number| match desk.order().config.feeds.nse.poll_interval_s {
+                60 => desk.note_failure(number, "no socket".to_owned()),
+                _ => desk.note_begun(number),
+            })
+            .await;
+        assert_eq!(report.outcome, ReloadOutcome::Restored);
+        assert_eq!(report.problems, ["feed nse: no socket"]);
+        assert_eq!(reloading.poll_interval_s(), 30);
+        let admin = crate::control::Peer { uid: 7, gid: 7, pid: None };
+        assert!(!reloading.reloader.authority().may(crate::control::Access::Write, &admin));
+        let report = reloading.reload(text, |_, _| {}).await;
+        assert_eq!(report.outcome, ReloadOutcome::Restored, "a feed that hangs is not waited for");
+        assert!(report.problems[0].contains("did not begin anew within 5 s"), "{report:?}");
     }
 }

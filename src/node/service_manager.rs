@@ -11,14 +11,14 @@
 use super::{
     health::{self, Freshness},
     notifier::{Notice, Notifier},
-    reload::{Reloaded, Reloader},
+    reload::Reloader,
+    running_config::RunningConfig,
     status::DaemonStatus,
 };
 use crate::{
     actor::{ChildError, ChildState, Lease, StopSignal, Tree, TreeSnapshot},
     calendar::Calendar,
     clock::Clock,
-    feed::FeedState,
     logging::Event,
     market::Timestamp,
 };
@@ -47,14 +47,12 @@ const LINE_MAX: usize = 400;
 #[derive(Clone)]
 pub struct ServiceManager {
     pub notifier: Notifier,
-    /// `None` where there is no file to read again.
-    pub reloader: Option<Reloader>,
+    pub reloader: Reloader,
     pub tree: Tree,
     pub status: Arc<DaemonStatus>,
     pub calendar: Arc<Calendar>,
     pub clock: Clock,
-    /// For how long nothing new may come in session hours.
-    pub freshness_limit: Duration,
+    pub running: RunningConfig,
 }
 
 impl ServiceManager {
@@ -63,11 +61,12 @@ impl ServiceManager {
     /// # Errors
     /// When the process cannot listen for SIGHUP.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
-        let mut hangups = self.reloader.is_some().then(|| signal(SignalKind::hangup())).transpose()?;
+        let mut hangups = self.reloader.has_file().then(|| signal(SignalKind::hangup())).transpose()?;
         let mut teller = Teller::new(self.notifier.watchdog());
-        let mut freshness = Freshness::new(self.freshness_limit, Instant::now());
+        let mut freshness = Freshness::new(self.freshness_limit(), Instant::now());
         loop {
             let now = Instant::now();
+            freshness.set_limit(self.freshness_limit());
             let view = self.look(&mut freshness, now);
             self.notifier.tell(&teller.step(view, now));
             lease.pulse().progress();
@@ -78,7 +77,7 @@ impl ServiceManager {
                     }
                     return Ok(());
                 }
-                () = next_hangup(&mut hangups) => self.reload(&mut teller),
+                () = next_hangup(&mut hangups) => self.reload(&mut teller).await,
                 () = tokio::time::sleep(teller.pause()) => {}
             }
         }
@@ -146,14 +145,13 @@ impl ServiceManager {
             Some((first, [])) => format!("Unhealthy: {first}; "),
             Some((first, more)) => format!("Unhealthy: {first} (and {} more); ", more.len()),
         };
-        let feeds_up = status.feeds.iter().filter(|feed| feed.state() == FeedState::Up).count();
+        let (feeds_up, feeds) = status.count_feeds();
         let data = match newest.filter(|_| in_session) {
             Some(newest) => format!("data up to {}, ", newest.to_ist().format("%H:%M")),
             None => String::new(),
         };
         line += &format!(
-            "{feeds_up}/{} feeds up, {} contracts, {data}{}",
-            status.feeds.len(),
+            "{feeds_up}/{feeds} feeds up, {} contracts, {data}{}",
             status.pipeline.watched.load(Relaxed),
             health::describe_session(&self.calendar, time)
         );
@@ -163,27 +161,17 @@ impl ServiceManager {
         line
     }
 
-    fn reload(&self, teller: &mut Teller) {
-        let Some(reloader) = &self.reloader else { return };
+    /// For how long nothing new may come in session hours.
+    fn freshness_limit(&self) -> Duration {
+        health::freshness_limit(&self.running.get().feeds)
+    }
+
+    async fn reload(&self, teller: &mut Teller) {
         let is_told = teller.phase == Phase::Running;
         if is_told {
             self.notifier.tell(&[Notice::Reloading, Notice::Status("Reloading".to_owned())]);
         }
-        let file = reloader.file.display();
-        match reloader.reload() {
-            Reloaded::Unchanged => {
-                log::info!(event = Event::ConfigReloaded; "{file} was read again and is unchanged");
-                self.status.reload.note_read(false);
-            }
-            Reloaded::NeedsRestart => {
-                log::warn!(event = Event::ConfigReloaded; "{file} was read again; its changes need a restart of the daemon");
-                self.status.reload.note_read(true);
-            }
-            Reloaded::Refused(error) => {
-                log::error!(event = Event::ConfigRefused; "the configuration is refused, what runs stays as it is: {error}");
-                self.status.reload.note_refused(&error);
-            }
-        }
+        self.reloader.reload().await;
         if is_told {
             self.notifier.tell(&[Notice::Ready]);
             // The next look says how things stand in place of "Reloading".
@@ -309,6 +297,8 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::FeedState;
+    use crate::node::feed_orders::FeedOrders;
 
     fn view(phase: Phase, line: &str) -> View {
         View { phase, line: line.to_owned(), is_progressing: false, withheld: None }
@@ -373,23 +363,30 @@ mod tests {
         status.readiness.pipeline_up.store(true, Relaxed);
         status.readiness.control_listens.store(true, Relaxed);
         status.pipeline.set_session(Some((open, open.plus_seconds(22_500))));
+        let (status, running) = (Arc::new(status), RunningConfig::new(Arc::default()));
         let simulation =
             crate::clock::Simulation { start: open, real_start: crate::clock::real_now(), speed: 1.0 };
         ServiceManager {
             notifier: Notifier::default(),
-            reloader: None,
+            reloader: Reloader::new(
+                None,
+                None,
+                running.clone(),
+                FeedOrders::new(&running.get()),
+                Arc::clone(&status),
+            ),
             tree: Tree::new(),
-            status: Arc::new(status),
+            status,
             calendar: Arc::new(Calendar::embedded()),
             clock: Clock::simulated(simulation),
-            freshness_limit: Duration::from_secs(120),
+            running,
         }
     }
 
     #[test]
     fn stale_data_withholds_the_watchdog_unless_somebody_says_why() {
         let (manager, start) = (manager(), Instant::now());
-        let mut freshness = Freshness::new(manager.freshness_limit, start);
+        let mut freshness = Freshness::new(manager.freshness_limit(), start);
         let view = manager.look(&mut freshness, start);
         assert_eq!((view.phase, view.withheld), (Phase::Running, None));
         assert_eq!(view.line, "1/1 feeds up, 0 contracts, open until 15:30");
@@ -410,7 +407,7 @@ mod tests {
         let manager = manager();
         manager.status.readiness.pipeline_up.store(false, Relaxed);
         let now = Instant::now();
-        let view = manager.look(&mut Freshness::new(manager.freshness_limit, now), now);
+        let view = manager.look(&mut Freshness::new(manager.freshness_limit(), now), now);
         assert_eq!(view.phase, Phase::Starting);
         assert_eq!(view.line, "Starting: waiting for the end of the log");
     }

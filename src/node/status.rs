@@ -2,7 +2,7 @@
 
 use super::gap_log::GapLog;
 use crate::{
-    feed::FeedStatus,
+    feed::{FeedState, FeedStatus},
     logging::Event,
     market::{Provider, Timestamp},
     spool::SpoolError,
@@ -24,6 +24,15 @@ pub struct DaemonStatus {
     pub gaps: GapLog,
     pub feeds: Vec<Arc<FeedStatus>>,
     pub freshness: FreshnessStatus,
+}
+
+impl DaemonStatus {
+    /// Feeds that are up, out of those that are to run by the configuration or by an operator.
+    pub fn count_feeds(&self) -> (usize, usize) {
+        let states = || self.feeds.iter().map(|feed| feed.state());
+        let up = states().filter(|state| *state == FeedState::Up).count();
+        (up, states().filter(|state| *state != FeedState::Disabled).count())
+    }
 }
 
 /// What must be there before the daemon is ready. Each is said once; a later failure of a child takes nothing back.

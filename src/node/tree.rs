@@ -2,17 +2,17 @@
 //!
 //! Children start from top to bottom and stop from bottom to top: feeds first, so that nothing comes in any more, then
 //! the recorder, which works off its port, then the writer, which works off the rows; last the child that tells the
-//! service manager of all this. The control side has a thread
-//! of its own, so that it answers while others hang.
+//! service manager of all this. The control side has a thread of its own, so that it answers while others hang.
 
 use super::{
-    control_child::ControlChild, dbus_child::DBusChild, feeds, feeds::FeedParts, live_state::LiveState,
-    recorder::Recorder, service_manager::ServiceManager, timekeeper::Timekeeper, writer::Writer,
+    control_child::ControlChild, dbus_child::DBusChild, feed_orders::FeedOrders, feeds, feeds::FeedParts,
+    live_state::LiveState, recorder::Recorder, service_manager::ServiceManager, timekeeper::Timekeeper,
+    writer::Writer,
 };
 use crate::{
     actor::{Backoff, ChildSpec, Placement, Strategy, SupervisorSpec},
     clock::Clock,
-    config::{Config, FeedSettings, SupervisionSettings},
+    config::{Config, SupervisionSettings},
 };
 use std::time::Duration;
 
@@ -25,11 +25,13 @@ pub struct Parts {
     pub timekeeper: Timekeeper,
     pub control: ControlChild,
     pub feeds: FeedParts,
+    /// Each feed has a child, also one that rests.
+    pub orders: FeedOrders,
 }
 
 /// `root` and all below it.
 pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
-    let Parts { service_manager, writer, recorder, live, timekeeper, control, feeds } = parts;
+    let Parts { service_manager, writer, recorder, live, timekeeper, control, feeds, orders } = parts;
     let (batches, records) = (writer.batches.gauge(), recorder.records.gauge());
     let limits = &config.supervision;
     let heartbeat = Duration::from_millis(limits.hang_after_ms.into());
@@ -80,12 +82,12 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
             .heartbeat(heartbeat)
             .critical(),
     )
-    .supervisor(feeds_supervisor(feeds, &config.feeds, limits, heartbeat))
+    .supervisor(feeds_supervisor(feeds, &orders, limits, heartbeat))
 }
 
 fn feeds_supervisor(
     parts: FeedParts,
-    settings: &FeedSettings,
+    orders: &FeedOrders,
     limits: &SupervisionSettings,
     heartbeat: Duration,
 ) -> SupervisorSpec {
@@ -95,15 +97,11 @@ fn feeds_supervisor(
             Duration::from_secs(limits.feed_restart_window_s.into()),
         )
         .backoff(backoff(limits));
-    if settings.angel_one.enabled {
-        let (parts, settings) = (parts.clone(), settings.angel_one.clone());
-        let run = move |lease| feeds::run_angel_one(parts.clone(), settings.clone(), lease);
-        feeds = feeds.child(ChildSpec::new("angel_one", run).heartbeat(heartbeat));
-    }
-    if settings.nse.enabled {
-        let settings = settings.nse.clone();
-        let run = move |lease| feeds::run_nse(parts.clone(), settings.clone(), lease);
-        feeds = feeds.child(ChildSpec::new("nse", run).heartbeat(heartbeat));
+    for desk in orders.desks() {
+        let (parts, desk) = (parts.clone(), desk.clone());
+        let name = desk.provider.name();
+        let run = move |lease| feeds::run(parts.clone(), desk.clone(), lease);
+        feeds = feeds.child(ChildSpec::new(name, run).heartbeat(heartbeat));
     }
     feeds
 }

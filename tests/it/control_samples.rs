@@ -26,6 +26,7 @@ pub fn status() -> StatusResponse {
         time: at(11, 44, 9),
         started: at(8, 55, 0),
         session: "open until 15:30".to_owned(),
+        ready: true,
         healthy: true,
         problems: Vec::new(),
         underlyings: 2,
@@ -335,6 +336,58 @@ pub fn replay(equal: bool) -> ReplayVerifyResponse {
     }
 }
 
+fn row(key: &str, value: Option<&str>, is_default: bool, effect: KeyEffect) -> ConfigurationRow {
+    ConfigurationRow { key: key.to_owned(), value: value.map(str::to_owned), is_default, effect }
+}
+
+pub fn feed() -> FeedResponse {
+    let actor = actors().actors.into_iter().find(|actor| actor.path == "feeds/nse");
+    let feed = feeds().feeds.into_iter().find(|feed| feed.provider == "nse").expect("a sample");
+    FeedResponse {
+        feed,
+        actor,
+        settings: vec![
+            row("feeds.nse.enabled", Some("true"), false, KeyEffect::RestartChild),
+            row("feeds.nse.poll_interval_s", Some("30"), true, KeyEffect::RestartChild),
+        ],
+    }
+}
+
+pub fn configuration() -> ConfigurationResponse {
+    ConfigurationResponse {
+        file: Some("/etc/bhavd/bhavd.toml".to_owned()),
+        rows: vec![
+            row("control.admins", Some("[1000]"), false, KeyEffect::Live),
+            row("credentials.dir", None, true, KeyEffect::RestartChild),
+            row("store.url", Some("\"postgres://…@db/bhavd\""), false, KeyEffect::RestartDaemon),
+        ],
+    }
+}
+
+pub fn reload(outcome: ReloadOutcome) -> ReloadResponse {
+    let is_applied = outcome == ReloadOutcome::Applied;
+    let change = |key: &str, running: Option<&str>, file: Option<&str>, effect| KeyChange {
+        key: key.to_owned(),
+        running: running.map(str::to_owned),
+        file: file.map(str::to_owned),
+        effect,
+        is_applied: is_applied && effect != KeyEffect::RestartDaemon,
+    };
+    let is_refused = matches!(outcome, ReloadOutcome::Refused | ReloadOutcome::Restored);
+    let problem =
+        "/etc/bhavd/bhavd.toml:9: feeds.nse.poll_interval_s: found 0, allowed is 5 to 600".to_owned();
+    ReloadResponse {
+        file: "/etc/bhavd/bhavd.toml".to_owned(),
+        outcome,
+        changes: vec![
+            change("log.level", Some("\"info\""), Some("\"debug\""), KeyEffect::Live),
+            change("feeds.nse.poll_interval_s", Some("30"), Some("60"), KeyEffect::RestartChild),
+            change("live.redis_url", None, Some("\"redis://127.0.0.1:6379\""), KeyEffect::RestartDaemon),
+        ],
+        problems: if is_refused { vec![problem] } else { Vec::new() },
+    }
+}
+
 /// One answer to every request that has one.
 pub fn responses() -> Vec<Response> {
     vec![
@@ -347,6 +400,20 @@ pub fn responses() -> Vec<Response> {
         Response::Candles(candles()),
         Response::Coverage(coverage()),
         Response::ReplayVerify(replay(true)),
+        Response::Feed(feed()),
+        Response::EnableFeed(feed()),
+        Response::DisableFeed(feed()),
+        Response::ReconnectFeed(feed()),
+        Response::Configuration(configuration()),
+        Response::CompareConfiguration(reload(ReloadOutcome::Compared)),
+        Response::Reload(reload(ReloadOutcome::Applied)),
+        Response::LogFilter(LogFilterResponse { filter: "info".to_owned(), configured: "info".to_owned() }),
+        Response::SetLogFilter(LogFilterResponse {
+            filter: "debug".to_owned(),
+            configured: "info".to_owned(),
+        }),
+        // A process number that no process can have.
+        Response::Drain(DrainResponse { pid: u32::MAX, within_s: 45 }),
     ]
 }
 

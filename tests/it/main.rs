@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module a subject.
 
+mod administration;
 mod angel_one_feed;
 mod bad_input;
 mod config;

@@ -3,6 +3,7 @@
 mod activity;
 mod actors;
 mod chain;
+mod configuration;
 mod daemon;
 mod number;
 mod series;
@@ -47,6 +48,16 @@ pub fn render(response: &Response, style: Style) -> String {
         Response::Candles(candles) => series::candles(candles, style),
         Response::Coverage(coverage) => daemon::coverage(coverage, style),
         Response::ReplayVerify(verified) => daemon::replay(verified, style),
+        Response::Feed(answer)
+        | Response::EnableFeed(answer)
+        | Response::DisableFeed(answer)
+        | Response::ReconnectFeed(answer) => configuration::feed(answer, style),
+        Response::Configuration(answer) => configuration::running(answer, style),
+        Response::CompareConfiguration(answer) | Response::Reload(answer) => {
+            configuration::reload(answer, style)
+        }
+        Response::LogFilter(answer) | Response::SetLogFilter(answer) => configuration::log_filter(answer),
+        Response::Drain(answer) => format!("process {} ends\n", answer.pid),
     }
 }
 

@@ -115,6 +115,25 @@ fn the_table_of_keys_knows_every_field_of_the_structs() {
 }
 
 #[test]
+fn every_key_says_what_a_change_of_it_takes() {
+    use super::super::keys::{EFFECTS, effect_of};
+    let mut keys = Vec::new();
+    keys_of("", ROOT, &mut keys);
+    let counted: Vec<&str> =
+        keys.iter().map(|key| effect_of(key).unwrap_or_else(|| panic!("{key}")).0).collect();
+    for (name, _) in EFFECTS {
+        assert!(counted.contains(name), "no key is under {name}");
+    }
+    let is_shown_as = |key: &String| if key.starts_with("watch.") { "watch".to_owned() } else { key.clone() };
+    let mut shown: Vec<String> = Config::default().values().into_iter().map(|value| value.key).collect();
+    let mut known: Vec<String> = keys.iter().map(is_shown_as).collect();
+    shown.sort();
+    known.sort();
+    known.dedup();
+    assert_eq!(shown, known);
+}
+
+#[test]
 fn the_sample_file_has_the_defaults_and_lacks_only_a_feed() {
     let refused = problems(SAMPLE);
     assert_eq!(refused.len(), 1, "{refused:?}");

@@ -1,7 +1,7 @@
 //! What the Angel One feed can be told. Secrets are not among it: they are read from the credentials directory.
 
 /// The `[feeds.angel_one]` table of the configuration.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AngelOneSettings {
     pub enabled: bool,

@@ -1,7 +1,7 @@
 //! What the NSE feed can be told.
 
 /// Which of the website's two option-chain generations to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChainGeneration {
     /// `option-chain-v3`, one expiry a call.
@@ -11,7 +11,7 @@ pub enum ChainGeneration {
 }
 
 /// The `[feeds.nse]` table of the configuration.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NseSettings {
     pub enabled: bool,

@@ -2,7 +2,10 @@
 
 use super::daemon::{DAY_DENIED, DAY_WITHOUT_ANSWER, Daemon, FLOOD, RawPeer};
 use crate::{control_samples as samples, golden};
-use bhavd::control::Limits;
+use bhavd::{
+    cli::{Style, render},
+    control::{Limits, ReloadOutcome, Response},
+};
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
@@ -45,6 +48,17 @@ fn every_command_prints_its_table_and_its_json() {
         ("candles NIFTY --interval 5m", "candles"),
         ("coverage 2026-01-29", "coverage"),
         ("replay verify 2026-01-29", "replay_verify"),
+        ("feed show nse", "feed"),
+        ("feed enable nse", "feed"),
+        ("feed disable nse", "feed"),
+        ("feed reconnect nse", "feed"),
+        ("config show", "configuration"),
+        ("config check", "configuration_compared"),
+        ("config diff", "configuration_compared"),
+        ("config reload", "configuration_applied"),
+        ("loglevel", "log_filter"),
+        ("loglevel debug", "log_filter_set"),
+        ("drain", "drain"),
     ] {
         let output = bhavctl(&daemon.socket(), line);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{line}");
@@ -142,8 +156,7 @@ fn without_a_daemon_it_says_how_to_get_one() {
 #[test]
 fn a_full_daemon_is_named() {
     let daemon = Daemon::with(Limits { connections_max: 1, ..Limits::default() }, true);
-    let mut only = RawPeer::connect(&daemon.socket());
-    assert!(only.is_served());
+    let _only = RawPeer::busy(&daemon);
     let (exit, complaint) = failure(&daemon.socket(), "status");
     assert_eq!(exit, Some(1));
     golden::check("bhavctl/too_many_connections.txt", &complaint);
@@ -163,4 +176,59 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     let mut complaint = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut complaint).expect("UTF-8");
     assert_eq!((child.wait().expect("it ends").code(), complaint.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn waiting_ends_when_it_holds_or_its_time_is_over() {
+    let daemon = Daemon::start();
+    let socket = daemon.socket();
+    for (line, code) in [
+        ("wait --for ready", 0),
+        ("wait --for feed=any", 0),
+        ("wait --for feed=angel_one", 0),
+        ("wait --for feed=nse --timeout 1", 5),
+        ("wait --for feed=dhan", 1),
+    ] {
+        assert_eq!(bhavctl(&socket, line).status.code(), Some(code), "{line}");
+    }
+    let output = bhavctl(&socket, "--json wait --for feed=angel_one");
+    golden::check("json/wait.json", text(&output.stdout));
+    drop(daemon);
+    assert_eq!(bhavctl(&socket, "wait --for drained").status.code(), Some(0), "nobody answers");
+    assert_eq!(bhavctl(&socket, "wait --for ready --timeout 1").status.code(), Some(5));
+}
+
+#[test]
+fn a_file_is_checked_without_a_daemon() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("bhavd.toml");
+    std::fs::write(&file, "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n")
+        .expect("written");
+    let check = |json: &str| {
+        let output = bhavctl(home.path(), &format!("{json}config check {}", file.display()));
+        let said = text(&output.stdout).replace(&file.display().to_string(), "FILE");
+        (output.status.code(), said)
+    };
+    assert_eq!(check(""), (Some(0), "FILE is valid\n".to_owned()));
+    std::fs::write(&file, "[feeds.nse]\nenabled = 1\n").expect("written");
+    let (code, said) = check("");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("FILE:2: feeds.nse.enabled: found 1, allowed is true or false"), "{said}");
+    golden::check("json/config_check.json", &check("--json ").1);
+}
+
+#[test]
+fn colours_need_a_terminal() {
+    let daemon = Daemon::start();
+    let mut command = command(&daemon.socket(), "status");
+    let output = command.env_remove("NO_COLOR").output().expect("bhavctl runs");
+    assert!(!output.stdout.contains(&0x1b), "standard output is a pipe");
+}
+
+#[test]
+fn a_refused_reload_says_why() {
+    for (outcome, name) in [(ReloadOutcome::Refused, "refused"), (ReloadOutcome::Restored, "restored")] {
+        let response = Response::Reload(samples::reload(outcome));
+        golden::check(&format!("render/configuration_{name}.txt"), &render(&response, Style::default()));
+    }
 }

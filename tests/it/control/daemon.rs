@@ -169,6 +169,15 @@ impl RawPeer {
         RawPeer { stream, received: Vec::new() }
     }
 
+    /// A peer that is being answered, for ever.
+    pub fn busy(daemon: &Daemon) -> RawPeer {
+        let mut peer = daemon.peer();
+        let date = samples::date(DAY_WITHOUT_ANSWER);
+        peer.send(encode_frame(&Call::of(&Request::Coverage(CoverageRequest { date }))));
+        assert!(matches!(daemon.next_event(), Event::Asked(Request::Coverage(_), _)));
+        peer
+    }
+
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("the daemon reads");
     }

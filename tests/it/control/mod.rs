@@ -2,5 +2,6 @@
 
 mod bhavctl;
 mod daemon;
+mod pages;
 mod peers;
 mod verbs;

@@ -6,6 +6,7 @@ use bhavd::control::*;
 use std::time::Duration;
 
 fn requests() -> Vec<Request> {
+    let nse = || FeedRequest { feed: "nse".to_owned() };
     vec![
         Request::Status,
         Request::Actors,
@@ -27,6 +28,16 @@ fn requests() -> Vec<Request> {
         }),
         Request::Coverage(CoverageRequest { date: samples::date(29) }),
         Request::ReplayVerify(ReplayVerifyRequest { date: samples::date(29) }),
+        Request::Feed(nse()),
+        Request::EnableFeed(nse()),
+        Request::DisableFeed(nse()),
+        Request::ReconnectFeed(nse()),
+        Request::Configuration,
+        Request::CompareConfiguration,
+        Request::Reload,
+        Request::LogFilter,
+        Request::SetLogFilter(SetLogFilterRequest { filter: "debug".to_owned() }),
+        Request::Drain,
     ]
 }
 

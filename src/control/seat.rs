@@ -1,0 +1,129 @@
+//! The places at the control socket, and who gives way when all are taken.
+//!
+//! Invariants: a peer that is being answered or that watches keeps its place; a newcomer is refused only when all
+//! do. Otherwise it takes the place of a peer that keeps the daemon waiting: first of whoever holds the most places, then
+//! of the one that has been waited for longest. Many connections of one user thus do not shut another out, and a peer
+//! that connects and says nothing holds nobody up.
+
+use super::Peer;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// Whom a conversation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The daemon: a call is being answered, or a stream runs.
+    Ours,
+    /// The peer: for its next call, or until it takes what is written.
+    Theirs,
+}
+
+/// One conversation's place. Used on the server's thread only.
+#[derive(Debug)]
+pub(super) struct Seat {
+    uid: u32,
+    turn: Cell<Turn>,
+    since: Cell<Instant>,
+    lost: Notify,
+}
+
+impl Seat {
+    fn new(uid: u32, now: Instant) -> Seat {
+        Seat { uid, turn: Cell::new(Turn::Theirs), since: Cell::new(now), lost: Notify::new() }
+    }
+
+    pub fn set_turn(&self, turn: Turn) {
+        if self.turn.replace(turn) != turn {
+            self.since.set(Instant::now());
+        }
+    }
+
+    /// Returns when a newcomer has taken the place.
+    pub async fn lost(&self) {
+        self.lost.notified().await;
+    }
+}
+
+/// All places that are taken.
+#[derive(Debug, Default)]
+pub(super) struct Seats {
+    taken: RefCell<Vec<Rc<Seat>>>,
+}
+
+impl Seats {
+    /// A place for a newcomer; `None` when `places` are taken by peers that keep theirs.
+    pub fn take(&self, peer: &Peer, places: usize, now: Instant) -> Option<Rc<Seat>> {
+        let mut taken = self.taken.borrow_mut();
+        if taken.len() >= places {
+            let index = giving_way(&taken)?;
+            taken.swap_remove(index).lost.notify_one();
+        }
+        let seat = Rc::new(Seat::new(peer.uid, now));
+        taken.push(Rc::clone(&seat));
+        Some(seat)
+    }
+
+    pub fn leave(&self, seat: &Rc<Seat>) {
+        self.taken.borrow_mut().retain(|other| !Rc::ptr_eq(other, seat));
+    }
+}
+
+fn giving_way(taken: &[Rc<Seat>]) -> Option<usize> {
+    let mut places: HashMap<u32, usize> = HashMap::new();
+    for seat in taken {
+        *places.entry(seat.uid).or_default() += 1;
+    }
+    let waited_for = taken.iter().enumerate().filter(|(_, seat)| seat.turn.get() == Turn::Theirs);
+    let first = waited_for.min_by_key(|(_, seat)| (std::cmp::Reverse(places[&seat.uid]), seat.since.get()));
+    first.map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::time::Duration;
+
+    fn peer(uid: u32) -> Peer {
+        Peer { uid, gid: uid, pid: None }
+    }
+
+    fn is_lost(seat: &Seat) -> bool {
+        seat.lost().now_or_never().is_some()
+    }
+
+    #[test]
+    fn whoever_is_waited_for_longest_gives_way() {
+        let (seats, start) = (Seats::default(), Instant::now());
+        let take = |after_ms| seats.take(&peer(1_000), 3, start + Duration::from_millis(after_ms));
+        let first = take(0).expect("a free place");
+        let second = take(1).expect("a free place");
+        let third = take(2).expect("a free place");
+        first.set_turn(Turn::Ours);
+        let fourth = take(3).expect("the second's place");
+        assert_eq!([&first, &second, &third, &fourth].map(|seat| is_lost(seat)), [false, true, false, false]);
+        third.set_turn(Turn::Ours);
+        fourth.set_turn(Turn::Ours);
+        assert!(take(4).is_none(), "all are being answered");
+        seats.leave(&third);
+        assert!(take(5).is_some(), "a place is free");
+    }
+
+    #[test]
+    fn the_user_with_the_most_places_gives_way_first() {
+        let (seats, now) = (Seats::default(), Instant::now());
+        let operator = seats.take(&peer(0), 4, now).expect("a free place");
+        let hoarded: Vec<_> = (1..4)
+            .map(|ms| seats.take(&peer(1_000), 4, now + Duration::from_millis(ms)).expect("a free place"))
+            .collect();
+        for ms in 4..100 {
+            assert!(seats.take(&peer(1_000), 4, now + Duration::from_millis(ms)).is_some());
+        }
+        assert!(!is_lost(&operator), "one place of another user is kept through any flood");
+        assert!(hoarded.iter().all(|seat| is_lost(seat)));
+    }
+}
