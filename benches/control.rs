@@ -11,6 +11,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{
+        Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc as threads,
     },
@@ -25,8 +26,14 @@ const BETWEEN_CALLS: Duration = Duration::from_millis(1);
 /// Connections that one troublemaker keeps open at once; files of a process are few.
 const KEPT_MAX: usize = 400;
 
-/// A feed's row, at once; a stream that never ends.
-struct Fixed;
+/// Answers at once, with little; a few streams that never end, as the daemon's own.
+#[derive(Default)]
+struct Fixed {
+    watchers: Mutex<Vec<mpsc::Sender<Update>>>,
+}
+
+const WATCHERS_MAX: usize = 16;
+const UPDATES_MAX: usize = 4_096;
 
 impl Service for Fixed {
     async fn handle(&self, _: Request, _: Peer) -> Result<Response, ControlError> {
@@ -34,31 +41,36 @@ impl Service for Fixed {
     }
 
     fn watch(&self, _: WatchRequest, _: Peer) -> Result<mpsc::Receiver<Update>, ControlError> {
-        let (sender, receiver) = mpsc::channel(4_096);
+        let mut watchers = self.watchers.lock().expect("no panic");
+        watchers.retain(|watcher| !watcher.is_closed());
+        if watchers.len() >= WATCHERS_MAX {
+            return Err(ControlError::Unavailable { reason: "others are watching already".to_owned() });
+        }
+        let (sender, receiver) = mpsc::channel(UPDATES_MAX);
         while sender.try_send(Update::Lost { count: 1 }).is_ok() {}
+        watchers.push(sender);
         Ok(receiver)
     }
 }
 
-/// What a troublemaker sends on each of its connections; it never reads.
+/// What the troublemaker sends on each of its connections; it never reads. It makes one after the other, without a pause
+/// and without an end.
 struct Trouble {
     name: &'static str,
-    connections: usize,
     bytes: Vec<u8>,
 }
 
 fn troubles() -> Vec<Trouble> {
     let watch = encode_frame(&Call::of(&Request::Watch(WatchRequest::default())));
     let status = encode_frame(&Call::of(&Request::Feeds));
-    let trouble = |name, connections, bytes| Trouble { name, connections, bytes };
+    let trouble = |name, bytes| Trouble { name, bytes };
     vec![
-        trouble("nobody else", 0, Vec::new()),
-        trouble("garbage", 10_000, b"GET / HTTP/1.1\r\n\r\n\0".to_vec()),
-        trouble("half a frame", 10_000, b"{\"method\":\"org.bha".to_vec()),
-        trouble("10,000 connections", 10_000, Vec::new()),
-        trouble("a megabyte without an end", 200, vec![b' '; 1 << 20]),
-        trouble("calls without reading", 2_000, status.repeat(2_000)),
-        trouble("streams without reading", 2_000, watch),
+        trouble("garbage", b"GET / HTTP/1.1\r\n\r\n\0".to_vec()),
+        trouble("half a frame", b"{\"method\":\"org.bha".to_vec()),
+        trouble("nothing", Vec::new()),
+        trouble("a frame without an end", vec![b' '; 1 << 20]),
+        trouble("calls without reading", status.repeat(2_000)),
+        trouble("streams without reading", watch),
     ]
 }
 
@@ -67,29 +79,26 @@ fn serve(path: &Path, ready: &threads::Sender<()>, stopped: oneshot::Receiver<()
     runtime.block_on(async {
         let listener = ControlListener::bind(path).expect("a free path");
         ready.send(()).expect("the bench waits");
-        let server = ControlServer::new(Fixed, Authority::new(Vec::new()), Limits::default());
+        let server = ControlServer::new(Fixed::default(), Authority::new(Vec::new()), Limits::default());
         server.serve(&listener, async { drop(stopped.await) }).await;
     });
 }
 
-fn make(trouble: &Trouble, path: &Path, is_over: &AtomicBool) {
-    let mut kept = VecDeque::new();
-    for _ in 0..trouble.connections {
-        if is_over.load(Relaxed) {
-            return;
-        }
+/// Gives the number of connections made.
+fn make(trouble: &Trouble, path: &Path, is_over: &AtomicBool) -> usize {
+    let (mut kept, mut made) = (VecDeque::new(), 0);
+    while !is_over.load(Relaxed) {
         let Ok(mut peer) = UnixStream::connect(path) else { continue };
         peer.set_nonblocking(true).expect("a socket");
         // What does not fit is not sent: the daemon does not read on.
         let _ = peer.write(&trouble.bytes);
+        made += 1;
         kept.push_back(peer);
         if kept.len() > KEPT_MAX {
             kept.pop_front();
         }
     }
-    while !is_over.load(Relaxed) {
-        thread::park_timeout(BETWEEN_CALLS);
-    }
+    made
 }
 
 /// The spans of all calls that were answered, ascending, and how often a call had to be repeated.
@@ -114,6 +123,19 @@ fn ask(path: &Path) -> (Vec<Duration>, usize) {
     (spans, repeated)
 }
 
+/// Whether the 99th percentile is within the limit.
+fn tell(name: &str, (spans, repeated): (Vec<Duration>, usize), made: usize) -> bool {
+    let at = |part: usize| spans[(spans.len() - 1) * part / 100];
+    let ms = |span: Duration| span.as_secs_f64() * 1e3;
+    println!(
+        "{name:24} p50 {:>7.3} ms  p99 {:>7.3} ms  max {:>7.3} ms  {repeated} repeated, {made} hostile connections",
+        ms(at(50)),
+        ms(at(99)),
+        ms(at(100)),
+    );
+    at(99) <= LIMIT
+}
+
 fn main() -> ExitCode {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("control.sock");
@@ -123,23 +145,16 @@ fn main() -> ExitCode {
     thread::scope(|scope| {
         scope.spawn(|| serve(&path, &ready, stopped));
         is_ready.recv().expect("the server comes up");
+        is_good &= tell("nobody else", ask(&path), 0);
         for trouble in troubles() {
             let is_over = AtomicBool::new(false);
-            let (spans, repeated) = thread::scope(|scope| {
-                scope.spawn(|| make(&trouble, &path, &is_over));
+            let (asked, made) = thread::scope(|scope| {
+                let maker = scope.spawn(|| make(&trouble, &path, &is_over));
                 let asked = ask(&path);
                 is_over.store(true, Relaxed);
-                asked
+                (asked, maker.join().expect("no panic"))
             });
-            let p99 = spans[spans.len() * 99 / 100];
-            is_good &= p99 <= LIMIT;
-            println!(
-                "{:26} p50 {:>8.3} ms  p99 {:>8.3} ms  max {:>8.3} ms  {repeated} repeated",
-                trouble.name,
-                spans[spans.len() / 2].as_secs_f64() * 1e3,
-                p99.as_secs_f64() * 1e3,
-                spans[spans.len() - 1].as_secs_f64() * 1e3,
-            );
+            is_good &= tell(trouble.name, asked, made);
         }
         drop(stop);
     });

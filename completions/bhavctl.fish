@@ -45,7 +45,6 @@ complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "loglevel" -d 'What 
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "drain" -d 'End the daemon in order: feeds first, then everything that was accepted is written'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "wait" -d 'Wait until something holds; exits with 5 if --timeout passes before'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "bugreport" -d 'Gather what a report of a problem needs, without secrets'
-complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand status" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand status" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand status" -l check -d 'Exit with 6 unless the daemon is healthy'
@@ -95,30 +94,23 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand watch" -l socket -d 'The
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand watch" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand watch" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand watch" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify help" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify help" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Run a day\'s log again and compare with the store; exits with 1 if they differ'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify" -f -a "verify" -d 'Run a day\'s log again and compare with the store; exits with 1 if they differ'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from verify" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from verify" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from help" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Run a day\'s log again and compare with the store; exits with 1 if they differ'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -f -a "show" -d 'The feed\'s counters, its actor and its settings'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -f -a "enable" -d 'Let the feed run, also if the configuration does not; until the daemon is restarted'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -f -a "disable" -d 'Stop the feed until it is enabled again or the daemon is restarted'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -f -a "reconnect" -d 'Drop the feed\'s connections and sessions and begin anew'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -f -a "show" -d 'The feed\'s counters, its actor and its settings'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -f -a "enable" -d 'Let the feed run, also if the configuration does not; until the daemon is restarted'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -f -a "disable" -d 'Stop the feed until it is enabled again or the daemon is restarted'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and not __fish_seen_subcommand_from show enable disable reconnect" -f -a "reconnect" -d 'Drop the feed\'s connections and sessions and begin anew'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from show" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from show" -l json -d 'Print the answer as one JSON object (watch: one a line)'
@@ -135,23 +127,14 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_su
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from reconnect" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from reconnect" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from reconnect" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -f -a "show" -d 'The feed\'s counters, its actor and its settings'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -f -a "enable" -d 'Let the feed run, also if the configuration does not; until the daemon is restarted'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -f -a "disable" -d 'Stop the feed until it is enabled again or the daemon is restarted'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -f -a "reconnect" -d 'Drop the feed\'s connections and sessions and begin anew'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -f -a "show" -d 'Every key that runs, with its value and what a change of it takes'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -f -a "check" -d 'Say everything that is wrong with a file; exits with 1 if anything is'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -f -a "diff" -d 'What the daemon\'s file says otherwise than what runs'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -f -a "reload" -d 'Read the daemon\'s file again and apply what can be applied; exits with 1 if it is refused'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -f -a "show" -d 'Every key that runs, with its value and what a change of it takes'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -f -a "check" -d 'Say everything that is wrong with a file; exits with 1 if anything is'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -f -a "diff" -d 'What the daemon\'s file says otherwise than what runs'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -f -a "reload" -d 'Read the daemon\'s file again and apply what can be applied; exits with 1 if it is refused'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print the answer as one JSON object (watch: one a line)'
@@ -168,14 +151,6 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from reload" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from reload" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Every key that runs, with its value and what a change of it takes'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Say everything that is wrong with a file; exits with 1 if anything is'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "diff" -d 'What the daemon\'s file says otherwise than what runs'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Read the daemon\'s file again and apply what can be applied; exits with 1 if it is refused'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand loglevel" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand loglevel" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand loglevel" -l json -d 'Print the answer as one JSON object (watch: one a line)'
@@ -195,83 +170,3 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand bugreport" -l socket -d 
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand bugreport" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand bugreport" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand bugreport" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "status" -d 'The daemon on one page'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "actors" -d 'The actors, their queues and their restarts'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "feeds" -d 'The connections to providers'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "chain" -d 'An option chain'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "oi" -d 'A contract\'s open interest through a day: bhavctl oi NIFTY 2026-02-03 25000 CE'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "deltas" -d 'Changes of open interest, newest first'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "candles" -d 'Candles of an index or share'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "coverage" -d 'How complete a day is'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "watch" -d 'What happens, as it happens'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "replay" -d 'The log of what was received'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "feed" -d 'One feed: what it does, and whether it may'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "config" -d 'The configuration: what runs, what the file says, and the way from one to the other'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "loglevel" -d 'What the daemon logs; with a filter, logs more or less until it ends'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "drain" -d 'End the daemon in order: feeds first, then everything that was accepted is written'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "wait" -d 'Wait until something holds; exits with 5 if --timeout passes before'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "bugreport" -d 'Gather what a report of a problem needs, without secrets'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and not __fish_seen_subcommand_from status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from status" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from status" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from actors" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from actors" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from actors" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feeds" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feeds" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feeds" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from chain" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from chain" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from chain" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from oi" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from oi" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from oi" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from deltas" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from deltas" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from deltas" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from candles" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from candles" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from candles" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from coverage" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from coverage" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from coverage" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from watch" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from watch" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from watch" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from replay" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from replay" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from replay" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from replay" -f -a "verify" -d 'Run a day\'s log again and compare with the store; exits with 1 if they differ'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feed" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feed" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feed" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feed" -f -a "show" -d 'The feed\'s counters, its actor and its settings'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feed" -f -a "enable" -d 'Let the feed run, also if the configuration does not; until the daemon is restarted'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feed" -f -a "disable" -d 'Stop the feed until it is enabled again or the daemon is restarted'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from feed" -f -a "reconnect" -d 'Drop the feed\'s connections and sessions and begin anew'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from config" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from config" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from config" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Every key that runs, with its value and what a change of it takes'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Say everything that is wrong with a file; exits with 1 if anything is'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "diff" -d 'What the daemon\'s file says otherwise than what runs'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "reload" -d 'Read the daemon\'s file again and apply what can be applied; exits with 1 if it is refused'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from loglevel" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from loglevel" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from loglevel" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from drain" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from drain" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from drain" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from wait" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from wait" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from wait" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from bugreport" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from bugreport" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from bugreport" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from help" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from help" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand help; and __fish_seen_subcommand_from help" -l json -d 'Print the answer as one JSON object (watch: one a line)'

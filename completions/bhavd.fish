@@ -29,7 +29,6 @@ complete -c bhavd -n "__fish_bhavd_needs_command" -s V -l version -d 'Print vers
 complete -c bhavd -n "__fish_bhavd_needs_command" -f -a "run" -d 'Run the daemon in the foreground, as a service does'
 complete -c bhavd -n "__fish_bhavd_needs_command" -f -a "check-config" -d 'Check a configuration file and say everything that is wrong with it'
 complete -c bhavd -n "__fish_bhavd_needs_command" -f -a "demo" -d 'Play a day of the market through a simulated provider and record it, in a directory of its own'
-complete -c bhavd -n "__fish_bhavd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bhavd -n "__fish_bhavd_using_subcommand run" -l config -d 'The configuration file' -r -F
 complete -c bhavd -n "__fish_bhavd_using_subcommand run" -s h -l help -d 'Print help'
 complete -c bhavd -n "__fish_bhavd_using_subcommand check-config" -s h -l help -d 'Print help'
@@ -43,7 +42,3 @@ complete -c bhavd -n "__fish_bhavd_using_subcommand demo" -l strict -d 'Refuse a
 complete -c bhavd -n "__fish_bhavd_using_subcommand demo" -l exit-at-close -d 'End once the day has been played; else Ctrl-C ends the demo'
 complete -c bhavd -n "__fish_bhavd_using_subcommand demo" -l json -d 'Print the summary as one JSON object, and no progress'
 complete -c bhavd -n "__fish_bhavd_using_subcommand demo" -s h -l help -d 'Print help'
-complete -c bhavd -n "__fish_bhavd_using_subcommand help; and not __fish_seen_subcommand_from run check-config demo help" -f -a "run" -d 'Run the daemon in the foreground, as a service does'
-complete -c bhavd -n "__fish_bhavd_using_subcommand help; and not __fish_seen_subcommand_from run check-config demo help" -f -a "check-config" -d 'Check a configuration file and say everything that is wrong with it'
-complete -c bhavd -n "__fish_bhavd_using_subcommand help; and not __fish_seen_subcommand_from run check-config demo help" -f -a "demo" -d 'Play a day of the market through a simulated provider and record it, in a directory of its own'
-complete -c bhavd -n "__fish_bhavd_using_subcommand help; and not __fish_seen_subcommand_from run check-config demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

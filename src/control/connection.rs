@@ -139,6 +139,8 @@ impl<S: Service> Conversation<'_, S> {
             };
             self.seat.set_turn(Turn::Ours);
             self.answer(&call).await?;
+            // One call a turn, so that a peer that sends many at once delays others by one.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -221,6 +223,7 @@ impl<S: Service> Conversation<'_, S> {
                 })
                 .collect();
             self.write(&frames).await?;
+            tokio::task::yield_now().await;
         }
     }
 

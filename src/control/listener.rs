@@ -20,6 +20,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// Read and write for the owner and the group; nobody else is admitted.
 const SOCKET_MODE: u32 = 0o660;
+/// Connections that wait to be accepted. Few, because a newcomer waits for all of them; further ones wait in connect(2).
+const BACKLOG: i32 = 64;
 /// Whose members are admitted, where there is such a group and the daemon may give files to it.
 const SOCKET_GROUP: &str = "bhavd";
 
@@ -108,6 +110,7 @@ impl ControlListener {
         }
         let mode = fs::Permissions::from_mode(SOCKET_MODE);
         fs::set_permissions(path, mode).map_err(failed("setting its mode"))?;
+        rustix::net::listen(&listener, BACKLOG).map_err(|cause| failed("listening")(cause.into()))?;
         let found = fs::symlink_metadata(path).map_err(failed("looking at it"))?;
         let file = SocketFile { path: path.to_owned(), identity: Some((found.dev(), found.ino())) };
         Ok(ControlListener { listener, file: Arc::new(file) })
@@ -122,6 +125,7 @@ impl ControlListener {
         let handed_over = |cause| BindError::HandedOver { cause };
         let own = socket.try_clone().map_err(handed_over)?;
         own.set_nonblocking(true).map_err(handed_over)?;
+        rustix::net::listen(&own, BACKLOG).map_err(|cause| handed_over(cause.into()))?;
         let address = own.local_addr().map_err(handed_over)?;
         let path = address.as_pathname().map(Path::to_owned).unwrap_or_default();
         let listener = UnixListener::from_std(own).map_err(handed_over)?;
