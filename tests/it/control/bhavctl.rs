@@ -49,15 +49,15 @@ fn every_command_prints_its_table_and_its_json() {
         ("coverage 2026-01-29", "coverage"),
         ("replay verify 2026-01-29", "replay_verify"),
         ("feed show nse", "feed"),
-        ("feed enable nse", "feed"),
-        ("feed disable nse", "feed"),
-        ("feed reconnect nse", "feed"),
+        ("feed enable nse", "enable_feed"),
+        ("feed disable nse", "disable_feed"),
+        ("feed reconnect nse", "reconnect_feed"),
         ("config show", "configuration"),
-        ("config check", "configuration_compared"),
-        ("config diff", "configuration_compared"),
-        ("config reload", "configuration_applied"),
+        ("config check", "compare_configuration"),
+        ("config diff", "compare_configuration"),
+        ("config reload", "reload"),
         ("loglevel", "log_filter"),
-        ("loglevel debug", "log_filter_set"),
+        ("loglevel debug", "set_log_filter"),
         ("drain", "drain"),
     ] {
         let output = bhavctl(&daemon.socket(), line);
@@ -229,6 +229,6 @@ fn colours_need_a_terminal() {
 fn a_refused_reload_says_why() {
     for (outcome, name) in [(ReloadOutcome::Refused, "refused"), (ReloadOutcome::Restored, "restored")] {
         let response = Response::Reload(samples::reload(outcome));
-        golden::check(&format!("render/configuration_{name}.txt"), &render(&response, Style::default()));
+        golden::check(&format!("render/reload_{name}.txt"), &render(&response, Style::default()));
     }
 }
