@@ -191,8 +191,8 @@ fn the_stale_body_of_a_holiday_gives_no_row() {
     let simulator = simulate(&bodies, 3_600, "2025-10-22 09:00:00");
     let daemon = start_daemon(&simulator, directory.path());
     simulator.wait_until(at("2025-10-22", 16, 31));
-    let feeds = daemon.ask(&["feeds"]);
-    assert_eq!((&feeds["feeds"][0]["requests"], &feeds["feeds"][0]["state"]), (&0.into(), &"idle".into()));
+    let feeds = daemon.ask(&["feed", "show", "nse"]);
+    assert_eq!((&feeds["feed"]["requests"], &feeds["feed"]["state"]), (&0.into(), &"idle".into()));
     daemon.stop();
     assert_eq!(dump(&store_url(directory.path()), date("2025-10-22")), DayDump::new());
 
@@ -200,10 +200,10 @@ fn the_stale_body_of_a_holiday_gives_no_row() {
     let simulator = simulate(&bodies, 600, "2025-10-23 09:00:00");
     let daemon = start_daemon(&simulator, directory.path());
     simulator.wait_until(at("2025-10-23", 10, 0));
-    let (feeds, status) = (daemon.ask(&["feeds"]), daemon.ask(&["status"]));
+    let (feeds, status) = (daemon.ask(&["feed", "show", "nse"]), daemon.ask(&["status"]));
     simulator.wait_until(at("2025-10-23", 10, 10));
     daemon.stop();
-    let feed = &feeds["feeds"][0];
+    let feed = &feeds["feed"];
     assert!(feed["frames"].as_u64() >= Some(1), "the body never arrived: {feeds:#}");
     assert!(feed["errors"].as_u64() > Some(10), "every poll is a stale one: {feeds:#}");
     let problems = status["problems"].to_string();
