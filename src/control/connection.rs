@@ -20,7 +20,7 @@ use tokio::{
 const READ_BYTES: usize = 8 * 1024;
 
 /// Updates written together, at most.
-const UPDATES_PER_WRITE: usize = 64;
+const UPDATES_PER_WRITE: usize = 32;
 
 /// Why a conversation is over.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ enum Ended {
     Unread,
     #[error("the peer sent what is no call: {0}")]
     Garbage(ControlError),
-    #[error("all places are taken, and the peer kept the daemon waiting longest")]
+    #[error("all places are taken, and the peer came before others")]
     Displaced,
     #[error("the daemon stops")]
     Stopping,
@@ -80,6 +80,7 @@ impl Intake {
     /// Safe to drop at any await: bytes read are in the decoder.
     async fn next_frame(&mut self) -> Result<Vec<u8>, Ended> {
         let mut bytes = [0; READ_BYTES];
+        let mut is_long = false;
         loop {
             match self.decoder.next_frame() {
                 Ok(Some(frame)) => return Ok(frame),
@@ -93,6 +94,11 @@ impl Intake {
                 0 => return Err(Ended::ByPeer),
                 count => self.decoder.push(&bytes[..count]),
             }
+            if is_long {
+                // A long frame is read a piece a turn.
+                tokio::task::yield_now().await;
+            }
+            is_long = true;
         }
     }
 
@@ -123,7 +129,6 @@ struct Conversation<'a, S> {
 impl<S: Service> Conversation<'_, S> {
     async fn run(&mut self) -> Result<std::convert::Infallible, Ended> {
         loop {
-            self.seat.set_turn(Turn::Theirs);
             let frame = tokio::select! {
                 biased;
                 _ = self.stopping.wait_for(|stopping| *stopping) => return Err(Ended::Stopping),
@@ -137,7 +142,6 @@ impl<S: Service> Conversation<'_, S> {
                 }
                 Err(ended) => return Err(ended),
             };
-            self.seat.set_turn(Turn::Ours);
             self.answer(&call).await?;
             // One call a turn, so that a peer that sends many at once delays others by one.
             tokio::task::yield_now().await;
@@ -181,7 +185,10 @@ impl<S: Service> Conversation<'_, S> {
             return encode_frame(&ControlError::Unavailable { reason });
         }
         let parameters = (verb.access() == Access::Write).then(|| request.parameters());
-        let answer = match timeout(allowed, self.server.service.handle(request, self.peer)).await {
+        self.seat.set_turn(Turn::Ours);
+        let answered = timeout(allowed, self.server.service.handle(request, self.peer)).await;
+        self.seat.set_turn(Turn::Theirs);
+        let answer = match answered {
             Ok(answer) => answer,
             Err(_) => Err(ControlError::TimedOut { after_s: allowed.as_secs() }),
         };
@@ -206,12 +213,14 @@ impl<S: Service> Conversation<'_, S> {
     async fn stream(&mut self, mut updates: mpsc::Receiver<Update>) -> Result<(), Ended> {
         let mut batch = Vec::with_capacity(UPDATES_PER_WRITE);
         loop {
+            self.seat.set_turn(Turn::Ours);
             let count = tokio::select! {
                 biased;
                 _ = self.stopping.wait_for(|stopping| *stopping) => 0,
                 ended = self.intake.closed() => return Err(ended),
                 count = updates.recv_many(&mut batch, UPDATES_PER_WRITE) => count,
             };
+            self.seat.set_turn(Turn::Theirs);
             if count == 0 {
                 let reason = "the stream ended: the daemon stops, or the watcher read too slowly".to_owned();
                 return self.write(&encode_frame(&ControlError::Unavailable { reason })).await;
@@ -228,13 +237,10 @@ impl<S: Service> Conversation<'_, S> {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        self.seat.set_turn(Turn::Theirs);
-        let written = match timeout(self.server.limits.write, self.writer.write_all(bytes)).await {
+        match timeout(self.server.limits.write, self.writer.write_all(bytes)).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Ended::Unread),
-        };
-        self.seat.set_turn(Turn::Ours);
-        written
+        }
     }
 }
 

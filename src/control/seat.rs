@@ -1,9 +1,9 @@
 //! The places at the control socket, and who gives way when all are taken.
 //!
-//! Invariants: a peer that is being answered or that watches keeps its place; a newcomer is refused only when all
-//! do. Otherwise it takes the place of a peer that keeps the daemon waiting: first of whoever holds the most places, then
-//! of the one that has been waited for longest. Many connections of one user thus do not shut another out, and a peer
-//! that connects and says nothing holds nobody up.
+//! Invariants: a peer whose call is being worked on or that watches keeps its place; a newcomer is refused only when all
+//! do. Otherwise it takes the place of another: first of whoever holds the most places, then of the one that came first.
+//! Many connections of one user thus do not shut another out, and neither a peer that says nothing nor one that never
+//! stops calling holds anybody up.
 
 use super::Peer;
 use std::{
@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::Instant};
 /// Whom a conversation waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The daemon: a call is being answered, or a stream runs.
+    /// The daemon: a call is being worked on, or a stream waits for what happens.
     Ours,
     /// The peer: for its next call, or until it takes what is written.
     Theirs,
@@ -27,19 +27,17 @@ pub(super) enum Turn {
 pub(super) struct Seat {
     uid: u32,
     turn: Cell<Turn>,
-    since: Cell<Instant>,
+    since: Instant,
     lost: Notify,
 }
 
 impl Seat {
     fn new(uid: u32, now: Instant) -> Seat {
-        Seat { uid, turn: Cell::new(Turn::Theirs), since: Cell::new(now), lost: Notify::new() }
+        Seat { uid, turn: Cell::new(Turn::Theirs), since: now, lost: Notify::new() }
     }
 
     pub fn set_turn(&self, turn: Turn) {
-        if self.turn.replace(turn) != turn {
-            self.since.set(Instant::now());
-        }
+        self.turn.set(turn);
     }
 
     /// Returns when a newcomer has taken the place.
@@ -77,8 +75,8 @@ fn giving_way(taken: &[Rc<Seat>]) -> Option<usize> {
     for seat in taken {
         *places.entry(seat.uid).or_default() += 1;
     }
-    let waited_for = taken.iter().enumerate().filter(|(_, seat)| seat.turn.get() == Turn::Theirs);
-    let first = waited_for.min_by_key(|(_, seat)| (std::cmp::Reverse(places[&seat.uid]), seat.since.get()));
+    let others = taken.iter().enumerate().filter(|(_, seat)| seat.turn.get() == Turn::Theirs);
+    let first = others.min_by_key(|(_, seat)| (std::cmp::Reverse(places[&seat.uid]), seat.since));
     first.map(|(index, _)| index)
 }
 
@@ -97,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_waited_for_longest_gives_way() {
+    fn whoever_came_first_gives_way() {
         let (seats, start) = (Seats::default(), Instant::now());
         let take = |after_ms| seats.take(&peer(1_000), 3, start + Duration::from_millis(after_ms));
         let first = take(0).expect("a free place");

@@ -1,8 +1,8 @@
 //! Serves the control socket: admits connections and lets each have its conversation.
 //!
 //! All conversations run inside the one future of [`ControlServer::serve`]; nothing is spawned, so that dropping it ends
-//! everything. A conversation waits for its own peer only. Where all places are taken, a newcomer takes that of a peer
-//! that keeps the daemon waiting; it is refused only while all peers are being answered.
+//! everything. A conversation waits for its own peer only. Where all places are taken, a newcomer takes that of
+//! another peer that nothing is worked on for; it is refused only while there is none.
 
 use super::{
     Authority, ControlError, ControlListener, Peer, Service, connection, encode_frame,
@@ -10,12 +10,22 @@ use super::{
 };
 use crate::logging::Event;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::{cell::Cell, future::Future, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 use tokio::{
     net::UnixStream,
     sync::{Semaphore, watch},
     time::Instant,
 };
+
+/// Newcomers that are let in before all conversations have a turn.
+const ACCEPTED_IN_A_ROW: usize = 32;
 
 /// The bounds of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +87,16 @@ impl<S: Service> ControlServer<S> {
         let mut conversations = FuturesUnordered::new();
         let (stopping, stop_seen) = watch::channel(false);
         let mut accept_after = Instant::now();
+        let mut accepted_in_a_row = 0;
         loop {
             let accept = async {
                 tokio::time::sleep_until(accept_after).await;
                 listener.accept().await
             };
             tokio::select! {
+                biased;
                 () = &mut stop => break,
-                Some(()) = conversations.next() => {}
+                // First, so that a newcomer waits for no conversation; and for few of its kind, see below.
                 accepted = accept => match accepted {
                     Ok(stream) => match self.admit(&stream, &seats) {
                         Some((peer, seat)) => {
@@ -104,6 +116,12 @@ impl<S: Service> ControlServer<S> {
                         accept_after = Instant::now() + PAUSE_AFTER_ERROR;
                     }
                 },
+                Some(()) = conversations.next() => {}
+            }
+            accepted_in_a_row += 1;
+            if accepted_in_a_row >= ACCEPTED_IN_A_ROW {
+                accepted_in_a_row = 0;
+                take_turns(&mut conversations).await;
             }
         }
         stopping.send_replace(true);
@@ -136,6 +154,16 @@ impl<S: Service> ControlServer<S> {
             log::warn!(event = Event::ControlRefused, limit, count; "{count} control connections refused: {limit} are open and busy");
         }
     }
+}
+
+/// Gives each conversation that can go on its turn, without waiting for any.
+async fn take_turns(conversations: &mut FuturesUnordered<impl Future<Output = ()>>) {
+    // Whatever they used up of the task's budget before: each gives way by itself after one piece of work.
+    tokio::task::unconstrained(poll_fn(|context| {
+        while let Poll::Ready(Some(())) = conversations.poll_next_unpin(context) {}
+        Poll::Ready(())
+    }))
+    .await;
 }
 
 /// Counts what a hostile peer can make happen often, so that the log tells of it once a second at most.

@@ -146,12 +146,12 @@ fn one_connection_too_many_is_told_while_all_are_being_answered() {
 }
 
 #[test]
-fn a_newcomer_takes_the_place_of_whoever_is_waited_for_longest() {
+fn a_newcomer_takes_the_place_of_whoever_came_first() {
     let daemon = Daemon::with(places(), true);
     let mut idle: Vec<RawPeer> = (0..4).map(|_| daemon.peer()).collect();
     assert!(idle.iter_mut().all(RawPeer::is_served));
     assert!(daemon.peer().is_served());
-    assert_eq!(idle[0].receive(), None, "the first has been idle for longest");
+    assert_eq!(idle[0].receive(), None, "the first gave way");
     assert!(idle[1..].iter_mut().all(RawPeer::is_served));
 }
 
