@@ -424,12 +424,14 @@ impl Pipeline {
     }
 }
 
-/// Moves all of `rows`. The first ones bring their memory along: a bucket's end makes a row for every contract, and
-/// room for them is not needed again before the next one.
+/// Moves all of `rows`. Many bring their memory along: a bucket's end makes a row for every contract, and room for them is
+/// not needed again before the next one. A few are copied: room for those is needed again with the next record.
 fn append<Row>(batch: &mut Vec<Row>, rows: &mut Vec<Row>) {
-    match batch.is_empty() {
-        true => *batch = std::mem::take(rows),
-        false => batch.append(rows),
+    const COPIED_MAX: usize = 1_024;
+    if batch.is_empty() && rows.len() > COPIED_MAX {
+        *batch = std::mem::take(rows);
+    } else {
+        batch.append(rows);
     }
 }
 

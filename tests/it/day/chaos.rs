@@ -20,7 +20,7 @@ const SPEED: i64 = 600;
 fn faults_in(log: &str) -> BTreeMap<String, BTreeMap<String, u64>> {
     let mut faults: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for line in log.lines() {
-        let Some((_, told)) = line.split_once("chaos: ") else { continue };
+        let Some((_, told)) = line.split_once(" chaos: ") else { continue };
         // "panic in feeds/angel_one incarnation 3"
         let mut words = told.split(' ');
         if let (Some(kind), Some("in"), Some(child), Some("incarnation")) =
