@@ -50,6 +50,15 @@ impl OptionTerms {
         }
     }
 
+    /// What it would be worth if it expired at once.
+    fn intrinsic_value(&self) -> f64 {
+        let gain = match self.option_type {
+            OptionType::Call => self.forward - self.strike,
+            OptionType::Put => self.strike - self.forward,
+        };
+        gain.max(0.0)
+    }
+
     pub fn greeks(&self, volatility: f64) -> Greeks {
         let (d1, _) = self.d1_d2(volatility);
         let root = self.years.sqrt();
@@ -71,7 +80,9 @@ impl OptionTerms {
     pub fn implied_volatility(&self, price: f64) -> Option<f64> {
         let (mut low, mut high) = (0.001, 5.0);
         let is_priceable = self.forward > 0.0 && self.strike > 0.0 && self.years > 0.0;
-        if !is_priceable || price <= self.price(low) || price >= self.price(high) {
+        // Far from the money, rounding may put the price at the least volatility below the intrinsic value.
+        let least = self.price(low).max(self.intrinsic_value());
+        if !is_priceable || price <= least || price >= self.price(high) {
             return None;
         }
         // The price grows with volatility, so halving finds it; 40 halvings leave 5e-12.
@@ -124,6 +135,11 @@ mod tests {
         fn no_volatility_gives_less_than_the_intrinsic_value(strike in 50.0_f64..200.0) {
             let terms = terms(strike, OptionType::Call);
             prop_assert_eq!(terms.implied_volatility((100.0 - strike).max(0.0) * 0.99), None);
+        }
+
+        #[test]
+        fn a_worthless_option_has_no_volatility(strike in 100.0_f64..110.0) {
+            prop_assert_eq!(terms(strike, OptionType::Call).implied_volatility(0.0), None);
         }
     }
 }
