@@ -3,8 +3,7 @@
 //! The simulator pushes a synthetic market as fast as its reader takes it, over a loopback WebSocket, from a thread of
 //! its own. Read by the daemon (feed, log, pipeline, live table, writer) the time runs until every row is committed;
 //! read by a counting client, until the last frame has come. There are two of these: the bare one is tokio-tungstenite as
-//! it comes, the tuned one is fastwebsockets, the fastest library known here, behind a read buffer as large as the
-//! daemon's. No bucket ends within the play: rows are changes of open interest. Prints medians of interleaved rounds,
+//! it comes, the tuned one is fastwebsockets, the fastest library known here, behind a large read buffer. No bucket ends within the play: rows are changes of open interest. Prints medians of interleaved rounds,
 //! once with contracts whose open interest changes every ten seconds and once with a row for almost every tick, and ends
 //! with 1 if in the first the daemon is below 60 % of the bare client.
 //! `cargo bench --bench end_to_end`.
@@ -39,7 +38,7 @@ const ROUNDS: usize = 8;
 const WARM_ROUNDS: usize = 1;
 const RATIO_MIN: f64 = 0.6;
 const PASSES: u64 = 2;
-/// As large as the daemon's feed reads.
+/// Of the tuned client.
 const READ_BUFFER_BYTES: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -41,8 +41,11 @@ pub enum MessageError {
 /// See the module's head.
 #[derive(Debug)]
 pub struct Messages {
-    /// Payloads of binary messages up to the last of `ends`; then bytes of no use up to `next`; then frames not read yet.
+    /// From `start` on payloads of binary messages up to the last of `ends`; then bytes of no use up to `next`; then
+    /// frames not read yet.
     bytes: Vec<u8>,
+    start: usize,
+    /// Counted from `start`.
     ends: Vec<u32>,
     next: usize,
     partial: Option<Partial>,
@@ -62,10 +65,12 @@ impl Messages {
     /// refused.
     pub fn new(capacity: usize, message_max: usize) -> Messages {
         assert!(message_max < capacity / 2 && u32::try_from(capacity).is_ok(), "{message_max} of {capacity}");
+        let bytes = Frames::aligned_buffer(capacity);
         Messages {
-            bytes: Vec::with_capacity(capacity),
+            start: bytes.len(),
             ends: Vec::new(),
-            next: 0,
+            next: bytes.len(),
+            bytes,
             partial: None,
             capacity,
             message_max,
@@ -75,16 +80,16 @@ impl Messages {
     /// Where received bytes are appended, as many as there is room for. There is room whenever nothing is gathered and
     /// [`Self::next_event`] has said that more bytes are needed.
     pub fn room(&mut self) -> &mut Vec<u8> {
-        if self.ends.is_empty() && self.next > 0 {
-            self.bytes.drain(..self.next);
-            self.next = 0;
+        if self.ends.is_empty() && self.next > self.start {
+            self.bytes.drain(self.start..self.next);
+            self.next = self.start;
         }
         &mut self.bytes
     }
 
     /// Whether little room is left: time to take what is gathered.
     pub fn is_full(&self) -> bool {
-        self.bytes.len() > self.capacity / 4 * 3
+        self.bytes.len() - self.start > self.capacity / 4 * 3
     }
 
     /// Binary messages gathered.
@@ -116,7 +121,7 @@ impl Messages {
                 Opcode::Binary if head.is_final && self.partial.is_none() => {
                     let kept = self.kept();
                     self.bytes.copy_within(payload, kept);
-                    self.ends.push((kept + payload_len) as u32);
+                    self.ends.push((kept + payload_len - self.start) as u32);
                 }
                 Opcode::Text if head.is_final && self.partial.is_none() => {
                     return text(self.bytes[payload].to_vec()).map(Some);
@@ -153,7 +158,7 @@ impl Messages {
     /// Where the next payload goes.
     #[inline]
     fn kept(&self) -> usize {
-        self.ends.last().map_or(0, |end| *end as usize)
+        self.start + self.ends.last().map_or(0, |end| *end as usize)
     }
 
     /// Gathers a message that came in fragments, for which there may be no room before `next`.
@@ -162,28 +167,29 @@ impl Messages {
         let end = kept + message.len();
         self.bytes.splice(kept..self.next, message);
         self.next = end;
-        self.ends.push(end as u32);
+        self.ends.push((end - self.start) as u32);
     }
 
-    /// Takes the gathered messages. A buffer that is mostly filled goes along, otherwise they are copied: a record may
+    /// Takes the gathered messages. A buffer that is filled to a quarter goes along, otherwise they are copied: a record may
     /// wait for long, and its buffer with it.
     pub fn take(&mut self) -> Frames {
         let kept = self.kept();
         let room = Vec::with_capacity(self.ends.len());
         let ends = std::mem::replace(&mut self.ends, room);
-        let bytes = if kept >= self.capacity / 2 {
-            let mut fresh = Vec::with_capacity(self.capacity);
+        let (bytes, start) = if kept - self.start >= self.capacity / 4 {
+            let mut fresh = Frames::aligned_buffer(self.capacity);
+            let start = std::mem::replace(&mut self.start, fresh.len());
             fresh.extend_from_slice(&self.bytes[self.next..]);
             let mut whole = std::mem::replace(&mut self.bytes, fresh);
             whole.truncate(kept);
-            whole
+            (whole, start)
         } else {
-            let copy = self.bytes[..kept].to_vec();
-            self.bytes.drain(..self.next);
-            copy
+            let copy = self.bytes[self.start..kept].to_vec();
+            self.bytes.drain(self.start..self.next);
+            (copy, 0)
         };
-        self.next = 0;
-        Frames::from_parts(bytes, ends).expect("ends ascend, the last one is the length")
+        self.next = self.start;
+        Frames::from_parts(bytes, start, ends).expect("ends ascend, the last one is the bytes' end")
     }
 }
 
@@ -286,10 +292,10 @@ mod tests {
         let sent = [frame(true, Opcode::Binary, &[7; 300]), frame(true, Opcode::Binary, &[8; 300])].concat();
         messages.room().extend_from_slice(&sent);
         messages.room().extend_from_slice(&frame(true, Opcode::Binary, b"cut")[..3]);
-        let place = messages.room().as_ptr();
+        let place = messages.room().as_ptr_range();
         assert_eq!(messages.next_event(), Ok(None));
         let frames = messages.take();
-        assert_eq!(frames.bytes().as_ptr(), place);
+        assert!(place.contains(&frames.bytes().as_ptr()));
         assert_eq!(frames.iter().collect::<Vec<_>>(), [&[7; 300][..], &[8; 300]]);
         messages.room().extend_from_slice(b"ut");
         assert_eq!(messages.next_event(), Ok(None));

@@ -37,7 +37,7 @@ use std::{
     time::Duration,
 };
 
-/// Records between the log and the pipeline. A record is what one drain of a socket brought, up to some hundred KB.
+/// Records between the log and the pipeline. A record is what one drain of a socket brought, up to 1 MB.
 const RECORDS_MAX: usize = 1_024;
 /// Turns of the pipeline whose rows wait to be written.
 const BATCHES_MAX: usize = 1_024;
@@ -288,7 +288,7 @@ impl Daemon {
 }
 
 fn record_bytes(record: &Record) -> usize {
-    record.frames.byte_len()
+    record.frames.held_bytes()
 }
 
 fn load_calendar(file: Option<&PathBuf>) -> Result<Calendar, DaemonError> {

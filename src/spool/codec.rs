@@ -3,8 +3,9 @@
 //! ```text
 //! segment  "BHSPOOL1"  then records
 //! record   u32 length of body | u32 crc32c of body | body
-//! body     u64 seq | i64 receive time, µs UTC | u8 source | u8 0 | u16 context length | u32 frame count
-//!          | context, UTF-8 | frame count × u32 end of the frame within the frames | frames
+//! body     u64 seq | i64 receive time, µs UTC | u8 source | u8 0 | u16 context length | u16 padding length | u16 0
+//!          | u32 frame count | context, UTF-8 | frame count × u32 end of the frame within the frames
+//!          | padding, zeros | frames
 //! ```
 
 use super::record::{Frames, NewRecord, Record, Source};
@@ -13,7 +14,7 @@ use crate::market::Timestamp;
 pub const SEGMENT_HEADER: &[u8; 8] = b"BHSPOOL1";
 /// Length and checksum.
 pub const PREFIX_LEN: usize = 8;
-const FIXED_LEN: usize = 24;
+const FIXED_LEN: usize = 28;
 /// Larger bodies are refused on both sides, so that a damaged length cannot ask for all memory.
 pub const BODY_LEN_MAX: usize = 256 << 20;
 
@@ -25,8 +26,14 @@ pub enum DecodeError {
     Damaged(&'static str),
 }
 
-/// Writes everything but the frames' own bytes into `head`. The record on disk is `head` followed by those bytes.
-pub fn encode_head(seq: u64, record: &NewRecord, head: &mut Vec<u8>) {
+/// Length of a head without padding.
+pub fn head_len(record: &NewRecord) -> usize {
+    PREFIX_LEN + FIXED_LEN + record.context.len() + 4 * record.frames.len()
+}
+
+/// Writes everything but the frames' own bytes into `head`, with `padding` zeros at its end, less than 64 KB. The record
+/// on disk is `head` followed by those bytes.
+pub fn encode_head(seq: u64, record: &NewRecord, padding: usize, head: &mut Vec<u8>) {
     head.clear();
     head.extend_from_slice(&[0; PREFIX_LEN]);
     head.extend_from_slice(&seq.to_le_bytes());
@@ -34,11 +41,14 @@ pub fn encode_head(seq: u64, record: &NewRecord, head: &mut Vec<u8>) {
     head.push(record.source.code());
     head.push(0);
     head.extend_from_slice(&(record.context.len() as u16).to_le_bytes());
+    head.extend_from_slice(&(padding as u16).to_le_bytes());
+    head.extend_from_slice(&[0; 2]);
     head.extend_from_slice(&(record.frames.len() as u32).to_le_bytes());
     head.extend_from_slice(record.context.as_bytes());
     for end in record.frames.ends() {
         head.extend_from_slice(&end.to_le_bytes());
     }
+    head.resize(head.len() + padding, 0);
     let body_len = head.len() - PREFIX_LEN + record.frames.byte_len();
     let crc = crc32c::crc32c_append(crc32c::crc32c(&head[PREFIX_LEN..]), record.frames.bytes());
     head[..4].copy_from_slice(&(body_len as u32).to_le_bytes());
@@ -65,14 +75,15 @@ pub fn decode_body(body: &[u8], crc: u32) -> Result<Record, DecodeError> {
     let u32_at = |at: usize| u32::from_le_bytes(fixed[at..at + 4].try_into().expect("four bytes"));
     let u64_at = |at: usize| u64::from_le_bytes(fixed[at..at + 8].try_into().expect("eight bytes"));
     let source = Source::from_code(fixed[16]).ok_or(DecodeError::Damaged("a record's source is unknown"))?;
-    let context_len = usize::from(u16::from_le_bytes([fixed[18], fixed[19]]));
-    let frame_count = u32_at(20) as usize;
+    let u16_at = |at: usize| usize::from(u16::from_le_bytes([fixed[at], fixed[at + 1]]));
+    let (context_len, padding, frame_count) = (u16_at(18), u16_at(20), u32_at(24) as usize);
     let (context, rest) = rest.split_at_checked(context_len).ok_or(damaged)?;
     let (ends, bytes) = rest.split_at_checked(frame_count.saturating_mul(4)).ok_or(damaged)?;
+    let (_, bytes) = bytes.split_at_checked(padding).ok_or(damaged)?;
     let context = std::str::from_utf8(context).map_err(|_| damaged)?.to_owned();
     let ends =
         ends.chunks_exact(4).map(|end| u32::from_le_bytes(end.try_into().expect("four bytes"))).collect();
-    let frames = Frames::from_parts(bytes.to_vec(), ends).ok_or(damaged)?;
+    let frames = Frames::from_parts(bytes.to_vec(), 0, ends).ok_or(damaged)?;
     Ok(Record {
         seq: u64_at(0),
         source,
@@ -100,9 +111,10 @@ mod tests {
         }
     }
 
-    fn encode(seq: u64, record: &NewRecord) -> Vec<u8> {
+    fn encode(seq: u64, record: &NewRecord, padding: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode_head(seq, record, &mut bytes);
+        encode_head(seq, record, padding, &mut bytes);
+        assert_eq!(bytes.len(), head_len(record) + padding);
         bytes.extend_from_slice(record.frames.bytes());
         bytes
     }
@@ -116,8 +128,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encode_then_decode_is_the_identity(seq in any::<u64>(), record in records()) {
-            let decoded = decode(&encode(seq, &record)).expect("what was encoded decodes");
+        fn encode_then_decode_is_the_identity(seq in any::<u64>(), record in records(), padding in 0_usize..5_000) {
+            let decoded = decode(&encode(seq, &record, padding)).expect("what was encoded decodes");
             prop_assert_eq!(decoded.seq, seq);
             let again = NewRecord {
                 source: decoded.source,
@@ -130,7 +142,7 @@ mod tests {
 
         #[test]
         fn a_flipped_bit_is_noticed(record in records(), at in any::<prop::sample::Index>(), bit in 0..8_u32) {
-            let mut bytes = encode(7, &record);
+            let mut bytes = encode(7, &record, 9);
             let at = at.index(bytes.len());
             bytes[at] ^= 1_u8 << bit;
             prop_assert!(decode(&bytes).is_err());

@@ -13,6 +13,7 @@ mod dead_letters;
 mod flusher;
 mod reader;
 mod record;
+mod segment;
 mod writer;
 
 pub use dead_letters::{DeadLetter, DeadLetters};

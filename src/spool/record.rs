@@ -1,5 +1,6 @@
 //! What one entry of the log holds.
 
+use super::segment::BLOCK_BYTES;
 use crate::market::{Provider, Timestamp};
 
 /// Which wire format a record's frames have. The number is on disk: never reuse one.
@@ -76,11 +77,22 @@ impl Mark {
 }
 
 /// Frames received together, one after the other in one buffer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Frames {
+    /// From `start` on.
     bytes: Vec<u8>,
+    start: usize,
+    /// Counted from `start`.
     ends: Vec<u32>,
 }
+
+impl PartialEq for Frames {
+    fn eq(&self, other: &Frames) -> bool {
+        (self.bytes(), &self.ends) == (other.bytes(), &other.ends)
+    }
+}
+
+impl Eq for Frames {}
 
 impl Frames {
     pub fn one(frame: &[u8]) -> Frames {
@@ -91,13 +103,13 @@ impl Frames {
 
     /// Room for a batch of about this size, so that filling it copies each frame once.
     pub fn with_capacity(frames: usize, bytes: usize) -> Frames {
-        Frames { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(frames) }
+        Frames { bytes: Vec::with_capacity(bytes), start: 0, ends: Vec::with_capacity(frames) }
     }
 
     /// Appends a copy of `frame`. A batch is far below 4 GiB: feeds hand over what one drain of a socket brought.
     pub fn push(&mut self, frame: &[u8]) {
         self.bytes.extend_from_slice(frame);
-        self.ends.push(self.bytes.len() as u32);
+        self.ends.push(self.byte_len() as u32);
     }
 
     pub fn len(&self) -> usize {
@@ -109,33 +121,48 @@ impl Frames {
     }
 
     pub fn byte_len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() - self.start
+    }
+
+    /// Memory they hold, room that is not used included.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
     }
 
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.bytes.truncate(self.start);
         self.ends.clear();
     }
 
     /// All frames' bytes, without boundaries.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..]
     }
 
     pub(super) fn ends(&self) -> &[u32] {
         &self.ends
     }
 
-    /// `None` unless the ends ascend and the last one is the length of `bytes`.
-    pub fn from_parts(bytes: Vec<u8>, ends: Vec<u32>) -> Option<Frames> {
-        let fills = ends.last().map_or(bytes.is_empty(), |end| *end as usize == bytes.len());
-        (fills && ends.is_sorted()).then_some(Frames { bytes, ends })
+    /// Room for `capacity` bytes that the log can write from past the operating system's cache: they begin where the
+    /// buffer ends now, which is the start for [`Self::from_parts`].
+    pub fn aligned_buffer(capacity: usize) -> Vec<u8> {
+        let mut buffer: Vec<u8> = Vec::with_capacity(BLOCK_BYTES + capacity);
+        buffer.resize(buffer.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES), 0);
+        buffer
+    }
+
+    /// Frames that begin at `start`, from where their ends are counted. `None` unless the ends ascend and the last one is
+    /// the end of `bytes`.
+    pub fn from_parts(bytes: Vec<u8>, start: usize, ends: Vec<u32>) -> Option<Frames> {
+        let byte_len = bytes.len().checked_sub(start)?;
+        let fills = ends.last().map_or(byte_len == 0, |end| *end as usize == byte_len);
+        (fills && ends.is_sorted()).then_some(Frames { bytes, start, ends })
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        let mut start = 0;
+        let (bytes, mut start) = (self.bytes(), 0);
         self.ends.iter().map(move |&end| {
-            let frame = &self.bytes[start..end as usize];
+            let frame = &bytes[start..end as usize];
             start = end as usize;
             frame
         })
@@ -145,7 +172,7 @@ impl Frames {
 impl From<Vec<u8>> for Frames {
     /// One frame, without a copy.
     fn from(frame: Vec<u8>) -> Frames {
-        Frames { ends: vec![frame.len() as u32], bytes: frame }
+        Frames { ends: vec![frame.len() as u32], start: 0, bytes: frame }
     }
 }
 

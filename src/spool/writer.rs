@@ -5,6 +5,7 @@ use super::{
     codec::{self, SEGMENT_HEADER},
     flusher::Flusher,
     reader::{self, RAW_EXTENSION, SegmentReader},
+    segment::Segment,
 };
 use crate::{
     logging::Event,
@@ -13,9 +14,8 @@ use crate::{
 use chrono::Timelike;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, IoSlice, Write},
+    io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
     thread,
 };
 
@@ -33,17 +33,6 @@ pub struct Spool {
     flusher: Flusher,
     archiver: Option<thread::JoinHandle<()>>,
     _lock: File,
-}
-
-#[derive(Debug)]
-struct Segment {
-    path: PathBuf,
-    file: Arc<File>,
-    /// Length up to which records are complete.
-    length: u64,
-    /// Up to which a sync was asked for.
-    flushed: u64,
-    hour: (TradingDate, u32),
 }
 
 /// Bytes of a record that was being written when the daemon died. They were never acknowledged.
@@ -142,8 +131,7 @@ impl Spool {
             (&file).write_all(SEGMENT_HEADER).map_err(SpoolError::io("write", path))?;
         }
         let hour = hour.unwrap_or((TradingDate::MIN, 0));
-        self.segment =
-            Some(Segment { path: path.to_owned(), file: Arc::new(file), length, flushed: length, hour });
+        self.segment = Some(Segment::new(path, file, length, hour));
         let torn = (!complete && found > length).then(|| TornTail {
             path: path.to_owned(),
             offset: length,
@@ -189,14 +177,11 @@ impl Spool {
         record.received_time = record.received_time.max(self.last_received);
         self.rotate_to(hour_of(record.received_time))?;
         let segment = self.segment.as_mut().expect("rotate_to opened one");
-        codec::encode_head(self.next_seq, record, &mut self.head);
-        if let Err(error) = write_all(&segment.file, &self.head, record.frames.bytes()) {
-            // What was written of it must not stand between complete records.
-            let _ = segment.file.set_len(segment.length);
-            return Err(SpoolError::io("append to", &segment.path)(error));
-        }
-        segment.length += (self.head.len() + record.frames.byte_len()) as u64;
-        if segment.length - segment.flushed >= UNSYNCED_BYTES_MAX {
+        let body = record.frames.bytes();
+        let padding = segment.padding(codec::head_len(record), body);
+        codec::encode_head(self.next_seq, record, padding, &mut self.head);
+        segment.append(&self.head, body).map_err(SpoolError::io("append to", &segment.path))?;
+        if segment.cached >= UNSYNCED_BYTES_MAX {
             self.flush_soon();
         }
         let seq = self.next_seq;
@@ -208,7 +193,7 @@ impl Spool {
     /// Has what was appended forced onto the disk, against a loss of power, without waiting for it.
     pub fn flush_soon(&mut self) {
         if let Some(segment) = self.segment.as_mut().filter(|segment| segment.flushed != segment.length) {
-            segment.flushed = segment.length;
+            (segment.flushed, segment.cached) = (segment.length, 0);
             self.flusher.request(&segment.path, &segment.file, segment.length);
         }
     }
@@ -245,8 +230,7 @@ impl Spool {
         }
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
-        let segment = Segment { path, file: Arc::new(file), length, flushed: length, hour };
-        let finished = self.segment.replace(segment);
+        let finished = self.segment.replace(Segment::new(&path, file, length, hour));
         let current = self.segment.as_ref().map(|segment| segment.path.clone());
         let finished: Vec<PathBuf> = finished
             .map(|segment| segment.path)
@@ -306,24 +290,6 @@ fn lock(directory: &Path) -> Result<File, SpoolError> {
 fn hour_of(instant: Timestamp) -> (TradingDate, u32) {
     let local = instant.to_ist();
     (local.date(), local.hour())
-}
-
-/// Writes both parts with as few system calls as the operating system allows.
-fn write_all(mut file: &File, head: &[u8], tail: &[u8]) -> io::Result<()> {
-    let (mut head, mut tail) = (head, tail);
-    while !head.is_empty() || !tail.is_empty() {
-        match file.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                let of_head = written.min(head.len());
-                head = &head[of_head..];
-                tail = &tail[written - of_head..];
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ use tokio::{
     sync::Mutex,
 };
 
-/// What one read of the socket may bring, and one record may hold: some 680 packets.
-const READ_BUFFER_BYTES: usize = 256 << 10;
+/// What one read of the socket may bring, and one record may hold: some 2,700 packets.
+const READ_BUFFER_BYTES: usize = 1 << 20;
 /// The largest text message is far below.
 const MESSAGE_MAX_BYTES: usize = 64 << 10;
 const PING_EVERY: Duration = Duration::from_secs(10);

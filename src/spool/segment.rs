@@ -1,0 +1,248 @@
+//! The segment that is being written.
+//!
+//! A record goes through the operating system's cache, with one exception: the body of a large one, which only comes while
+//! a feed has fallen behind, goes straight from the feed's buffer to the disk. There the cache is the larger part of
+//! what a tick costs (docs/performance.md, "Whole path"). The head of such a record is padded so that its body begins at
+//! a block's boundary. A file system that does not take such writes gets all records through the cache.
+//!
+//! Invariant: after a failed append the file ends where it did before.
+
+use crate::market::TradingDate;
+use rustix::fs::OFlags;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, IoSlice, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Memory, file offset and length of a write past the cache are multiples of this: at least the block size of any disk.
+pub(super) const BLOCK_BYTES: usize = 4 << 10;
+/// Below this, a write past the cache costs as much as one through it.
+const DIRECT_BYTES_MIN: usize = 256 << 10;
+
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub path: PathBuf,
+    /// Appends, through the cache.
+    pub file: Arc<File>,
+    /// The same file past the cache; `None` where that is not possible.
+    direct: Option<File>,
+    /// Length up to which records are complete.
+    pub length: u64,
+    /// Up to which a sync was asked for.
+    pub flushed: u64,
+    /// Bytes in the cache since then.
+    pub cached: u64,
+    pub hour: (TradingDate, u32),
+}
+
+impl Segment {
+    /// `length` is that of `file`, which appends.
+    pub fn new(path: &Path, file: File, length: u64, hour: (TradingDate, u32)) -> Segment {
+        let direct =
+            OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path);
+        Segment {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            direct: direct.ok(),
+            length,
+            flushed: length,
+            cached: 0,
+            hour,
+        }
+    }
+
+    fn goes_direct(&self, body: &[u8]) -> bool {
+        self.direct.is_some()
+            && body.len() >= DIRECT_BYTES_MIN
+            && body.as_ptr().align_offset(BLOCK_BYTES) == 0
+    }
+
+    /// Bytes to be added to a head of `head_len` bytes before `body`.
+    pub fn padding(&self, head_len: usize, body: &[u8]) -> usize {
+        if !self.goes_direct(body) {
+            return 0;
+        }
+        let end = self.length + head_len as u64;
+        (end.next_multiple_of(BLOCK_BYTES as u64) - end) as usize
+    }
+
+    /// Appends a record, its head padded as [`Self::padding`] says.
+    ///
+    /// # Errors
+    /// What the operating system reports; the record is not in the file then.
+    pub fn append(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
+        let (cached, written) = match self.goes_direct(body) {
+            true => self.append_direct(head, body),
+            false => (head.len() + body.len(), write_all(&self.file, head, body)),
+        };
+        if let Err(error) = written {
+            // What was written of it must not stand between complete records.
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += (head.len() + body.len()) as u64;
+        self.cached += cached as u64;
+        Ok(())
+    }
+
+    /// Also returns how much went through the cache.
+    fn append_direct(&mut self, head: &[u8], body: &[u8]) -> (usize, io::Result<()>) {
+        let Some(direct) = &self.direct else { return (0, write_all(&self.file, head, body)) };
+        let (blocks, rest) = body.split_at(body.len() / BLOCK_BYTES * BLOCK_BYTES);
+        let begin = self.length + head.len() as u64;
+        let written = (&*self.file).write_all(head).and_then(|()| direct.write_all_at(blocks, begin));
+        match written {
+            Ok(()) => (head.len() + rest.len(), (&*self.file).write_all(rest)),
+            // Larger blocks than expected, or a file system that knows the flag only.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.direct = None;
+                let again = self.file.set_len(begin).and_then(|()| (&*self.file).write_all(body));
+                (head.len() + body.len(), again)
+            }
+            Err(error) => (0, Err(error)),
+        }
+    }
+}
+
+/// Writes both parts with as few system calls as the operating system allows.
+fn write_all(mut file: &File, head: &[u8], tail: &[u8]) -> io::Result<()> {
+    let (mut head, mut tail) = (head, tail);
+    while !head.is_empty() || !tail.is_empty() {
+        match file.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                let of_head = written.min(head.len());
+                head = &head[of_head..];
+                tail = &tail[written - of_head..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::Timestamp,
+        spool::{Frames, NewRecord, Source, Spool, SpoolReader},
+    };
+    use proptest::prelude::*;
+    use std::fs;
+
+    fn aligned(byte: u8, len: usize) -> Frames {
+        let mut bytes = Frames::aligned_buffer(len);
+        let start = bytes.len();
+        bytes.resize(start + len, byte);
+        Frames::from_parts(bytes, start, vec![7, len as u32]).expect("two frames")
+    }
+
+    fn record(frames: Frames) -> NewRecord {
+        let received_time = Timestamp::from_us(1_769_743_800_000_000);
+        NewRecord { source: Source::AngelOneStream, received_time, context: String::new(), frames }
+    }
+
+    fn segment(directory: &Path) -> Segment {
+        let path = directory.join("segment");
+        let file = OpenOptions::new().create(true).append(true).open(&path).expect("a file");
+        Segment::new(&path, file, 0, (TradingDate::MIN, 0))
+    }
+
+    #[test]
+    fn only_the_edges_of_a_large_body_go_through_the_cache() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut segment = segment(directory.path());
+        if segment.direct.is_none() {
+            eprintln!("skipped: {} takes no writes past the cache", directory.path().display());
+            return;
+        }
+        let body = aligned(9, DIRECT_BYTES_MIN + 5);
+        let padding = segment.padding(100, body.bytes());
+        assert_eq!(padding, BLOCK_BYTES - 100);
+        segment.append(&[1; BLOCK_BYTES], body.bytes()).expect("appended");
+        assert_eq!(segment.cached, BLOCK_BYTES as u64 + 5);
+        assert_eq!(segment.length, (BLOCK_BYTES + DIRECT_BYTES_MIN + 5) as u64);
+        let written = fs::read(&segment.path).expect("readable");
+        assert!(written == [&[1; BLOCK_BYTES][..], body.bytes()].concat());
+        assert_eq!(segment.padding(100, &body.bytes()[1..]), 0, "memory that is not aligned");
+        assert_eq!(segment.padding(100, &body.bytes()[..BLOCK_BYTES]), 0, "a small body");
+    }
+
+    #[test]
+    fn a_file_system_that_refuses_gets_everything_through_the_cache() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut segment = segment(directory.path());
+        let body = aligned(9, DIRECT_BYTES_MIN + 5);
+        // A head without the padding it asked for makes the system refuse as a file system of larger blocks would.
+        for head in [&[1; 100][..], &[2; 30]] {
+            segment.append(head, body.bytes()).expect("appended");
+        }
+        let written = fs::read(&segment.path).expect("readable");
+        assert!(written == [&[1; 100], body.bytes(), &[2; 30], body.bytes()].concat());
+        assert_eq!((segment.cached, segment.length), (written.len() as u64, written.len() as u64));
+        assert_eq!(segment.padding(100, body.bytes()), 0, "it is not tried again");
+    }
+
+    #[test]
+    fn a_failed_append_leaves_the_file_as_it_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut segment = segment(directory.path());
+        segment.append(b"head", b"body").expect("appended");
+        // A body that cannot be written: the second handle is for reading only.
+        segment.direct = Some(File::open(&segment.path).expect("a file"));
+        let body = aligned(9, DIRECT_BYTES_MIN);
+        let head = vec![1; BLOCK_BYTES - 8];
+        segment.append(&head, body.bytes()).expect_err("not writable");
+        assert_eq!(fs::read(&segment.path).expect("readable"), b"headbody");
+        segment.direct = None;
+        segment.append(&head, body.bytes()).expect("appended");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn large_and_small_records_read_back_whatever_was_cut(
+            kinds in prop::collection::vec((0_usize..3, any::<u8>(), 7_usize..9_000), 1..8),
+            cut in 0_u64..3_000_000,
+        ) {
+            let directory = tempfile::tempdir().expect("a directory");
+            let mut spool = Spool::open(directory.path()).expect("opens").spool;
+            let records: Vec<NewRecord> = kinds
+                .into_iter()
+                .map(|(kind, byte, extra)| match kind {
+                    0 => record(Frames::one(&vec![byte; extra])),
+                    1 => record(Frames::one(&vec![byte; DIRECT_BYTES_MIN + extra])),
+                    _ => record(aligned(byte, DIRECT_BYTES_MIN + extra)),
+                })
+                .collect();
+            for record in &records {
+                spool.append(&mut record.clone()).expect("appended");
+            }
+            drop(spool);
+            let date = records[0].received_time.date_ist();
+            let read = || -> Vec<Frames> {
+                SpoolReader::open(directory.path(), date)
+                    .expect("a readable day")
+                    .map(|record| record.expect("a sound record").frames)
+                    .collect()
+            };
+            let expected: Vec<Frames> = records.iter().map(|record| record.frames.clone()).collect();
+            prop_assert!(read() == expected);
+            let path = fs::read_dir(directory.path().join(date.to_string())).expect("a day").next();
+            let path = path.expect("a segment").expect("an entry").path();
+            let file = OpenOptions::new().write(true).open(&path).expect("a segment");
+            file.set_len(cut.min(file.metadata().expect("a size").len())).expect("cut");
+            let mut spool = Spool::open(directory.path()).expect("opens again").spool;
+            let kept = read().len();
+            prop_assert!(read() == expected[..kept]);
+            spool.append(&mut record(aligned(3, DIRECT_BYTES_MIN + 1))).expect("appended");
+            drop(spool);
+            prop_assert!(read().last() == Some(&aligned(3, DIRECT_BYTES_MIN + 1)));
+        }
+    }
+}
