@@ -13,11 +13,14 @@ mod dead_letters;
 mod flusher;
 mod reader;
 mod record;
+mod sync_status;
+mod tail;
 mod writer;
 
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
+pub use sync_status::SyncStatus;
 pub use writer::{Opened, Spool, TornTail};
 
 use std::{io, path::PathBuf};

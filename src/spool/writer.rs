@@ -5,6 +5,8 @@ use super::{
     codec::{self, SEGMENT_HEADER},
     flusher::Flusher,
     reader::{self, RAW_EXTENSION, SegmentReader},
+    sync_status::SyncStatus,
+    tail::Tail,
 };
 use crate::{
     logging::Event,
@@ -37,8 +39,7 @@ pub struct Spool {
 
 #[derive(Debug)]
 struct Segment {
-    path: PathBuf,
-    file: Arc<File>,
+    tail: Arc<Tail>,
     /// Length up to which records are complete.
     length: u64,
     /// Up to which a sync was asked for.
@@ -95,7 +96,7 @@ impl Spool {
                 }
             }
         }
-        let current = spool.segment.as_ref().map(|segment| segment.path.clone());
+        let current = spool.segment.as_ref().map(|segment| segment.tail.path.clone());
         let mut finished = Vec::new();
         for date in days {
             let segments = reader::segments(directory, date)?;
@@ -132,7 +133,8 @@ impl Spool {
             };
         }
         let length = segment.offset();
-        let file = OpenOptions::new().append(true).open(path).map_err(SpoolError::io("open", path))?;
+        let file =
+            OpenOptions::new().read(true).append(true).open(path).map_err(SpoolError::io("open", path))?;
         let found = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
         if found > length {
             file.set_len(length).map_err(SpoolError::io("cut", path))?;
@@ -142,8 +144,8 @@ impl Spool {
             (&file).write_all(SEGMENT_HEADER).map_err(SpoolError::io("write", path))?;
         }
         let hour = hour.unwrap_or((TradingDate::MIN, 0));
-        self.segment =
-            Some(Segment { path: path.to_owned(), file: Arc::new(file), length, flushed: length, hour });
+        let tail = Arc::new(Tail::new(path.to_owned(), file, length));
+        self.segment = Some(Segment { tail, length, flushed: length, hour });
         let torn = (!complete && found > length).then(|| TornTail {
             path: path.to_owned(),
             offset: length,
@@ -190,12 +192,17 @@ impl Spool {
         self.rotate_to(hour_of(record.received_time))?;
         let segment = self.segment.as_mut().expect("rotate_to opened one");
         codec::encode_head(self.next_seq, record, &mut self.head);
-        if let Err(error) = write_all(&segment.file, &self.head, record.frames.bytes()) {
+        segment.tail.begin_write();
+        let written = write_all(&segment.tail.file, &self.head, record.frames.bytes());
+        match written {
+            Ok(()) => segment.length += (self.head.len() + record.frames.byte_len()) as u64,
             // What was written of it must not stand between complete records.
-            let _ = segment.file.set_len(segment.length);
-            return Err(SpoolError::io("append to", &segment.path)(error));
+            Err(_) => {
+                let _ = segment.tail.file.set_len(segment.length);
+            }
         }
-        segment.length += (self.head.len() + record.frames.byte_len()) as u64;
+        segment.tail.end_write(segment.length);
+        written.map_err(SpoolError::io("append to", &segment.tail.path))?;
         if segment.length - segment.flushed >= UNSYNCED_BYTES_MAX {
             self.flush_soon();
         }
@@ -209,19 +216,13 @@ impl Spool {
     pub fn flush_soon(&mut self) {
         if let Some(segment) = self.segment.as_mut().filter(|segment| segment.flushed != segment.length) {
             segment.flushed = segment.length;
-            self.flusher.request(&segment.path, &segment.file, segment.length);
+            self.flusher.request(&segment.tail);
         }
     }
 
-    /// Forces what was appended onto the disk and waits for it.
-    ///
-    /// # Errors
-    /// What the operating system reports.
-    pub fn sync(&self) -> Result<(), SpoolError> {
-        match &self.segment {
-            Some(segment) => segment.file.sync_data().map_err(SpoolError::io("sync", &segment.path)),
-            None => Ok(()),
-        }
+    /// Whether the disk takes what was appended.
+    pub fn sync_status(&self) -> Arc<SyncStatus> {
+        self.flusher.status()
     }
 
     fn rotate_to(&mut self, hour: (TradingDate, u32)) -> Result<(), SpoolError> {
@@ -233,6 +234,7 @@ impl Spool {
         let path = day.join(format!("{:02}.{RAW_EXTENSION}", hour.1));
         let file = OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .open(&path)
             .map_err(SpoolError::io("create", &path))?;
@@ -245,11 +247,11 @@ impl Spool {
         }
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
-        let segment = Segment { path, file: Arc::new(file), length, flushed: length, hour };
-        let finished = self.segment.replace(segment);
-        let current = self.segment.as_ref().map(|segment| segment.path.clone());
+        let tail = Arc::new(Tail::new(path, file, length));
+        let finished = self.segment.replace(Segment { tail, length, flushed: length, hour });
+        let current = self.segment.as_ref().map(|segment| segment.tail.path.clone());
         let finished: Vec<PathBuf> = finished
-            .map(|segment| segment.path)
+            .map(|segment| segment.tail.path.clone())
             .into_iter()
             .filter(|path| Some(path) != current.as_ref())
             .collect();
@@ -284,9 +286,7 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        if let Err(error) = self.sync() {
-            log::warn!(event = Event::SpoolUnsynced, error:%; "the spool's last records may not survive a loss of power: {error}");
-        }
+        self.flusher.finish(self.segment.as_ref().map(|segment| &segment.tail));
         if let Some(archiver) = self.archiver.take() {
             let _ = archiver.join();
         }
