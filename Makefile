@@ -5,6 +5,8 @@
 # PREFIX may be another than /usr where systemd and D-Bus look there too.
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
+# Where zsh looks for what is not its own: Debian's wants $(PREFIX)/share/zsh/vendor-completions.
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 DESTDIR ?=
 PROFILE ?= release
 CARGO ?= cargo
@@ -15,6 +17,12 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 libdir = $(DESTDIR)$(PREFIX)/lib
 datadir = $(DESTDIR)$(PREFIX)/share
 docdir = $(datadir)/doc/bhavd
+mandir = $(datadir)/man
+bashdir = $(datadir)/bash-completion/completions
+zshdir = $(DESTDIR)$(ZSHDIR)
+fishdir = $(datadir)/fish/vendor_completions.d
+
+relocate = sed 's:/usr/bin/bhavd:$(PREFIX)/bin/bhavd:; s:/etc/bhavd:$(SYSCONFDIR)/bhavd:'
 
 .PHONY: all install uninstall deb
 
@@ -26,11 +34,12 @@ install:
 	@test -x $(BUILD)/bhavd || { echo "$(BUILD)/bhavd is not there: run make first" >&2; exit 1; }
 	install -d $(bindir) $(libdir)/systemd/system $(libdir)/systemd/catalog $(libdir)/sysusers.d $(libdir)/tmpfiles.d \
 		$(datadir)/dbus-1/system.d $(datadir)/dbus-1/system-services \
-		$(datadir)/polkit-1/actions $(docdir)/examples $(DESTDIR)$(SYSCONFDIR)/bhavd
+		$(datadir)/polkit-1/actions $(docdir)/examples $(DESTDIR)$(SYSCONFDIR)/bhavd \
+		$(mandir)/man1 $(mandir)/man8 $(bashdir) $(zshdir) $(fishdir)
 	install -m 755 $(BUILD)/bhavd $(BUILD)/bhavctl $(bindir)
-	sed 's:/usr/bin/bhavd:$(PREFIX)/bin/bhavd:; s:/etc/bhavd:$(SYSCONFDIR)/bhavd:' systemd/bhavd.service \
-		> $(libdir)/systemd/system/bhavd.service
-	chmod 644 $(libdir)/systemd/system/bhavd.service
+	$(relocate) systemd/bhavd.service > $(libdir)/systemd/system/bhavd.service
+	$(relocate) systemd/notify-reload.conf > $(docdir)/examples/notify-reload.conf
+	chmod 644 $(libdir)/systemd/system/bhavd.service $(docdir)/examples/notify-reload.conf
 	install -m 644 systemd/bhavd.socket $(libdir)/systemd/system
 	install -m 644 systemd/bhavd.catalog $(libdir)/systemd/catalog
 	install -m 644 systemd/bhavd.sysusers $(libdir)/sysusers.d/bhavd.conf
@@ -38,8 +47,14 @@ install:
 	install -m 644 systemd/org.bhavd.Bhavd1.conf $(datadir)/dbus-1/system.d
 	install -m 644 systemd/org.bhavd.Bhavd1.service $(datadir)/dbus-1/system-services
 	install -m 644 systemd/org.bhavd.Bhavd1.policy $(datadir)/polkit-1/actions
+	install -m 644 man/*.1 $(mandir)/man1
+	install -m 644 man/*.8 $(mandir)/man8
+	install -m 644 completions/bhavctl.bash $(bashdir)/bhavctl
+	install -m 644 completions/bhavd.bash $(bashdir)/bhavd
+	install -m 644 completions/_bhavctl completions/_bhavd $(zshdir)
+	install -m 644 completions/bhavctl.fish completions/bhavd.fish $(fishdir)
 	install -m 644 README.md config/bhavd.toml $(docdir)
-	install -m 644 systemd/credentials.conf systemd/notify-reload.conf $(docdir)/examples
+	install -m 644 systemd/credentials.conf $(docdir)/examples
 	test -e $(DESTDIR)$(SYSCONFDIR)/bhavd/bhavd.toml || \
 		install -m 644 systemd/bhavd.toml $(DESTDIR)$(SYSCONFDIR)/bhavd/bhavd.toml
 	@test -n "$(DESTDIR)" || printf '%s\n' \
@@ -54,6 +69,10 @@ uninstall:
 	rm -f $(libdir)/sysusers.d/bhavd.conf $(libdir)/tmpfiles.d/bhavd.conf
 	rm -f $(datadir)/dbus-1/system.d/org.bhavd.Bhavd1.conf $(datadir)/dbus-1/system-services/org.bhavd.Bhavd1.service
 	rm -f $(datadir)/polkit-1/actions/org.bhavd.Bhavd1.policy
+	rm -f $(addprefix $(mandir)/,$(patsubst %.1,man1/%.1,$(notdir $(wildcard man/*.1))))
+	rm -f $(addprefix $(mandir)/,$(patsubst %.8,man8/%.8,$(notdir $(wildcard man/*.8))))
+	rm -f $(bashdir)/bhavctl $(bashdir)/bhavd $(zshdir)/_bhavctl $(zshdir)/_bhavd
+	rm -f $(fishdir)/bhavctl.fish $(fishdir)/bhavd.fish
 	rm -rf $(docdir)
 
 deb:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes a Python environment with Angel One's official client, for the test that lets it talk to the simulator.
+# Makes a Python environment with clients that are not ours, for the tests that let them talk to us: Angel One's official
+# client to the simulator, a varlink client to the control socket.
 #
 #   scripts/python-env.sh [DIRECTORY]
 #
@@ -25,7 +26,7 @@ if ! cmp -s "$requirements" "$complete"; then
     fi
     if ! "$directory/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
         --requirement "$requirements" >>"$directory.log" 2>&1; then
-        echo "python-env: pip could not install the official client; see $directory.log" >&2
+        echo "python-env: pip could not install the clients; see $directory.log" >&2
         exit 1
     fi
     cp "$requirements" "$complete"

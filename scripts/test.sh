@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-# The servers that tests start on private ports, Python for the official client of Angel One, and what builds and boots
+# The servers that tests start on private ports, Python for clients that are not ours, and what builds and boots
 # a Debian with the package in it.
 missing=()
 [ -x "$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)" ] || missing+=(postgresql)

@@ -100,6 +100,8 @@ pub struct SpoolStatus {
     pub last_seq: u64,
     pub files: u64,
     pub bytes: u64,
+    /// Bytes that a loss of power may take because the disk refused some of them; 0 while it takes all.
+    pub unsynced_bytes: u64,
 }
 
 /// The actors, in the order of the tree: each parent before its children.

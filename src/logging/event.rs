@@ -80,6 +80,10 @@ events! {
     SpoolReplayed = "spool_replayed", "083250b533fd4cc5bdb172d58e1cbfef", [];
     /// The log could not be forced onto the disk.
     SpoolUnsynced = "spool_unsynced", "e6c30f3f416d4fa5b06eba9d6ad67061", ["ERROR"];
+    /// What the disk had refused of the log is on it.
+    SpoolSynced = "spool_synced", "bcaec0e91d8546fc91e54f35d7ad53b9", [];
+    /// What the disk had refused of the log was no longer in memory when it was to be written again.
+    SpoolLost = "spool_lost", "5a6dffcfbe71459d82ade4fe431415a9", ["ERROR"];
     /// The log takes nothing.
     SpoolFailed = "spool_failed", "745e75ac197e4a4c97a142f6aac95ffd", ["ERROR"];
     /// The log takes records again.

@@ -184,6 +184,7 @@ impl ControlChild {
                 last_seq: status.spool.seq(),
                 files,
                 bytes,
+                unsynced_bytes: status.spool.sync.unsynced_bytes(),
             },
             live: self.live.describe(),
             memory_bytes: resident_bytes(),

@@ -13,7 +13,7 @@ use super::{
     reload::Reloader,
     running_config::RunningConfig,
     service_manager::ServiceManager,
-    status::DaemonStatus,
+    status::{DaemonStatus, SpoolStatus},
     timekeeper::Timekeeper,
     tree::{self, Parts},
     writer::Writer,
@@ -152,7 +152,8 @@ impl Daemon {
         let spool = begin_log(opened.spool, checkpoint, clock.now())?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
-        let status = Arc::new(DaemonStatus { feeds, ..DaemonStatus::default() });
+        let log = SpoolStatus::new(spool.sync_status());
+        let status = Arc::new(DaemonStatus { feeds, spool: log, ..DaemonStatus::default() });
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
         let dead_batches = config.spool.dir.clone();

@@ -20,6 +20,7 @@ const PULSE_LIMIT: Duration = Duration::from_secs(30);
 /// Whatever an operator should do something about; empty if the daemon is well.
 pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
     let mut problems = reasons(status, tree, now);
+    problems.extend(status.spool.sync.trouble());
     problems.extend(status.freshness.staleness());
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));

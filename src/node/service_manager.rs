@@ -77,7 +77,11 @@ impl ServiceManager {
                     }
                     return Ok(());
                 }
-                () = next_hangup(&mut hangups) => self.reload(&mut teller).await,
+                () = next_hangup(&mut hangups) => {
+                    // For as long as feeds may take to begin anew, and once more where they do not.
+                    let _waiting = lease.pulse().wait();
+                    self.reload(&mut teller).await;
+                }
                 () = tokio::time::sleep(teller.pause()) => {}
             }
         }

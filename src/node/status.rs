@@ -5,7 +5,7 @@ use crate::{
     feed::{FeedState, FeedStatus},
     logging::Event,
     market::{Provider, Timestamp},
-    spool::SpoolError,
+    spool::{SpoolError, SyncStatus},
     store::ErrorClass,
 };
 use std::sync::{
@@ -117,9 +117,15 @@ impl Trouble {
 pub struct SpoolStatus {
     seq: AtomicU64,
     trouble: Trouble,
+    /// Whether the disk takes what was appended: a failure there stops nothing.
+    pub sync: Arc<SyncStatus>,
 }
 
 impl SpoolStatus {
+    pub fn new(sync: Arc<SyncStatus>) -> SpoolStatus {
+        SpoolStatus { sync, ..SpoolStatus::default() }
+    }
+
     pub fn note_appended(&self, seq: u64) {
         self.seq.store(seq, Relaxed);
         if self.trouble.clear() {

@@ -40,7 +40,8 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
         .backoff(backoff(limits))
         .child(
             ChildSpec::new("service_manager", move |lease| service_manager.clone().run(lease))
-                .placement(Placement::Own),
+                .placement(Placement::Own)
+                .heartbeat(heartbeat),
         )
         .child(
             ChildSpec::new("writer", move |lease| writer.clone().run(lease))

@@ -6,34 +6,48 @@
 //!
 //! One request waits at most. A further one is dropped: the waiting one has not looked at the file yet, so it covers
 //! what was appended since.
+//!
+//! After a failed sync the kernel counts the pages it could not write as written (fsync(2) reports an error once; ext4 and
+//! XFS keep the pages' content, Btrfs does not), so that a later sync which succeeds says nothing about them. What a failed
+//! sync may have concerned is therefore read back, checked, and written again in its place; only a sync after that counts.
+//! Until then nothing of it is let go of, and [`SyncStatus`] says so. Recording goes on: what is in the page cache and in the
+//! store survives everything but a loss of power, and a feed that does not read would lose for certain.
 
-use super::SpoolError;
-use crate::logging::Event;
+use super::{
+    SpoolError,
+    codec::{self, PREFIX_LEN, SEGMENT_HEADER},
+    reader::COMPRESSED_EXTENSION,
+    sync_status::SyncStatus,
+    tail::Tail,
+};
 use rustix::fs::{Advice, fadvise};
 use std::{
-    fs::File,
+    fs::OpenOptions,
+    io,
     num::NonZeroU64,
-    path::{Path, PathBuf},
+    os::unix::fs::FileExt,
+    path::Path,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
+    time::{Duration, Instant},
 };
+
+/// Between two tries while the disk refuses something.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Tries without a pause before the log is closed.
+const LAST_TRIES: usize = 3;
+/// What is written again between two syncs; more where one record is longer.
+const REWRITE_BYTES: u64 = 4 << 20;
 
 /// The thread and the way to it.
 #[derive(Debug)]
 pub(super) struct Flusher {
-    requests: Option<SyncSender<Request>>,
+    requests: Option<SyncSender<Arc<Tail>>>,
     thread: Option<thread::JoinHandle<()>>,
-}
-
-#[derive(Debug)]
-struct Request {
-    path: PathBuf,
-    file: Arc<File>,
-    /// Up to which it holds complete records.
-    length: u64,
+    status: Arc<SyncStatus>,
 }
 
 impl Flusher {
@@ -41,67 +55,271 @@ impl Flusher {
     /// When the operating system gives no thread.
     pub fn start(directory: &Path) -> Result<Flusher, SpoolError> {
         let (requests, queue) = sync_channel(1);
-        let thread = thread::Builder::new().name("spool-flush".to_owned()).spawn(move || serve(&queue));
+        let status = Arc::new(SyncStatus::default());
+        let files = Files::new(Kernel, Arc::clone(&status));
+        let thread =
+            thread::Builder::new().name("spool-flush".to_owned()).spawn(move || serve(&queue, files));
         let thread = thread.map_err(SpoolError::io("start a thread for", directory))?;
-        Ok(Flusher { requests: Some(requests), thread: Some(thread) })
+        Ok(Flusher { requests: Some(requests), thread: Some(thread), status })
     }
 
-    /// Asks for a file's first `length` bytes to be on the disk soon. Failures are logged.
-    pub fn request(&self, path: &Path, file: &Arc<File>, length: u64) {
+    /// Asks for what was appended to be on the disk soon. Failures are in the status.
+    pub fn request(&self, tail: &Arc<Tail>) {
         if let Some(requests) = &self.requests {
-            // Full: see the module's head. Ended: it has panicked, and the spool still syncs when it is closed.
-            let _ = requests.try_send(Request { path: path.to_owned(), file: Arc::clone(file), length });
+            // Full: see the module's head. Ended: it has panicked, which the panic's record tells.
+            let _ = requests.try_send(Arc::clone(tail));
         }
     }
-}
 
-impl Drop for Flusher {
-    fn drop(&mut self) {
-        self.requests = None;
+    pub fn status(&self) -> Arc<SyncStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// Syncs what was asked for and `tail`, and ends the thread.
+    pub fn finish(&mut self, tail: Option<&Arc<Tail>>) {
+        if let (Some(requests), Some(tail)) = (self.requests.take(), tail) {
+            let _ = requests.send(Arc::clone(tail));
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn serve(queue: &Receiver<Request>) {
-    let mut previous: Option<(Arc<File>, u64)> = None;
-    while let Ok(Request { path, file, length }) = queue.recv() {
-        let from = match &previous {
-            Some((same, released)) if Arc::ptr_eq(same, &file) => *released,
-            _ => 0,
-        };
-        if let Err(error) = file.sync_data() {
-            let error = SpoolError::io("sync", &path)(error);
-            log::warn!(event = Event::SpoolUnsynced, error:%;
-                "the last second of the log may not survive a loss of power: {error}");
-            continue;
-        }
-        if let Some(synced) = NonZeroU64::new(length.saturating_sub(from)) {
-            // Advice: a file system that does not take it keeps its pages.
-            let _ = fadvise(&file, from, Some(synced), Advice::DontNeed);
-        }
-        previous = Some((file, length));
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.finish(None);
     }
+}
+
+fn serve(queue: &Receiver<Arc<Tail>>, mut files: Files<Kernel>) {
+    let mut is_synced = true;
+    loop {
+        // Nothing to try again: sleep until there is a request.
+        let next = if is_synced {
+            queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            queue.recv_timeout(RETRY_EVERY)
+        };
+        match next {
+            Ok(tail) => files.add(tail),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        is_synced = files.flush();
+    }
+    for _ in 0..LAST_TRIES {
+        if is_synced {
+            return;
+        }
+        is_synced = files.flush();
+    }
+}
+
+/// What a disk does; in its place tests put one that refuses.
+trait Disk {
+    fn sync(&mut self, tail: &Tail) -> io::Result<()>;
+
+    fn write_again(&mut self, tail: &Tail, offset: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
+struct Kernel;
+
+impl Disk for Kernel {
+    fn sync(&mut self, tail: &Tail) -> io::Result<()> {
+        tail.file.sync_data()
+    }
+
+    fn write_again(&mut self, tail: &Tail, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        // The segment's own descriptor appends, whatever offset it is given.
+        OpenOptions::new().write(true).open(&tail.path)?.write_all_at(bytes, offset)
+    }
+}
+
+/// The segments that are not sure to be on the disk, oldest first. The last is the one being written.
+struct Files<D> {
+    disk: D,
+    files: Vec<Segment>,
+    status: Arc<SyncStatus>,
+}
+
+impl<D: Disk> Files<D> {
+    fn new(disk: D, status: Arc<SyncStatus>) -> Files<D> {
+        Files { disk, files: Vec::new(), status }
+    }
+
+    fn add(&mut self, tail: Arc<Tail>) {
+        if !self.files.iter().any(|file| Arc::ptr_eq(&file.tail, &tail)) {
+            self.files.push(Segment { tail, safe: 0, released: 0, suspicion: None });
+        }
+    }
+
+    /// Whether everything is on the disk.
+    fn flush(&mut self) -> bool {
+        let (mut failure, mut is_synced) = (None, true);
+        for file in &mut self.files {
+            match file.flush(&mut self.disk, &self.status) {
+                Ok(is_done) => is_synced &= is_done,
+                Err(error) => {
+                    is_synced = false;
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(error) = failure {
+            let unsynced =
+                self.files.iter().map(|file| file.tail.appended().complete.saturating_sub(file.safe));
+            self.status.note_failure(&error, unsynced.sum());
+        } else if is_synced {
+            self.status.note_success();
+        }
+        let current = self.files.last().map(|file| Arc::clone(&file.tail));
+        self.files.retain(|file| {
+            file.suspicion.is_some()
+                || current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &file.tail))
+        });
+        is_synced
+    }
+}
+
+struct Segment {
+    tail: Arc<Tail>,
+    /// Up to which it is on the disk; records are complete there.
+    safe: u64,
+    /// Up to which the page cache was told to let go.
+    released: u64,
+    suspicion: Option<Suspicion>,
+}
+
+/// After a failed sync.
+#[derive(Clone, Copy)]
+struct Suspicion {
+    /// Up to which the failure may have reached; not known while something is being written.
+    until: Option<u64>,
+    /// Up to which it was written again and waits for a sync.
+    rewritten: u64,
+    /// Something before was no record any more, so that nothing after it can be checked.
+    is_torn: bool,
+}
+
+impl Segment {
+    /// Whether everything that was complete is on the disk. False while the reach of a failure is not known yet.
+    fn flush(&mut self, disk: &mut impl Disk, status: &SyncStatus) -> Result<bool, SpoolError> {
+        loop {
+            let appended = self.tail.appended();
+            status.note_sync(Some(Instant::now()));
+            let synced = disk.sync(&self.tail);
+            status.note_sync(None);
+            if let Err(error) = synced {
+                let is_torn = self.suspicion.is_some_and(|suspicion| suspicion.is_torn);
+                let suspicion = Suspicion { until: None, rewritten: self.safe, is_torn };
+                let suspicion = self.suspicion.insert(suspicion);
+                // At once: written pages may leave the cache, dirty ones stay.
+                let goal = self.tail.appended().complete;
+                if let Ok(end) = rewrite(&self.tail, self.safe, goal, suspicion, disk, status) {
+                    suspicion.rewritten = end;
+                }
+                return Err(SpoolError::io("sync", &self.tail.path)(error));
+            }
+            let Some(suspicion) = &mut self.suspicion else {
+                self.safe = appended.complete;
+                self.release();
+                return Ok(true);
+            };
+            self.safe = suspicion.rewritten;
+            if !appended.is_writing {
+                suspicion.until.get_or_insert(appended.complete);
+            }
+            if suspicion.until.is_some_and(|until| until <= self.safe) {
+                self.suspicion = None;
+                continue;
+            }
+            let goal = suspicion.until.unwrap_or(appended.complete);
+            if goal <= self.safe {
+                return Ok(false);
+            }
+            match rewrite(&self.tail, self.safe, goal, suspicion, disk, status) {
+                Ok(end) => suspicion.rewritten = end,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_archived() => {
+                    self.suspicion = None;
+                    return Ok(true);
+                }
+                Err(error) => return Err(SpoolError::io("write again", &self.tail.path)(error)),
+            }
+        }
+    }
+
+    /// The compressed segment is on the disk before the raw one goes.
+    fn is_archived(&self) -> bool {
+        self.tail.path.with_added_extension(COMPRESSED_EXTENSION).exists()
+    }
+
+    fn release(&mut self) {
+        if let Some(synced) = NonZeroU64::new(self.safe.saturating_sub(self.released)) {
+            // Advice: a file system that does not take it keeps its pages.
+            let _ = fadvise(&self.tail.file, self.released, Some(synced), Advice::DontNeed);
+            self.released = self.safe;
+        }
+    }
+}
+
+/// Writes whole records from `from` on in their place again, so that the next sync concerns them; gives where they end.
+/// What is no record any more is told and written as it is: around it something may be left.
+fn rewrite(
+    tail: &Tail,
+    from: u64,
+    to: u64,
+    suspicion: &mut Suspicion,
+    disk: &mut impl Disk,
+    status: &SyncStatus,
+) -> io::Result<u64> {
+    let mut wanted = REWRITE_BYTES;
+    loop {
+        let mut bytes = vec![0; wanted.min(to - from) as usize];
+        tail.file.read_exact_at(&mut bytes, from)?;
+        let header = if from == 0 { SEGMENT_HEADER.len().min(bytes.len()) } else { 0 };
+        let end = if suspicion.is_torn { Ok(bytes.len()) } else { whole_records(&bytes, header) };
+        let end = match end {
+            // One record is longer than what was read.
+            Ok(end) if end == header && (bytes.len() as u64) < to - from => {
+                wanted *= 2;
+                continue;
+            }
+            Ok(end) if (bytes.len() as u64) < to - from => Ok(end),
+            Ok(end) if end < bytes.len() => Err((end, "a record is cut short")),
+            end => end,
+        };
+        let end = match end {
+            Ok(end) => end,
+            Err((sound, reason)) => {
+                suspicion.is_torn = true;
+                let (path, offset) = (tail.path.clone(), from + sound as u64);
+                status.note_loss(&SpoolError::Damaged { path, offset, reason });
+                bytes.len()
+            }
+        };
+        disk.write_again(tail, from, &bytes[..end])?;
+        return Ok(from + end as u64);
+    }
+}
+
+/// Where the last whole record ends; of what is no record, where it begins and why.
+fn whole_records(bytes: &[u8], start: usize) -> Result<usize, (usize, &'static str)> {
+    let mut end = start;
+    while let Some(prefix) = bytes[end..].first_chunk::<PREFIX_LEN>() {
+        let damaged = |error: codec::DecodeError| match error {
+            codec::DecodeError::Damaged(reason) => (end, reason),
+            codec::DecodeError::Incomplete => (end, "a record is cut short"),
+        };
+        let (body_len, crc) = codec::decode_prefix(*prefix).map_err(damaged)?;
+        let Some(body) = bytes[end + PREFIX_LEN..].get(..body_len) else { break };
+        if crc32c::crc32c(body) != crc {
+            return Err((end, "a record's checksum does not fit its content"));
+        }
+        end += PREFIX_LEN + body_len;
+    }
+    Ok(end)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    #[test]
-    fn dropping_it_waits_for_what_was_asked() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let flusher = Flusher::start(directory.path()).expect("starts");
-        let path = directory.path().join("file");
-        let file = Arc::new(File::create(&path).expect("a file"));
-        for length in [0, 5, 10] {
-            (&*file).write_all(b"12345").expect("written");
-            flusher.request(&path, &file, length);
-        }
-        drop(flusher);
-        assert_eq!(Arc::strong_count(&file), 1, "the thread has let go of it");
-        assert_eq!(std::fs::read(&path).expect("readable"), b"123451234512345");
-    }
-}
+mod tests;

@@ -14,11 +14,14 @@ mod flusher;
 mod reader;
 mod record;
 mod segment;
+mod sync_status;
+mod tail;
 mod writer;
 
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
+pub use sync_status::SyncStatus;
 pub use writer::{Opened, Spool, TornTail};
 
 use std::{io, path::PathBuf};

@@ -7,13 +7,13 @@
 //!
 //! Invariant: after a failed append the file ends where it did before.
 
+use super::tail::Tail;
 use crate::market::TradingDate;
 use rustix::fs::OFlags;
 use std::{
     fs::{File, OpenOptions},
     io::{self, IoSlice, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -24,9 +24,8 @@ const DIRECT_BYTES_MIN: usize = 256 << 10;
 
 #[derive(Debug)]
 pub(super) struct Segment {
-    pub path: PathBuf,
-    /// Appends, through the cache.
-    pub file: Arc<File>,
+    /// Appends through the cache.
+    pub tail: Arc<Tail>,
     /// The same file past the cache; `None` where that is not possible.
     direct: Option<File>,
     /// Length up to which records are complete.
@@ -39,19 +38,11 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// `length` is that of `file`, which appends.
-    pub fn new(path: &Path, file: File, length: u64, hour: (TradingDate, u32)) -> Segment {
+    /// `length` is that of the tail's file.
+    pub fn new(tail: Arc<Tail>, length: u64, hour: (TradingDate, u32)) -> Segment {
         let direct =
-            OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path);
-        Segment {
-            path: path.to_owned(),
-            file: Arc::new(file),
-            direct: direct.ok(),
-            length,
-            flushed: length,
-            cached: 0,
-            hour,
-        }
+            OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(&tail.path);
+        Segment { tail, direct: direct.ok(), length, flushed: length, cached: 0, hour }
     }
 
     fn goes_direct(&self, body: &[u8]) -> bool {
@@ -74,33 +65,37 @@ impl Segment {
     /// # Errors
     /// What the operating system reports; the record is not in the file then.
     pub fn append(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
+        self.tail.begin_write();
         let (cached, written) = match self.goes_direct(body) {
             true => self.append_direct(head, body),
-            false => (head.len() + body.len(), write_all(&self.file, head, body)),
+            false => (head.len() + body.len(), write_all(&self.tail.file, head, body)),
         };
-        if let Err(error) = written {
+        match written {
+            Ok(()) => {
+                self.length += (head.len() + body.len()) as u64;
+                self.cached += cached as u64;
+            }
             // What was written of it must not stand between complete records.
-            let _ = self.file.set_len(self.length);
-            return Err(error);
+            Err(_) => {
+                let _ = self.tail.file.set_len(self.length);
+            }
         }
-        self.length += (head.len() + body.len()) as u64;
-        self.cached += cached as u64;
-        Ok(())
+        self.tail.end_write(self.length);
+        written
     }
 
     /// Also returns how much went through the cache.
     fn append_direct(&mut self, head: &[u8], body: &[u8]) -> (usize, io::Result<()>) {
-        let Some(direct) = &self.direct else { return (0, write_all(&self.file, head, body)) };
+        let mut file = &self.tail.file;
+        let Some(direct) = &self.direct else { return (0, write_all(file, head, body)) };
         let (blocks, rest) = body.split_at(body.len() / BLOCK_BYTES * BLOCK_BYTES);
         let begin = self.length + head.len() as u64;
-        let written = (&*self.file).write_all(head).and_then(|()| direct.write_all_at(blocks, begin));
-        match written {
-            Ok(()) => (head.len() + rest.len(), (&*self.file).write_all(rest)),
+        match file.write_all(head).and_then(|()| direct.write_all_at(blocks, begin)) {
+            Ok(()) => (head.len() + rest.len(), file.write_all(rest)),
             // Larger blocks than expected, or a file system that knows the flag only.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.direct = None;
-                let again = self.file.set_len(begin).and_then(|()| (&*self.file).write_all(body));
-                (head.len() + body.len(), again)
+                (head.len() + body.len(), file.set_len(begin).and_then(|()| file.write_all(body)))
             }
             Err(error) => (0, Err(error)),
         }
@@ -133,7 +128,7 @@ mod tests {
         spool::{Frames, NewRecord, Source, Spool, SpoolReader},
     };
     use proptest::prelude::*;
-    use std::fs;
+    use std::{fs, path::Path};
 
     fn aligned(byte: u8, len: usize) -> Frames {
         let mut bytes = Frames::aligned_buffer(len);
@@ -149,8 +144,8 @@ mod tests {
 
     fn segment(directory: &Path) -> Segment {
         let path = directory.join("segment");
-        let file = OpenOptions::new().create(true).append(true).open(&path).expect("a file");
-        Segment::new(&path, file, 0, (TradingDate::MIN, 0))
+        let file = OpenOptions::new().create(true).read(true).append(true).open(&path).expect("a file");
+        Segment::new(Arc::new(Tail::new(path, file, 0)), 0, (TradingDate::MIN, 0))
     }
 
     #[test]
@@ -167,7 +162,7 @@ mod tests {
         segment.append(&[1; BLOCK_BYTES], body.bytes()).expect("appended");
         assert_eq!(segment.cached, BLOCK_BYTES as u64 + 5);
         assert_eq!(segment.length, (BLOCK_BYTES + DIRECT_BYTES_MIN + 5) as u64);
-        let written = fs::read(&segment.path).expect("readable");
+        let written = fs::read(&segment.tail.path).expect("readable");
         assert!(written == [&[1; BLOCK_BYTES][..], body.bytes()].concat());
         assert_eq!(segment.padding(100, &body.bytes()[1..]), 0, "memory that is not aligned");
         assert_eq!(segment.padding(100, &body.bytes()[..BLOCK_BYTES]), 0, "a small body");
@@ -182,7 +177,7 @@ mod tests {
         for head in [&[1; 100][..], &[2; 30]] {
             segment.append(head, body.bytes()).expect("appended");
         }
-        let written = fs::read(&segment.path).expect("readable");
+        let written = fs::read(&segment.tail.path).expect("readable");
         assert!(written == [&[1; 100], body.bytes(), &[2; 30], body.bytes()].concat());
         assert_eq!((segment.cached, segment.length), (written.len() as u64, written.len() as u64));
         assert_eq!(segment.padding(100, body.bytes()), 0, "it is not tried again");
@@ -194,11 +189,11 @@ mod tests {
         let mut segment = segment(directory.path());
         segment.append(b"head", b"body").expect("appended");
         // A body that cannot be written: the second handle is for reading only.
-        segment.direct = Some(File::open(&segment.path).expect("a file"));
+        segment.direct = Some(File::open(&segment.tail.path).expect("a file"));
         let body = aligned(9, DIRECT_BYTES_MIN);
         let head = vec![1; BLOCK_BYTES - 8];
         segment.append(&head, body.bytes()).expect_err("not writable");
-        assert_eq!(fs::read(&segment.path).expect("readable"), b"headbody");
+        assert_eq!(fs::read(&segment.tail.path).expect("readable"), b"headbody");
         segment.direct = None;
         segment.append(&head, body.bytes()).expect("appended");
     }

@@ -6,6 +6,8 @@ use super::{
     flusher::Flusher,
     reader::{self, RAW_EXTENSION, SegmentReader},
     segment::Segment,
+    sync_status::SyncStatus,
+    tail::Tail,
 };
 use crate::{
     logging::Event,
@@ -16,6 +18,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
 
@@ -84,7 +87,7 @@ impl Spool {
                 }
             }
         }
-        let current = spool.segment.as_ref().map(|segment| segment.path.clone());
+        let current = spool.segment.as_ref().map(|segment| segment.tail.path.clone());
         let mut finished = Vec::new();
         for date in days {
             let segments = reader::segments(directory, date)?;
@@ -121,7 +124,8 @@ impl Spool {
             };
         }
         let length = segment.offset();
-        let file = OpenOptions::new().append(true).open(path).map_err(SpoolError::io("open", path))?;
+        let file =
+            OpenOptions::new().read(true).append(true).open(path).map_err(SpoolError::io("open", path))?;
         let found = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
         if found > length {
             file.set_len(length).map_err(SpoolError::io("cut", path))?;
@@ -131,7 +135,8 @@ impl Spool {
             (&file).write_all(SEGMENT_HEADER).map_err(SpoolError::io("write", path))?;
         }
         let hour = hour.unwrap_or((TradingDate::MIN, 0));
-        self.segment = Some(Segment::new(path, file, length, hour));
+        let tail = Arc::new(Tail::new(path.to_owned(), file, length));
+        self.segment = Some(Segment::new(tail, length, hour));
         let torn = (!complete && found > length).then(|| TornTail {
             path: path.to_owned(),
             offset: length,
@@ -180,7 +185,7 @@ impl Spool {
         let body = record.frames.bytes();
         let padding = segment.padding(codec::head_len(record), body);
         codec::encode_head(self.next_seq, record, padding, &mut self.head);
-        segment.append(&self.head, body).map_err(SpoolError::io("append to", &segment.path))?;
+        segment.append(&self.head, body).map_err(SpoolError::io("append to", &segment.tail.path))?;
         if segment.cached >= UNSYNCED_BYTES_MAX {
             self.flush_soon();
         }
@@ -194,19 +199,13 @@ impl Spool {
     pub fn flush_soon(&mut self) {
         if let Some(segment) = self.segment.as_mut().filter(|segment| segment.flushed != segment.length) {
             (segment.flushed, segment.cached) = (segment.length, 0);
-            self.flusher.request(&segment.path, &segment.file, segment.length);
+            self.flusher.request(&segment.tail);
         }
     }
 
-    /// Forces what was appended onto the disk and waits for it.
-    ///
-    /// # Errors
-    /// What the operating system reports.
-    pub fn sync(&self) -> Result<(), SpoolError> {
-        match &self.segment {
-            Some(segment) => segment.file.sync_data().map_err(SpoolError::io("sync", &segment.path)),
-            None => Ok(()),
-        }
+    /// Whether the disk takes what was appended.
+    pub fn sync_status(&self) -> Arc<SyncStatus> {
+        self.flusher.status()
     }
 
     fn rotate_to(&mut self, hour: (TradingDate, u32)) -> Result<(), SpoolError> {
@@ -218,6 +217,7 @@ impl Spool {
         let path = day.join(format!("{:02}.{RAW_EXTENSION}", hour.1));
         let file = OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .open(&path)
             .map_err(SpoolError::io("create", &path))?;
@@ -230,10 +230,11 @@ impl Spool {
         }
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
-        let finished = self.segment.replace(Segment::new(&path, file, length, hour));
-        let current = self.segment.as_ref().map(|segment| segment.path.clone());
+        let tail = Arc::new(Tail::new(path, file, length));
+        let finished = self.segment.replace(Segment::new(tail, length, hour));
+        let current = self.segment.as_ref().map(|segment| segment.tail.path.clone());
         let finished: Vec<PathBuf> = finished
-            .map(|segment| segment.path)
+            .map(|segment| segment.tail.path.clone())
             .into_iter()
             .filter(|path| Some(path) != current.as_ref())
             .collect();
@@ -268,9 +269,7 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        if let Err(error) = self.sync() {
-            log::warn!(event = Event::SpoolUnsynced, error:%; "the spool's last records may not survive a loss of power: {error}");
-        }
+        self.flusher.finish(self.segment.as_ref().map(|segment| &segment.tail));
         if let Some(archiver) = self.archiver.take() {
             let _ = archiver.join();
         }

@@ -49,6 +49,7 @@ pub fn status() -> StatusResponse {
             last_seq: 1_843_298,
             files: 3,
             bytes: 734_003_200,
+            unsynced_bytes: 0,
         },
         live: "memory".to_owned(),
         memory_bytes: 81_788_928,
@@ -57,17 +58,22 @@ pub fn status() -> StatusResponse {
 
 pub fn unhealthy() -> StatusResponse {
     let store = StoreStatus { up: false, pending_rows: 140_003, last_commit: None, ..status().store };
+    let spool = SpoolStatus { unsynced_bytes: 1_310_720, ..status().spool };
     StatusResponse {
         simulated: true,
         healthy: false,
         problems: vec![
             "feed nse brings no new event time since 11:31:30".to_owned(),
             "the store is away since 11:40:00: database is locked".to_owned(),
+            "cannot sync /var/lib/bhavd/spool/2026-01-30/11.spool: Input/output error (os error 5); until the disk takes \
+             it, what was appended lately would not survive a loss of power"
+                .to_owned(),
         ],
         feeds_up: 1,
         watermark: None,
         last_bucket: None,
         store,
+        spool,
         ..status()
     }
 }

@@ -14,8 +14,8 @@ use std::{
 
 const TOKENS: usize = 400;
 
-/// The official client's interpreter, or `None` with the reason printed.
-fn python() -> Option<String> {
+/// The interpreter of clients that are not ours, or `None` with the reason printed.
+pub fn python() -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/python-env.sh");
     let output = Command::new(script).output();
     match output {

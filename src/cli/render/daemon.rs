@@ -58,11 +58,15 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
         (
             "log",
             format!(
-                "{}, record {}, {} files, {}",
+                "{}, record {}, {} files, {}{}",
                 status.spool.dir,
                 grouped_count(status.spool.last_seq),
                 grouped_count(status.spool.files),
                 bytes(status.spool.bytes),
+                match status.spool.unsynced_bytes {
+                    0 => String::new(),
+                    unsynced => format!(", {} perhaps not on the disk", bytes(unsynced)),
+                },
             ),
         ),
         ("live state", status.live.clone()),

@@ -2,6 +2,7 @@
 
 mod bhavctl;
 mod daemon;
+mod foreign;
 mod pages;
 mod peers;
 mod verbs;

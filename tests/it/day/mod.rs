@@ -1,8 +1,8 @@
 //! The main job on one recorded day: played through a real protocol, recorded, and equal to the recording.
 
-mod answer;
+pub mod answer;
 mod chaos;
 mod kills;
-mod outages;
+pub mod outages;
 mod played;
 mod raw_bodies;

@@ -136,6 +136,13 @@ impl Machine {
         ));
     }
 
+    /// Copies a file or directory out.
+    pub fn pull(&self, path: &str, destination: &Path) {
+        let mut command = self.command("pull");
+        let output = command.arg(&self.root).arg(path).arg(destination).output().expect("bash");
+        assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// A property of bhavd's service.
     pub fn property(&self, name: &str) -> String {
         self.run(&format!("systemctl show --value -p {name} bhavd.service"))

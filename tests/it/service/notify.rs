@@ -4,6 +4,7 @@ use crate::processes;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::net::{UnixDatagram, UnixStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -44,7 +45,13 @@ impl Managed {
     /// The next message, as its lines.
     fn next(&self) -> Vec<String> {
         let mut bytes = [0; 4096];
-        let count = self.socket.recv(&mut bytes).expect("a message in time");
+        let count = loop {
+            match self.socket.recv(&mut bytes) {
+                // By a signal to this process: a call with a time limit is not taken up again by itself.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("a message in time"),
+            }
+        };
         String::from_utf8_lossy(&bytes[..count]).lines().map(str::to_owned).collect()
     }
 

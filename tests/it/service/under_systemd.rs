@@ -1,14 +1,24 @@
 //! One machine, one life of the package: installed, recording, hurt, upgraded, purged.
 //!
-//! The market is bhavsim's, thirty times as fast as a real one; bhavd takes its time from the same clock.
+//! The market is bhavsim's, thirty times as fast as a real one; bhavd takes its time from the same clock. Where there is a
+//! recorded day, it is played after that, faster still, and what kills leave of it is compared with the recording.
 
 use super::{machine::Machine, package};
+use crate::{
+    day::{answer::Answer, outages::assert_equal_but_for_outages},
+    processes::{dump, store_url},
+    test_data,
+};
 use chrono::{DateTime, FixedOffset};
 use serde_json::Value as Json;
 use std::{collections::BTreeSet, fs, path::Path};
 
 const DATE: &str = "2026-01-30";
 const API_KEY: &str = "key-that-nobody-else-sees";
+/// Played 400 times as fast: a session in a minute.
+const RECORDED: &str = "--speed 400 --start '2026-01-30 08:45:00' --recording /srv/recording.csv.gz";
+const SYNTHETIC: &str = "--speed 30 --start '2026-01-30 09:14:00' --synthetic --date 2026-01-30 --underlyings NIFTY \
+                         --strikes 20 --ticks-per-second 20";
 const TOTP_SECRET: &str = "MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U";
 /// Somebody who is in no group.
 const AS_NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
@@ -25,13 +35,21 @@ fn a_life_under_systemd() {
     package::build(&shared, "2");
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::copy(env!("CARGO_BIN_EXE_bhavsim"), shared.join("bhavsim")).expect("copied");
-    fs::copy(project.join("systemd/credentials.conf"), shared.join("credentials.conf")).expect("copied");
+    for example in ["credentials.conf", "notify-reload.conf"] {
+        fs::copy(project.join("systemd").join(example), shared.join(example)).expect("copied");
+    }
+    let recording = test_data::index_options();
+    if let Some(recording) = &recording {
+        fs::copy(recording, shared.join("recording.csv.gz")).expect("copied");
+    }
 
     installs_enabled_and_ready(&machine);
-    let tables = start_market(&machine);
+    let tables = start_market(&machine, SYNTHETIC);
     records_with_credentials(&machine, &tables);
     admits_by_group(&machine);
+    speaks_varlink(&machine);
     reloads(&machine, &tables);
+    reloads_as_the_example_says(&machine, &tables);
     goes_on_after(&machine, "systemctl kill -s KILL --kill-who=main bhavd.service", "status=9/KILL");
     goes_on_after_a_hang(&machine);
     clients_wait_over_a_restart(&machine);
@@ -40,6 +58,9 @@ fn a_life_under_systemd() {
     the_journal_explains_itself(&machine);
     the_bus_knows_the_name(&machine);
     the_day_is_whole(&machine, &tables);
+    if let Some(recording) = &recording {
+        a_recorded_day_is_whole(&machine, recording, home.path());
+    }
     is_upgraded_with_its_data(&machine);
     is_purged(&machine);
 }
@@ -59,11 +80,11 @@ fn installs_enabled_and_ready(machine: &Machine) {
 }
 
 /// Starts bhavsim. Gives the tables of the configuration that lead to it.
-fn start_market(machine: &Machine) -> String {
+fn start_market(machine: &Machine, market: &str) -> String {
     machine.run(&format!(
-        "systemd-run -q --unit=bhavsim -p StandardOutput=truncate:/run/bhavsim.json -p StandardError=null \
-         /srv/bhavsim --synthetic --date {DATE} --start '{DATE} 09:14:00' --speed 30 --underlyings NIFTY \
-         --strikes 20 --ticks-per-second 20 --api-key {API_KEY} --totp-secret {TOTP_SECRET}"
+        "rm -f /run/bhavsim.json
+         systemd-run -q --unit=bhavsim -p StandardOutput=truncate:/run/bhavsim.json -p StandardError=null \
+             /srv/bhavsim {market} --api-key {API_KEY} --totp-secret {TOTP_SECRET}"
     ));
     let ready: Json = machine.wait_for("simulator", |machine| {
         serde_json::from_str(&machine.run("cat /run/bhavsim.json 2>/dev/null || true")).ok()
@@ -83,7 +104,7 @@ fn start_market(machine: &Machine) -> String {
          systemctl daemon-reload"
     ));
     format!(
-        "[[watch]]\nunderlying = \"NIFTY\"\nexpiries = 0\n[feeds.angel_one]\nenabled = true\nrest_url = {}\n\
+        "[[watch]]\nunderlying = \"*\"\nexpiries = 0\n[feeds.angel_one]\nenabled = true\nrest_url = {}\n\
          stream_url = {}\nmaster_url = {}\n[clock]\nstart = {}\nreal_start = {}\nspeed = {}\n",
         broker["rest_url"],
         broker["stream_url"],
@@ -108,8 +129,9 @@ fn records_with_credentials(machine: &Machine, tables: &str) {
     assert!(shown.contains("Status: \"1/1 feeds up, "), "{shown}");
 
     let pid = machine.property("MainPID");
-    let seen =
-        machine.run(&format!("cat /proc/{pid}/environ /proc/{pid}/cmdline | tr '\\0' '\\n'; journalctl"));
+    let seen = machine.run(&format!(
+        "cat /proc/{pid}/environ /proc/{pid}/cmdline | tr '\\0' '\\n'; journalctl; bhavctl bugreport"
+    ));
     assert!(seen.contains("CREDENTIALS_DIRECTORY=") && seen.contains("--config"), "{seen}");
     // The simulator was told them as arguments.
     let is_secret = |line: &&str| line.contains(API_KEY) || line.contains(TOTP_SECRET);
@@ -126,6 +148,23 @@ fn admits_by_group(machine: &Machine) {
     // The sandbox leaves the daemon able to tell who asked.
     machine
         .wait_for("the member's number", |machine| machine.journal().contains("of user 1234").then_some(()));
+}
+
+/// The daemon's interface with systemd's own client, from systemd 255 on.
+fn speaks_varlink(machine: &Machine) {
+    if !machine.try_run("command -v varlinkctl").status.success() {
+        println!("skipped: {} has no varlinkctl", machine.run("systemctl --version | head -n 1"));
+        return;
+    }
+    let address = "unix:/run/bhavd/control.sock";
+    let info = machine.run(&format!("varlinkctl info {address}"));
+    assert!(info.contains("org.bhavd.Control1"), "{info}");
+    let interface = machine.run(&format!("varlinkctl introspect {address} org.bhavd.Control1"));
+    assert!(interface.contains("method Status"), "{interface}");
+    let answer =
+        machine.run(&format!("varlinkctl call --json=short {address} org.bhavd.Control1.Status '{{}}'"));
+    let answer: Json = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!(answer["healthy"], true, "{answer}");
 }
 
 fn reloads(machine: &Machine, tables: &str) {
@@ -150,6 +189,38 @@ fn reloads(machine: &Machine, tables: &str) {
     assert_eq!(machine.property("MainPID"), pid, "a reload is no restart");
 }
 
+/// The drop-in for systemd 253 and newer: "systemctl reload" returns once the daemon has read its file.
+fn reloads_as_the_example_says(machine: &Machine, tables: &str) {
+    let version = machine.run("systemctl --version | head -n 1");
+    let number = version.split_whitespace().nth(1).and_then(|number| number.parse::<u32>().ok());
+    if number.expect("a version") < 253 {
+        println!("skipped: {version} knows no Type=notify-reload");
+        return;
+    }
+    let drop_in = "/etc/systemd/system/bhavd.service.d/notify-reload.conf";
+    machine.run(&format!(
+        "cp /srv/notify-reload.conf {drop_in}; systemctl daemon-reload; systemctl restart bhavd.service"
+    ));
+    assert_eq!(machine.property("Type"), "notify-reload");
+    wait_for_data(machine);
+    let pid = machine.property("MainPID");
+    let count = |machine: &Machine| {
+        let told = machine.run("journalctl -q -t bhavd EVENT=config_reloaded -o cat | wc -l");
+        told.parse::<u64>().expect("a number")
+    };
+    let before = count(machine);
+    machine.run("systemctl reload bhavd.service");
+    machine.wait_for("the reload's record", |machine| (count(machine) == before + 1).then_some(()));
+    machine.write("/etc/bhavd/bhavd.toml", &tables.replace("speed = ", "pace = "));
+    assert!(!machine.try_run("systemctl reload bhavd.service").status.success(), "a broken file is reloaded");
+    machine.write("/etc/bhavd/bhavd.toml", tables);
+    machine.run("systemctl reload bhavd.service");
+    machine.wait_for("health", |machine| machine.property("StatusText").starts_with("1/1").then_some(()));
+    assert_eq!(machine.property("MainPID"), pid, "a reload is no restart");
+    machine.run(&format!("rm {drop_in}; systemctl daemon-reload; systemctl restart bhavd.service"));
+    wait_for_data(machine);
+}
+
 fn the_journal_explains_itself(machine: &Machine) {
     // Matches are by field, so that the daemon's own records are found, and not what systemd says of it.
     let found = |matches: &str| machine.run(&format!("journalctl -q -o cat -t bhavd {matches}"));
@@ -161,6 +232,15 @@ fn the_journal_explains_itself(machine: &Machine) {
         "{}",
         machine.journal()
     );
+    assert!(found("ACTOR=recorder INCARNATION=1").contains("rebuilt from the log"), "{}", machine.journal());
+    assert!(!found(&format!("SESSION={DATE}")).is_empty(), "{}", machine.journal());
+    let records = found("EVENT=feed_up -o json");
+    let record: Json = serde_json::from_str(records.lines().next().expect("a record")).expect("JSON");
+    assert_eq!(record["MESSAGE_ID"], bhavd::logging::Event::FeedUp.message_id(), "{record}");
+    assert_eq!((&record["SYSLOG_IDENTIFIER"], &record["PROVIDER"]), (&"bhavd".into(), &"angel_one".into()));
+    // The catalog's texts with the record's own fields in them.
+    let explained = machine.run("journalctl -q -x -t bhavd EVENT=feed_down");
+    assert!(explained.contains("Feed angel_one is down"), "{explained}");
     let ready = bhavd::logging::Event::Ready.message_id();
     let explained = machine.run(&format!("journalctl -q -x MESSAGE_ID={ready}"));
     assert!(explained.contains("the log was read to its end, and the control socket answers"), "{explained}");
@@ -169,12 +249,14 @@ fn the_journal_explains_itself(machine: &Machine) {
 /// Hurts the daemon, and waits until a new life of it records.
 fn goes_on_after(machine: &Machine, hurt: &str, told: &str) {
     let (pid, seq) = (machine.property("MainPID"), last_seq(machine));
+    let count = |machine: &Machine| machine.journal().matches(told).count();
+    let before = count(machine);
     machine.run(hurt);
     machine.wait_for("new life", |machine| {
         let is_other = machine.property("MainPID") != pid && machine.property("ActiveState") == "active";
         is_other.then_some(())
     });
-    assert!(machine.journal().contains(told), "no {told}:\n{}", machine.journal());
+    assert_eq!(count(machine), before + 1, "no {told}:\n{}", machine.journal());
     wait_for_data(machine);
     assert!(last_seq(machine) > seq);
 }
@@ -314,6 +396,44 @@ fn the_day_is_whole(machine: &Machine, tables: &str) {
     assert_eq!(verified["equal"], true, "{verified:#}");
 }
 
+/// Killed, restarted and hung while a recorded day is played: the next life goes on each time, nothing is there twice, what
+/// nobody saw is marked, and all else equals the recording.
+fn a_recorded_day_is_whole(machine: &Machine, recording: &Path, home: &Path) {
+    machine.run("systemctl stop bhavd.service; rm -rf /var/lib/bhavd/*");
+    let tables = start_market(machine, RECORDED);
+    machine.write("/etc/bhavd/bhavd.toml", &tables);
+    machine.run("systemctl start bhavd.service");
+    wait_for_data(machine);
+    goes_on_after(machine, "systemctl kill -s KILL --kill-who=main bhavd.service", "status=9/KILL");
+    machine.write("/etc/systemd/system/bhavd.service.d/watchdog.conf", "[Service]\nWatchdogSec=5s");
+    machine.run("systemctl daemon-reload; systemctl restart bhavd.service");
+    wait_for_data(machine);
+    let hang = "systemctl kill -s STOP --kill-who=main bhavd.service";
+    goes_on_after(machine, hang, "Failed with result 'watchdog'");
+    goes_on_after(machine, "systemctl kill -s KILL --kill-who=main bhavd.service", "status=9/KILL");
+    machine.wait_for("the end of the day", |machine| {
+        let status = machine.bhavctl("status");
+        let is_over = status["time"].as_str().is_some_and(|time| time > "2026-01-30T15:59");
+        (is_over && status["store"]["pending_rows"] == 0).then_some(())
+    });
+    let verified = machine.bhavctl(&format!("replay verify {DATE}"));
+    assert_eq!(verified["equal"], true, "{verified:#}");
+    machine.run("rm /etc/systemd/system/bhavd.service.d/watchdog.conf; systemctl daemon-reload");
+    machine.run("systemctl stop bhavd.service bhavsim.service");
+    let kept = home.join("recorded");
+    fs::create_dir(&kept).expect("a directory");
+    machine.pull("/var/lib/bhavd/bhavd.sqlite", &kept.join("bhavd.sqlite"));
+    let record = dump(&store_url(&kept), DATE.parse().expect("a date"));
+    let outages = assert_equal_but_for_outages(
+        &Answer::read(recording),
+        &record,
+        0,
+        "killed twice, restarted and hung once each",
+    );
+    assert!(outages.gaps.len() >= 4, "each life's end is told: {:?}", outages.gaps);
+    machine.run("systemctl start bhavd.service");
+}
+
 fn is_upgraded_with_its_data(machine: &Machine) {
     let (pid, seq) = (machine.property("MainPID"), last_seq(machine));
     let config = machine.run("cat /etc/bhavd/bhavd.toml");
@@ -329,7 +449,7 @@ fn is_upgraded_with_its_data(machine: &Machine) {
 fn is_purged(machine: &Machine) {
     machine.run("dpkg -r bhavd; ! systemctl -q is-active bhavd.service; test -e /var/lib/bhavd/bhavd.sqlite");
     machine.run("dpkg -P bhavd");
-    let left = machine.run("find / -xdev -name '*bhavd*' -not -path '/srv/*'; find /run -name '*bhavd*'");
+    let left = machine.run("find / -xdev -name '*bhav*' -not -path '/srv/*'; find /run -name '*bhavd*'");
     assert_eq!(left, "", "left behind");
 }
 
