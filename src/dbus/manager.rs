@@ -1,16 +1,10 @@
 //! `org.bhavd.Bhavd1.Manager`: the daemon.
 
 use super::{
-    Overview,
-    board::Board,
-    caller::Gate,
-    calls::{Ask, Calls},
-    changes::Changed,
-    dictionary::{Dictionary, dictionary},
-    refusal::Refusal,
+    Overview, board::Board, calls::Calls, changes::Changed, dictionary::Dictionary, refusal::Refusal,
 };
 use crate::{
-    control::{Access, Request},
+    control::Request,
     market::{Timestamp, TradingDate},
 };
 use std::sync::Arc;
@@ -20,7 +14,6 @@ use zbus::{Connection, Variant, interface, message::Header, object_server::Signa
 pub(super) struct Manager {
     pub board: Arc<Board>,
     pub calls: Calls,
-    pub gate: Gate,
 }
 
 /// The properties whose changes are told, as [`Manager`] gives them.
@@ -51,20 +44,6 @@ pub(super) fn instant_us(instant: Option<Timestamp>) -> u64 {
     instant.and_then(|instant| u64::try_from(instant.as_us()).ok()).unwrap_or(0)
 }
 
-impl Manager {
-    async fn ask(
-        &self,
-        request: Request,
-        connection: &Connection,
-        header: &Header<'_>,
-    ) -> Result<Dictionary, Refusal> {
-        let verb = request.verb();
-        let peer = self.gate.admit(connection, header, verb.access(), verb.name()).await?;
-        let response = self.calls.ask(Ask::Request(request), peer).await?;
-        Ok(response.as_ref().map(dictionary).unwrap_or_default())
-    }
-}
-
 /// The daemon that records the Indian options market.
 #[interface(name = "org.bhavd.Bhavd1.Manager")]
 impl Manager {
@@ -75,7 +54,7 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
-        self.ask(Request::Status, connection, &header).await
+        self.calls.ask(Request::Status, connection, &header).await
     }
 
     /// The supervision tree, as `bhavctl actors` shows it.
@@ -85,7 +64,7 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
-        self.ask(Request::Actors, connection, &header).await
+        self.calls.ask(Request::Actors, connection, &header).await
     }
 
     /// The connections to providers, as `bhavctl feeds` shows them.
@@ -95,18 +74,29 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
-        self.ask(Request::Feeds, connection, &header).await
+        self.calls.ask(Request::Feeds, connection, &header).await
     }
 
-    /// Ends the daemon in order: feeds first, then whatever they brought is written. Returns when it has begun. For root,
-    /// the daemon's user and group, and whoever polkit allows org.bhavd.Bhavd1.manage.
+    /// Reads the configuration file again and applies what can be applied, as `bhavctl config reload` does. A file that is
+    /// refused is told in the report, not by an error. For root, the daemon's user and group, configured admins, and whoever
+    /// polkit allows org.bhavd.Bhavd1.manage.
+    #[zbus(out_args("report"))]
+    async fn reload(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        self.calls.ask(Request::Reload, connection, &header).await
+    }
+
+    /// Ends the daemon in order: feeds first, then whatever they brought is written. Returns when it has begun. For the same
+    /// callers as Reload.
     async fn drain(
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Refusal> {
-        let peer = self.gate.admit(connection, &header, Access::Write, "Drain").await?;
-        self.calls.ask(Ask::Drain, peer).await.map(|_| ())
+        self.calls.ask(Request::Drain, connection, &header).await.map(|_| ())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

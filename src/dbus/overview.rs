@@ -67,7 +67,4 @@ pub trait Daemon: Service + Send + Sync + 'static {
 
     /// `None` for a feed that is not there (any more).
     fn feed(&self, provider: &str) -> Option<FeedRow>;
-
-    /// Ends the daemon in order; returns at once.
-    fn drain(&self);
 }

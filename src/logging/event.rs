@@ -99,7 +99,7 @@ events! {
     /// Redis is connected.
     RedisBack = "redis_back", "2076caf1b7324ac49ce07ceb7ca2656e", [];
     /// Somebody changed something through the control socket or the bus.
-    ControlWrite = "control_write", "47c485ae9c6040c69f5daaf3d4302f99", ["VERB", "PEER_UID", "PEER_PID"];
+    ControlWrite = "control_write", "47c485ae9c6040c69f5daaf3d4302f99", ["VERB", "DOOR", "PEER_UID", "PEER_PID"];
     /// A control connection was not taken.
     ControlRefused = "control_refused", "d87c31087a9d494e9ccd9231a7132d13", [];
     /// A control client broke a limit.

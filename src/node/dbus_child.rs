@@ -4,7 +4,6 @@
 
 use super::{
     control_child::{ControlChild, feed_row},
-    daemon::DRAIN_WITHIN,
     health,
 };
 use crate::{
@@ -23,20 +22,39 @@ pub struct DBusChild {
 }
 
 impl DBusChild {
-    /// One incarnation.
+    /// One incarnation: is on the bus by the settings that run, goes to another bus or rests when they change.
+    ///
+    /// A reload does not wait for it: it may have come by the very bus that is to be left, which ends with the reply.
     ///
     /// # Errors
     /// When the configured address names no bus; the configuration's check admits none such.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
-        let config = &self.control.config;
-        let address: BusAddress = config.dbus.address.parse()?;
+        let mut configs = self.control.running.follow();
         let authority = self.control.reloader.authority();
-        let server = BusServer::new(Arc::new(self.control), authority, address);
-        let stop = async {
-            let _ = lease.stopping().await;
-        };
-        server.serve(stop, || lease.pulse().progress()).await;
-        Ok(())
+        let daemon = Arc::new(self.control);
+        loop {
+            let settings = configs.borrow_and_update().dbus.clone();
+            let changed = async {
+                // Ends with the daemon only; then the lease says so as well.
+                let _ = configs.wait_for(|config| config.dbus != settings).await;
+            };
+            let stop = async {
+                tokio::select! {
+                    _ = lease.stopping() => true,
+                    () = changed => false,
+                }
+            };
+            let is_over = if settings.enabled {
+                let address: BusAddress = settings.address.parse()?;
+                let server = BusServer::new(Arc::clone(&daemon), authority.clone(), address);
+                server.serve(stop, || lease.pulse().progress()).await
+            } else {
+                stop.await
+            };
+            if is_over {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -85,10 +103,6 @@ impl Daemon for ControlChild {
     fn feed(&self, provider: &str) -> Option<FeedRow> {
         let provider: Provider = provider.parse().ok()?;
         self.status.feeds.iter().find(|feed| feed.provider == provider).map(|feed| feed_row(feed))
-    }
-
-    fn drain(&self) {
-        self.tree.drain(DRAIN_WITHIN);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::toy::{Client, FEED, MANAGER, Served, feed, text};
 use crate::{control_samples as samples, golden, servers::Bus};
-use bhavd::dbus::{self, Gap};
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::atomic::Ordering::Relaxed,
+use bhavd::{
+    control::{ControlError, FeedRequest, Request},
+    dbus::{self, Gap},
 };
+use std::collections::{BTreeSet, HashMap};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 #[tokio::test]
@@ -53,6 +53,41 @@ async fn everything_is_read_from_the_bus() {
     assert!(ask("Feeds").await.expect("feeds").contains_key("feeds"));
     let refused = ask("Actors").await.expect_err("the toy has none").to_string();
     assert!(refused.contains("not available at this moment: the toy has no actors"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_asked_of_the_bus_is_asked_of_the_daemon() {
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let client = Client::on(&bus).await;
+    let feed = dbus::feed_path("angel_one");
+    let ask = async |path: &str, interface, member| {
+        let reply = client.call(path, interface, member, &()).await?;
+        reply.body().deserialize::<HashMap<String, OwnedVariant>>()
+    };
+    let report = ask(dbus::PATH, MANAGER, "Reload").await.expect("a report");
+    assert_eq!(text(&report["outcome"]), "applied");
+    for member in ["Enable", "Disable", "Reconnect"] {
+        let answer = ask(&feed, FEED, member).await.expect("a feed");
+        assert!(answer.contains_key("feed") && answer.contains_key("settings"), "{answer:?}");
+    }
+    let named = || FeedRequest { feed: "angel_one".to_owned() };
+    let expected = [
+        Request::Reload,
+        Request::EnableFeed(named()),
+        Request::DisableFeed(named()),
+        Request::ReconnectFeed(named()),
+    ];
+    assert_eq!(served.shown.asked.lock().expect("no panic").as_slice(), expected);
+
+    let known = vec!["nse".to_owned()];
+    let refusal = ControlError::UnknownFeed { feed: "angel_one".to_owned(), known };
+    *served.shown.refusal.lock().expect("no panic") = Some(refusal);
+    let Err(zbus::Error::MethodError(name, Some(complaint), _)) = ask(&feed, FEED, "Enable").await else {
+        panic!("it is refused");
+    };
+    assert_eq!(name.as_str(), "org.bhavd.Bhavd1.Error.UnknownFeed");
+    assert_eq!(complaint, "there is no feed angel_one; there are nse");
 }
 
 #[tokio::test]
@@ -188,5 +223,5 @@ async fn the_object_manager_knows_the_feeds() {
         client.signal("InterfacesAdded").await.body().deserialize().expect("interfaces");
     assert_eq!(path.as_str(), dbus::feed_path("nse"));
     assert_eq!(text(&interfaces[FEED]["State"]), "connecting");
-    assert!(served.shown.drains.load(Relaxed) == 0, "nobody asked for it");
+    assert_eq!(served.shown.drains(), 0, "nobody asked for it");
 }
