@@ -42,14 +42,15 @@ pub use door::Door;
 pub use error::ControlError;
 pub use listener::{BindError, ControlListener, KeptSocket};
 pub use request::{
-    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FeedRequest, OpenInterestRequest,
-    ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,
+    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FailoverRequest, FeedRequest,
+    OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,
 };
 pub use response::{
     ActorRow, ActorsResponse, CandleRow, CandlesResponse, ChainResponse, ChainRow, ChainSide, CoverageGap,
-    CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, DrainResponse, FeedRow, FeedsResponse,
-    LogFilterResponse, OpenInterestResponse, OpenInterestRow, ReplayRow, ReplayVerifyResponse, Response,
-    RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse, StoreStatus, Versioned,
+    CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, DrainResponse, FailoverResponse, FeedRow,
+    FeedsResponse, LogFilterResponse, OpenInterestResponse, OpenInterestRow, ProviderChoice, ReplayRow,
+    ReplayVerifyResponse, Response, RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse, StoreStatus,
+    Versioned,
 };
 pub use server::{ControlServer, Limits};
 pub use service::Service;

@@ -24,7 +24,8 @@ pub(super) fn told(overview: &Overview) -> Changed {
         ("Session", Variant::from(overview.session.clone())),
         ("StoreUp", Variant::from(overview.store_up)),
         ("LiveState", Variant::from(overview.live.clone())),
-        ("ActiveProvider", Variant::from(overview.active_provider.clone().unwrap_or_default())),
+        ("ActiveProvider", Variant::from(overview.choice.active.clone().unwrap_or_default())),
+        ("ForcedProvider", Variant::from(overview.choice.forced.clone().unwrap_or_default())),
         ("CompletedDay", Variant::from(date_text(overview.completed_day))),
         ("FeedsUp", Variant::from(feeds_up(overview))),
     ])
@@ -87,6 +88,18 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
         self.calls.ask(Request::Reload, connection, &header).await
+    }
+
+    /// Forces a provider, `angel_one` or `nse`: its values count whenever it is up; or `auto`, which leaves the choice to the
+    /// order of preference. Holds until the next such order, over restarts as well. For the same callers as Reload.
+    #[zbus(out_args("choice"))]
+    async fn failover(
+        &self,
+        to: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        self.calls.ask(Request::Failover(to.parse()?), connection, &header).await
     }
 
     /// Ends the daemon in order: feeds first, then whatever they brought is written. Returns when it has begun. For the same
@@ -152,7 +165,13 @@ impl Manager {
     /// The provider whose values count; empty while no feed is up.
     #[zbus(property)]
     fn active_provider(&self) -> String {
-        self.board.shown().active_provider.clone().unwrap_or_default()
+        self.board.shown().choice.active.clone().unwrap_or_default()
+    }
+
+    /// The provider that an operator forced; empty if nobody is forced. Another one is active while it is down.
+    #[zbus(property)]
+    fn forced_provider(&self) -> String {
+        self.board.shown().choice.forced.clone().unwrap_or_default()
     }
 
     /// The last session that was recorded whole; empty before the first since the start.

@@ -68,6 +68,10 @@ events! {
     FeedDown = "feed_down", "dce5bd9a501b48fba8ec16006dd04c7d", ["PROVIDER", "REASON"];
     /// A request or connection of a feed failed otherwise than the last one.
     FeedFailing = "feed_failing", "263ee7880ab943ff9cac587bdaaf5706", ["PROVIDER", "ERROR"];
+    /// An operator forced a provider, or left the choice to the order of preference again.
+    FailoverOrdered = "failover_ordered", "6cda8daa339d4bbe893dc2027a13f40b", ["FORCED"];
+    /// Another provider's values count.
+    ProviderSwitched = "provider_switched", "1d4056479a5b4758a5e38d16595cdcc7", ["PROVIDER", "PREVIOUS"];
     /// Lot sizes of an earlier day are in use.
     LotsOutdated = "lots_outdated", "d7960fe843084ea78a094ba5045b53b0", ["PROVIDER"];
     /// Something watched is not listed by its provider.

@@ -3,7 +3,7 @@
 //! A bus that is away or refuses the daemon is a state of the child, never a failure: its supervisor hears of bugs only.
 
 use super::{
-    control_child::{ControlChild, feed_row},
+    control_child::{Answers, ControlChild, feed_row},
     health,
 };
 use crate::{
@@ -31,7 +31,7 @@ impl DBusChild {
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
         let mut configs = self.control.running.follow();
         let authority = self.control.reloader.authority();
-        let daemon = Arc::new(self.control);
+        let daemon = Arc::new(Answers::new(self.control, &lease));
         loop {
             let settings = configs.borrow_and_update().dbus.clone();
             let changed = async {
@@ -58,10 +58,11 @@ impl DBusChild {
     }
 }
 
-impl Daemon for ControlChild {
+impl Daemon for Answers {
     fn overview(&self) -> Overview {
-        let (status, now) = (&self.status, self.clock.now());
-        let problems = health::problems(status, &self.tree.snapshot(), now);
+        let child = &self.child;
+        let (status, now) = (&child.status, child.clock.now());
+        let problems = health::problems(status, &child.tree.snapshot(), now);
         let gaps = status.gaps.latest().into_iter().map(|(number, gap)| Gap {
             number,
             provider: gap.provider.map_or_else(String::new, |provider| provider.to_string()),
@@ -72,23 +73,23 @@ impl Daemon for ControlChild {
         Overview {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
-            simulated: self.clock.simulation().is_some(),
-            started: self.started,
+            simulated: child.clock.simulation().is_some(),
+            started: child.started,
             healthy: problems.is_empty(),
             problems,
-            session: health::describe_session(&self.settings.calendar, now),
+            session: health::describe_session(&child.settings.calendar, now),
             store_up: status.store.trouble().is_none(),
-            live: self.live.describe(),
-            active_provider: status.pipeline.active_provider().map(|provider| provider.to_string()),
-            completed_day: self.completed_day(),
+            live: child.live.describe(),
+            choice: child.choice(),
+            completed_day: child.completed_day(),
             feeds: status.feeds.iter().map(|feed| feed_row(feed)).collect(),
-            actors: self.show_actors().actors,
+            actors: child.show_actors().actors,
             gaps: gaps.collect(),
         }
     }
 
     fn counters(&self) -> Counters {
-        let status = &self.status;
+        let status = &self.child.status;
         Counters {
             ticks: status.pipeline.observations.load(Relaxed),
             watermark: status.feeds.iter().filter_map(|feed| feed.last_event()).max(),
@@ -102,7 +103,7 @@ impl Daemon for ControlChild {
 
     fn feed(&self, provider: &str) -> Option<FeedRow> {
         let provider: Provider = provider.parse().ok()?;
-        self.status.feeds.iter().find(|feed| feed.provider == provider).map(|feed| feed_row(feed))
+        self.child.status.feeds.iter().find(|feed| feed.provider == provider).map(|feed| feed_row(feed))
     }
 }
 

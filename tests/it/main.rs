@@ -9,6 +9,7 @@ mod control_samples;
 mod damage;
 mod day;
 mod dbus;
+mod failover;
 mod full_disk;
 mod fuzz_angel_one;
 mod fuzz_calendar;

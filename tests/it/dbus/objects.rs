@@ -3,8 +3,9 @@
 use super::toy::{Client, FEED, MANAGER, Served, feed, text};
 use crate::{control_samples as samples, golden, servers::Bus};
 use bhavd::{
-    control::{ControlError, FeedRequest, Request},
+    control::{ControlError, FailoverRequest, FeedRequest, Request},
     dbus::{self, Gap},
+    market::Provider,
 };
 use std::collections::{BTreeSet, HashMap};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
@@ -72,11 +73,21 @@ async fn what_is_asked_of_the_bus_is_asked_of_the_daemon() {
         assert!(answer.contains_key("feed") && answer.contains_key("settings"), "{answer:?}");
     }
     let named = || FeedRequest { feed: "angel_one".to_owned() };
+    for to in ["nse", "auto"] {
+        client.call(dbus::PATH, MANAGER, "Failover", &to).await.expect("a choice");
+    }
+    let Err(zbus::Error::MethodError(name, ..)) = client.call(dbus::PATH, MANAGER, "Failover", &"dhan").await
+    else {
+        panic!("there is no such provider");
+    };
+    assert_eq!(name.as_str(), "org.bhavd.Bhavd1.Error.UnknownFeed");
     let expected = [
         Request::Reload,
         Request::EnableFeed(named()),
         Request::DisableFeed(named()),
         Request::ReconnectFeed(named()),
+        Request::Failover(FailoverRequest { to: Some(Provider::Nse) }),
+        Request::Failover(FailoverRequest { to: None }),
     ];
     assert_eq!(served.shown.asked.lock().expect("no panic").as_slice(), expected);
 
@@ -98,7 +109,7 @@ async fn a_feed_that_goes_down_and_up_is_told() {
     served.shown.change(|overview| {
         overview.feeds[0] = feed("angel_one", "backing off");
         overview.feeds[0].last_error = "connection closed".to_owned();
-        overview.active_provider = None;
+        overview.choice.active = None;
     });
     let (path, interface, values) = client.change().await;
     assert_eq!((path.as_str(), interface.as_str()), (dbus::PATH, MANAGER));
@@ -114,7 +125,7 @@ async fn a_feed_that_goes_down_and_up_is_told() {
     assert_eq!(text(&read["State"]), "backing off", "who reads and who listens agree");
     served.shown.change(|overview| {
         overview.feeds[0] = feed("angel_one", "up");
-        overview.active_provider = Some("angel_one".to_owned());
+        overview.choice.active = Some("angel_one".to_owned());
     });
     let (_, _, values) = client.change().await;
     assert_eq!(*values["FeedsUp"], Variant::from(1_u32));
@@ -145,7 +156,8 @@ async fn every_property_that_promises_so_tells_of_its_changes() {
         overview.session = "closed".to_owned();
         overview.store_up = false;
         overview.live = "redis".to_owned();
-        overview.active_provider = None;
+        overview.choice.active = None;
+        overview.choice.forced = Some("nse".to_owned());
         overview.completed_day = Some(samples::date(30));
         overview.feeds[0].state = "idle".to_owned();
         overview.feeds[0].last_error = "another".to_owned();
@@ -182,7 +194,7 @@ async fn what_happens_is_told() {
     assert_eq!((path, reason.as_str()), (restarted, "panicked: index out of bounds"));
 
     served.shown.change(|overview| {
-        overview.active_provider = Some("nse".to_owned());
+        overview.choice.active = Some("nse".to_owned());
         overview.completed_day = Some(samples::date(30));
         let actor = overview.actors.iter_mut().find(|actor| !actor.path.contains('/')).expect("a child");
         (actor.state, actor.last_exit) = ("failed".to_owned(), "failed: disk on fire".to_owned());

@@ -99,6 +99,7 @@ async fn a_stranger_reads_everything_and_is_told_how_to_write() {
     }
     for write in [
         "org.bhavd.Bhavd1.Manager.Reload",
+        "org.bhavd.Bhavd1.Manager.Failover string:nse",
         "org.bhavd.Bhavd1.Feed.Enable",
         "org.bhavd.Bhavd1.Feed.Disable",
         "org.bhavd.Bhavd1.Feed.Reconnect",

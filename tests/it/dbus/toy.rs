@@ -112,7 +112,7 @@ fn overview() -> Overview {
         session: "open until 15:30".to_owned(),
         store_up: true,
         live: "memory".to_owned(),
-        active_provider: Some("angel_one".to_owned()),
+        choice: ProviderChoice { active: Some("angel_one".to_owned()), forced: None },
         completed_day: None,
         feeds: vec![feed("angel_one", "up")],
         actors: samples::actors().actors,
