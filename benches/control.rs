@@ -37,7 +37,7 @@ const UPDATES_MAX: usize = 4_096;
 
 impl Service for Fixed {
     async fn handle(&self, _: Request, _: Peer) -> Result<Response, ControlError> {
-        Ok(Response::Feeds(FeedsResponse { feeds: Vec::new() }))
+        Ok(Response::Feeds(FeedsResponse { feeds: Vec::new(), choice: ProviderChoice::default() }))
     }
 
     fn watch(&self, _: WatchRequest, _: Peer) -> Result<mpsc::Receiver<Update>, ControlError> {

@@ -8,17 +8,17 @@
 //! with 1 if in the first the daemon is below 60 % of the bare client.
 //! `cargo bench --bench end_to_end`.
 
+mod login;
 mod simulated;
 
 use bhavd::{
     node::Daemon,
-    sim::{AngelOneOptions, Pace, RunningSimulator, SyntheticMarket},
-    wire::angel_one::{
-        ClientText, LOGIN_PATH, LoginRequest, SNAP_QUOTE_BYTES, SessionTokens, StreamMode, StreamRequest,
-    },
+    sim::{Pace, RunningSimulator, SyntheticMarket},
+    wire::angel_one::{ClientText, SNAP_QUOTE_BYTES, SessionTokens, StreamMode, StreamRequest},
 };
 use fastwebsockets::{Frame, OpCode, Payload, Role as FastRole, WebSocket};
 use futures_util::{SinkExt, StreamExt};
+use login::login;
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -32,7 +32,6 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::Role},
 };
-use totp_rs::{Builder, Secret};
 
 const ROUNDS: usize = 8;
 const WARM_ROUNDS: usize = 1;
@@ -94,31 +93,6 @@ fn time_daemon(interval_s: u32) -> (f64, u64) {
     assert_eq!(status.pipeline.malformed.load(Relaxed), 0);
     simulator.stop();
     (seconds, status.store.rows())
-}
-
-fn login(simulator: &RunningSimulator) -> SessionTokens {
-    let credentials = AngelOneOptions::default().credentials;
-    let secret = Secret::try_from_base32(&credentials.totp_secret).expect("base32");
-    let totp = Builder::new().with_secret(secret).build().expect("a secret");
-    let now_s = simulator.clock().now().as_us() as u64 / 1_000_000;
-    let body = LoginRequest {
-        client_code: credentials.client_code,
-        password: credentials.mpin,
-        totp: totp.generate(now_s).to_string(),
-    }
-    .encode();
-    let address = simulator.addresses().angel_one.expect("Angel One");
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    let head = format!(
-        "POST {LOGIN_PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-PrivateKey: {}\r\nContent-Length: {}\r\n\r\n",
-        credentials.api_key,
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), &body].concat()).expect("written");
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).expect("a reply");
-    let start = reply.windows(4).position(|window| window == b"\r\n\r\n").expect("a body") + 4;
-    SessionTokens::decode(&reply[start..]).expect("tokens")
 }
 
 /// Shakes hands a byte at a time, so that nothing behind the headers is read.

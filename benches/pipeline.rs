@@ -6,21 +6,19 @@
 //! Prints the median of interleaved rounds and ends with 1 where the pipeline takes over 1.5 times as long.
 //! `cargo bench --bench pipeline`.
 
+mod session;
+
 use bhavd::{
-    calendar::Calendar,
-    engine::watch::{WatchList, WatchedUnderlying},
-    market::{
-        Contract, Exchange, InstrumentId, Listing, OiDelta, OptionType, Price, Provider, ProviderToken,
-        Segment, Timestamp, TradingDate,
-    },
-    pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{Frames, NewRecord, Record, Source},
+    market::{InstrumentId, OiDelta, Provider, ProviderToken, Segment, Timestamp},
+    pipeline::NoLive,
+    spool::{Frames, Record, Source},
     store::Batch,
-    wire::angel_one::{DayStatistics, DepthEntry, Detail, Packet, SNAP_QUOTE_BYTES, Snapshot, encode_master},
+    wire::angel_one::{DayStatistics, DepthEntry, Detail, Packet, SNAP_QUOTE_BYTES, Snapshot},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::{hint::black_box, process::ExitCode, sync::Arc, time::Instant};
+use session::{FIRST_TOKEN, date, master, open, pipeline, record};
+use std::{hint::black_box, process::ExitCode, time::Instant};
 
 const CONTRACTS: u32 = 100_000;
 const TICKS: usize = 600_000;
@@ -30,41 +28,7 @@ const RECORDS_A_BATCH: usize = 64;
 /// The first ones warm both up.
 const ROUNDS: usize = 9;
 const WARM_ROUNDS: usize = 2;
-const FIRST_TOKEN: u32 = 35_000;
 const RATIO_MAX: f64 = 1.5;
-
-fn date() -> TradingDate {
-    TradingDate::from_ymd_opt(2026, 1, 30).expect("a date")
-}
-
-fn open() -> Timestamp {
-    Calendar::embedded().session(date()).expect("a session").open
-}
-
-fn master() -> Record {
-    let expiry = TradingDate::from_ymd_opt(2026, 2, 24).expect("a date");
-    let listing = |number: u32| {
-        let strike = Price::from_e4(500_000 * i64::from(number / 2 + 1));
-        let option_type = OptionType::BOTH[number as usize % 2];
-        let underlying = format!("SHARE{:03}", number % 200);
-        Listing {
-            provider: Provider::AngelOne,
-            token: Some(ProviderToken { segment: Segment::NseFo, token: FIRST_TOKEN + number }),
-            symbol: format!("{underlying}24FEB26{number}{option_type}").into(),
-            contract: Contract::option(Exchange::Nse, &underlying, expiry, strike, option_type),
-            lot_size: 65,
-            tick_size: Price::from_e4(500),
-        }
-    };
-    let body = encode_master(&(0..CONTRACTS).map(listing).collect::<Vec<_>>());
-    NewRecord {
-        source: Source::AngelOneMaster,
-        received_time: open().plus_seconds(-600),
-        context: String::new(),
-        frames: Frames::one(&body),
-    }
-    .numbered(1)
-}
 
 /// Contracts by rank, harmonic weights, and the ranks spread over all contracts.
 struct ZipfOrder {
@@ -139,9 +103,7 @@ fn stream() -> Vec<Record> {
             frames.push(&bytes);
         }
         let received_time = Timestamp::from_us(1_000 * time_of(first + frames_here));
-        let (source, context) = (Source::AngelOneStream, String::new());
-        let record = NewRecord { source, received_time, context, frames };
-        records.push(record.numbered(2 + records.len() as u64));
+        records.push(record(Source::AngelOneStream, received_time, frames, 2 + records.len() as u64));
     }
     records
 }
@@ -292,14 +254,7 @@ fn time_bare(records: &[Record]) -> Outcome {
 }
 
 fn time_pipeline(master: &Record, records: &[Record]) -> Outcome {
-    let settings = PipelineSettings {
-        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-        grace_us: 5_000_000,
-        preference: vec![Provider::AngelOne],
-        calendar: Arc::new(Calendar::embedded()),
-    };
-    let mut pipeline = Pipeline::new(settings, Catalog::default());
-    pipeline.apply(master, &mut NoLive, &mut Batch::new(date(), 0));
+    let mut pipeline = pipeline(master);
     let mut delta_count = 0;
     let started = Instant::now();
     for records in records.chunks(RECORDS_A_BATCH) {
@@ -323,7 +278,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() -> ExitCode {
-    let (master, records) = (master(), stream());
+    let (master, records) = (master(CONTRACTS), stream());
     let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         // They take turns in going first.

@@ -2,21 +2,21 @@
 //!
 //! `cargo bench --bench sim_push`; `-- TOKENS SECONDS` changes how many tokens are subscribed and for how long it counts.
 
+mod login;
+
 use bhavd::{
     sim::{
         AngelOneOptions, MarketSource, Pace, RunningSimulator, Simulator, SimulatorOptions, SyntheticMarket,
         angel_one::STREAM_PATH,
     },
-    wire::angel_one::{
-        ClientText, LOGIN_PATH, LoginRequest, SNAP_QUOTE_BYTES, SessionTokens, StreamMode, StreamRequest,
-    },
+    wire::angel_one::{ClientText, SNAP_QUOTE_BYTES, SessionTokens, StreamMode, StreamRequest},
 };
+use login::login;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
-use totp_rs::{Builder, Secret};
 
 const HEADER_BYTES: usize = 4;
 
@@ -40,31 +40,6 @@ fn start() -> RunningSimulator {
         ..SimulatorOptions::new(MarketSource::Synthetic(synthetic))
     };
     Simulator::start(options).expect("a simulator")
-}
-
-fn login(simulator: &RunningSimulator) -> SessionTokens {
-    let credentials = AngelOneOptions::default().credentials;
-    let secret = Secret::try_from_base32(&credentials.totp_secret).expect("base32");
-    let totp = Builder::new().with_secret(secret).build().expect("a secret");
-    let now_s = simulator.clock().now().as_us() as u64 / 1_000_000;
-    let request = LoginRequest {
-        client_code: credentials.client_code,
-        password: credentials.mpin,
-        totp: totp.generate(now_s).to_string(),
-    };
-    let body = request.encode();
-    let address = simulator.addresses().angel_one.expect("Angel One");
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    let key = credentials.api_key;
-    let head = format!(
-        "POST {LOGIN_PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-PrivateKey: {key}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), &body].concat()).expect("written");
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).expect("a reply");
-    let start = reply.windows(4).position(|window| window == b"\r\n\r\n").expect("a body") + 4;
-    SessionTokens::decode(&reply[start..]).expect("tokens")
 }
 
 fn connect(simulator: &RunningSimulator, tokens: &SessionTokens) -> BufReader<TcpStream> {

@@ -9,22 +9,20 @@
 //!
 //! Ends with 1 where a bound is missed. `cargo bench --bench supervision`.
 
+mod session;
+
 use bhavd::{
     actor::{
         Backoff, ChildSpec, Lease, Placement, Policy, Port, Restart, Strategy, SupervisorSpec, Tree,
         TreeOptions, install_panic_hook,
     },
-    calendar::Calendar,
-    engine::watch::{WatchList, WatchedUnderlying},
-    market::{
-        Contract, Exchange, Listing, OptionType, Price, Provider, ProviderToken, Segment, Timestamp,
-        TradingDate,
-    },
-    pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{Frames, NewRecord, Record, Source},
+    market::{ProviderToken, Segment, Timestamp},
+    pipeline::NoLive,
+    spool::{Frames, Record, Source},
     store::Batch,
-    wire::angel_one::{DayStatistics, Detail, Packet, SNAP_QUOTE_BYTES, Snapshot, encode_master},
+    wire::angel_one::{DayStatistics, Detail, Packet, SNAP_QUOTE_BYTES, Snapshot},
 };
+use session::{FIRST_TOKEN, date, master, open, pipeline, record};
 use std::{
     future::pending,
     hint::black_box,
@@ -46,37 +44,6 @@ const FAILURES: usize = 20;
 const HEARTBEAT: Duration = Duration::from_millis(200);
 const RECOVERY_MAX: Duration = Duration::from_millis(100);
 
-fn date() -> TradingDate {
-    TradingDate::from_ymd_opt(2026, 1, 30).expect("a date")
-}
-
-fn open() -> Timestamp {
-    Calendar::embedded().session(date()).expect("a session").open
-}
-
-fn master() -> Record {
-    let expiry = TradingDate::from_ymd_opt(2026, 2, 24).expect("a date");
-    let listing = |number: u32| {
-        let strike = Price::from_e4(500_000 * i64::from(number / 2 + 1));
-        let option_type = OptionType::BOTH[number as usize % 2];
-        let underlying = format!("SHARE{:03}", number % 200);
-        Listing {
-            provider: Provider::AngelOne,
-            token: Some(ProviderToken { segment: Segment::NseFo, token: 35_000 + number }),
-            symbol: format!("{underlying}24FEB26{number}{option_type}").into(),
-            contract: Contract::option(Exchange::Nse, &underlying, expiry, strike, option_type),
-            lot_size: 65,
-            tick_size: Price::from_e4(500),
-        }
-    };
-    let body = encode_master(&(0..CONTRACTS).map(listing).collect::<Vec<_>>());
-    record(Source::AngelOneMaster, open().plus_seconds(-600), Frames::one(&body), 1)
-}
-
-fn record(source: Source, received_time: Timestamp, frames: Frames, seq: u64) -> Record {
-    NewRecord { source, received_time, context: String::new(), frames }.numbered(seq)
-}
-
 /// Two minutes from the open on: no bucket closes, every eighth tick of a contract changes its open interest.
 fn stream() -> Vec<Record> {
     const SPAN_MS: i64 = 120_000;
@@ -96,7 +63,7 @@ fn stream() -> Vec<Record> {
             let snapshot = Snapshot { open_interest, ..Snapshot::default() };
             bytes.clear();
             Packet {
-                token: ProviderToken { segment: Segment::NseFo, token: 35_000 + contract },
+                token: ProviderToken { segment: Segment::NseFo, token: FIRST_TOKEN + contract },
                 sequence: tick as i64,
                 exchange_time_ms: time_of(tick),
                 last_price_paise: 10_000 + 5 * turn,
@@ -109,18 +76,6 @@ fn stream() -> Vec<Record> {
         records.push(record(Source::AngelOneStream, received, frames, 2 + records.len() as u64));
     }
     records
-}
-
-fn pipeline(master: &Record) -> Pipeline {
-    let settings = PipelineSettings {
-        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-        grace_us: 5_000_000,
-        preference: vec![Provider::AngelOne],
-        calendar: Arc::new(Calendar::embedded()),
-    };
-    let mut pipeline = Pipeline::new(settings, Catalog::default());
-    pipeline.apply(master, &mut NoLive, &mut Batch::new(date(), 0));
-    pipeline
 }
 
 /// Changes of open interest seen, and the time from the first record to the last.
@@ -204,7 +159,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Whether the cost is within its bound.
 fn measure_cost() -> bool {
-    let (master, records) = (master(), stream());
+    let (master, records) = (master(CONTRACTS), stream());
     let (mut plain, mut ratios) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let copy = records.clone();

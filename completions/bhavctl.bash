@@ -40,6 +40,9 @@ _bhavctl() {
             bhavctl,drain)
                 cmd="bhavctl__subcmd__drain"
                 ;;
+            bhavctl,failover)
+                cmd="bhavctl__subcmd__failover"
+                ;;
             bhavctl,feed)
                 cmd="bhavctl__subcmd__feed"
                 ;;
@@ -98,7 +101,7 @@ _bhavctl() {
 
     case "${cmd}" in
         bhavctl)
-            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi deltas candles coverage watch replay feed config loglevel drain wait bugreport"
+            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi deltas candles coverage watch replay feed failover config loglevel drain wait bugreport"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -407,6 +410,28 @@ _bhavctl() {
             ;;
         bhavctl__subcmd__drain)
             opts="-h --no-wait --socket --json --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__failover)
+            opts="-h --socket --json --timeout --help angel_one nse auto"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

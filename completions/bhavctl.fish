@@ -40,6 +40,7 @@ complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "coverage" -d 'How c
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "watch" -d 'What happens, as it happens'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "replay" -d 'The log of what was received'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "feed" -d 'One feed: what it does, and whether it may'
+complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "failover" -d 'Choose which provider\'s values count; holds until the next choice, over restarts as well'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "config" -d 'The configuration: what runs, what the file says, and the way from one to the other'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "loglevel" -d 'What the daemon logs; with a filter, logs more or less until it ends'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "drain" -d 'End the daemon in order: feeds first, then everything that was accepted is written'
@@ -127,6 +128,10 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_su
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from reconnect" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from reconnect" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feed; and __fish_seen_subcommand_from reconnect" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l json -d 'Print the answer as one JSON object (watch: one a line)'

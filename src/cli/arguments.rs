@@ -3,13 +3,14 @@
 use super::Condition;
 use crate::{
     control::{
-        CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FeedRequest, LocalTime,
-        OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, WatchRequest,
+        CandlesRequest, ChainRequest, ControlError, CoverageRequest, DeltasRequest, FailoverRequest,
+        FeedRequest, LocalTime, OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest,
+        WatchRequest,
     },
-    market::{CandleInterval, Contract, TradingDate},
+    market::{CandleInterval, Contract, Provider, TradingDate},
 };
 use chrono::NaiveDate;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -125,6 +126,15 @@ pub enum Command {
     /// One feed: what it does, and whether it may
     #[command(subcommand)]
     Feed(FeedCommand),
+    /// Choose which provider's values count; holds until the next choice, over restarts as well
+    ///
+    /// Values of one provider count at a time: of the first in the order of preference (angel_one, nse) that is up. A provider
+    /// named here goes before all others while it is up; while it is down, the others count in their order, and status says
+    /// so. auto leaves the choice to the order again. status and feeds show who counts.
+    Failover {
+        #[arg(value_name = "PROVIDER", value_parser = destinations())]
+        to: String,
+    },
     /// The configuration: what runs, what the file says, and the way from one to the other
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -240,6 +250,9 @@ impl Command {
             Command::Feed(FeedCommand::Enable(name)) => Request::EnableFeed(feed(name)),
             Command::Feed(FeedCommand::Disable(name)) => Request::DisableFeed(feed(name)),
             Command::Feed(FeedCommand::Reconnect(name)) => Request::ReconnectFeed(feed(name)),
+            Command::Failover { to } => {
+                Request::Failover(to.parse().map_err(|error: ControlError| error.to_string())?)
+            }
             Command::Config(ConfigCommand::Show) => Request::Configuration,
             Command::Config(ConfigCommand::Check { file: None } | ConfigCommand::Diff) => {
                 Request::CompareConfiguration
@@ -256,6 +269,13 @@ impl Command {
             | Command::Generate { .. } => return Ok(None),
         }))
     }
+}
+
+/// Who may be chosen.
+fn destinations() -> PossibleValuesParser {
+    PossibleValuesParser::new(
+        Provider::ALL.iter().map(|provider| provider.name()).chain([FailoverRequest::AUTO]),
+    )
 }
 
 fn date(text: &str) -> Result<TradingDate, String> {
@@ -324,6 +344,8 @@ mod tests {
             ),
             ("bhavctl coverage 2026-01-30 --json", "Coverage", json!({"date": "2026-01-30"})),
             ("bhavctl feed disable nse", "DisableFeed", json!({"feed": "nse"})),
+            ("bhavctl failover nse", "Failover", json!({"to": "nse"})),
+            ("bhavctl failover auto", "Failover", json!({"to": null})),
             ("bhavctl config check", "CompareConfiguration", json!({})),
             ("bhavctl loglevel", "LogFilter", json!({})),
             ("bhavctl loglevel debug", "SetLogFilter", json!({"filter": "debug"})),
@@ -342,6 +364,8 @@ mod tests {
             ("bhavctl chain NIFTY --at noon", "HH:MM"),
             ("bhavctl oi NIFTY 25000", "UNDERLYING YYYY-MM-DD STRIKE CE|PE"),
             ("bhavctl deltas --limit 0", "1..=10000"),
+            ("bhavctl failover dhan", "[possible values: angel_one, nse, auto]"),
+            ("bhavctl failover", "<PROVIDER>"),
             ("bhavctl wait --for rain", "ready, drained, feed=NAME or feed=any"),
             ("bhavctl wait --for feed=", "ready, drained, feed=NAME or feed=any"),
             ("bhavctl candles NIFTY --interval 7m", "3m, 5m and day"),

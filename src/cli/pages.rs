@@ -57,6 +57,9 @@ fn without_hidden(command: &Command) -> Command {
     if let Some(about) = command.get_about() {
         bare = bare.about(about.clone());
     }
+    if let Some(text) = command.get_long_about() {
+        bare = bare.long_about(text.clone());
+    }
     if let Some(text) = command.get_after_help() {
         bare = bare.after_help(text.clone());
     }

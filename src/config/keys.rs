@@ -54,7 +54,7 @@ pub(super) const EFFECTS: &[(&str, Effect)] = &[
     ("watch", Effect::RestartDaemon),
     ("feeds", Effect::RestartChild),
     ("live", Effect::RestartDaemon),
-    ("dbus", Effect::RestartDaemon),
+    ("dbus", Effect::RestartChild),
     ("credentials", Effect::RestartChild),
     ("calendar", Effect::RestartDaemon),
     ("buckets", Effect::RestartDaemon),

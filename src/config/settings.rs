@@ -59,6 +59,7 @@ impl Config {
             feeds: next.feeds.clone(),
             credentials: next.credentials.clone(),
             log: next.log.clone(),
+            dbus: next.dbus.clone(),
             control: ControlSettings { admins: next.control.admins.clone(), ..self.control.clone() },
             ..self.clone()
         }

@@ -1,8 +1,8 @@
 //! One peer's conversation: calls in, replies out, one call at a time.
 
 use super::{
-    Access, Call, Command, ControlError, ControlServer, FrameDecoder, FrameTooLarge, Peer, Reply, Request,
-    Service, Update, Verb, Versioned, encode_frame, parse_call,
+    Access, Call, Command, ControlError, ControlServer, Door, FrameDecoder, FrameTooLarge, Peer, Reply,
+    Request, Service, Update, Verb, Versioned, encode_frame, parse_call,
     seat::{Seat, Turn},
 };
 use crate::logging::Event;
@@ -165,7 +165,8 @@ impl<S: Service> Conversation<'_, S> {
                     request => self.ask(request).await,
                 },
                 Err(error) => {
-                    self.note_write(request.verb(), &request.parameters(), &error.to_string());
+                    let (verb, outcome) = (request.verb(), error.to_string());
+                    Door::Socket.note_write(verb, &request.parameters(), &self.peer, &outcome);
                     encode_frame(&error)
                 }
             },
@@ -194,20 +195,12 @@ impl<S: Service> Conversation<'_, S> {
         };
         if let Some(parameters) = parameters {
             let outcome = answer.as_ref().map_or_else(ControlError::to_string, |_| "done".to_owned());
-            self.note_write(verb, &parameters, &outcome);
+            Door::Socket.note_write(verb, &parameters, &self.peer, &outcome);
         }
         match answer {
             Ok(response) => encode_frame(&Parameters { parameters: Versioned::new(&response) }),
             Err(error) => encode_frame(&error),
         }
-    }
-
-    /// Who did what, or tried to.
-    fn note_write(&self, verb: Verb, parameters: &serde_json::Value, outcome: &str) {
-        let (verb, Peer { uid, pid, .. }) = (verb.name(), self.peer);
-        let process = pid.map_or_else(String::new, |pid| format!(", process {pid}"));
-        log::info!(event = Event::ControlWrite, verb, peer_uid = uid, peer_pid = pid;
-            "control write by user {uid}{process}: {verb} {parameters}: {outcome}");
     }
 
     async fn stream(&mut self, mut updates: mpsc::Receiver<Update>) -> Result<(), Ended> {

@@ -1,7 +1,7 @@
 //! The control protocol and who may do what.
 //!
 //! One [`Request`] enum and one [`Response`] enum are the whole vocabulary; the varlink codec on the Unix socket is one
-//! way to carry them and any other bus is a second one. The daemon implements [`Service`]; [`ControlServer`] does the
+//! way to carry them and D-Bus is a second one ([`Door`]). The daemon implements [`Service`]; [`ControlServer`] does the
 //! rest: peer credentials, limits, framing, streaming. [`Client`] is the other end, used by `bhavctl`.
 //!
 //! Invariants: a peer never slows another peer or the daemon. Every buffer has a bound ([`Limits`]); a peer that breaks
@@ -19,6 +19,7 @@ mod client;
 mod codec;
 mod configuration;
 mod connection;
+mod door;
 mod error;
 mod listener;
 mod request;
@@ -37,17 +38,19 @@ pub use configuration::{
     ConfigurationResponse, ConfigurationRow, FeedResponse, KeyChange, KeyEffect, ReloadOutcome,
     ReloadResponse,
 };
+pub use door::Door;
 pub use error::ControlError;
 pub use listener::{BindError, ControlListener, KeptSocket};
 pub use request::{
-    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FeedRequest, OpenInterestRequest,
-    ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,
+    CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FailoverRequest, FeedRequest,
+    OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,
 };
 pub use response::{
     ActorRow, ActorsResponse, CandleRow, CandlesResponse, ChainResponse, ChainRow, ChainSide, CoverageGap,
-    CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, DrainResponse, FeedRow, FeedsResponse,
-    LogFilterResponse, OpenInterestResponse, OpenInterestRow, ReplayRow, ReplayVerifyResponse, Response,
-    RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse, StoreStatus, Versioned,
+    CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, DrainResponse, FailoverResponse, FeedRow,
+    FeedsResponse, LogFilterResponse, OpenInterestResponse, OpenInterestRow, ProviderChoice, ReplayRow,
+    ReplayVerifyResponse, Response, RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse, StoreStatus,
+    Versioned,
 };
 pub use server::{ControlServer, Limits};
 pub use service::Service;

@@ -1,9 +1,10 @@
 //! What can be asked of the daemon.
 
 use super::{Access, ControlError, LocalTime};
-use crate::market::TradingDate;
+use crate::market::{Provider, TradingDate};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::str::FromStr;
 
 /// The name of a request; also a varlink method of `org.bhavd.Control1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,7 @@ pub enum Verb {
     EnableFeed,
     DisableFeed,
     ReconnectFeed,
+    Failover,
     Configuration,
     CompareConfiguration,
     Reload,
@@ -31,7 +33,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub const ALL: [Verb; 20] = [
+    pub const ALL: [Verb; 21] = [
         Verb::Status,
         Verb::Actors,
         Verb::Feeds,
@@ -46,6 +48,7 @@ impl Verb {
         Verb::EnableFeed,
         Verb::DisableFeed,
         Verb::ReconnectFeed,
+        Verb::Failover,
         Verb::Configuration,
         Verb::CompareConfiguration,
         Verb::Reload,
@@ -70,6 +73,7 @@ impl Verb {
             Verb::EnableFeed => "EnableFeed",
             Verb::DisableFeed => "DisableFeed",
             Verb::ReconnectFeed => "ReconnectFeed",
+            Verb::Failover => "Failover",
             Verb::Configuration => "Configuration",
             Verb::CompareConfiguration => "CompareConfiguration",
             Verb::Reload => "Reload",
@@ -103,6 +107,7 @@ impl Verb {
             Verb::EnableFeed
             | Verb::DisableFeed
             | Verb::ReconnectFeed
+            | Verb::Failover
             | Verb::Reload
             | Verb::SetLogFilter
             | Verb::Drain => Access::Write,
@@ -215,6 +220,36 @@ pub struct FeedRequest {
     pub feed: String,
 }
 
+/// Which provider is to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverRequest {
+    /// The provider to force; `None` leaves the choice to the order of preference.
+    pub to: Option<Provider>,
+}
+
+impl FailoverRequest {
+    /// What people write for `None`.
+    pub const AUTO: &str = "auto";
+}
+
+impl FromStr for FailoverRequest {
+    type Err = ControlError;
+
+    /// # Errors
+    /// [`ControlError::UnknownFeed`].
+    fn from_str(text: &str) -> Result<FailoverRequest, ControlError> {
+        if text == Self::AUTO {
+            return Ok(FailoverRequest { to: None });
+        }
+        let to = text.parse().map_err(|_| ControlError::UnknownFeed {
+            feed: text.to_owned(),
+            known: Provider::ALL.map(|provider| provider.to_string()).into(),
+        })?;
+        Ok(FailoverRequest { to: Some(to) })
+    }
+}
+
 /// Another filter of what is logged, until the daemon ends or its configuration sets another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -245,6 +280,8 @@ pub enum Request {
     DisableFeed(FeedRequest),
     /// Drops a feed's connections and sessions and begins anew.
     ReconnectFeed(FeedRequest),
+    /// Forces a provider: its values count whenever it is up. Holds until the next such order, over restarts as well.
+    Failover(FailoverRequest),
     /// What runs: every key with its value.
     Configuration,
     /// What the configuration file says otherwise, and what a reload would do about it.
@@ -274,6 +311,7 @@ impl Request {
             Request::EnableFeed(_) => Verb::EnableFeed,
             Request::DisableFeed(_) => Verb::DisableFeed,
             Request::ReconnectFeed(_) => Verb::ReconnectFeed,
+            Request::Failover(_) => Verb::Failover,
             Request::Configuration => Verb::Configuration,
             Request::CompareConfiguration => Verb::CompareConfiguration,
             Request::Reload => Verb::Reload,
@@ -303,6 +341,7 @@ impl Request {
             Verb::EnableFeed => Request::EnableFeed(typed(parameters)?),
             Verb::DisableFeed => Request::DisableFeed(typed(parameters)?),
             Verb::ReconnectFeed => Request::ReconnectFeed(typed(parameters)?),
+            Verb::Failover => Request::Failover(typed(parameters)?),
             Verb::Configuration => nothing(parameters).map(|()| Request::Configuration)?,
             Verb::CompareConfiguration => nothing(parameters).map(|()| Request::CompareConfiguration)?,
             Verb::Reload => nothing(parameters).map(|()| Request::Reload)?,
@@ -329,6 +368,7 @@ impl Request {
             | Request::EnableFeed(request)
             | Request::DisableFeed(request)
             | Request::ReconnectFeed(request) => serde_json::to_value(request),
+            Request::Failover(request) => serde_json::to_value(request),
             Request::SetLogFilter(request) => serde_json::to_value(request),
             Request::Chain(request) => serde_json::to_value(request),
             Request::OpenInterest(request) => serde_json::to_value(request),
@@ -435,6 +475,7 @@ mod tests {
             Request::EnableFeed(feed()),
             Request::DisableFeed(feed()),
             Request::ReconnectFeed(feed()),
+            Request::Failover(FailoverRequest { to: Some(Provider::Nse) }),
             Request::Configuration,
             Request::CompareConfiguration,
             Request::Reload,
@@ -449,6 +490,14 @@ mod tests {
     }
 
     #[test]
+    fn an_order_is_a_providers_name_or_auto() {
+        let parse = |text: &str| text.parse().map(|request: FailoverRequest| request.to);
+        assert_eq!([parse("angel_one"), parse("auto")], [Ok(Some(Provider::AngelOne)), Ok(None)]);
+        let error = parse("dhan").expect_err("no provider").to_string();
+        assert_eq!(error, "there is no feed dhan; there are angel_one, nse");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (verb, parameters, parameter, part) in [
             (Verb::Chain, json!({}), ".", "missing field `underlying`"),
@@ -457,6 +506,7 @@ mod tests {
             (Verb::Chain, json!({"underlying": "NIFTY", "expires": 1}), "expires", "unknown field"),
             (Verb::Status, json!({"verbose": true}), "verbose", "unknown field"),
             (Verb::Coverage, json!({"date": "2026-02-30"}), "date", "input is out of range"),
+            (Verb::Failover, json!({"to": "dhan"}), "to", "expected `angel_one` or `nse`"),
             (Verb::Deltas, json!({"limit": 0}), "limit", "allowed is 1 to 10000"),
             (Verb::Deltas, json!({"contract": "a", "underlying": "b"}), "contract", "not both"),
             (

@@ -64,6 +64,7 @@ pub struct StatusResponse {
     pub contracts: u64,
     pub feeds_up: u64,
     pub feeds: u64,
+    pub choice: ProviderChoice,
     /// Ticks taken since the start.
     pub ticks: u64,
     /// Option chains left out since the start because they were of another day.
@@ -78,6 +79,15 @@ pub struct StatusResponse {
     pub live: String,
     /// Resident memory.
     pub memory_bytes: u64,
+}
+
+/// Which provider counts, and who chose it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderChoice {
+    /// The provider whose values count; `None` while no feed is up.
+    pub active: Option<String>,
+    /// The provider that an operator forced; `None` for the order of preference. While it is down another one is active.
+    pub forced: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +168,7 @@ pub struct ActorRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedsResponse {
     pub feeds: Vec<FeedRow>,
+    pub choice: ProviderChoice,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -346,6 +357,14 @@ pub struct ReplayRow {
     pub different: u64,
 }
 
+/// An order of which provider is to count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailoverResponse {
+    pub choice: ProviderChoice,
+    /// Whether the pipeline has come to the order, so that the choice follows from it. Else it is in the log and will.
+    pub is_applied: bool,
+}
+
 /// What is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFilterResponse {
@@ -380,6 +399,7 @@ pub enum Response {
     EnableFeed(FeedResponse),
     DisableFeed(FeedResponse),
     ReconnectFeed(FeedResponse),
+    Failover(FailoverResponse),
     Configuration(ConfigurationResponse),
     CompareConfiguration(ReloadResponse),
     Reload(ReloadResponse),
@@ -405,6 +425,7 @@ impl Response {
             Response::EnableFeed(_) => Verb::EnableFeed,
             Response::DisableFeed(_) => Verb::DisableFeed,
             Response::ReconnectFeed(_) => Verb::ReconnectFeed,
+            Response::Failover(_) => Verb::Failover,
             Response::Configuration(_) => Verb::Configuration,
             Response::CompareConfiguration(_) => Verb::CompareConfiguration,
             Response::Reload(_) => Verb::Reload,
@@ -434,6 +455,7 @@ impl Response {
             Verb::EnableFeed => from_value(parameters).map(Response::EnableFeed),
             Verb::DisableFeed => from_value(parameters).map(Response::DisableFeed),
             Verb::ReconnectFeed => from_value(parameters).map(Response::ReconnectFeed),
+            Verb::Failover => from_value(parameters).map(Response::Failover),
             Verb::Configuration => from_value(parameters).map(Response::Configuration),
             Verb::CompareConfiguration => from_value(parameters).map(Response::CompareConfiguration),
             Verb::Reload => from_value(parameters).map(Response::Reload),

@@ -24,9 +24,9 @@ pub(super) struct Gate {
 
 /// A process on the bus.
 #[derive(Clone, Debug)]
-struct Caller {
+pub(super) struct Caller {
     name: UniqueName<'static>,
-    peer: Peer,
+    pub peer: Peer,
     groups: Vec<u32>,
     /// Whether a person may be asked for a password on the way.
     may_ask: bool,
@@ -37,23 +37,8 @@ impl Gate {
         Gate { authority, own_gid: rustix::process::getegid().as_raw() }
     }
 
-    /// Lets the caller of a method through, or says why not. `verb` is the name of the method.
-    pub async fn admit(
-        &self,
-        connection: &Connection,
-        header: &Header<'_>,
-        access: Access,
-        verb: &str,
-    ) -> Result<Peer, Refusal> {
-        let caller = identify(connection, header).await?;
-        if access == Access::Write {
-            self.admit_writer(connection, &caller, verb).await?;
-            log::info!(uid = caller.peer.uid, pid:? = caller.peer.pid, sender = caller.name.as_str(); "{verb} by D-Bus");
-        }
-        Ok(caller.peer)
-    }
-
-    async fn admit_writer(
+    /// Lets the caller of a method that changes something through, or says why not. `verb` is the name of the method.
+    pub async fn admit_writer(
         &self,
         connection: &Connection,
         caller: &Caller,
@@ -70,13 +55,10 @@ impl Gate {
                  option, or call as root"
             ))
             .into()),
-            verdict @ (Verdict::Denied | Verdict::Absent) => {
-                log::warn!(uid, pid:? = caller.peer.pid, polkit:? = verdict; "{verb} by D-Bus refused");
-                Err(Refusal::PermissionDenied(format!(
-                    "user {uid} may not {verb}: call as root, join the daemon's group (usermod -aG bhavd USER, then log \
-                     in again), or let polkit allow {MANAGE_ACTION}"
-                )))
-            }
+            Verdict::Denied | Verdict::Absent => Err(Refusal::permission_denied(format!(
+                "user {uid} may not {verb}: call as root, join the daemon's group (usermod -aG bhavd USER, then log in \
+                 again), or let polkit allow {MANAGE_ACTION}"
+            ))),
         }
     }
 
@@ -86,7 +68,8 @@ impl Gate {
     }
 }
 
-async fn identify(connection: &Connection, header: &Header<'_>) -> Result<Caller, Refusal> {
+/// Who calls a method. Everyone who is known may read.
+pub(super) async fn identify(connection: &Connection, header: &Header<'_>) -> Result<Caller, Refusal> {
     let nameless =
         || fdo::Error::AuthFailed(format!("{NAME} answers on a bus only: the call names no sender"));
     let name = header.sender().ok_or_else(nameless)?.to_owned();

@@ -54,7 +54,7 @@ pub(super) struct Follower {
 impl Follower {
     /// What `first` shows is known already and not told.
     pub fn new(first: Overview) -> Follower {
-        Follower { last_active: first.active_provider.clone(), last: first }
+        Follower { last_active: first.choice.active.clone(), last: first }
     }
 
     pub fn last(&self) -> &Overview {
@@ -83,7 +83,7 @@ impl Follower {
         let known = self.last.feeds.iter().map(|feed| feed.provider.as_str());
         changes.feeds_removed = known.filter(is_gone).map(str::to_owned).collect();
         changes.news = self.news(&next);
-        self.last_active = next.active_provider.clone().or(self.last_active.take());
+        self.last_active = next.choice.active.clone().or(self.last_active.take());
         self.last = next;
         changes
     }
@@ -92,7 +92,7 @@ impl Follower {
         let mut news = Vec::new();
         let told = self.last.gaps.last().map_or(0, |gap| gap.number);
         news.extend(next.gaps.iter().filter(|gap| gap.number > told).cloned().map(News::Gap));
-        if let (Some(from), Some(to)) = (&self.last_active, &next.active_provider)
+        if let (Some(from), Some(to)) = (&self.last_active, &next.choice.active)
             && from != to
         {
             news.push(News::ProviderSwitched { from: from.clone(), to: to.clone() });
@@ -148,7 +148,7 @@ fn difference(before: &Changed, after: Changed) -> Changed {
 mod tests {
     use super::*;
     use crate::{
-        control::{ActorsResponse, FeedRow},
+        control::{ActorsResponse, FeedRow, ProviderChoice},
         market::Timestamp,
     };
 
@@ -191,7 +191,7 @@ mod tests {
             session: "open until 15:30".to_owned(),
             store_up: true,
             live: "memory".to_owned(),
-            active_provider: Some("angel_one".to_owned()),
+            choice: ProviderChoice { active: Some("angel_one".to_owned()), forced: None },
             completed_day: None,
             feeds: vec![feed("angel_one", "up"), feed("nse", "up")],
             actors: vec![
@@ -251,13 +251,30 @@ mod tests {
     #[test]
     fn a_switch_counts_from_the_last_provider_that_was_up() {
         let mut follower = Follower::new(overview());
-        let active =
-            |provider: Option<&str>| Overview { active_provider: provider.map(str::to_owned), ..overview() };
+        let active = |provider: Option<&str>| {
+            let choice = ProviderChoice { active: provider.map(str::to_owned), forced: None };
+            Overview { choice, ..overview() }
+        };
         assert!(follower.step(active(None)).news.is_empty());
         assert!(follower.step(active(Some("angel_one"))).news.is_empty(), "the same came back");
         assert!(follower.step(active(None)).news.is_empty());
         let switched = News::ProviderSwitched { from: "angel_one".to_owned(), to: "nse".to_owned() };
         assert_eq!(follower.step(active(Some("nse"))).news, [switched]);
+    }
+
+    #[test]
+    fn an_order_is_a_change_of_a_property_and_a_switch_only_if_it_switches() {
+        let mut follower = Follower::new(overview());
+        let chosen = |active: &str| {
+            let choice = ProviderChoice { active: Some(active.to_owned()), forced: Some("nse".to_owned()) };
+            Overview { choice, ..overview() }
+        };
+        let changes = follower.step(chosen("angel_one"));
+        assert_eq!(changes.manager, Changed::from([("ForcedProvider", Variant::from("nse"))]));
+        assert!(changes.news.is_empty());
+        let changes = follower.step(chosen("nse"));
+        assert_eq!(changes.manager, Changed::from([("ActiveProvider", Variant::from("nse"))]));
+        assert_eq!(changes.news.len(), 1);
     }
 
     #[test]

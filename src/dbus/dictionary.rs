@@ -40,7 +40,7 @@ fn variant(value: Value) -> Option<Variant<'static>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{FeedRow, FeedsResponse};
+    use crate::control::{FeedRow, FeedsResponse, ProviderChoice};
 
     #[test]
     fn a_response_keeps_its_names_and_leaves_out_what_is_not_there() {
@@ -56,7 +56,8 @@ mod tests {
             last_event: None,
             last_error: String::new(),
         };
-        let response = Response::Feeds(FeedsResponse { feeds: vec![feed] });
+        let response =
+            Response::Feeds(FeedsResponse { feeds: vec![feed], choice: ProviderChoice::default() });
         let fields = dictionary(&response);
         assert_eq!(fields["schema_version"], Variant::from(1_u64));
         assert_eq!(fields["feeds"].value_signature().to_string(), "av");

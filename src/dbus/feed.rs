@@ -1,14 +1,18 @@
 //! `org.bhavd.Bhavd1.Feed`: the connection to one provider.
 
-use super::{board::Board, changes::Changed, manager::instant_us};
-use crate::control::FeedRow;
+use super::{
+    board::Board, calls::Calls, changes::Changed, dictionary::Dictionary, manager::instant_us,
+    refusal::Refusal,
+};
+use crate::control::{FeedRequest, FeedRow, Request};
 use std::sync::Arc;
-use zbus::{Variant, interface};
+use zbus::{Connection, Variant, interface, message::Header};
 
 #[derive(Debug)]
 pub(super) struct Feed {
     pub provider: String,
     pub board: Arc<Board>,
+    pub calls: Calls,
 }
 
 /// The properties whose changes are told, as [`Feed`] gives them.
@@ -30,11 +34,46 @@ impl Feed {
     fn counted(&self, pick: impl Fn(&FeedRow) -> u64) -> u64 {
         self.board.feed(&self.provider).map_or(0, |row| pick(&row))
     }
+
+    fn request(&self) -> FeedRequest {
+        FeedRequest { feed: self.provider.clone() }
+    }
 }
 
 /// A connection to a provider.
 #[interface(name = "org.bhavd.Bhavd1.Feed")]
 impl Feed {
+    /// Lets the feed run, also if the configuration does not; until the daemon is restarted. Returns the feed as `bhavctl feed
+    /// show` does. For the same callers as the manager's Reload.
+    #[zbus(out_args("feed"))]
+    async fn enable(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        self.calls.ask(Request::EnableFeed(self.request()), connection, &header).await
+    }
+
+    /// Stops the feed until it is enabled again or the daemon is restarted.
+    #[zbus(out_args("feed"))]
+    async fn disable(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        self.calls.ask(Request::DisableFeed(self.request()), connection, &header).await
+    }
+
+    /// Drops the feed's connections and sessions and begins anew.
+    #[zbus(out_args("feed"))]
+    async fn reconnect(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        self.calls.ask(Request::ReconnectFeed(self.request()), connection, &header).await
+    }
+
     #[zbus(property(emits_changed_signal = "const"))]
     fn provider(&self) -> String {
         self.provider.clone()

@@ -1,16 +1,10 @@
 //! `org.bhavd.Bhavd1.Manager`: the daemon.
 
 use super::{
-    Overview,
-    board::Board,
-    caller::Gate,
-    calls::{Ask, Calls},
-    changes::Changed,
-    dictionary::{Dictionary, dictionary},
-    refusal::Refusal,
+    Overview, board::Board, calls::Calls, changes::Changed, dictionary::Dictionary, refusal::Refusal,
 };
 use crate::{
-    control::{Access, Request},
+    control::Request,
     market::{Timestamp, TradingDate},
 };
 use std::sync::Arc;
@@ -20,7 +14,6 @@ use zbus::{Connection, Variant, interface, message::Header, object_server::Signa
 pub(super) struct Manager {
     pub board: Arc<Board>,
     pub calls: Calls,
-    pub gate: Gate,
 }
 
 /// The properties whose changes are told, as [`Manager`] gives them.
@@ -31,7 +24,8 @@ pub(super) fn told(overview: &Overview) -> Changed {
         ("Session", Variant::from(overview.session.clone())),
         ("StoreUp", Variant::from(overview.store_up)),
         ("LiveState", Variant::from(overview.live.clone())),
-        ("ActiveProvider", Variant::from(overview.active_provider.clone().unwrap_or_default())),
+        ("ActiveProvider", Variant::from(overview.choice.active.clone().unwrap_or_default())),
+        ("ForcedProvider", Variant::from(overview.choice.forced.clone().unwrap_or_default())),
         ("CompletedDay", Variant::from(date_text(overview.completed_day))),
         ("FeedsUp", Variant::from(feeds_up(overview))),
     ])
@@ -51,20 +45,6 @@ pub(super) fn instant_us(instant: Option<Timestamp>) -> u64 {
     instant.and_then(|instant| u64::try_from(instant.as_us()).ok()).unwrap_or(0)
 }
 
-impl Manager {
-    async fn ask(
-        &self,
-        request: Request,
-        connection: &Connection,
-        header: &Header<'_>,
-    ) -> Result<Dictionary, Refusal> {
-        let verb = request.verb();
-        let peer = self.gate.admit(connection, header, verb.access(), verb.name()).await?;
-        let response = self.calls.ask(Ask::Request(request), peer).await?;
-        Ok(response.as_ref().map(dictionary).unwrap_or_default())
-    }
-}
-
 /// The daemon that records the Indian options market.
 #[interface(name = "org.bhavd.Bhavd1.Manager")]
 impl Manager {
@@ -75,7 +55,7 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
-        self.ask(Request::Status, connection, &header).await
+        self.calls.ask(Request::Status, connection, &header).await
     }
 
     /// The supervision tree, as `bhavctl actors` shows it.
@@ -85,7 +65,7 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
-        self.ask(Request::Actors, connection, &header).await
+        self.calls.ask(Request::Actors, connection, &header).await
     }
 
     /// The connections to providers, as `bhavctl feeds` shows them.
@@ -95,18 +75,41 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Dictionary, Refusal> {
-        self.ask(Request::Feeds, connection, &header).await
+        self.calls.ask(Request::Feeds, connection, &header).await
     }
 
-    /// Ends the daemon in order: feeds first, then whatever they brought is written. Returns when it has begun. For root,
-    /// the daemon's user and group, and whoever polkit allows org.bhavd.Bhavd1.manage.
+    /// Reads the configuration file again and applies what can be applied, as `bhavctl config reload` does. A file that is
+    /// refused is told in the report, not by an error. For root, the daemon's user and group, configured admins, and whoever
+    /// polkit allows org.bhavd.Bhavd1.manage.
+    #[zbus(out_args("report"))]
+    async fn reload(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        self.calls.ask(Request::Reload, connection, &header).await
+    }
+
+    /// Forces a provider, `angel_one` or `nse`: its values count whenever it is up; or `auto`, which leaves the choice to the
+    /// order of preference. Holds until the next such order, over restarts as well. For the same callers as Reload.
+    #[zbus(out_args("choice"))]
+    async fn failover(
+        &self,
+        to: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Dictionary, Refusal> {
+        self.calls.ask(Request::Failover(to.parse()?), connection, &header).await
+    }
+
+    /// Ends the daemon in order: feeds first, then whatever they brought is written. Returns when it has begun. For the same
+    /// callers as Reload.
     async fn drain(
         &self,
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Refusal> {
-        let peer = self.gate.admit(connection, &header, Access::Write, "Drain").await?;
-        self.calls.ask(Ask::Drain, peer).await.map(|_| ())
+        self.calls.ask(Request::Drain, connection, &header).await.map(|_| ())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
@@ -162,7 +165,13 @@ impl Manager {
     /// The provider whose values count; empty while no feed is up.
     #[zbus(property)]
     fn active_provider(&self) -> String {
-        self.board.shown().active_provider.clone().unwrap_or_default()
+        self.board.shown().choice.active.clone().unwrap_or_default()
+    }
+
+    /// The provider that an operator forced; empty if nobody is forced. Another one is active while it is down.
+    #[zbus(property)]
+    fn forced_provider(&self) -> String {
+        self.board.shown().choice.forced.clone().unwrap_or_default()
     }
 
     /// The last session that was recorded whole; empty before the first since the start.

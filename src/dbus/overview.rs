@@ -1,7 +1,7 @@
 //! What the bus is shown of the daemon, and the daemon as the bus sees it.
 
 use crate::{
-    control::{ActorRow, FeedRow, Service},
+    control::{ActorRow, FeedRow, ProviderChoice, Service},
     market::{Timestamp, TradingDate},
 };
 
@@ -21,8 +21,7 @@ pub struct Overview {
     pub store_up: bool,
     /// `memory`, `redis`, `redis away`.
     pub live: String,
-    /// The provider whose values count; `None` while no feed is up.
-    pub active_provider: Option<String>,
+    pub choice: ProviderChoice,
     /// The session that is recorded whole: every bucket is closed and written. `None` while it is not.
     pub completed_day: Option<TradingDate>,
     pub feeds: Vec<FeedRow>,
@@ -67,7 +66,4 @@ pub trait Daemon: Service + Send + Sync + 'static {
 
     /// `None` for a feed that is not there (any more).
     fn feed(&self, provider: &str) -> Option<FeedRow>;
-
-    /// Ends the daemon in order; returns at once.
-    fn drain(&self);
 }

@@ -10,16 +10,21 @@ use zbus::{
 /// A refusal. The caller shows its text to a person.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    /// Under a name of its own: of the standard's AccessDenied busctl does not show the text, which says what to do.
-    #[error("{0}")]
-    PermissionDenied(String),
+    /// What the standard has no name for, or, for a missing permission, one of which busctl does not show the text.
+    #[error("{text}")]
+    Own { name: ErrorName<'static>, text: String },
     #[error(transparent)]
     Standard(#[from] fdo::Error),
 }
 
 impl Refusal {
-    const PERMISSION_DENIED: ErrorName<'static> =
-        ErrorName::from_static_str_unchecked("org.bhavd.Bhavd1.Error.PermissionDenied");
+    fn own(name: &'static str, text: String) -> Refusal {
+        Refusal::Own { name: ErrorName::from_static_str_unchecked(name), text }
+    }
+
+    pub fn permission_denied(text: String) -> Refusal {
+        Refusal::own("org.bhavd.Bhavd1.Error.PermissionDenied", text)
+    }
 }
 
 impl From<zbus::Error> for Refusal {
@@ -28,43 +33,88 @@ impl From<zbus::Error> for Refusal {
     }
 }
 
-/// The text is the one of the control socket.
+/// The text is the one of the control socket, and so is the last part of each name that the standard does not have.
 impl From<ControlError> for Refusal {
     fn from(error: ControlError) -> Refusal {
         let text = error.to_string();
-        Refusal::Standard(match error {
-            ControlError::PermissionDenied { .. } => return Refusal::PermissionDenied(text),
+        let standard = match error {
+            ControlError::PermissionDenied { .. } => return Refusal::permission_denied(text),
+            ControlError::UnknownFeed { .. } => {
+                return Refusal::own("org.bhavd.Bhavd1.Error.UnknownFeed", text);
+            }
+            ControlError::UnknownUnderlying { .. } => {
+                return Refusal::own("org.bhavd.Bhavd1.Error.UnknownUnderlying", text);
+            }
+            ControlError::UnknownExpiry { .. } => {
+                return Refusal::own("org.bhavd.Bhavd1.Error.UnknownExpiry", text);
+            }
+            ControlError::UnknownContract { .. } => {
+                return Refusal::own("org.bhavd.Bhavd1.Error.UnknownContract", text);
+            }
+            ControlError::NoData { .. } => return Refusal::own("org.bhavd.Bhavd1.Error.NoData", text),
+            ControlError::Unavailable { .. } => {
+                return Refusal::own("org.bhavd.Bhavd1.Error.Unavailable", text);
+            }
             ControlError::Invalid { .. } => fdo::Error::InvalidArgs(text),
             ControlError::TimedOut { .. } => fdo::Error::TimedOut(text),
             ControlError::TooManyConnections { .. } | ControlError::CallTooLarge { .. } => {
                 fdo::Error::LimitsExceeded(text)
             }
-            _ => fdo::Error::Failed(text),
-        })
+            ControlError::ExpectedMore { .. } => fdo::Error::NotSupported(text),
+            ControlError::InterfaceNotFound { .. } => fdo::Error::UnknownInterface(text),
+            ControlError::MethodNotFound { .. } => fdo::Error::UnknownMethod(text),
+        };
+        Refusal::Standard(standard)
     }
 }
 
 impl DBusError for Refusal {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
         match self {
-            Refusal::PermissionDenied(text) => {
-                Message::error(call, Self::PERMISSION_DENIED).build(&text.as_str())
-            }
+            Refusal::Own { name, text } => Message::error(call, name).build(&text.as_str()),
             Refusal::Standard(error) => error.create_reply(call),
         }
     }
 
     fn name(&self) -> ErrorName<'_> {
         match self {
-            Refusal::PermissionDenied(_) => Self::PERMISSION_DENIED,
+            Refusal::Own { name, .. } => name.clone(),
             Refusal::Standard(error) => error.name(),
         }
     }
 
     fn description(&self) -> Option<&str> {
         match self {
-            Refusal::PermissionDenied(text) => Some(text),
+            Refusal::Own { text, .. } => Some(text),
             Refusal::Standard(error) => error.description(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_the_daemon_has_a_name_and_its_text() {
+        let reason = || "the feed is switched off".to_owned();
+        for (error, name) in [
+            (
+                ControlError::UnknownFeed { feed: "dhan".to_owned(), known: vec!["nse".to_owned()] },
+                "org.bhavd.Bhavd1.Error.UnknownFeed",
+            ),
+            (ControlError::Unavailable { reason: reason() }, "org.bhavd.Bhavd1.Error.Unavailable"),
+            (ControlError::NoData { reason: reason() }, "org.bhavd.Bhavd1.Error.NoData"),
+            (
+                ControlError::PermissionDenied { verb: "Drain".to_owned(), uid: 7 },
+                "org.bhavd.Bhavd1.Error.PermissionDenied",
+            ),
+            (ControlError::invalid("to", "what?"), "org.freedesktop.DBus.Error.InvalidArgs"),
+            (ControlError::TimedOut { after_s: 20 }, "org.freedesktop.DBus.Error.TimedOut"),
+        ] {
+            let text = error.to_string();
+            let refusal = Refusal::from(error);
+            assert_eq!((refusal.name().as_str(), refusal.description()), (name, Some(text.as_str())));
         }
     }
 }

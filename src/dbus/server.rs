@@ -4,7 +4,7 @@ use super::{
     BusAddress, Daemon, NAME, PATH,
     board::Board,
     caller::Gate,
-    calls::{Ask, CALLS_MAX, Call, Calls},
+    calls::{CALLS_MAX, Call, Calls},
     changes::{Changed, Changes, Follower, News},
     feed::Feed,
     feed_path,
@@ -65,9 +65,9 @@ enum BusError {
     Mute,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Ended {
-    Stopped,
+#[derive(Debug)]
+enum Ended<T> {
+    Stopped(T),
     Lost,
 }
 
@@ -76,7 +76,9 @@ struct Presence {
     connection: Connection,
     board: Arc<Board>,
     follower: Follower,
-    calls: mpsc::Receiver<Call>,
+    /// For further feeds.
+    calls: Calls,
+    queue: mpsc::Receiver<Call>,
 }
 
 impl<D: Daemon> BusServer<D> {
@@ -84,25 +86,27 @@ impl<D: Daemon> BusServer<D> {
         BusServer { daemon, gate: Gate::new(authority), address }
     }
 
-    /// Is on the bus whenever there is one, until `stop` is ready. `note_progress` is called with every look. Call within a
-    /// tokio runtime; whatever is spawned ends with the connection.
+    /// Is on the bus whenever there is one, until `stop` is ready, and returns what it gives. `note_progress` is called with
+    /// every look. Call within a tokio runtime; whatever is spawned ends with the connection.
     ///
     /// Times are real whatever the daemon's clock shows: they are about callers, not about the market.
-    pub async fn serve(&self, stop: impl Future<Output = ()>, note_progress: impl Fn()) {
+    pub async fn serve<T>(&self, stop: impl Future<Output = T>, note_progress: impl Fn()) -> T {
         let mut stop = pin!(stop);
         let mut pause = RETRY_FIRST;
         let mut complaint = String::new();
         loop {
             let connected = tokio::select! {
-                () = &mut stop => return,
+                stopped = &mut stop => return stopped,
                 connected = timeout(CONNECT_WITHIN, self.connect()) => connected.unwrap_or(Err(BusError::Mute)),
             };
             match connected {
                 Ok(presence) => {
                     log::info!("{NAME} is on {}", self.address);
                     (pause, complaint) = (RETRY_FIRST, String::new());
-                    if self.be_present(presence, stop.as_mut(), &note_progress).await == Ended::Stopped {
-                        return;
+                    if let Ended::Stopped(stopped) =
+                        self.be_present(presence, stop.as_mut(), &note_progress).await
+                    {
+                        return stopped;
                     }
                     log::warn!("{} went away", self.address);
                 }
@@ -116,7 +120,7 @@ impl<D: Daemon> BusServer<D> {
             }
             note_progress();
             tokio::select! {
-                () = &mut stop => return,
+                stopped = &mut stop => return stopped,
                 () = tokio::time::sleep(pause) => {}
             }
             pause = RETRY_LAST.min(pause * 2);
@@ -126,35 +130,37 @@ impl<D: Daemon> BusServer<D> {
     async fn connect(&self) -> Result<Presence, BusError> {
         let follower = Follower::new(self.daemon.overview());
         let board = Arc::new(Board::new(Arc::clone(&self.daemon), Arc::new(follower.last().clone())));
-        let (calls, queue) = Calls::queue();
-        let manager = Manager { board: Arc::clone(&board), calls, gate: self.gate.clone() };
+        let (calls, queue) = Calls::queue(self.gate.clone());
+        let manager = Manager { board: Arc::clone(&board), calls: calls.clone() };
         let mut builder = self.address.builder().serve_at(PATH, ObjectManager).serve_at(PATH, manager);
         for feed in &follower.last().feeds {
             let provider = feed.provider.clone();
-            builder = builder.serve_at(feed_path(&provider), Feed { provider, board: Arc::clone(&board) });
+            let path = feed_path(&provider);
+            builder =
+                builder.serve_at(path, Feed { provider, board: Arc::clone(&board), calls: calls.clone() });
         }
         let connection = builder.build().await.map_err(BusError::NoConnection)?;
         connection
             .request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE)
             .await
             .map_err(BusError::NoName)?;
-        Ok(Presence { connection, board, follower, calls: queue })
+        Ok(Presence { connection, board, follower, calls, queue })
     }
 
-    async fn be_present(
+    async fn be_present<T>(
         &self,
         mut presence: Presence,
-        mut stop: Pin<&mut impl Future<Output = ()>>,
+        mut stop: Pin<&mut impl Future<Output = T>>,
         note_progress: &impl Fn(),
-    ) -> Ended {
+    ) -> Ended<T> {
         let mut answers = FuturesUnordered::new();
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let stopped = loop {
             tokio::select! {
-                () = &mut stop => break,
+                stopped = &mut stop => break stopped,
                 () = presence.connection.closed() => return Ended::Lost,
-                Some(call) = presence.calls.recv(), if answers.len() < CALLS_MAX => answers.push(self.answer(call)),
+                Some(call) = presence.queue.recv(), if answers.len() < CALLS_MAX => answers.push(self.answer(call)),
                 Some(()) = answers.next() => {}
                 _ = looks.tick() => {
                     if !self.look(&mut presence).await {
@@ -163,11 +169,11 @@ impl<D: Daemon> BusServer<D> {
                     note_progress();
                 }
             }
-        }
+        };
         self.look(&mut presence).await;
-        presence.calls.close();
+        presence.queue.close();
         let leave = async {
-            while let Some(call) = presence.calls.recv().await {
+            while let Some(call) = presence.queue.recv().await {
                 answers.push(self.answer(call));
             }
             while answers.next().await.is_some() {}
@@ -177,7 +183,7 @@ impl<D: Daemon> BusServer<D> {
         if timeout(LEAVE_WITHIN, leave).await.is_err() {
             log::debug!("calls by D-Bus are cut off: still busy when the daemon stopped");
         }
-        Ended::Stopped
+        Ended::Stopped(stopped)
     }
 
     /// Tells what changed since the look before. False if the bus does not take it.
@@ -187,7 +193,7 @@ impl<D: Daemon> BusServer<D> {
             return true;
         }
         presence.board.show(Arc::new(presence.follower.last().clone()));
-        match timeout(TELL_WITHIN, tell(&presence.connection, &presence.board, changes)).await {
+        match timeout(TELL_WITHIN, tell(presence, changes)).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 log::debug!("{} does not take signals: {error}", self.address);
@@ -201,29 +207,23 @@ impl<D: Daemon> BusServer<D> {
     }
 
     async fn answer(&self, call: Call) {
-        let Call { ask, peer, reply } = call;
-        let answer = match ask {
-            Ask::Drain => {
-                self.daemon.drain();
-                Ok(None)
-            }
-            Ask::Request(request) => match timeout(ANSWER_WITHIN, self.daemon.handle(request, peer)).await {
-                Ok(answer) => answer.map(Some),
-                Err(_) => Err(ControlError::TimedOut { after_s: ANSWER_WITHIN.as_secs() }),
-            },
-        };
+        let Call { request, peer, reply } = call;
+        let answered = timeout(ANSWER_WITHIN, self.daemon.handle(request, peer)).await;
+        let answer = answered.unwrap_or(Err(ControlError::TimedOut { after_s: ANSWER_WITHIN.as_secs() }));
         // A caller may be gone.
         let _ = reply.send(answer);
     }
 }
 
-async fn tell(connection: &Connection, board: &Arc<Board>, changes: Changes) -> zbus::Result<()> {
+async fn tell(presence: &Presence, changes: Changes) -> zbus::Result<()> {
+    let Presence { connection, board, calls, .. } = presence;
     let objects = connection.object_server();
     for provider in changes.feeds_removed {
         objects.remove::<Feed, _>(feed_path(&provider)).await?;
     }
     for provider in changes.feeds_added {
-        objects.at(feed_path(&provider), Feed { provider, board: Arc::clone(board) }).await?;
+        let path = feed_path(&provider);
+        objects.at(path, Feed { provider, board: Arc::clone(board), calls: calls.clone() }).await?;
     }
     let manager = SignalEmitter::new(connection, PATH)?;
     tell_properties::<Manager>(&manager, changes.manager).await?;

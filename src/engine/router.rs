@@ -2,21 +2,30 @@
 //!
 //! One provider is active at a time: the first in the order of preference that is up. What the others say is logged
 //! in the spool and otherwise ignored, so that two sources never alternate within one contract's history.
+//!
+//! An operator may force a provider: it goes before all others while it is up. While it is down the order of preference
+//! holds among the rest, since recording nothing would be worse, and it counts again once it is up.
 
 use crate::market::{Provider, Timestamp};
 
-/// Order of preference and who is up.
+/// Order of preference, an operator's choice, and who is up.
 #[derive(Clone, Debug)]
 pub struct Router {
     preference: Vec<Provider>,
+    forced: Option<Provider>,
     up_since: [Option<Timestamp>; Provider::ALL.len()],
-    /// Follows from the two above; asked for with every tick.
+    /// Follows from the above; asked for with every tick.
     accepted: [bool; Provider::ALL.len()],
 }
 
 impl Router {
     pub fn new(preference: Vec<Provider>) -> Router {
-        Router { preference, up_since: [None; Provider::ALL.len()], accepted: [true; Provider::ALL.len()] }
+        Router {
+            preference,
+            forced: None,
+            up_since: [None; Provider::ALL.len()],
+            accepted: [true; Provider::ALL.len()],
+        }
     }
 
     fn index(provider: Provider) -> usize {
@@ -39,16 +48,28 @@ impl Router {
         self.choose();
     }
 
+    /// `None` leaves the choice to the order of preference.
+    pub fn force(&mut self, provider: Option<Provider>) {
+        self.forced = provider;
+        self.choose();
+    }
+
+    /// Whom an operator forced, up or not.
+    pub fn forced(&self) -> Option<Provider> {
+        self.forced
+    }
+
     fn choose(&mut self) {
         let nobody_up = self.up_since.iter().all(Option::is_none);
         let active = self.active();
         self.accepted = Provider::ALL.map(|provider| nobody_up || active == Some(provider));
     }
 
-    /// The provider that counts; the most preferred one while nobody is up, so that first snapshots are taken.
+    /// The provider that counts; the one that goes before all others while nobody is up, so that first snapshots are taken.
     pub fn active(&self) -> Option<Provider> {
-        let up = self.preference.iter().find(|provider| self.up_since[Self::index(**provider)].is_some());
-        up.or(self.preference.first()).copied()
+        let mut ranked = self.forced.iter().chain(&self.preference).copied();
+        let first = ranked.clone().next();
+        ranked.find(|provider| self.up_since[Self::index(*provider)].is_some()).or(first)
     }
 
     /// As [`Router::active`]; `None` while nobody is up.
@@ -70,6 +91,7 @@ impl Router {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_first_preferred_provider_that_is_up_counts() {
@@ -91,5 +113,90 @@ mod tests {
         router.set_all_down();
         assert_eq!(router.watching(), None);
         assert!(!router.watched_since(at(100)));
+    }
+
+    #[test]
+    fn a_forced_provider_goes_first_while_it_is_up() {
+        let at = Timestamp::from_us;
+        let mut router = Router::new(vec![Provider::AngelOne, Provider::Nse]);
+        router.force(Some(Provider::Nse));
+        assert_eq!((router.active(), router.watching()), (Some(Provider::Nse), None));
+        assert!(router.accepts(Provider::AngelOne), "nobody is up");
+        router.set_up(Provider::AngelOne, at(10));
+        assert_eq!(router.watching(), Some(Provider::AngelOne), "the forced one is down");
+        router.set_up(Provider::Nse, at(20));
+        assert_eq!(router.watching(), Some(Provider::Nse));
+        assert!(router.accepts(Provider::Nse) && !router.accepts(Provider::AngelOne));
+        router.set_down(Provider::Nse);
+        assert_eq!((router.watching(), router.forced()), (Some(Provider::AngelOne), Some(Provider::Nse)));
+        router.set_up(Provider::Nse, at(30));
+        assert_eq!(router.watching(), Some(Provider::Nse), "it counts again");
+        router.force(None);
+        assert_eq!((router.watching(), router.forced()), (Some(Provider::AngelOne), None));
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Up(Provider),
+        Down(Provider),
+        AllDown,
+        Force(Option<Provider>),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let provider = || prop::sample::select(Provider::ALL.to_vec());
+        let step = prop_oneof![
+            4 => provider().prop_map(Step::Up),
+            3 => provider().prop_map(Step::Down),
+            1 => Just(Step::AllDown),
+            3 => prop::option::of(provider()).prop_map(Step::Force),
+        ];
+        prop::collection::vec(step, 0..40)
+    }
+
+    proptest! {
+        /// One provider counts whenever anyone is up: the forced one, or else the most preferred. Forcing changes nothing of
+        /// how long somebody has been watching.
+        #[test]
+        fn who_counts_follows_from_who_is_up_and_who_is_forced(
+            steps in steps(),
+            preference in Just(Provider::ALL.to_vec()).prop_shuffle(),
+        ) {
+            let (mut router, mut unforced) = (Router::new(preference.clone()), Router::new(preference.clone()));
+            let (mut up, mut forced) = (Vec::new(), None);
+            for (step, at_us) in steps.into_iter().zip(0..) {
+                match step {
+                    Step::Up(provider) => {
+                        up.push(provider);
+                        router.set_up(provider, Timestamp::from_us(at_us));
+                        unforced.set_up(provider, Timestamp::from_us(at_us));
+                    }
+                    Step::Down(provider) => {
+                        up.retain(|up| *up != provider);
+                        router.set_down(provider);
+                        unforced.set_down(provider);
+                    }
+                    Step::AllDown => {
+                        up.clear();
+                        router.set_all_down();
+                        unforced.set_all_down();
+                    }
+                    Step::Force(provider) => {
+                        forced = provider;
+                        router.force(provider);
+                    }
+                }
+                let is_up = |provider: &Provider| up.contains(provider);
+                let counts = forced.filter(is_up).or(preference.iter().copied().find(|one| is_up(one)));
+                prop_assert_eq!((router.watching(), router.forced()), (counts, forced));
+                for provider in Provider::ALL {
+                    prop_assert_eq!(router.accepts(provider), up.is_empty() || counts == Some(provider));
+                }
+                for since in 0..=at_us {
+                    let since = Timestamp::from_us(since);
+                    prop_assert_eq!(router.watched_since(since), unforced.watched_since(since));
+                }
+            }
+        }
     }
 }

@@ -68,6 +68,10 @@ events! {
     FeedDown = "feed_down", "dce5bd9a501b48fba8ec16006dd04c7d", ["PROVIDER", "REASON"];
     /// A request or connection of a feed failed otherwise than the last one.
     FeedFailing = "feed_failing", "263ee7880ab943ff9cac587bdaaf5706", ["PROVIDER", "ERROR"];
+    /// An operator forced a provider, or left the choice to the order of preference again.
+    FailoverOrdered = "failover_ordered", "6cda8daa339d4bbe893dc2027a13f40b", ["FORCED"];
+    /// Another provider's values count.
+    ProviderSwitched = "provider_switched", "1d4056479a5b4758a5e38d16595cdcc7", ["PROVIDER", "PREVIOUS"];
     /// Lot sizes of an earlier day are in use.
     LotsOutdated = "lots_outdated", "d7960fe843084ea78a094ba5045b53b0", ["PROVIDER"];
     /// Something watched is not listed by its provider.
@@ -103,7 +107,7 @@ events! {
     /// Redis is connected.
     RedisBack = "redis_back", "2076caf1b7324ac49ce07ceb7ca2656e", [];
     /// Somebody changed something through the control socket or the bus.
-    ControlWrite = "control_write", "47c485ae9c6040c69f5daaf3d4302f99", ["VERB", "PEER_UID", "PEER_PID"];
+    ControlWrite = "control_write", "47c485ae9c6040c69f5daaf3d4302f99", ["VERB", "DOOR", "PEER_UID", "PEER_PID"];
     /// A control connection was not taken.
     ControlRefused = "control_refused", "d87c31087a9d494e9ccd9231a7132d13", [];
     /// A control client broke a limit.

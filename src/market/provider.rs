@@ -1,9 +1,11 @@
 //! Who a value came from.
 
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// A source of market data. The number is stored in SQL, on the wire of the live frame and in the spool: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Provider {
     AngelOne = 1,
@@ -50,5 +52,18 @@ impl FromStr for Provider {
             .into_iter()
             .find(|provider| provider.name() == name)
             .ok_or_else(|| UnknownProvider { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_has_one_name_everywhere() {
+        for provider in Provider::ALL {
+            assert_eq!(provider.name().parse(), Ok(provider));
+            assert_eq!(serde_json::to_value(provider).expect("a text"), provider.name());
+        }
     }
 }

@@ -2,8 +2,14 @@
 //! another child, so that it answers whatever hangs.
 
 use super::{
-    feed_orders::FeedOrders, health, live_state::LiveState, reload::Reloader, running_config::RunningConfig,
-    status::DaemonStatus, verify,
+    feed_orders::FeedOrders,
+    health,
+    intake::{Intake, IntakeSink},
+    live_state::LiveState,
+    reload::Reloader,
+    running_config::RunningConfig,
+    status::DaemonStatus,
+    verify,
 };
 use crate::{
     actor::{ChildError, Lease, Tree},
@@ -37,6 +43,8 @@ pub struct ControlChild {
     pub running: RunningConfig,
     pub reloader: Reloader,
     pub orders: FeedOrders,
+    /// Where orders enter the log.
+    pub intake: Intake,
     /// A socket that the service manager listens on for us.
     pub socket: Option<Arc<UnixListener>>,
     pub clock: Clock,
@@ -58,7 +66,8 @@ impl ControlChild {
         let listener = self.listen()?;
         self.status.readiness.control_listens.store(true, Relaxed);
         let authority = self.reloader.authority();
-        let server = ControlServer::new(self, authority, Limits::default());
+        let answers = Answers::new(self, &lease);
+        let server = ControlServer::new(answers, authority, Limits::default());
         server
             .serve(&listener, async {
                 let _ = lease.stopping().await;
@@ -68,49 +77,66 @@ impl ControlChild {
     }
 }
 
-impl Service for ControlChild {
+/// What one incarnation answers, whichever door is asked.
+pub struct Answers {
+    pub(super) child: ControlChild,
+    pub(super) sink: IntakeSink,
+}
+
+impl Answers {
+    /// An incarnation that was given up gives no orders any more.
+    pub fn new(child: ControlChild, lease: &Lease) -> Answers {
+        let sink = child.intake.sink(lease);
+        Answers { child, sink }
+    }
+}
+
+impl Service for Answers {
     async fn handle(&self, request: Request, _: Peer) -> Result<Response, ControlError> {
+        let child = &self.child;
         match request {
-            Request::Status => Ok(Response::Status(self.show_status().await)),
-            Request::Actors => Ok(Response::Actors(self.show_actors())),
-            Request::Feeds => Ok(Response::Feeds(self.show_feeds())),
-            Request::Chain(request) => self.show_chain(request).await.map(Response::Chain),
+            Request::Status => Ok(Response::Status(child.show_status().await)),
+            Request::Actors => Ok(Response::Actors(child.show_actors())),
+            Request::Feeds => Ok(Response::Feeds(child.show_feeds())),
+            Request::Chain(request) => child.show_chain(request).await.map(Response::Chain),
             Request::OpenInterest(request) => {
-                let date = request.date.unwrap_or_else(|| self.today());
-                self.show_open_interest(&request.contract, date).await.map(Response::OpenInterest)
+                let date = request.date.unwrap_or_else(|| child.today());
+                child.show_open_interest(&request.contract, date).await.map(Response::OpenInterest)
             }
-            Request::Deltas(request) => self.show_deltas(request).await.map(Response::Deltas),
+            Request::Deltas(request) => child.show_deltas(request).await.map(Response::Deltas),
             Request::Candles(request) => {
-                let date = request.date.unwrap_or_else(|| self.today());
-                self.show_candles(&request.symbol, request.interval_minutes(), date)
+                let date = request.date.unwrap_or_else(|| child.today());
+                child
+                    .show_candles(&request.symbol, request.interval_minutes(), date)
                     .await
                     .map(Response::Candles)
             }
-            Request::Coverage(request) => self.show_coverage(request.date).await.map(Response::Coverage),
+            Request::Coverage(request) => child.show_coverage(request.date).await.map(Response::Coverage),
             Request::ReplayVerify(request) => verify::verify_day(
-                &self.config.store.url,
-                &self.config.spool.dir,
-                &self.settings,
+                &child.config.store.url,
+                &child.config.spool.dir,
+                &child.settings,
                 request.date,
             )
             .await
             .map(Response::ReplayVerify),
-            Request::Feed(request) => self.show_feed(&request).map(Response::Feed),
-            Request::EnableFeed(request) => self.enable_feed(&request).map(Response::EnableFeed),
-            Request::DisableFeed(request) => self.disable_feed(&request).map(Response::DisableFeed),
-            Request::ReconnectFeed(request) => self.reconnect_feed(&request).map(Response::ReconnectFeed),
-            Request::Configuration => Ok(Response::Configuration(self.show_configuration())),
-            Request::CompareConfiguration => Ok(Response::CompareConfiguration(self.reloader.compare())),
-            Request::Reload => Ok(Response::Reload(self.reloader.reload().await)),
-            Request::LogFilter => Ok(Response::LogFilter(self.show_log_filter())),
-            Request::SetLogFilter(request) => self.set_log_filter(&request).map(Response::SetLogFilter),
-            Request::Drain => Ok(Response::Drain(self.drain())),
+            Request::Feed(request) => child.show_feed(&request).map(Response::Feed),
+            Request::EnableFeed(request) => child.enable_feed(&request).map(Response::EnableFeed),
+            Request::DisableFeed(request) => child.disable_feed(&request).map(Response::DisableFeed),
+            Request::ReconnectFeed(request) => child.reconnect_feed(&request).map(Response::ReconnectFeed),
+            Request::Failover(request) => self.failover(request).await.map(Response::Failover),
+            Request::Configuration => Ok(Response::Configuration(child.show_configuration())),
+            Request::CompareConfiguration => Ok(Response::CompareConfiguration(child.reloader.compare())),
+            Request::Reload => Ok(Response::Reload(child.reloader.reload().await)),
+            Request::LogFilter => Ok(Response::LogFilter(child.show_log_filter())),
+            Request::SetLogFilter(request) => child.set_log_filter(&request).map(Response::SetLogFilter),
+            Request::Drain => Ok(Response::Drain(child.drain())),
             Request::Watch(_) => Err(ControlError::ExpectedMore { method: "Watch".to_owned() }),
         }
     }
 
     fn watch(&self, request: WatchRequest, _: Peer) -> Result<mpsc::Receiver<Update>, ControlError> {
-        self.live.watch(request)
+        self.child.live.watch(request)
     }
 }
 
@@ -167,6 +193,7 @@ impl ControlChild {
             contracts: pipeline.watched.load(Relaxed),
             feeds_up: feeds_up as u64,
             feeds: feeds as u64,
+            choice: self.choice(),
             ticks: pipeline.observations.load(Relaxed),
             stale_bodies: pipeline.stale_bodies.load(Relaxed),
             watermark: watermark.map(WallTime),
@@ -229,8 +256,10 @@ impl ControlChild {
     }
 
     fn show_feeds(&self) -> FeedsResponse {
-        FeedsResponse { feeds: self.status.feeds.iter().map(|feed| feed_row(feed)).collect() }
+        let feeds = self.status.feeds.iter().map(|feed| feed_row(feed)).collect();
+        FeedsResponse { feeds, choice: self.choice() }
     }
+
     async fn underlyings(&self) -> Result<BTreeMap<String, BTreeSet<TradingDate>>, ControlError> {
         self.reader().await?.listed_expiries(self.today()).await.map_err(unavailable)
     }

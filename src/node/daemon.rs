@@ -5,7 +5,8 @@ use super::{
     dead_batch,
     feed_orders::FeedOrders,
     feeds::FeedParts,
-    intake::Intake,
+    held_order,
+    intake::{Beginning, Intake},
     live_state::LiveState,
     notifier::Notice,
     origin::Origin,
@@ -149,7 +150,8 @@ impl Daemon {
         }
         tell("opening the store");
         let (catalog, checkpoint) = load_record(&config.store.url, birth)?;
-        let spool = begin_log(opened.spool, checkpoint, clock.now())?;
+        let forced = held_order::read(&config.spool.dir);
+        let (spool, beginning) = begin_log(opened.spool, checkpoint, clock.now(), forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(spool.sync_status());
@@ -166,7 +168,7 @@ impl Daemon {
             preference: Provider::ALL.into(),
             calendar: Arc::clone(&calendar),
         };
-        let intake = Intake::new(spool, records.clone(), clock.clone(), Arc::clone(&status));
+        let intake = Intake::new(spool, beginning, records.clone(), clock.clone(), Arc::clone(&status));
         let tree = Tree::new();
         let live = LiveState::new(config.live.redis_url.is_some());
         let shared_config = Arc::new(config.clone());
@@ -221,6 +223,7 @@ impl Daemon {
                 running,
                 reloader,
                 orders: orders.clone(),
+                intake: intake.clone(),
                 socket: origin.control_socket.map(Arc::new),
                 clock: clock.clone(),
                 tree: tree.clone(),
@@ -329,8 +332,13 @@ fn load_record(url: &str, birth: Birth) -> Result<(Catalog, Option<Checkpoint>),
     })
 }
 
-/// Says in the log that a new life begins: whoever was up before is not any more.
-fn begin_log(mut spool: Spool, checkpoint: Option<Checkpoint>, now: Timestamp) -> Result<Spool, DaemonError> {
+/// Says in the log that a new life begins: whoever was up before is not any more; an operator's order holds on.
+fn begin_log(
+    mut spool: Spool,
+    checkpoint: Option<Checkpoint>,
+    now: Timestamp,
+    forced: Option<Provider>,
+) -> Result<(Spool, Beginning), DaemonError> {
     if let Some(checkpoint) = checkpoint
         && spool.next_seq() <= checkpoint.spool_seq
     {
@@ -343,5 +351,9 @@ fn begin_log(mut spool: Spool, checkpoint: Option<Checkpoint>, now: Timestamp) -
     }
     let mut started = NewRecord::mark(now, &Mark::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
     spool.append(&mut started)?;
-    Ok(spool)
+    if let Some(provider) = forced {
+        spool.append(&mut NewRecord::mark(now, &Mark::failover(forced)))?;
+        log::info!(event = Event::FailoverOrdered, forced:% = provider; "{provider} is still forced, as an operator ordered before the start");
+    }
+    Ok((spool, Beginning { date: started.received_time.date_ist(), forced }))
 }

@@ -3,8 +3,7 @@
 //! A bus that is away or refuses the daemon is a state of the child, never a failure: its supervisor hears of bugs only.
 
 use super::{
-    control_child::{ControlChild, feed_row},
-    daemon::DRAIN_WITHIN,
+    control_child::{Answers, ControlChild, feed_row},
     health,
 };
 use crate::{
@@ -23,27 +22,47 @@ pub struct DBusChild {
 }
 
 impl DBusChild {
-    /// One incarnation.
+    /// One incarnation: is on the bus by the settings that run, goes to another bus or rests when they change.
+    ///
+    /// A reload does not wait for it: it may have come by the very bus that is to be left, which ends with the reply.
     ///
     /// # Errors
     /// When the configured address names no bus; the configuration's check admits none such.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
-        let config = &self.control.config;
-        let address: BusAddress = config.dbus.address.parse()?;
+        let mut configs = self.control.running.follow();
         let authority = self.control.reloader.authority();
-        let server = BusServer::new(Arc::new(self.control), authority, address);
-        let stop = async {
-            let _ = lease.stopping().await;
-        };
-        server.serve(stop, || lease.pulse().progress()).await;
-        Ok(())
+        let daemon = Arc::new(Answers::new(self.control, &lease));
+        loop {
+            let settings = configs.borrow_and_update().dbus.clone();
+            let changed = async {
+                // Ends with the daemon only; then the lease says so as well.
+                let _ = configs.wait_for(|config| config.dbus != settings).await;
+            };
+            let stop = async {
+                tokio::select! {
+                    _ = lease.stopping() => true,
+                    () = changed => false,
+                }
+            };
+            let is_over = if settings.enabled {
+                let address: BusAddress = settings.address.parse()?;
+                let server = BusServer::new(Arc::clone(&daemon), authority.clone(), address);
+                server.serve(stop, || lease.pulse().progress()).await
+            } else {
+                stop.await
+            };
+            if is_over {
+                return Ok(());
+            }
+        }
     }
 }
 
-impl Daemon for ControlChild {
+impl Daemon for Answers {
     fn overview(&self) -> Overview {
-        let (status, now) = (&self.status, self.clock.now());
-        let problems = health::problems(status, &self.tree.snapshot(), now);
+        let child = &self.child;
+        let (status, now) = (&child.status, child.clock.now());
+        let problems = health::problems(status, &child.tree.snapshot(), now);
         let gaps = status.gaps.latest().into_iter().map(|(number, gap)| Gap {
             number,
             provider: gap.provider.map_or_else(String::new, |provider| provider.to_string()),
@@ -54,23 +73,23 @@ impl Daemon for ControlChild {
         Overview {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
-            simulated: self.clock.simulation().is_some(),
-            started: self.started,
+            simulated: child.clock.simulation().is_some(),
+            started: child.started,
             healthy: problems.is_empty(),
             problems,
-            session: health::describe_session(&self.settings.calendar, now),
+            session: health::describe_session(&child.settings.calendar, now),
             store_up: status.store.trouble().is_none(),
-            live: self.live.describe(),
-            active_provider: status.pipeline.active_provider().map(|provider| provider.to_string()),
-            completed_day: self.completed_day(),
+            live: child.live.describe(),
+            choice: child.choice(),
+            completed_day: child.completed_day(),
             feeds: status.feeds.iter().map(|feed| feed_row(feed)).collect(),
-            actors: self.show_actors().actors,
+            actors: child.show_actors().actors,
             gaps: gaps.collect(),
         }
     }
 
     fn counters(&self) -> Counters {
-        let status = &self.status;
+        let status = &self.child.status;
         Counters {
             ticks: status.pipeline.observations.load(Relaxed),
             watermark: status.feeds.iter().filter_map(|feed| feed.last_event()).max(),
@@ -84,11 +103,7 @@ impl Daemon for ControlChild {
 
     fn feed(&self, provider: &str) -> Option<FeedRow> {
         let provider: Provider = provider.parse().ok()?;
-        self.status.feeds.iter().find(|feed| feed.provider == provider).map(|feed| feed_row(feed))
-    }
-
-    fn drain(&self) {
-        self.tree.drain(DRAIN_WITHIN);
+        self.child.status.feeds.iter().find(|feed| feed.provider == provider).map(|feed| feed_row(feed))
     }
 }
 

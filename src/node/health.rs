@@ -25,6 +25,7 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }
+    problems.extend(unheeded_order(status, now));
     let set_aside = status.pipeline.set_aside.load(Relaxed);
     if set_aside > 0 {
         problems.push(format!(
@@ -38,11 +39,22 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     problems
 }
 
+/// An operator wants a provider that is down to count.
+fn unheeded_order(status: &DaemonStatus, now: Timestamp) -> Option<String> {
+    let forced = status.pipeline.forced_provider().filter(|_| is_in_session(status, now))?;
+    let active = status.pipeline.active_provider().filter(|active| *active != forced)?;
+    Some(format!("{forced} is forced, but down: {active} counts; `bhavctl failover auto` ends the order"))
+}
+
+fn is_in_session(status: &DaemonStatus, now: Timestamp) -> bool {
+    status.pipeline.session().is_some_and(|(open, close)| open <= now && now < close)
+}
+
 /// Those problems that explain why no new data comes.
 pub fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
     let mut reasons: Vec<String> =
         [status.spool.trouble(), status.store.trouble()].into_iter().flatten().collect();
-    let in_session = status.pipeline.session().is_some_and(|(open, close)| open <= now && now < close);
+    let in_session = is_in_session(status, now);
     for feed in &status.feeds {
         if !in_session || matches!(feed.state(), FeedState::Up | FeedState::Disabled) {
             continue;

@@ -40,8 +40,11 @@ struct Log {
     spool: Spool,
     /// Providers whose last mark says "up".
     up: BTreeSet<Provider>,
-    /// Date of the last record: a day's log says at its beginning who is up, so that it can be replayed alone.
-    date: Option<TradingDate>,
+    /// The provider that the last order forces.
+    forced: Option<Provider>,
+    /// Date of the last record: a day's log says at its beginning who is forced and who is up, so that it can be replayed
+    /// alone.
+    date: TradingDate,
     /// Until the log has told everything about it.
     full: Option<Full>,
 }
@@ -112,9 +115,23 @@ impl Drop for TurnGuard<'_> {
 /// What the log says of a time in which nothing could be appended.
 const FULL_REASON: &str = "there was no space left for the spool";
 
+/// What the log says already of this life of the daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    pub date: TradingDate,
+    pub forced: Option<Provider>,
+}
+
 impl Intake {
-    pub fn new(spool: Spool, port: Port<Record>, clock: Clock, status: Arc<DaemonStatus>) -> Intake {
-        let log = Log { spool, up: BTreeSet::new(), date: None, full: None };
+    pub fn new(
+        spool: Spool,
+        beginning: Beginning,
+        port: Port<Record>,
+        clock: Clock,
+        status: Arc<DaemonStatus>,
+    ) -> Intake {
+        let Beginning { date, forced } = beginning;
+        let log = Log { spool, up: BTreeSet::new(), forced, date, full: None };
         Intake { log: Arc::new(Mutex::new(log)), turn: Arc::default(), port, clock, status }
     }
 
@@ -154,7 +171,10 @@ impl IntakeSink {
             match mark {
                 Some(Mark::FeedUp { provider }) => log.up.extend(provider.parse::<Provider>()),
                 Some(Mark::FeedDown { provider, .. }) => log.up.retain(|up| up.name() != provider),
-                Some(Mark::Started { .. }) => log.up.clear(),
+                Some(Mark::Failover { to }) => {
+                    log.forced = to.as_ref().and_then(|provider| provider.parse().ok());
+                }
+                Some(Mark::Started { .. }) => (log.up, log.forced) = (BTreeSet::new(), None),
                 Some(Mark::Clock) | None => {}
             }
         }
@@ -234,7 +254,7 @@ impl IntakeSink {
             let claim = permit.claim().map_err(|error| refused(&error))?;
             match log.spool.append(&mut record) {
                 Ok(seq) => {
-                    log.date = Some(record.received_time.date_ist());
+                    log.date = record.received_time.date_ist();
                     claim.push(record.numbered(seq));
                     self.intake.status.spool.note_appended(seq);
                     return Ok(None);
@@ -254,21 +274,27 @@ impl IntakeSink {
         }
     }
 
-    /// Repeats at the head of a new day who is up.
+    /// Repeats at the head of a new day who is forced and who is up.
     async fn begin_day(&self, received: Timestamp) -> Result<(), NotAccepted> {
-        let again: Vec<Provider> = {
+        let again: Vec<Mark> = {
             let mut log = self.intake.log();
             let date = received.date_ist();
-            if log.date.is_none_or(|last| last >= date) {
+            if log.date >= date {
                 return Ok(());
             }
-            log.date = Some(date);
-            log.up.iter().copied().collect()
+            log.date = date;
+            let order = log.forced.map(|provider| Mark::failover(Some(provider)));
+            order.into_iter().chain(log.up.iter().copied().map(Mark::feed_up)).collect()
         };
-        for provider in again {
-            self.append(NewRecord::mark(received, &Mark::feed_up(provider))).await?;
+        for mark in again {
+            self.append(NewRecord::mark(received, &mark)).await?;
         }
         Ok(())
+    }
+
+    /// The provider that the log's last order forces.
+    pub fn forced(&self) -> Option<Provider> {
+        self.intake.log().forced
     }
 }
 
@@ -280,5 +306,53 @@ impl RecordSink for IntakeSink {
     async fn mark(&self, mark: Mark) -> Result<(), NotAccepted> {
         let record = NewRecord::mark(self.intake.clock.now(), &mark);
         self.put(record, Some(&mark)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        actor::Policy,
+        clock::Simulation,
+        spool::{Frames, Source, SpoolReader},
+    };
+
+    fn marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
+        let records = SpoolReader::open(directory, date).expect("the day");
+        let records = records.map(|record| record.expect("a record"));
+        let marks = records.filter(|record| record.source == Source::Mark);
+        marks.map(|record| serde_json::from_slice(record.frames.bytes()).expect("a mark")).collect()
+    }
+
+    #[tokio::test]
+    async fn a_days_log_begins_with_the_order_that_holds_and_with_who_is_up() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let directory = directory.path();
+        let day = |day| TradingDate::from_ymd_opt(2026, 1, day).expect("a date");
+        let noon = |date| Timestamp::on(date, chrono::NaiveTime::MIN).plus_seconds(43_200);
+        let simulation = Simulation { start: noon(day(29)), real_start: clock::real_now(), speed: 1.0 };
+        let spool = Spool::open(directory).expect("a log").spool;
+        let beginning = Beginning { date: day(29), forced: None };
+        let port = Port::new("records", 100, Policy::Wait);
+        let intake = Intake::new(spool, beginning, port, Clock::simulated(simulation), Arc::default());
+        let sink = intake.sink(&Lease::detached("test"));
+        let lots = |date| NewRecord {
+            source: Source::NseLots,
+            received_time: noon(date),
+            context: String::new(),
+            frames: Frames::one(b"lots"),
+        };
+        let (order, up) = (Mark::failover(Some(Provider::Nse)), Mark::feed_up(Provider::AngelOne));
+        sink.mark(order.clone()).await.expect("accepted");
+        sink.mark(up.clone()).await.expect("accepted");
+        sink.accept(lots(day(30))).await.expect("accepted");
+        assert_eq!(sink.forced(), Some(Provider::Nse));
+        assert_eq!(marks(directory, day(30)), [order, up.clone()]);
+        sink.put(NewRecord::mark(noon(day(30)), &Mark::failover(None)), Some(&Mark::failover(None)))
+            .await
+            .expect("accepted");
+        sink.accept(lots(day(31))).await.expect("accepted");
+        assert_eq!(marks(directory, day(31)), [up], "nobody is forced");
     }
 }

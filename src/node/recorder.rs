@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     actor::{ChildError, Lease, Port, Producer, Refusal, Verdict},
+    engine::TradingDay,
     logging::{self, Event},
     market::TradingDate,
     pipeline::{Catalog, Pipeline, PipelineSettings},
@@ -102,6 +103,12 @@ impl Recorder {
     }
 
     fn show(&self, pipeline: &Pipeline) {
+        self.show_work(pipeline);
+        self.show_session(pipeline.day());
+        self.status.pipeline.seq.store(pipeline.last_seq(), Ordering::Release);
+    }
+
+    fn show_work(&self, pipeline: &Pipeline) {
         use Ordering::Relaxed;
         let status = &self.status.pipeline;
         let counters = pipeline.counters();
@@ -111,15 +118,20 @@ impl Recorder {
         status.unwatched.store(counters.unwatched, Relaxed);
         status.stale_bodies.store(counters.stale_bodies, Relaxed);
         status.unknown_lots.store(counters.unknown_lots, Relaxed);
-        status.seq.store(pipeline.last_seq(), Relaxed);
         status.set_last_error(&counters.last_error);
+        status.set_forced_provider(pipeline.forced());
         status.set_active_provider(pipeline.watching());
         for feed in &self.status.feeds {
             if let Some(event_time) = counters.last_event_of(feed.provider) {
                 feed.note_event(event_time);
             }
         }
-        let Some(day) = pipeline.day() else {
+    }
+
+    fn show_session(&self, day: Option<&TradingDay>) {
+        use Ordering::Relaxed;
+        let status = &self.status.pipeline;
+        let Some(day) = day else {
             status.set_session(None);
             logging::set_session(None);
             return;

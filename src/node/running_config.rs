@@ -1,24 +1,30 @@
 //! The configuration that runs: what the daemon was started with, and what reloads have made of it.
 
 use crate::config::Config;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Written by the reloader alone. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct RunningConfig {
-    config: Arc<Mutex<Arc<Config>>>,
+    config: watch::Sender<Arc<Config>>,
 }
 
 impl RunningConfig {
     pub fn new(config: Arc<Config>) -> RunningConfig {
-        RunningConfig { config: Arc::new(Mutex::new(config)) }
+        RunningConfig { config: watch::Sender::new(config) }
     }
 
     pub fn get(&self) -> Arc<Config> {
-        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.config.borrow())
     }
 
     pub fn set(&self, config: Arc<Config>) {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        self.config.send_replace(config);
+    }
+
+    /// For a child that changes with it.
+    pub fn follow(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
     }
 }

@@ -250,18 +250,44 @@ pub struct PipelineStatus {
     pub watched: AtomicU64,
     pub buckets_closed: AtomicU64,
     pub buckets_of_session: AtomicU64,
-    /// Record number up to which everything is done.
+    /// Record number up to which everything is done, and shown by the others here. Stored last, by `Release`.
     pub seq: AtomicU64,
     /// Code of the provider whose values count; 0 while no feed is up.
     active_provider: AtomicU8,
+    /// Code of the last provider whose values counted; 0 before the first.
+    last_active_provider: AtomicU8,
+    /// Code of the provider that an operator forced; 0 for none.
+    forced_provider: AtomicU8,
     session_open_us: AtomicI64,
     session_close_us: AtomicI64,
     last_error: Mutex<Option<String>>,
 }
 
 impl PipelineStatus {
+    /// Logs a switch from one provider to another.
     pub fn set_active_provider(&self, provider: Option<Provider>) {
         self.active_provider.store(provider.map_or(0, Provider::code), Relaxed);
+        let Some(provider) = provider else { return };
+        // Loaded first: this is called for every drain.
+        if self.last_active_provider.load(Relaxed) == provider.code() {
+            return;
+        }
+        let last = self.last_active_provider.swap(provider.code(), Relaxed);
+        if let Some(previous) = Provider::from_code(last) {
+            log::info!(
+                event = Event::ProviderSwitched, provider:%, previous:%;
+                "the values of {provider} count, no longer those of {previous}"
+            );
+        }
+    }
+
+    pub fn set_forced_provider(&self, provider: Option<Provider>) {
+        self.forced_provider.store(provider.map_or(0, Provider::code), Relaxed);
+    }
+
+    /// The provider that an operator forced, as far as the pipeline has come; it may be down.
+    pub fn forced_provider(&self) -> Option<Provider> {
+        Provider::from_code(self.forced_provider.load(Relaxed))
     }
 
     /// The provider whose values count; `None` while no feed is up.

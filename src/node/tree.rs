@@ -65,15 +65,14 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
         let publish = move |lease| live.clone().publish(url.clone(), clock.clone(), lease);
         root = root.child(ChildSpec::new("publisher", publish).heartbeat(heartbeat));
     }
-    if config.dbus.enabled {
-        let dbus = DBusChild { control: control.clone() };
-        root = root.child(
-            ChildSpec::new("dbus", move |lease| dbus.clone().run(lease))
-                .placement(Placement::Own)
-                .heartbeat(heartbeat),
-        );
-    }
+    // There also while the configuration keeps it from the bus: a reload may send it there.
+    let dbus = DBusChild { control: control.clone() };
     root.child(
+        ChildSpec::new("dbus", move |lease| dbus.clone().run(lease))
+            .placement(Placement::Own)
+            .heartbeat(heartbeat),
+    )
+    .child(
         ChildSpec::new("control", move |lease| control.clone().run(lease))
             .placement(Placement::Own)
             .heartbeat(heartbeat),

@@ -128,7 +128,16 @@ impl Pipeline {
 
     /// Whose values count; `None` while no feed is up.
     pub fn watching(&self) -> Option<Provider> {
-        self.day.as_ref().map_or(&self.resting_router, TradingDay::router).watching()
+        self.router().watching()
+    }
+
+    /// Whom an operator forced, whether or not it is up.
+    pub fn forced(&self) -> Option<Provider> {
+        self.router().forced()
+    }
+
+    fn router(&self) -> &Router {
+        self.day.as_ref().map_or(&self.resting_router, TradingDay::router)
     }
 
     /// Works on one record and adds what comes of it to `batch`, whose checkpoint becomes this record.
@@ -142,7 +151,9 @@ impl Pipeline {
         };
         if let Some(Mark::Started { .. }) = mark {
             self.gaps.note_restart(self.last_received);
-            self.router_mut().set_all_down();
+            let router = self.router_mut();
+            router.set_all_down();
+            router.force(None);
         }
         self.pass_time(now, live);
         match record.source {
@@ -241,6 +252,12 @@ impl Pipeline {
                 if let Some(provider) = self.known_provider(provider) {
                     self.router_mut().set_down(provider);
                     self.gaps.note_down(provider, now, reason);
+                }
+            }
+            Mark::Failover { to: None } => self.router_mut().force(None),
+            Mark::Failover { to: Some(provider) } => {
+                if let Some(provider) = self.known_provider(provider) {
+                    self.router_mut().force(Some(provider));
                 }
             }
         }

@@ -50,7 +50,7 @@ impl Source {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "mark", rename_all = "snake_case")]
 pub enum Mark {
-    /// The daemon came up: whatever feeds were up before are not any more.
+    /// The daemon came up: whatever feeds were up before are not any more, and nobody is forced.
     Started {
         version: String,
     },
@@ -64,6 +64,11 @@ pub enum Mark {
         provider: String,
         reason: String,
     },
+    /// An operator forced a provider, or leaves the choice to the order of preference. Holds until the next one, or until
+    /// the daemon came up.
+    Failover {
+        to: Option<String>,
+    },
 }
 
 impl Mark {
@@ -73,6 +78,10 @@ impl Mark {
 
     pub fn feed_down(provider: Provider, reason: impl Into<String>) -> Mark {
         Mark::FeedDown { provider: provider.name().to_owned(), reason: reason.into() }
+    }
+
+    pub fn failover(to: Option<Provider>) -> Mark {
+        Mark::Failover { to: to.map(|provider| provider.name().to_owned()) }
     }
 }
 

@@ -18,6 +18,10 @@ fn expiry(day: u32) -> TradingDate {
     TradingDate::from_ymd_opt(2026, 2, day).expect("a date")
 }
 
+fn choice(active: &str, forced: Option<&str>) -> ProviderChoice {
+    ProviderChoice { active: Some(active.to_owned()), forced: forced.map(str::to_owned) }
+}
+
 pub fn status() -> StatusResponse {
     StatusResponse {
         version: "0.1.0".to_owned(),
@@ -33,6 +37,7 @@ pub fn status() -> StatusResponse {
         contracts: 1_248,
         feeds_up: 2,
         feeds: 2,
+        choice: choice("angel_one", None),
         ticks: 18_234_567,
         stale_bodies: 0,
         watermark: Some(at(11, 44, 8)),
@@ -70,6 +75,7 @@ pub fn unhealthy() -> StatusResponse {
                 .to_owned(),
         ],
         feeds_up: 1,
+        choice: choice("angel_one", Some("nse")),
         watermark: None,
         last_bucket: None,
         store,
@@ -157,7 +163,7 @@ pub fn feeds() -> FeedsResponse {
         last_event: None,
         last_error: "option-chain-v3 answered 401".to_owned(),
     };
-    FeedsResponse { feeds: vec![angel_one, nse] }
+    FeedsResponse { feeds: vec![angel_one, nse], choice: choice("angel_one", None) }
 }
 
 fn side(open_interest: i64, change: i64, volume: i64, last_price_e4: i64, state: RowState) -> ChainSide {
@@ -410,6 +416,7 @@ pub fn responses() -> Vec<Response> {
         Response::EnableFeed(feed()),
         Response::DisableFeed(feed()),
         Response::ReconnectFeed(feed()),
+        Response::Failover(FailoverResponse { choice: choice("nse", Some("nse")), is_applied: true }),
         Response::Configuration(configuration()),
         Response::CompareConfiguration(reload(ReloadOutcome::Compared)),
         Response::Reload(reload(ReloadOutcome::Applied)),

@@ -10,6 +10,7 @@ mod damage;
 mod day;
 mod dbus;
 mod failing_disk;
+mod failover;
 mod full_disk;
 mod fuzz_angel_one;
 mod fuzz_calendar;

@@ -63,16 +63,28 @@ impl Simulator {
 
     /// The feed's and the clock's tables of a configuration, with NSE's website as the only feed.
     pub fn nse_tables(&self, chain: &str) -> String {
-        let site = text(&self.ready, "/nse/site_url");
-        let archive = text(&self.ready, "/nse/archive_url");
-        format!(
-            "[feeds.nse]\nenabled = true\nchain = \"{chain}\"\nsite_url = \"{site}\"\narchive_url = \"{archive}\"\n{}",
-            self.clock_table()
-        )
+        format!("{}{}", self.nse_feed(chain), self.clock_table())
     }
 
     /// The same with Angel One; its credentials are written into `directory`.
     pub fn angel_one_tables(&self, directory: &Path) -> String {
+        format!("{}{}", self.angel_one_feed(directory), self.clock_table())
+    }
+
+    /// The same with both.
+    pub fn all_tables(&self, directory: &Path) -> String {
+        format!("{}{}{}", self.angel_one_feed(directory), self.nse_feed("v3"), self.clock_table())
+    }
+
+    fn nse_feed(&self, chain: &str) -> String {
+        let site = text(&self.ready, "/nse/site_url");
+        let archive = text(&self.ready, "/nse/archive_url");
+        format!(
+            "[feeds.nse]\nenabled = true\nchain = \"{chain}\"\nsite_url = \"{site}\"\narchive_url = \"{archive}\"\n"
+        )
+    }
+
+    fn angel_one_feed(&self, directory: &Path) -> String {
         let credentials = directory.join("credentials");
         fs::create_dir_all(&credentials).expect("a directory");
         for name in ["client_code", "api_key", "mpin", "totp_secret"] {
@@ -82,12 +94,11 @@ impl Simulator {
         let url = |name: &str| text(&self.ready, &format!("/angel_one/{name}_url"));
         format!(
             "[credentials]\ndir = \"{}\"\n[feeds.angel_one]\nenabled = true\nrest_url = \"{}\"\nstream_url = \"{}\"\n\
-             master_url = \"{}\"\n{}",
+             master_url = \"{}\"\n",
             credentials.display(),
             url("rest"),
             url("stream"),
             url("master"),
-            self.clock_table()
         )
     }
 

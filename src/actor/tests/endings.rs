@@ -17,6 +17,16 @@ fn last_exit(tree: &Tree, path: &str) -> String {
     exit.map_or_else(String::new, |reason| reason.to_string())
 }
 
+/// Of a toy that panics in two lives and is done in the third.
+async fn assert_third_life_ends_well(toy: ChildSpec) {
+    let root = SupervisorSpec::new("root", Strategy::OneForOne).child(toy.restart(Restart::Transient));
+    let tree = Tree::new();
+    assert_eq!(drive(&tree, root).await.end, TreeEnd::Finished);
+    let snapshot = tree.snapshot();
+    let exits = snapshot.row("toy").expect("a row").exits;
+    assert_eq!(exits, Exits { panics: 2, normal: 1, ..Exits::default() });
+}
+
 #[test]
 fn a_child_that_dies_at_its_start_is_started_again() {
     install_panic_hook();
@@ -25,14 +35,7 @@ fn a_child_that_dies_at_its_start_is_started_again() {
             assert!(lease.incarnation() > 2, "not even started");
             async { Ok(()) }
         });
-        let root = SupervisorSpec::new("root", Strategy::OneForOne).child(toy.restart(Restart::Transient));
-        let tree = Tree::new();
-        assert_eq!(drive(&tree, root).await.end, TreeEnd::Finished);
-        let snapshot = tree.snapshot();
-        assert_eq!(
-            snapshot.row("toy").expect("a row").exits,
-            Exits { panics: 2, normal: 1, ..Exits::default() }
-        );
+        assert_third_life_ends_well(toy).await;
     });
 }
 
@@ -80,14 +83,7 @@ fn state_that_panics_when_dropped_is_a_panic_of_the_child() {
             assert!(lease.incarnation() != 2, "at work");
             Ok(())
         });
-        let root = SupervisorSpec::new("root", Strategy::OneForOne).child(toy.restart(Restart::Transient));
-        let tree = Tree::new();
-        assert_eq!(drive(&tree, root).await.end, TreeEnd::Finished);
-        let snapshot = tree.snapshot();
-        assert_eq!(
-            snapshot.row("toy").expect("a row").exits,
-            Exits { panics: 2, normal: 1, ..Exits::default() }
-        );
+        assert_third_life_ends_well(toy).await;
     });
 }
 

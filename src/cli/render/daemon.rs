@@ -6,7 +6,8 @@ use super::{
     table::{Align, Grid, pairs},
 };
 use crate::control::{
-    CoverageResponse, CoverageRow, FeedsResponse, ReplayVerifyResponse, StatusResponse, WallTime,
+    CoverageResponse, CoverageRow, FailoverResponse, FeedsResponse, ProviderChoice, ReplayVerifyResponse,
+    StatusResponse, WallTime,
 };
 
 fn or_never(instant: Option<WallTime>, form: fn(WallTime) -> String) -> String {
@@ -36,6 +37,7 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
             ),
         ),
         ("feeds", format!("{} of {} up", status.feeds_up, status.feeds)),
+        ("source", choice(&status.choice)),
         (
             "ticks",
             format!(
@@ -74,6 +76,22 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
     text
 }
 
+/// Who counts, and why.
+fn choice(choice: &ProviderChoice) -> String {
+    match (&choice.active, &choice.forced) {
+        (Some(active), None) => format!("{active}, automatic"),
+        (Some(active), Some(forced)) if active == forced => format!("{active}, forced"),
+        (Some(active), Some(forced)) => format!("{active}, because {forced}, which is forced, is down"),
+        (None, None) => "none, no feed is up".to_owned(),
+        (None, Some(forced)) => format!("none, no feed is up; {forced} is forced"),
+    }
+}
+
+pub(super) fn failover(answer: &FailoverResponse) -> String {
+    let waits = if answer.is_applied { "" } else { "; the recorder has not yet come to the order" };
+    format!("source: {}{waits}\n", choice(&answer.choice))
+}
+
 pub(super) fn feeds(feeds: &FeedsResponse, style: Style) -> String {
     if feeds.feeds.is_empty() {
         return "no feed is enabled\n".to_owned();
@@ -105,6 +123,7 @@ pub(super) fn feeds(feeds: &FeedsResponse, style: Style) -> String {
         if feed.state == "up" { grid.row(cells) } else { grid.bold_row(cells) }
     }
     let mut text = grid.finish();
+    text.push_str(&format!("\nsource: {}\n", choice(&feeds.choice)));
     for feed in feeds.feeds.iter().filter(|feed| !feed.last_error.is_empty()) {
         text.push_str(&format!("{}: last error: {}\n", feed.provider, feed.last_error));
     }

@@ -52,6 +52,7 @@ pub fn render(response: &Response, style: Style) -> String {
         | Response::EnableFeed(answer)
         | Response::DisableFeed(answer)
         | Response::ReconnectFeed(answer) => configuration::feed(answer, style),
+        Response::Failover(answer) => daemon::failover(answer),
         Response::Configuration(answer) => configuration::running(answer, style),
         Response::CompareConfiguration(answer) | Response::Reload(answer) => {
             configuration::reload(answer, style)

@@ -32,6 +32,7 @@ fn requests() -> Vec<Request> {
         Request::EnableFeed(nse()),
         Request::DisableFeed(nse()),
         Request::ReconnectFeed(nse()),
+        Request::Failover(FailoverRequest { to: None }),
         Request::Configuration,
         Request::CompareConfiguration,
         Request::Reload,

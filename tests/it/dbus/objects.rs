@@ -2,11 +2,12 @@
 
 use super::toy::{Client, FEED, MANAGER, Served, feed, text};
 use crate::{control_samples as samples, golden, servers::Bus};
-use bhavd::dbus::{self, Gap};
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::atomic::Ordering::Relaxed,
+use bhavd::{
+    control::{ControlError, FailoverRequest, FeedRequest, Request},
+    dbus::{self, Gap},
+    market::Provider,
 };
+use std::collections::{BTreeSet, HashMap};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 #[tokio::test]
@@ -56,6 +57,51 @@ async fn everything_is_read_from_the_bus() {
 }
 
 #[tokio::test]
+async fn what_is_asked_of_the_bus_is_asked_of_the_daemon() {
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let client = Client::on(&bus).await;
+    let feed = dbus::feed_path("angel_one");
+    let ask = async |path: &str, interface, member| {
+        let reply = client.call(path, interface, member, &()).await?;
+        reply.body().deserialize::<HashMap<String, OwnedVariant>>()
+    };
+    let report = ask(dbus::PATH, MANAGER, "Reload").await.expect("a report");
+    assert_eq!(text(&report["outcome"]), "applied");
+    for member in ["Enable", "Disable", "Reconnect"] {
+        let answer = ask(&feed, FEED, member).await.expect("a feed");
+        assert!(answer.contains_key("feed") && answer.contains_key("settings"), "{answer:?}");
+    }
+    let named = || FeedRequest { feed: "angel_one".to_owned() };
+    for to in ["nse", "auto"] {
+        client.call(dbus::PATH, MANAGER, "Failover", &to).await.expect("a choice");
+    }
+    let Err(zbus::Error::MethodError(name, ..)) = client.call(dbus::PATH, MANAGER, "Failover", &"dhan").await
+    else {
+        panic!("there is no such provider");
+    };
+    assert_eq!(name.as_str(), "org.bhavd.Bhavd1.Error.UnknownFeed");
+    let expected = [
+        Request::Reload,
+        Request::EnableFeed(named()),
+        Request::DisableFeed(named()),
+        Request::ReconnectFeed(named()),
+        Request::Failover(FailoverRequest { to: Some(Provider::Nse) }),
+        Request::Failover(FailoverRequest { to: None }),
+    ];
+    assert_eq!(served.shown.asked.lock().expect("no panic").as_slice(), expected);
+
+    let known = vec!["nse".to_owned()];
+    let refusal = ControlError::UnknownFeed { feed: "angel_one".to_owned(), known };
+    *served.shown.refusal.lock().expect("no panic") = Some(refusal);
+    let Err(zbus::Error::MethodError(name, Some(complaint), _)) = ask(&feed, FEED, "Enable").await else {
+        panic!("it is refused");
+    };
+    assert_eq!(name.as_str(), "org.bhavd.Bhavd1.Error.UnknownFeed");
+    assert_eq!(complaint, "there is no feed angel_one; there are nse");
+}
+
+#[tokio::test]
 async fn a_feed_that_goes_down_and_up_is_told() {
     let bus = Bus::start();
     let served = Served::on(&bus);
@@ -63,7 +109,7 @@ async fn a_feed_that_goes_down_and_up_is_told() {
     served.shown.change(|overview| {
         overview.feeds[0] = feed("angel_one", "backing off");
         overview.feeds[0].last_error = "connection closed".to_owned();
-        overview.active_provider = None;
+        overview.choice.active = None;
     });
     let (path, interface, values) = client.change().await;
     assert_eq!((path.as_str(), interface.as_str()), (dbus::PATH, MANAGER));
@@ -79,7 +125,7 @@ async fn a_feed_that_goes_down_and_up_is_told() {
     assert_eq!(text(&read["State"]), "backing off", "who reads and who listens agree");
     served.shown.change(|overview| {
         overview.feeds[0] = feed("angel_one", "up");
-        overview.active_provider = Some("angel_one".to_owned());
+        overview.choice.active = Some("angel_one".to_owned());
     });
     let (_, _, values) = client.change().await;
     assert_eq!(*values["FeedsUp"], Variant::from(1_u32));
@@ -110,7 +156,8 @@ async fn every_property_that_promises_so_tells_of_its_changes() {
         overview.session = "closed".to_owned();
         overview.store_up = false;
         overview.live = "redis".to_owned();
-        overview.active_provider = None;
+        overview.choice.active = None;
+        overview.choice.forced = Some("nse".to_owned());
         overview.completed_day = Some(samples::date(30));
         overview.feeds[0].state = "idle".to_owned();
         overview.feeds[0].last_error = "another".to_owned();
@@ -147,7 +194,7 @@ async fn what_happens_is_told() {
     assert_eq!((path, reason.as_str()), (restarted, "panicked: index out of bounds"));
 
     served.shown.change(|overview| {
-        overview.active_provider = Some("nse".to_owned());
+        overview.choice.active = Some("nse".to_owned());
         overview.completed_day = Some(samples::date(30));
         let actor = overview.actors.iter_mut().find(|actor| !actor.path.contains('/')).expect("a child");
         (actor.state, actor.last_exit) = ("failed".to_owned(), "failed: disk on fire".to_owned());
@@ -188,5 +235,5 @@ async fn the_object_manager_knows_the_feeds() {
         client.signal("InterfacesAdded").await.body().deserialize().expect("interfaces");
     assert_eq!(path.as_str(), dbus::feed_path("nse"));
     assert_eq!(text(&interfaces[FEED]["State"]), "connecting");
-    assert!(served.shown.drains.load(Relaxed) == 0, "nobody asked for it");
+    assert_eq!(served.shown.drains(), 0, "nobody asked for it");
 }

@@ -3,11 +3,12 @@
 use super::toy::{Client, FEED, MANAGER, Served, text};
 use crate::{
     processes::{Daemon, Simulator},
-    servers::Bus,
+    servers::{Bus, own_ids},
 };
 use bhavd::dbus;
 use serde_json::Value as Json;
-use zbus::Variant;
+use std::collections::HashMap;
+use zbus::{OwnedVariant, Variant};
 
 #[tokio::test]
 async fn the_name_is_back_when_the_bus_is() {
@@ -96,7 +97,48 @@ async fn the_daemon_runs_without_a_bus_and_is_there_when_it_comes() {
     bus.start_again();
     let client = Client::on(&bus).await;
     client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("whoever runs it may end it");
+    daemon.wait_for("its last words", |daemon| daemon.log().contains("Drain"));
+    let log = daemon.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("Drain")).collect();
+    let (user, process) = (own_ids().0, std::process::id());
+    let expected = format!("control write by user {user}, process {process}, by the bus: Drain {{}}: done");
+    assert!(lines.len() == 1 && lines[0].contains(&expected), "one line for a write: {lines:?}");
     daemon.wait_for_end();
+}
+
+#[tokio::test]
+async fn a_reload_sends_the_daemon_to_another_bus() {
+    const FEEDS: &str = "[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n";
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let (first, second) = (Bus::start(), Bus::start());
+    let config = directory.join("bhavd.toml");
+    let configure = |bus: &str| Daemon::configure(&config, directory, &format!("{bus}{WATCH}{FEEDS}"));
+    configure("[dbus]\nenabled = false\n");
+    let mut daemon = Daemon::start(&config, directory);
+    assert_eq!(dbus_actor(&daemon)["state"], "running", "it rests");
+
+    configure(&format!("[dbus]\naddress = \"{}\"\n", first.address()));
+    let report = daemon.ask(&["config", "reload"]);
+    assert_eq!(report["outcome"], "applied", "{report}");
+    let client = Client::on(&first).await;
+
+    configure(&format!("[dbus]\naddress = \"{}\"\n", second.address()));
+    let reply = client.call(dbus::PATH, MANAGER, "Reload", &()).await.expect("answered by the bus it leaves");
+    let report: HashMap<String, OwnedVariant> = reply.body().deserialize().expect("a report");
+    assert_eq!(text(&report["outcome"]), "applied");
+    let client = Client::on(&second).await;
+    assert_eq!(text(&client.properties(dbus::PATH, MANAGER).await["Version"]), env!("CARGO_PKG_VERSION"));
+
+    configure("[dbus]\nenabled = false\n");
+    daemon.ask(&["config", "reload"]);
+    let names = zbus::fdo::DBusProxy::new(&client.connection).await.expect("the bus");
+    while names.name_has_owner(dbus::NAME.try_into().expect("a name")).await.expect("the bus answers") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    daemon.wait_for("rest", |daemon| dbus_actor(daemon)["state"] == "running");
+    assert_eq!(dbus_actor(&daemon)["restarts"], 0);
+    daemon.stop();
 }
 
 const WATCH: &str = "[[watch]]\nunderlying = \"NIFTY\"\n";

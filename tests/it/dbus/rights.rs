@@ -1,12 +1,12 @@
 //! Who may do what: root, the daemon's group, strangers, strangers whom polkit knows.
 
-use super::toy::{Client, MANAGER, Served, connect};
+use super::toy::{Client, FEED, MANAGER, Served, connect};
 use crate::servers::{Bus, own_ids};
-use bhavd::dbus;
+use bhavd::{control::Access, dbus};
 use std::{
     collections::HashMap,
     process::Command,
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex},
 };
 use zbus::OwnedVariant;
 
@@ -18,7 +18,7 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// Calls a method of the manager by dbus-send; the output, or what it complained of.
+    /// Calls a method of the manager, or of Angel One's feed, by dbus-send; the output, or what it complained of.
     fn call(&self, address: &str, method: &str) -> Result<String, String> {
         let mut command = Command::new("setpriv");
         command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
@@ -27,7 +27,9 @@ impl Stranger {
             Some(group) => command.arg(format!("--groups={group}")),
         };
         command.arg("dbus-send").arg(format!("--bus={address}")).arg("--print-reply");
-        command.arg(format!("--dest={}", dbus::NAME)).arg(dbus::PATH).args(method.split(' '));
+        let path =
+            if method.starts_with(FEED) { dbus::feed_path("angel_one") } else { dbus::PATH.to_owned() };
+        command.arg(format!("--dest={}", dbus::NAME)).arg(path).args(method.split(' '));
         let output =
             command.output().expect("setpriv and dbus-send are installed: apt-get install dbus util-linux");
         let (said, complained) =
@@ -53,7 +55,7 @@ async fn root_or_the_daemons_own_user_writes() {
     let served = Served::on(&bus);
     let client = Client::on(&bus).await;
     client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("it is allowed");
-    assert_eq!(served.shown.drains.load(Relaxed), 1);
+    assert_eq!(served.shown.drains(), 1);
 }
 
 #[tokio::test]
@@ -65,7 +67,7 @@ async fn a_member_of_the_daemons_group_writes() {
     let served = Served::on(&bus);
     let _client = Client::on(&bus).await;
     Stranger { groups: Some(own_ids().1) }.call(&bus.address(), DRAIN).expect("it is allowed");
-    assert_eq!(served.shown.drains.load(Relaxed), 1);
+    assert_eq!(served.shown.drains(), 1);
 }
 
 #[tokio::test]
@@ -95,7 +97,35 @@ async fn a_stranger_reads_everything_and_is_told_how_to_write() {
     for way in ["as root", "usermod -aG bhavd", "polkit allow org.bhavd.Bhavd1.manage"] {
         assert!(complaint.contains(way), "{complaint}");
     }
-    assert_eq!(served.shown.drains.load(Relaxed), 0);
+    for write in [
+        "org.bhavd.Bhavd1.Manager.Reload",
+        "org.bhavd.Bhavd1.Manager.Failover string:nse",
+        "org.bhavd.Bhavd1.Feed.Enable",
+        "org.bhavd.Bhavd1.Feed.Disable",
+        "org.bhavd.Bhavd1.Feed.Reconnect",
+    ] {
+        let complaint = stranger.call(&bus.address(), write).expect_err("it is refused");
+        assert!(complaint.contains("Error.PermissionDenied: user 65534 may not"), "{write}: {complaint}");
+    }
+    let asked = served.shown.asked.lock().expect("no panic").clone();
+    assert!(asked.iter().all(|request| request.verb().access() == Access::Read), "{asked:?}");
+}
+
+#[tokio::test]
+async fn admins_of_a_reload_may_write_at_once() {
+    if !is_root() {
+        return;
+    }
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    let _client = Client::on(&bus).await;
+    let stranger = Stranger { groups: None };
+    stranger.call(&bus.address(), DRAIN).expect_err("a stranger");
+    served.authority.set_admins(vec![NOBODY]);
+    stranger.call(&bus.address(), DRAIN).expect("an admin");
+    served.authority.set_admins(Vec::new());
+    stranger.call(&bus.address(), DRAIN).expect_err("a stranger again");
+    assert_eq!(served.shown.drains(), 1);
 }
 
 /// A polkit that answers as it is told.
@@ -146,13 +176,13 @@ async fn polkit_is_asked_about_strangers() {
         outcome
     };
     answer(true, false).await.expect("polkit allows it");
-    assert_eq!(served.shown.drains.load(Relaxed), 1);
+    assert_eq!(served.shown.drains(), 1);
     let complaint = answer(false, false).await.expect_err("polkit refuses it");
     assert!(complaint.contains("PermissionDenied"), "{complaint}");
     let complaint = answer(false, true).await.expect_err("nobody was asked for a password");
     assert!(complaint.contains("InteractiveAuthorizationRequired"), "{complaint}");
     assert!(complaint.contains("with a password"), "{complaint}");
-    assert_eq!(served.shown.drains.load(Relaxed), 1);
+    assert_eq!(served.shown.drains(), 1);
     let asked = asked.lock().expect("no panic").clone();
     assert_eq!(asked, vec![("system-bus-name".to_owned(), dbus::MANAGE_ACTION.to_owned()); 3]);
     client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("root is not asked for");

@@ -29,7 +29,10 @@ pub const FEED: &str = "org.bhavd.Bhavd1.Feed";
 pub struct Shown {
     overview: Mutex<Overview>,
     pub ticks: AtomicU64,
-    pub drains: AtomicU64,
+    /// Every request that came through.
+    pub asked: Mutex<Vec<Request>>,
+    /// Given in place of every answer, if there is one.
+    pub refusal: Mutex<Option<ControlError>>,
     /// Who asked last.
     pub peer: Mutex<Option<Peer>>,
 }
@@ -37,6 +40,11 @@ pub struct Shown {
 impl Shown {
     pub fn change(&self, change: impl FnOnce(&mut Overview)) {
         change(&mut self.overview.lock().expect("no panic"));
+    }
+
+    pub fn drains(&self) -> usize {
+        let asked = self.asked.lock().expect("no panic");
+        asked.iter().filter(|request| **request == Request::Drain).count()
     }
 }
 
@@ -46,6 +54,10 @@ struct Toy(Arc<Shown>);
 impl Service for Toy {
     async fn handle(&self, request: Request, peer: Peer) -> Result<Response, ControlError> {
         *self.0.peer.lock().expect("no panic") = Some(peer);
+        self.0.asked.lock().expect("no panic").push(request.clone());
+        if let Some(refusal) = self.0.refusal.lock().expect("no panic").clone() {
+            return Err(refusal);
+        }
         match request {
             Request::Actors => Err(ControlError::Unavailable { reason: "the toy has no actors".to_owned() }),
             request => {
@@ -81,10 +93,6 @@ impl Daemon for Toy {
         let overview = self.overview();
         overview.feeds.into_iter().find(|feed| feed.provider == provider)
     }
-
-    fn drain(&self) {
-        self.0.drains.fetch_add(1, Relaxed);
-    }
 }
 
 pub fn feed(provider: &str, state: &str) -> FeedRow {
@@ -104,7 +112,7 @@ fn overview() -> Overview {
         session: "open until 15:30".to_owned(),
         store_up: true,
         live: "memory".to_owned(),
-        active_provider: Some("angel_one".to_owned()),
+        choice: ProviderChoice { active: Some("angel_one".to_owned()), forced: None },
         completed_day: None,
         feeds: vec![feed("angel_one", "up")],
         actors: samples::actors().actors,
@@ -115,6 +123,8 @@ fn overview() -> Overview {
 /// Ends with the test.
 pub struct Served {
     pub shown: Arc<Shown>,
+    /// The daemon's, as a reload changes it.
+    pub authority: Authority,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -124,16 +134,19 @@ impl Served {
         let shown = Arc::new(Shown {
             overview: Mutex::new(overview()),
             ticks: AtomicU64::new(1),
-            drains: AtomicU64::new(0),
+            asked: Mutex::default(),
+            refusal: Mutex::default(),
             peer: Mutex::new(None),
         });
         let (stop, stopped) = oneshot::channel::<()>();
+        let authority = Authority::new(Vec::new());
+        let judges = authority.clone();
         let (toy, address) = (Toy(Arc::clone(&shown)), bus.address().parse().expect("an address"));
         let thread = thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let server = BusServer::new(Arc::new(toy), Authority::new(Vec::new()), address);
+                let server = BusServer::new(Arc::new(toy), judges, address);
                 server
                     .serve(
                         async {
@@ -144,7 +157,7 @@ impl Served {
                     .await;
             });
         });
-        Served { shown, stop: Some(stop), thread: Some(thread) }
+        Served { shown, authority, stop: Some(stop), thread: Some(thread) }
     }
 }
 

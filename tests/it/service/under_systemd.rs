@@ -352,11 +352,25 @@ fn the_bus_knows_the_name(machine: &Machine) {
          {AS_NOBODY} busctl call {manager} Status
          {AS_NOBODY} busctl introspect org.bhavd.Bhavd1 /org/bhavd/Bhavd1"
     ));
-    let refused = machine.try_run(&format!("{AS_NOBODY} busctl call {manager} Drain"));
-    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && complaint.contains("may not Drain: call as root"), "{complaint}");
+    let feed = "org.bhavd.Bhavd1 /org/bhavd/Bhavd1/feed/angel_one org.bhavd.Bhavd1.Feed";
+    for (call, verb) in [
+        (format!("{manager} Drain"), "Drain"),
+        (format!("{manager} Failover s auto"), "Failover"),
+        (format!("{feed} Disable"), "DisableFeed"),
+    ] {
+        let refused = machine.try_run(&format!("{AS_NOBODY} busctl call {call}"));
+        let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let expected = format!("may not {verb}: call as root");
+        assert!(!refused.status.success() && complaint.contains(&expected), "{complaint}");
+    }
     // The bus turns users away whom the machine does not know.
     let as_member = AS_MEMBER.replace("1234", "65534");
+    machine.run(&format!(
+        "{as_member} busctl call {manager} Reload | grep -q -e unchanged -e applied
+         {as_member} busctl call {manager} Failover s auto
+         busctl call {feed} Reconnect"
+    ));
+    wait_for_data(machine);
     for caller in ["", &as_member] {
         machine.run(&format!("{caller} busctl call {manager} Drain"));
         machine.wait_for("the end", |machine| (machine.property("ActiveState") == "inactive").then_some(()));
