@@ -5,6 +5,26 @@
 
 use crate::market::{Provider, Timestamp};
 
+/// Those on whose watching a claim rests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watchers(u8);
+
+const _: () = assert!(Provider::ALL.len() <= 8);
+
+impl Watchers {
+    fn add(&mut self, provider: Provider) {
+        self.0 |= 1 << Router::index(provider);
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn contains(self, provider: Provider) -> bool {
+        self.0 & 1 << Router::index(provider) != 0
+    }
+}
+
 /// Order of preference and who is up.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -29,14 +49,20 @@ impl Router {
         self.choose();
     }
 
-    pub fn set_down(&mut self, provider: Provider) {
+    /// It is known at `now` that `provider` has not watched since `since`. Where its values were the ones that counted,
+    /// nobody's did from then until now: the others count as watching from now on.
+    pub fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp) {
+        let counted = self.watching() == Some(provider);
         self.up_since[Self::index(provider)] = None;
+        if counted && since < now {
+            self.up_since.iter_mut().flatten().for_each(|up_since| *up_since = (*up_since).max(now));
+        }
         self.choose();
     }
 
-    pub fn set_all_down(&mut self) {
-        self.up_since = [None; Provider::ALL.len()];
-        self.choose();
+    /// Since when `provider` has been up.
+    pub fn up_since(&self, provider: Provider) -> Option<Timestamp> {
+        self.up_since[Self::index(provider)]
     }
 
     fn choose(&mut self) {
@@ -63,7 +89,24 @@ impl Router {
 
     /// Whether somebody has been watching without a break since `instant`.
     pub fn watched_since(&self, instant: Timestamp) -> bool {
-        self.up_since.iter().flatten().any(|since| *since <= instant)
+        !self.watchers_since(instant).is_empty()
+    }
+
+    /// Who has been watching without a break since `instant`: whose values count, if it has, and otherwise all who have,
+    /// with the one that took over meanwhile.
+    pub fn watchers_since(&self, instant: Timestamp) -> Watchers {
+        let has_watched =
+            |provider: &Provider| self.up_since(*provider).is_some_and(|since| since <= instant);
+        let mut watchers = Watchers::default();
+        if let Some(active) = self.watching().filter(has_watched) {
+            watchers.add(active);
+            return watchers;
+        }
+        Provider::ALL.into_iter().filter(has_watched).for_each(|provider| watchers.add(provider));
+        if !watchers.is_empty() {
+            self.watching().into_iter().for_each(|active| watchers.add(active));
+        }
+        watchers
     }
 }
 
@@ -85,11 +128,34 @@ mod tests {
         assert!(router.watched_since(at(10)) && !router.watched_since(at(9)));
         router.set_up(Provider::Nse, at(30));
         assert!(router.watched_since(at(10)), "still up since 10");
-        router.set_down(Provider::Nse);
+        router.set_down(Provider::Nse, at(40), at(40));
         assert!(router.watched_since(at(20)) && !router.watched_since(at(19)));
         assert_eq!(router.watching(), Some(Provider::AngelOne));
-        router.set_all_down();
+        router.set_down(Provider::AngelOne, at(50), at(50));
         assert_eq!(router.watching(), None);
         assert!(!router.watched_since(at(100)));
+    }
+
+    #[test]
+    fn whoever_takes_over_late_has_not_watched_before() {
+        let at = Timestamp::from_us;
+        let both_up = || {
+            let mut router = Router::new(vec![Provider::AngelOne, Provider::Nse]);
+            router.set_up(Provider::Nse, at(10));
+            router.set_up(Provider::AngelOne, at(20));
+            router
+        };
+        let mut router = both_up();
+        assert!(!router.watchers_since(at(20)).contains(Provider::Nse), "its values do not count");
+        let overlap = router.watchers_since(at(15));
+        assert!(overlap.contains(Provider::Nse) && overlap.contains(Provider::AngelOne), "{overlap:?}");
+        router.set_down(Provider::AngelOne, at(30), at(40));
+        assert!(router.watched_since(at(40)) && !router.watched_since(at(39)));
+        let mut router = both_up();
+        router.set_down(Provider::AngelOne, at(40), at(40));
+        assert!(router.watched_since(at(10)), "told in time");
+        let mut router = both_up();
+        router.set_down(Provider::Nse, at(30), at(40));
+        assert!(router.watched_since(at(20)), "the one that counts has watched all the time");
     }
 }

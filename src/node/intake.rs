@@ -155,7 +155,7 @@ impl IntakeSink {
                 Some(Mark::FeedUp { provider }) => log.up.extend(provider.parse::<Provider>()),
                 Some(Mark::FeedDown { provider, .. }) => log.up.retain(|up| up.name() != provider),
                 Some(Mark::Started { .. }) => log.up.clear(),
-                Some(Mark::Clock) | None => {}
+                Some(Mark::Clock { .. }) | None => {}
             }
         }
         self.end_full().await
