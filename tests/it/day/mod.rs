@@ -5,4 +5,5 @@ mod chaos;
 mod kills;
 mod outages;
 mod played;
+mod poison;
 mod raw_bodies;
