@@ -7,3 +7,4 @@ mod outages;
 mod played;
 mod poison;
 mod raw_bodies;
+mod stops;
