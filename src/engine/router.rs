@@ -8,6 +8,26 @@
 
 use crate::market::{Provider, Timestamp};
 
+/// Those on whose watching a claim rests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watchers(u8);
+
+const _: () = assert!(Provider::ALL.len() <= 8);
+
+impl Watchers {
+    fn add(&mut self, provider: Provider) {
+        self.0 |= 1 << Router::index(provider);
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn contains(self, provider: Provider) -> bool {
+        self.0 & 1 << Router::index(provider) != 0
+    }
+}
+
 /// Order of preference, an operator's choice, and who is up.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -38,20 +58,32 @@ impl Router {
         self.choose();
     }
 
-    pub fn set_down(&mut self, provider: Provider) {
+    /// It is known at `now` that `provider` has not watched since `since`. Where its values were the ones that counted,
+    /// nobody's did from then until now: the others count as watching from now on.
+    pub fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp) {
+        let counted = self.watching() == Some(provider);
         self.up_since[Self::index(provider)] = None;
+        if counted && since < now {
+            self.up_since.iter_mut().flatten().for_each(|up_since| *up_since = (*up_since).max(now));
+        }
         self.choose();
     }
 
-    pub fn set_all_down(&mut self) {
-        self.up_since = [None; Provider::ALL.len()];
-        self.choose();
+    /// Since when `provider` has been up.
+    pub fn up_since(&self, provider: Provider) -> Option<Timestamp> {
+        self.up_since[Self::index(provider)]
     }
 
-    /// `None` leaves the choice to the order of preference.
-    pub fn force(&mut self, provider: Option<Provider>) {
+    /// `None` leaves the choice to the order of preference. Values of the provider that counts from `now` on were ignored
+    /// before, so what is claimed of the time before rests on the other.
+    pub fn force(&mut self, provider: Option<Provider>, now: Timestamp) {
+        let before = self.watching();
         self.forced = provider;
         self.choose();
+        if let Some(counts) = self.watching().filter(|counts| Some(*counts) != before) {
+            let up_since = &mut self.up_since[Self::index(counts)];
+            *up_since = (*up_since).max(Some(now));
+        }
     }
 
     /// Whom an operator forced, up or not.
@@ -84,7 +116,24 @@ impl Router {
 
     /// Whether somebody has been watching without a break since `instant`.
     pub fn watched_since(&self, instant: Timestamp) -> bool {
-        self.up_since.iter().flatten().any(|since| *since <= instant)
+        !self.watchers_since(instant).is_empty()
+    }
+
+    /// Who has been watching without a break since `instant`: whose values count, if it has, and otherwise all who have,
+    /// with the one that took over meanwhile.
+    pub fn watchers_since(&self, instant: Timestamp) -> Watchers {
+        let has_watched =
+            |provider: &Provider| self.up_since(*provider).is_some_and(|since| since <= instant);
+        let mut watchers = Watchers::default();
+        if let Some(active) = self.watching().filter(has_watched) {
+            watchers.add(active);
+            return watchers;
+        }
+        Provider::ALL.into_iter().filter(has_watched).for_each(|provider| watchers.add(provider));
+        if !watchers.is_empty() {
+            self.watching().into_iter().for_each(|active| watchers.add(active));
+        }
+        watchers
     }
 }
 
@@ -107,10 +156,10 @@ mod tests {
         assert!(router.watched_since(at(10)) && !router.watched_since(at(9)));
         router.set_up(Provider::Nse, at(30));
         assert!(router.watched_since(at(10)), "still up since 10");
-        router.set_down(Provider::Nse);
+        router.set_down(Provider::Nse, at(40), at(40));
         assert!(router.watched_since(at(20)) && !router.watched_since(at(19)));
         assert_eq!(router.watching(), Some(Provider::AngelOne));
-        router.set_all_down();
+        router.set_down(Provider::AngelOne, at(50), at(50));
         assert_eq!(router.watching(), None);
         assert!(!router.watched_since(at(100)));
     }
@@ -119,7 +168,7 @@ mod tests {
     fn a_forced_provider_goes_first_while_it_is_up() {
         let at = Timestamp::from_us;
         let mut router = Router::new(vec![Provider::AngelOne, Provider::Nse]);
-        router.force(Some(Provider::Nse));
+        router.force(Some(Provider::Nse), at(5));
         assert_eq!((router.active(), router.watching()), (Some(Provider::Nse), None));
         assert!(router.accepts(Provider::AngelOne), "nobody is up");
         router.set_up(Provider::AngelOne, at(10));
@@ -127,19 +176,21 @@ mod tests {
         router.set_up(Provider::Nse, at(20));
         assert_eq!(router.watching(), Some(Provider::Nse));
         assert!(router.accepts(Provider::Nse) && !router.accepts(Provider::AngelOne));
-        router.set_down(Provider::Nse);
+        router.set_down(Provider::Nse, at(25), at(25));
         assert_eq!((router.watching(), router.forced()), (Some(Provider::AngelOne), Some(Provider::Nse)));
         router.set_up(Provider::Nse, at(30));
         assert_eq!(router.watching(), Some(Provider::Nse), "it counts again");
-        router.force(None);
+        router.force(None, at(40));
         assert_eq!((router.watching(), router.forced()), (Some(Provider::AngelOne), None));
+        router.set_down(Provider::Nse, at(35), at(50));
+        assert!(router.watched_since(at(40)), "the one that counts since");
+        assert!(!router.watched_since(at(39)), "the one that counted before was away, and nobody knew");
     }
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Up(Provider),
         Down(Provider),
-        AllDown,
         Force(Option<Provider>),
     }
 
@@ -148,15 +199,14 @@ mod tests {
         let step = prop_oneof![
             4 => provider().prop_map(Step::Up),
             3 => provider().prop_map(Step::Down),
-            1 => Just(Step::AllDown),
             3 => prop::option::of(provider()).prop_map(Step::Force),
         ];
         prop::collection::vec(step, 0..40)
     }
 
     proptest! {
-        /// One provider counts whenever anyone is up: the forced one, or else the most preferred. Forcing changes nothing of
-        /// how long somebody has been watching.
+        /// One provider counts whenever anyone is up: the forced one, or else the most preferred. Forcing never lets anyone
+        /// have watched longer.
         #[test]
         fn who_counts_follows_from_who_is_up_and_who_is_forced(
             steps in steps(),
@@ -173,17 +223,13 @@ mod tests {
                     }
                     Step::Down(provider) => {
                         up.retain(|up| *up != provider);
-                        router.set_down(provider);
-                        unforced.set_down(provider);
-                    }
-                    Step::AllDown => {
-                        up.clear();
-                        router.set_all_down();
-                        unforced.set_all_down();
+                        let now = Timestamp::from_us(at_us);
+                        router.set_down(provider, now, now);
+                        unforced.set_down(provider, now, now);
                     }
                     Step::Force(provider) => {
                         forced = provider;
-                        router.force(provider);
+                        router.force(provider, Timestamp::from_us(at_us));
                     }
                 }
                 let is_up = |provider: &Provider| up.contains(provider);
@@ -194,9 +240,32 @@ mod tests {
                 }
                 for since in 0..=at_us {
                     let since = Timestamp::from_us(since);
-                    prop_assert_eq!(router.watched_since(since), unforced.watched_since(since));
+                    prop_assert!(!router.watched_since(since) || unforced.watched_since(since));
                 }
             }
         }
+    }
+
+    #[test]
+    fn whoever_takes_over_late_has_not_watched_before() {
+        let at = Timestamp::from_us;
+        let both_up = || {
+            let mut router = Router::new(vec![Provider::AngelOne, Provider::Nse]);
+            router.set_up(Provider::Nse, at(10));
+            router.set_up(Provider::AngelOne, at(20));
+            router
+        };
+        let mut router = both_up();
+        assert!(!router.watchers_since(at(20)).contains(Provider::Nse), "its values do not count");
+        let overlap = router.watchers_since(at(15));
+        assert!(overlap.contains(Provider::Nse) && overlap.contains(Provider::AngelOne), "{overlap:?}");
+        router.set_down(Provider::AngelOne, at(30), at(40));
+        assert!(router.watched_since(at(40)) && !router.watched_since(at(39)));
+        let mut router = both_up();
+        router.set_down(Provider::AngelOne, at(40), at(40));
+        assert!(router.watched_since(at(10)), "told in time");
+        let mut router = both_up();
+        router.set_down(Provider::Nse, at(30), at(40));
+        assert!(router.watched_since(at(20)), "the one that counts has watched all the time");
     }
 }

@@ -266,7 +266,7 @@ impl LiveWriter {
     /// Replaces the slot's quote and marks it dirty.
     ///
     /// # Errors
-    /// [`LiveError::NoSuchSlot`].
+    /// [`LiveError::NoSuchSlot`], and [`LiveError::TakenOver`] once another has the right.
     pub fn write(&mut self, slot: u32, quote: &LiveQuote) -> Result<(), LiveError> {
         self.stage(slot, quote)?;
         self.settle();
@@ -277,7 +277,7 @@ impl LiveWriter {
     /// waits for all stores before it, so many quotes are staged faster than written.
     ///
     /// # Errors
-    /// [`LiveError::NoSuchSlot`].
+    /// [`LiveError::NoSuchSlot`], and [`LiveError::TakenOver`] once another has the right.
     pub fn stage(&mut self, slot: u32, quote: &LiveQuote) -> Result<(), LiveError> {
         let table = &*self.table;
         if !table.writer.is_held_by(self.number) {
@@ -477,6 +477,55 @@ mod tests {
         writer.stage(9, &quote_of(8)).expect("in the table");
         drop(writer);
         assert_eq!(drained(&mut cursor), [9]);
+    }
+
+    #[test]
+    fn a_writer_that_was_followed_writes_nothing_and_gives_nothing_back() {
+        let table = LiveTable::new(10);
+        let mut cursor = table.dirty_cursor().expect("the first");
+        let mut first = table.writer().expect("the first");
+        first.stage(1, &quote_of(1)).expect("it has the right");
+        let mut next = table.take_over_writer();
+        assert_eq!(first.stage(1, &quote_of(2)), Err(LiveError::TakenOver));
+        assert_eq!(first.write(2, &quote_of(2)), Err(LiveError::TakenOver));
+        assert_eq!((table.read(1), table.read(2)), (Some(quote_of(1)), None));
+        next.write(3, &quote_of(3)).expect("it has the right");
+        // What the first had staged is in the table, so it is shown; its end leaves the right where it is.
+        drop(first);
+        assert!(table.writer().is_none(), "the next one writes");
+        let mut visited = BTreeSet::new();
+        cursor.drain(10, |slot| assert!(visited.insert(slot)));
+        assert_eq!(visited, BTreeSet::from([1, 3]));
+        let mut last = table.take_over_writer();
+        assert_eq!(next.write(3, &quote_of(4)), Err(LiveError::TakenOver));
+        last.write(3, &quote_of(5)).expect("it has the right");
+        drop(next);
+        drop(last);
+        assert_eq!((table.read(3), table.writes()), (Some(quote_of(5)), 3));
+        assert!(table.writer().is_some(), "the last one gave it back");
+    }
+
+    #[test]
+    fn a_cursor_that_was_followed_takes_nothing_and_its_follower_finds_all() {
+        let table = LiveTable::new(10);
+        let mut writer = table.writer().expect("the first");
+        let mut first = table.dirty_cursor().expect("the first");
+        for slot in [1, 2] {
+            writer.write(slot, &quote_of(1)).expect("in the table");
+        }
+        let taken = |cursor: &mut DirtyCursor| {
+            let mut visited = BTreeSet::new();
+            cursor.drain(10, |slot| assert!(visited.insert(slot)));
+            visited
+        };
+        assert_eq!(taken(&mut first), BTreeSet::from([1, 2]));
+        let mut next = table.take_over_dirty_cursor();
+        writer.write(3, &quote_of(1)).expect("in the table");
+        assert_eq!(taken(&mut first), BTreeSet::new(), "it was followed");
+        drop(first);
+        assert!(table.dirty_cursor().is_none(), "the next one follows");
+        next.mark_all();
+        assert_eq!(taken(&mut next), BTreeSet::from([1, 2, 3]), "what the first took may never have arrived");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     feed_orders::{FeedDesk, FeedOrder},
-    intake::Intake,
+    intake::{Intake, IntakeSink},
     status::DaemonStatus,
 };
 use crate::{
@@ -12,12 +12,11 @@ use crate::{
     config::Config,
     engine::watch::WatchList,
     feed::{
-        FeedStatus, RecordSink,
+        FeedStatus,
         angel_one::{AngelOneFeed, Credentials},
         nse::NseFeed,
     },
     market::Provider,
-    spool::Mark,
 };
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -47,23 +46,28 @@ impl FeedParts {
 /// # Errors
 /// The feed ended by itself, or could not begin.
 pub async fn run(parts: FeedParts, desk: FeedDesk, lease: Lease) -> Result<(), ChildError> {
+    // One that panicked or hung has told the log nothing of its end.
+    let (sink, vigil) = parts.intake.admit(desk.provider, &lease).await?;
+    vigil.keep(follow_orders(parts, desk, &lease, sink)).await
+}
+
+async fn follow_orders(
+    parts: FeedParts,
+    desk: FeedDesk,
+    lease: &Lease,
+    sink: IntakeSink,
+) -> Result<(), ChildError> {
     let mut orders = desk.follow();
-    if lease.incarnation() > 1 {
-        // One that panicked or hung has told the log nothing of its end: nobody watched since, at the latest from now on
-        // until the feed is up.
-        let sink = parts.intake.sink(&lease);
-        sink.mark(Mark::feed_down(desk.provider, "the feed was started again")).await?;
-    }
     loop {
         let order = orders.borrow_and_update().clone();
         if let Some(state) = order.rest(desk.provider) {
             parts.status_of(desk.provider).set_state(state);
             desk.note_begun(order.number);
         } else {
-            let errand = Errand { desk: &desk, order: &order, orders: orders.clone(), lease: &lease };
+            let errand = Errand { desk: &desk, order: &order, orders: orders.clone(), lease };
             let ended = match desk.provider {
-                Provider::AngelOne => errand.run_angel_one(&parts).await,
-                Provider::Nse => errand.run_nse(&parts).await,
+                Provider::AngelOne => errand.run_angel_one(&parts, &sink).await,
+                Provider::Nse => errand.run_nse(&parts, &sink).await,
             };
             if let Err(error) = ended {
                 desk.note_failure(order.number, error.to_string());
@@ -86,7 +90,7 @@ struct Errand<'a> {
 }
 
 impl Errand<'_> {
-    async fn run_angel_one(self, parts: &FeedParts) -> Result<(), ChildError> {
+    async fn run_angel_one(self, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
         let config = &self.order.config;
         let (stop, follow) = self.follow();
         let feed = AngelOneFeed {
@@ -95,7 +99,7 @@ impl Errand<'_> {
             watch: parts.watch.clone(),
             clock: parts.clock.clone(),
             status: parts.status_of(Provider::AngelOne),
-            sink: parts.intake.sink(self.lease),
+            sink: sink.clone(),
             stop,
             seed: self.seed(parts),
         };
@@ -103,7 +107,7 @@ impl Errand<'_> {
         Ok(ended?)
     }
 
-    async fn run_nse(self, parts: &FeedParts) -> Result<(), ChildError> {
+    async fn run_nse(self, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
         let (stop, follow) = self.follow();
         let feed = NseFeed {
             settings: self.order.config.feeds.nse.clone(),
@@ -111,7 +115,7 @@ impl Errand<'_> {
             clock: parts.clock.clone(),
             calendar: parts.calendar.clone(),
             status: parts.status_of(Provider::Nse),
-            sink: parts.intake.sink(self.lease),
+            sink: sink.clone(),
             stop,
             seed: self.seed(parts),
         };

@@ -6,8 +6,11 @@
 //! While a record waits for space on the disk, nothing overtakes it: a clock's small mark may fit where a chain's body
 //! does not, and time that passes in the log says that somebody watched. Once there is space, the log says that the
 //! feeds were not watched meanwhile.
+//!
+//! A feed that broke off tells nothing of its end. The next record, whoever brings it, is preceded by a mark that says
+//! since when nobody watched, see [`Vigil`].
 
-use super::status::DaemonStatus;
+use super::{status::DaemonStatus, vigil::Vigil};
 use crate::{
     actor::{Lease, Port, Producer},
     clock::{self, Clock},
@@ -16,7 +19,7 @@ use crate::{
     spool::{Mark, NewRecord, Record, Spool, SpoolError},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -42,6 +45,8 @@ struct Log {
     up: BTreeSet<Provider>,
     /// The provider that the last order forces.
     forced: Option<Provider>,
+    /// Of each provider's last incarnation.
+    vigils: BTreeMap<Provider, Vigil>,
     /// Date of the last record: a day's log says at its beginning who is forced and who is up, so that it can be replayed
     /// alone.
     date: TradingDate,
@@ -112,6 +117,8 @@ impl Drop for TurnGuard<'_> {
     }
 }
 
+/// What the log says of a feed that broke off.
+const BROKE_OFF_REASON: &str = "the feed panicked, hung or failed";
 /// What the log says of a time in which nothing could be appended.
 const FULL_REASON: &str = "there was no space left for the spool";
 
@@ -131,13 +138,36 @@ impl Intake {
         status: Arc<DaemonStatus>,
     ) -> Intake {
         let Beginning { date, forced } = beginning;
-        let log = Log { spool, up: BTreeSet::new(), forced, date, full: None };
+        let log = Log { spool, up: BTreeSet::new(), forced, vigils: BTreeMap::new(), date, full: None };
         Intake { log: Arc::new(Mutex::new(log)), turn: Arc::default(), port, clock, status }
     }
 
-    /// The entrance for one incarnation of a feed.
+    /// The entrance for one incarnation of a child that watches nothing.
     pub fn sink(&self, lease: &Lease) -> IntakeSink {
-        IntakeSink { intake: self.clone(), producer: self.port.producer(lease), lease: lease.clone() }
+        IntakeSink {
+            intake: self.clone(),
+            producer: self.port.producer(lease),
+            lease: lease.clone(),
+            vigil: None,
+        }
+    }
+
+    /// The entrance for one incarnation of a feed, and its vigil, which must be kept over all its work. The log is told of
+    /// the end of the incarnation before.
+    ///
+    /// # Errors
+    /// When the log takes nothing more.
+    pub async fn admit(&self, provider: Provider, lease: &Lease) -> Result<(IntakeSink, Vigil), NotAccepted> {
+        let mut sink = self.sink(lease);
+        {
+            let _turn = self.turn.take(lease).await;
+            // Given up or not: it is followed.
+            sink.tell_down(&[provider].into(), self.clock.now()).await?;
+        }
+        let vigil = Vigil::begin(self.clock.clone(), lease.clone());
+        self.log().vigils.insert(provider, vigil.clone());
+        sink.vigil = Some(vigil.clone());
+        Ok((sink, vigil))
     }
 
     /// Has the log forced onto the disk, without waiting for it.
@@ -151,12 +181,14 @@ impl Intake {
     }
 }
 
-/// See [`Intake::sink`].
+/// See [`Intake::sink`] and [`Intake::admit`].
 #[derive(Clone)]
 pub struct IntakeSink {
     intake: Intake,
     producer: Producer<Record>,
     lease: Lease,
+    /// A feed's.
+    vigil: Option<Vigil>,
 }
 
 impl IntakeSink {
@@ -164,6 +196,7 @@ impl IntakeSink {
     /// order.
     async fn put(&self, record: NewRecord, mark: Option<&Mark>) -> Result<(), NotAccepted> {
         let _turn = self.intake.turn.take(&self.lease).await;
+        self.tell_broken_off(record.received_time).await?;
         self.begin_day(record.received_time).await?;
         self.append(record).await?;
         {
@@ -175,10 +208,62 @@ impl IntakeSink {
                     log.forced = to.as_ref().and_then(|provider| provider.parse().ok());
                 }
                 Some(Mark::Started { .. }) => (log.up, log.forced) = (BTreeSet::new(), None),
-                Some(Mark::Clock) | None => {}
+                Some(Mark::Clock { .. }) | None => {}
             }
         }
         self.end_full().await
+    }
+
+    /// Says before anything else which feeds broke off, and since when. Needs the turn.
+    async fn tell_broken_off(&self, received: Timestamp) -> Result<(), NotAccepted> {
+        let broken_off: BTreeSet<Provider> = {
+            let log = self.intake.log();
+            let is_over = |provider: &&Provider| log.vigils.get(provider).is_some_and(Vigil::is_over);
+            log.up.iter().filter(is_over).copied().collect()
+        };
+        self.tell_down(&broken_off, received).await
+    }
+
+    /// Marks those of `providers` that are up as down since the end of their vigils. Needs the turn.
+    async fn tell_down(
+        &self,
+        providers: &BTreeSet<Provider>,
+        received: Timestamp,
+    ) -> Result<(), NotAccepted> {
+        for provider in providers {
+            let since = {
+                let log = self.intake.log();
+                if !log.up.contains(provider) {
+                    continue;
+                }
+                log.vigils.get(provider).map_or(received, Vigil::watched_until)
+            };
+            let mark = Mark::feed_down(*provider, BROKE_OFF_REASON).since(since);
+            self.append(NewRecord::mark(received.max(since), &mark)).await?;
+            self.intake.log().up.remove(provider);
+        }
+        Ok(())
+    }
+
+    /// Adds to a mark what the vigils know.
+    fn complete(&self, mark: Mark) -> Mark {
+        match mark {
+            Mark::Clock { .. } => {
+                let log = self.intake.log();
+                let watched =
+                    |provider: &Provider| Some((*provider, log.vigils.get(provider)?.watched_until()));
+                Mark::clock(log.up.iter().filter_map(watched))
+            }
+            Mark::FeedDown { .. } => match &self.vigil {
+                Some(vigil) => mark.since(vigil.watched_until()),
+                None => mark,
+            },
+            Mark::FeedUp { .. } => {
+                self.vigil.iter().for_each(Vigil::forgive_loss);
+                mark
+            }
+            Mark::Started { .. } | Mark::Failover { .. } => mark,
+        }
     }
 
     /// Needs the turn. What was begun by a full disk is ended by [`Self::end_full`].
@@ -300,10 +385,16 @@ impl IntakeSink {
 
 impl RecordSink for IntakeSink {
     async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
-        self.put(record, None).await
+        let handed_over = self.vigil.as_ref().map(Vigil::hand_over);
+        self.put(record, None).await?;
+        if let Some(handed_over) = handed_over {
+            handed_over.accepted();
+        }
+        Ok(())
     }
 
     async fn mark(&self, mark: Mark) -> Result<(), NotAccepted> {
+        let mark = self.complete(mark);
         let record = NewRecord::mark(self.intake.clock.now(), &mark);
         self.put(record, Some(&mark)).await
     }
@@ -317,8 +408,9 @@ mod tests {
         clock::Simulation,
         spool::{Frames, Source, SpoolReader},
     };
+    use std::future::pending;
 
-    fn marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
+    fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
         let records = SpoolReader::open(directory, date).expect("the day");
         let records = records.map(|record| record.expect("a record"));
         let marks = records.filter(|record| record.source == Source::Mark);
@@ -348,11 +440,106 @@ mod tests {
         sink.mark(up.clone()).await.expect("accepted");
         sink.accept(lots(day(30))).await.expect("accepted");
         assert_eq!(sink.forced(), Some(Provider::Nse));
-        assert_eq!(marks(directory, day(30)), [order, up.clone()]);
+        assert_eq!(logged_marks(directory, day(30)), [order, up.clone()]);
         sink.put(NewRecord::mark(noon(day(30)), &Mark::failover(None)), Some(&Mark::failover(None)))
             .await
             .expect("accepted");
         sink.accept(lots(day(31))).await.expect("accepted");
-        assert_eq!(marks(directory, day(31)), [up], "nobody is forced");
+        assert_eq!(logged_marks(directory, day(31)), [up], "nobody is forced");
+    }
+
+    const P: Provider = Provider::AngelOne;
+
+    /// An intake, and what it hands on.
+    fn intake(directory: &std::path::Path) -> (Intake, Port<Record>) {
+        let spool = Spool::open(directory).expect("opens").spool;
+        let port = Port::new("records", 100, Policy::Wait);
+        let clock = Clock::system();
+        let beginning = Beginning { date: clock.now().date_ist(), forced: None };
+        (Intake::new(spool, beginning, port.clone(), clock, Arc::default()), port)
+    }
+
+    /// The marks handed on since the last look, with their times.
+    async fn marks(port: &Port<Record>) -> Vec<(Timestamp, Mark)> {
+        let mut consumer = port.consumer(&Lease::detached("recorder"));
+        let taken = consumer.drain(100).await.expect("records");
+        let of_marks = taken.items().iter().filter(|record| record.source == Source::Mark);
+        let read = |record: &Record| {
+            let mark = serde_json::from_slice(record.frames.bytes()).expect("a mark");
+            (record.received_time, mark)
+        };
+        let marks = of_marks.map(read).collect();
+        taken.done();
+        marks
+    }
+
+    /// The instant since which a mark says that the feed was not watching.
+    fn since(mark: &Mark) -> Timestamp {
+        match mark {
+            Mark::FeedDown { since_us: Some(us), .. } => Timestamp::from_us(*us),
+            other => panic!("{other:?} does not say since when a feed is down"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_broke_off_is_told_before_time_passes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (intake, port) = intake(directory.path());
+        let timekeeper = intake.sink(&Lease::detached("timekeeper"));
+        let (feed, vigil) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+        feed.mark(Mark::feed_up(P)).await.expect("accepted");
+        timekeeper.mark(Mark::clock([])).await.expect("accepted");
+        let told = marks(&port).await;
+        let [(_, Mark::FeedUp { .. }), (at, Mark::Clock { watched_until_us })] = &told[..] else {
+            panic!("{told:?}")
+        };
+        let told_us = watched_until_us["angel_one"];
+        assert!(told_us == vigil.watched_until().as_us() && told_us <= at.as_us(), "{told:?}");
+
+        // It hangs, and is given up.
+        let hung = vigil.keep(pending::<()>());
+        drop(hung);
+        assert!(!vigil.is_over(), "a work that was never polled has not ended");
+        tokio::select! {
+            biased;
+            () = vigil.keep(pending()) => unreachable!("it is pending"),
+            () = tokio::task::yield_now() => {}
+        }
+        assert!(vigil.is_over());
+        let watched = vigil.watched_until();
+        timekeeper.mark(Mark::clock([])).await.expect("accepted");
+        timekeeper.mark(Mark::clock([])).await.expect("accepted");
+        let told = marks(&port).await;
+        let [(at, down), (_, Mark::Clock { .. }), (_, Mark::Clock { watched_until_us })] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert!(since(down) == watched && watched <= *at, "{told:?}");
+        assert!(watched_until_us.is_empty(), "nobody watches: {told:?}");
+
+        // The next incarnation has nothing more to tell.
+        let (feed, _) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+        feed.mark(Mark::feed_up(P)).await.expect("accepted");
+        let told = marks(&port).await;
+        assert!(matches!(&told[..], [(_, Mark::FeedUp { .. })]), "{told:?}");
+        // One that is not found out before it is followed is told by its follower.
+        intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+        let told = marks(&port).await;
+        assert!(matches!(&told[..], [(_, Mark::FeedDown { .. })]), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_feed_knows_of_its_end_what_its_vigil_knows() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (intake, port) = intake(directory.path());
+        let (feed, vigil) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+        let watched = vigil.watched_until();
+        feed.mark(Mark::feed_up(P)).await.expect("accepted");
+        feed.mark(Mark::feed_down(P, "x")).await.expect("accepted");
+        feed.mark(Mark::feed_up(P)).await.expect("accepted");
+        let earlier = watched.plus_seconds(-3);
+        feed.mark(Mark::feed_down(P, "x").since(earlier)).await.expect("accepted");
+        let told = marks(&port).await;
+        let [_, (_, first), _, (_, second)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((since(first), since(second)), (watched, earlier));
     }
 }

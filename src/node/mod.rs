@@ -27,6 +27,7 @@ mod status;
 mod timekeeper;
 mod tree;
 mod verify;
+mod vigil;
 mod writer;
 
 pub use daemon::{Daemon, DaemonError};

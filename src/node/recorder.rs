@@ -186,6 +186,8 @@ impl Work<'_> {
         let is_long = record.source == Source::AngelOneMaster;
         let _excused = is_long.then(|| lease.pulse().excuse(MASTER_EXCUSE));
         lease.take_in_hand(record.seq);
+        #[cfg(feature = "chaos")]
+        super::chaos::taste_record(record.seq);
         pipeline.apply(record, live, batch);
         lease.lay_down();
         Ok(())

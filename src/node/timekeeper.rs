@@ -41,7 +41,7 @@ impl Timekeeper {
                 _ = sync.tick() => self.intake.flush_soon(),
             }
             if self.clock.now() >= next {
-                sink.mark(Mark::Clock).await?;
+                sink.mark(Mark::clock([])).await?;
                 lease.pulse().progress();
             }
         }

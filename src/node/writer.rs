@@ -96,6 +96,8 @@ impl Writer {
 
     /// Writes a batch for as long as it takes. False if the incarnation was given up meanwhile.
     async fn write(&self, store: &mut OpenStore, batch: &Batch, lease: &Lease) -> Result<bool, ChildError> {
+        #[cfg(feature = "chaos")]
+        super::chaos::taste_rows(batch);
         let mut delays = retry_delays();
         loop {
             match store.append(batch).await {

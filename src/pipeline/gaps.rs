@@ -1,4 +1,4 @@
-//! Spans of a session in which a provider was not watched.
+//! Who watches, until when each is known to have watched, and the spans of a session in which a provider did not.
 
 use crate::{
     engine::SessionHours,
@@ -6,31 +6,54 @@ use crate::{
     store::GapRow,
 };
 
-/// Who has been down since when, and why.
+/// One entry a provider. Fed from the log alone.
 #[derive(Clone, Debug, Default)]
 pub struct GapTracker {
-    down: [Option<(Timestamp, String)>; Provider::ALL.len()],
-    is_up: [bool; Provider::ALL.len()],
+    watches: [Watch; Provider::ALL.len()],
+}
+
+#[derive(Clone, Debug, Default)]
+struct Watch {
+    up_since: Option<Timestamp>,
+    watched_until: Timestamp,
+    /// Down since when, and why.
+    down: Option<(Timestamp, String)>,
 }
 
 impl GapTracker {
-    fn index(provider: Provider) -> usize {
-        usize::from(provider.code()) - 1
+    fn watch(&mut self, provider: Provider) -> &mut Watch {
+        &mut self.watches[usize::from(provider.code()) - 1]
     }
 
-    pub fn note_down(&mut self, provider: Provider, since: Timestamp, reason: &str) {
-        let index = Self::index(provider);
-        if self.is_up[index] {
-            self.down[index] = Some((since, reason.to_owned()));
-        }
-        self.is_up[index] = false;
+    /// The provider is known to have watched until then.
+    pub fn note_watched(&mut self, provider: Provider, until: Timestamp) {
+        let watch = self.watch(provider);
+        watch.watched_until = watch.watched_until.max(until);
     }
 
-    /// The daemon was away since `last_record`: whoever was up then was not watched.
-    pub fn note_restart(&mut self, last_record: Timestamp) {
+    /// It has not watched since `since`, which is told at `now`. Gives the instant that counts; `None` if it was not up.
+    pub fn note_down(
+        &mut self,
+        provider: Provider,
+        since: Timestamp,
+        now: Timestamp,
+        reason: &str,
+    ) -> Option<Timestamp> {
+        let watch = self.watch(provider);
+        let since = since.min(now).max(watch.up_since.take()?);
+        watch.down = Some((since, reason.to_owned()));
+        Some(since)
+    }
+
+    /// The daemon was away: whoever was up was not watched since the last thing that is known of it.
+    pub fn note_restart(&mut self, now: Timestamp) -> Vec<(Provider, Timestamp)> {
+        let mut down = Vec::new();
         for provider in Provider::ALL {
-            self.note_down(provider, last_record, "the daemon was not running");
+            let since = self.watch(provider).watched_until;
+            let since = self.note_down(provider, since, now, "the daemon was not running");
+            down.extend(since.map(|since| (provider, since)));
         }
+        down
     }
 
     /// The gap that ends with `provider` up again, as far as it lies within the session.
@@ -40,11 +63,55 @@ impl GapTracker {
         now: Timestamp,
         hours: Option<SessionHours>,
     ) -> Option<GapRow> {
-        let index = Self::index(provider);
-        self.is_up[index] = true;
-        let (since, reason) = self.down[index].take()?;
+        let watch = self.watch(provider);
+        if watch.up_since.is_none() {
+            watch.up_since = Some(now);
+            watch.watched_until = watch.watched_until.max(now);
+        }
+        let (since, reason) = watch.down.take()?;
         let hours = hours?;
         let (from, to) = (since.max(hours.open), now.min(hours.close));
         (from < to).then_some(GapRow { from, to, provider: Some(provider), reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::TradingDate;
+
+    const P: Provider = Provider::AngelOne;
+
+    fn at(us: i64) -> Timestamp {
+        Timestamp::from_us(us)
+    }
+
+    fn hours() -> Option<SessionHours> {
+        Some(SessionHours { date: TradingDate::MIN, open: at(0), close: at(1_000) })
+    }
+
+    #[test]
+    fn a_gap_begins_where_the_watching_ended() {
+        let mut gaps = GapTracker::default();
+        assert_eq!(gaps.note_down(P, at(1), at(1), "x"), None, "it was not up");
+        assert_eq!(gaps.note_up(P, at(10), hours()), None);
+        assert_eq!(gaps.note_down(P, at(30), at(40), "x"), Some(at(30)));
+        let gap = gaps.note_up(P, at(50), hours()).expect("a gap");
+        assert_eq!((gap.from, gap.to), (at(30), at(50)));
+        assert_eq!(gaps.note_down(P, at(20), at(60), "x"), Some(at(50)), "not before it came up");
+        gaps.note_up(P, at(70), hours());
+        assert_eq!(gaps.note_down(P, at(99), at(80), "x"), Some(at(80)), "not in the future");
+    }
+
+    #[test]
+    fn a_restart_ends_the_watching_where_the_log_last_tells_of_it() {
+        let mut gaps = GapTracker::default();
+        gaps.note_up(P, at(10), hours());
+        assert_eq!(gaps.clone().note_restart(at(90)), [(P, at(10))]);
+        gaps.note_watched(P, at(40));
+        gaps.note_watched(P, at(30));
+        assert_eq!(gaps.note_restart(at(90)), [(P, at(40))]);
+        assert_eq!(gaps.note_restart(at(95)), []);
+        assert_eq!(gaps.note_up(P, at(99), hours()).map(|gap| gap.from), Some(at(40)));
     }
 }

@@ -149,13 +149,12 @@ impl Pipeline {
             Source::Mark => self.read_mark(record),
             _ => None,
         };
-        if let Some(Mark::Started { .. }) = mark {
-            self.gaps.note_restart(self.last_received);
-            let router = self.router_mut();
-            router.set_all_down();
-            router.force(None);
-        }
+        // Before time passes: what closes by it is not watched any more.
+        self.end_watching(mark.as_ref(), now, live);
         self.pass_time(now, live);
+        if let Some(provider) = record.source.provider() {
+            self.gaps.note_watched(provider, now);
+        }
         match record.source {
             Source::Mark => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
             Source::AngelOneStream => self.apply_packets(&record.frames, now, live),
@@ -240,38 +239,66 @@ impl Pipeline {
 
     fn apply_mark(&mut self, mark: &Mark, now: Timestamp, batch: &mut Batch) {
         match mark {
-            Mark::Started { .. } | Mark::Clock => {}
+            Mark::Started { .. } | Mark::FeedDown { .. } => {}
+            Mark::Clock { watched_until_us } => {
+                for (provider, until_us) in watched_until_us {
+                    if let Some(provider) = self.known_provider(provider) {
+                        self.gaps.note_watched(provider, Timestamp::from_us(*until_us).min(now));
+                    }
+                }
+            }
             Mark::FeedUp { provider } => {
                 if let Some(provider) = self.known_provider(provider) {
-                    self.router_mut().set_up(provider, now);
+                    match &mut self.day {
+                        Some(day) => day.set_up(provider, now),
+                        None => self.resting_router.set_up(provider, now),
+                    }
                     let hours = self.day.as_ref().map(TradingDay::hours);
                     batch.gaps.extend(self.gaps.note_up(provider, now, hours));
                 }
             }
-            Mark::FeedDown { provider, reason } => {
-                if let Some(provider) = self.known_provider(provider) {
-                    self.router_mut().set_down(provider);
-                    self.gaps.note_down(provider, now, reason);
-                }
-            }
-            Mark::Failover { to: None } => self.router_mut().force(None),
+            Mark::Failover { to: None } => self.force(None, now),
             Mark::Failover { to: Some(provider) } => {
                 if let Some(provider) = self.known_provider(provider) {
-                    self.router_mut().force(Some(provider));
+                    self.force(Some(provider), now);
                 }
             }
+        }
+    }
+
+    /// Takes note of what a mark says of feeds that do not watch any more.
+    fn end_watching(&mut self, mark: Option<&Mark>, now: Timestamp, live: &mut impl LiveSink) {
+        let ended = match mark {
+            Some(Mark::Started { .. }) => self.gaps.note_restart(now),
+            Some(Mark::FeedDown { provider, reason, since_us }) => {
+                let Some(provider) = self.known_provider(provider) else { return };
+                let since = since_us.map_or(now, Timestamp::from_us);
+                let since = self.gaps.note_down(provider, since, now, reason);
+                since.map(|since| (provider, since)).into_iter().collect()
+            }
+            Some(Mark::Clock { .. } | Mark::FeedUp { .. } | Mark::Failover { .. }) | None => return,
+        };
+        for (provider, since) in ended {
+            self.pass_time(since, live);
+            match &mut self.day {
+                Some(day) => day.set_down(provider, since, now, &mut self.rows),
+                None => self.resting_router.set_down(provider, since, now),
+            }
+        }
+        if let Some(Mark::Started { .. }) = mark {
+            self.force(None, now);
+        }
+    }
+
+    fn force(&mut self, provider: Option<Provider>, now: Timestamp) {
+        match &mut self.day {
+            Some(day) => day.force(provider, now),
+            None => self.resting_router.force(provider, now),
         }
     }
 
     fn known_provider(&mut self, name: &str) -> Option<Provider> {
         name.parse().inspect_err(|error| self.counters.note_malformed(error)).ok()
-    }
-
-    fn router_mut(&mut self) -> &mut Router {
-        match &mut self.day {
-            Some(day) => day.router_mut(),
-            None => &mut self.resting_router,
-        }
     }
 
     /// Closes what ends before `now`, and begins the next day where `now` lies in one.

@@ -2,6 +2,7 @@
 
 use super::segment::BLOCK_BYTES;
 use crate::market::{Provider, Timestamp};
+use std::collections::BTreeMap;
 
 /// Which wire format a record's frames have. The number is on disk: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,19 @@ impl Source {
     pub fn from_code(code: u8) -> Option<Source> {
         Self::ALL.into_iter().find(|source| source.code() == code)
     }
+
+    /// Whose data it is; `None` for what bhavd itself says.
+    pub const fn provider(self) -> Option<Provider> {
+        match self {
+            Source::Mark => None,
+            Source::AngelOneStream
+            | Source::AngelOneQuote
+            | Source::AngelOneCandles
+            | Source::AngelOneMaster
+            | Source::AngelOneGreeks => Some(Provider::AngelOne),
+            Source::NseChain | Source::NseLots => Some(Provider::Nse),
+        }
+    }
 }
 
 /// What bhavd itself writes into the log, because the engines' outcome depends on it.
@@ -51,24 +65,25 @@ impl Source {
 #[serde(tag = "mark", rename_all = "snake_case")]
 pub enum Mark {
     /// The daemon came up: whatever feeds were up before are not any more, and nobody is forced.
-    Started {
-        version: String,
-    },
+    Started { version: String },
     /// Time has passed: buckets and candles that end before the record's receive time may close.
-    Clock,
-    /// The provider watches everything it was asked to watch.
-    FeedUp {
-        provider: String,
+    Clock {
+        /// By provider that is up: everything that had reached its feed by then is in the log. µs UTC.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        watched_until_us: BTreeMap<String, i64>,
     },
+    /// The provider watches everything it was asked to watch.
+    FeedUp { provider: String },
     FeedDown {
         provider: String,
         reason: String,
+        /// The last instant at which the feed is known to have watched, µs UTC; the mark's own time if it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_us: Option<i64>,
     },
     /// An operator forced a provider, or leaves the choice to the order of preference. Holds until the next one, or until
     /// the daemon came up.
-    Failover {
-        to: Option<String>,
-    },
+    Failover { to: Option<String> },
 }
 
 impl Mark {
@@ -77,7 +92,26 @@ impl Mark {
     }
 
     pub fn feed_down(provider: Provider, reason: impl Into<String>) -> Mark {
-        Mark::FeedDown { provider: provider.name().to_owned(), reason: reason.into() }
+        Mark::FeedDown { provider: provider.name().to_owned(), reason: reason.into(), since_us: None }
+    }
+
+    /// With the last instant at which the feed that is down is known to have watched; of two the earlier. Changes no
+    /// other mark.
+    pub fn since(mut self, since: Timestamp) -> Mark {
+        if let Mark::FeedDown { since_us, .. } = &mut self {
+            *since_us = Some(since_us.map_or(since.as_us(), |us| us.min(since.as_us())));
+        }
+        self
+    }
+
+    /// `watched_until`: of each provider that is up.
+    pub fn clock(watched_until: impl IntoIterator<Item = (Provider, Timestamp)>) -> Mark {
+        let watched = watched_until.into_iter();
+        Mark::Clock {
+            watched_until_us: watched
+                .map(|(provider, until)| (provider.name().to_owned(), until.as_us()))
+                .collect(),
+        }
     }
 
     pub fn failover(to: Option<Provider>) -> Mark {
@@ -203,7 +237,7 @@ impl NewRecord {
     }
 
     pub fn mark(received_time: Timestamp, mark: &Mark) -> NewRecord {
-        let json = serde_json::to_vec(mark).expect("a mark has only string fields");
+        let json = serde_json::to_vec(mark).expect("a mark has strings and numbers only");
         NewRecord { source: Source::Mark, received_time, context: String::new(), frames: Frames::one(&json) }
     }
 }
@@ -217,4 +251,31 @@ pub struct Record {
     pub received_time: Timestamp,
     pub context: String,
     pub frames: Frames,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_without_times_are_read_too() {
+        let read = |json: &str| serde_json::from_str::<Mark>(json).expect("a mark");
+        assert_eq!(read(r#"{"mark":"clock"}"#), Mark::clock([]));
+        let down = r#"{"mark":"feed_down","provider":"nse","reason":"x"}"#;
+        assert_eq!(read(down), Mark::feed_down(Provider::Nse, "x"));
+    }
+
+    #[test]
+    fn a_mark_gives_back_what_it_was_made_of() {
+        let at = Timestamp::from_us;
+        for mark in [
+            Mark::clock([(Provider::Nse, at(5)), (Provider::AngelOne, at(6))]),
+            Mark::feed_down(Provider::Nse, "x").since(at(7)).since(at(6)).since(at(8)),
+        ] {
+            let json = serde_json::to_string(&mark).expect("JSON");
+            assert_eq!(serde_json::from_str::<Mark>(&json).expect("a mark"), mark, "{json}");
+        }
+        let down = Mark::feed_down(Provider::Nse, "x").since(at(7)).since(at(6)).since(at(8));
+        assert!(matches!(down, Mark::FeedDown { since_us: Some(6), .. }), "{down:?}");
+    }
 }

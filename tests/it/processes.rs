@@ -183,7 +183,8 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn try_ask(&self, arguments: &[&str]) -> Output {
+    /// The answer as bhavctl gives it, content or not.
+    pub fn try_ask(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_bhavctl"))
             .arg("--socket")
             .arg(self.directory.join("control.sock"))

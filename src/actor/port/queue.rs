@@ -49,6 +49,8 @@ pub(super) struct Queue<T> {
     hand_weight: usize,
     /// Filled to four fifths and not yet emptied to half: who may wait, waits.
     paused: bool,
+    /// How often that began.
+    pauses: u64,
     /// Number of the item at the front; items are numbered in order of acceptance.
     front: u64,
     /// (item number, when), ascending.
@@ -77,6 +79,7 @@ impl<T> Queue<T> {
             weight: 0,
             hand_weight: 0,
             paused: false,
+            pauses: 0,
             front: 0,
             marks: VecDeque::new(),
             keys: FxHashMap::default(),
@@ -174,6 +177,7 @@ impl<T> Queue<T> {
             self.paused = !(self.bounds.is_low(items, weight));
         } else {
             self.paused = self.bounds.is_high(items, weight);
+            self.pauses += u64::from(self.paused);
         }
         !self.paused
     }
@@ -265,10 +269,9 @@ impl<T> Queue<T> {
     }
 
     fn note_depth(&mut self, counters: &Counters) {
-        let was_paused = self.paused;
-        if !self.note_level() && !was_paused {
-            add(&counters.pauses, 1);
-        }
+        self.note_level();
+        // A place that is kept may have begun one already.
+        counters.pauses.store(self.pauses, Relaxed);
         let depth = self.items.len() as u64;
         counters.depth.store(depth, Relaxed);
         counters.weight.store((self.weight + self.hand_weight) as u64, Relaxed);

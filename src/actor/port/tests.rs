@@ -110,6 +110,58 @@ async fn a_waiting_producer_goes_on_when_there_is_room_and_ends_when_closed() {
 }
 
 #[tokio::test]
+async fn a_port_pauses_at_four_fifths_of_its_weight_and_goes_on_from_half_down() {
+    let lease = Lease::detached("test");
+    let port = Port::weighted("numbers", 100, 100, |number: &u32| *number as usize, Policy::Wait);
+    let (producer, mut consumer) = (port.producer(&lease), port.consumer(&lease));
+    let weight = || port.gauge().snapshot().weight;
+    for _ in 0..7 {
+        producer.push(10).await.expect("room");
+    }
+    producer.reserve().now_or_never().expect("70 of 100 is no pause").expect("open").push(10).expect("open");
+    assert_eq!((weight(), port.gauge().snapshot().pauses), (80, 1));
+    let mut waiting = Box::pin(producer.reserve());
+    assert!((&mut waiting).now_or_never().is_none(), "paused at four fifths");
+    // What is in hand weighs until it is done.
+    let batch = consumer.drain(3).await.expect("items");
+    assert_eq!(weight(), 80);
+    assert!((&mut waiting).now_or_never().is_none());
+    batch.done();
+    assert_eq!(weight(), 50);
+    let permit = waiting.now_or_never().expect("half is empty").expect("open");
+    permit.push(10).expect("open");
+    assert_eq!((weight(), port.gauge().snapshot().pauses), (60, 1), "no pause between half and four fifths");
+    drop(producer.reserve().now_or_never().expect("goes on").expect("open"));
+    // One item is taken however heavy, and then no other.
+    assert_eq!(numbers(consumer.drain(9).await).map(|all| all.len()), Some(6));
+    producer.push(1_000).await.expect("an empty port takes anything");
+    assert!(producer.reserve().now_or_never().is_none());
+    assert_eq!(producer.offer(1).expect_err("too heavy already").reason, Refusal::Full);
+}
+
+#[tokio::test]
+async fn between_half_and_four_fifths_it_stays_as_it_was() {
+    let lease = Lease::detached("test");
+    let port = Port::new("numbers", 10, Policy::Wait);
+    let (producer, mut consumer) = (port.producer(&lease), port.consumer(&lease));
+    for round in 1..=3 {
+        for number in 0..8 {
+            let is_open = producer.reserve().now_or_never();
+            is_open
+                .unwrap_or_else(|| panic!("{number} of round {round}"))
+                .expect("open")
+                .push(number)
+                .expect("open");
+        }
+        assert_eq!(port.gauge().snapshot().pauses, round);
+        for left in (0..8).rev() {
+            assert_eq!(producer.reserve().now_or_never().is_some(), left < 5, "{left} left, round {round}");
+            assert_eq!(numbers(consumer.drain(1).await).map(|all| all.len()), Some(1));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_batch_not_done_is_handed_out_again_from_where_it_was_handled() {
     let lease = Lease::detached("test");
     let port = Port::new("numbers", 9, Policy::Wait);

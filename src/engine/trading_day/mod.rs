@@ -7,6 +7,9 @@
 //!   changes the closed row, and every later closed row that carried the older values, with the next revision.
 //! - A value counts as certain if somebody watched at the bucket's end or if it was received after that end; an
 //!   uncertain bucket is missing until an observation proves it.
+//! - Where it comes out late that nobody watched ([`TradingDay::set_down`]), closed buckets are told again with the states
+//!   they would have if it had been known in time. Values that another provider brought meanwhile were not taken, so it
+//!   is no witness.
 //! - Observations stamped at or after the close make no bucket, delta or candle; they change the day's closing values.
 //! - The outcome depends on the sequence of calls alone.
 //!
@@ -20,14 +23,14 @@ use super::{
     coverage::{self, BucketMark},
     intervals::Intervals,
     observation::Observation,
-    router::Router,
+    router::{Router, Watchers},
     rows::Rows,
 };
 use crate::market::{
     Bar, Bucket, BucketRow, BucketState, Candle, DayClose, InstrumentId, OiDelta, Provider, Quote, Timestamp,
     TradingDate,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The exchange's clock may be ahead of ours by this much; a stamp further in the future is refused, because it
 /// would shut out every true one after it.
@@ -87,6 +90,8 @@ pub struct TradingDay {
     /// The different closing times of the day.
     closes: Vec<Timestamp>,
     marks: Vec<BucketMark>,
+    /// By closed bucket: on whom its claim to have been watched rests.
+    watchers: Vec<Watchers>,
     candles: CandleBook,
     underlyings: BTreeMap<usize, UnderlyingCandles>,
     after_close: BTreeMap<usize, Observation>,
@@ -111,6 +116,7 @@ impl TradingDay {
             previous_open_interest: Vec::new(),
             closes: Vec::new(),
             marks: Vec::new(),
+            watchers: Vec::new(),
             candles: CandleBook::new(hours.open),
             underlyings: BTreeMap::new(),
             after_close: BTreeMap::new(),
@@ -126,8 +132,63 @@ impl TradingDay {
         &self.router
     }
 
-    pub fn router_mut(&mut self) -> &mut Router {
-        &mut self.router
+    /// A provider watches from `now` on.
+    pub fn set_up(&mut self, provider: Provider, now: Timestamp) {
+        self.router.set_up(provider, now);
+    }
+
+    /// An operator's choice from `now` on; see [`Router::force`].
+    pub fn force(&mut self, provider: Option<Provider>, now: Timestamp) {
+        self.router.force(provider, now);
+    }
+
+    /// It is known at `now` that a provider has not watched since `since`. Closed buckets whose states rest on its watching
+    /// are told again.
+    pub fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp, rows: &mut Rows) {
+        self.router.set_down(provider, since, now);
+        let mut changed = BTreeSet::new();
+        let reaches = |index: &usize| self.end_of(*index).plus_us(self.grace_us) > since;
+        let first = (0..self.closed_buckets).rev().take_while(reaches).last();
+        for index in first.unwrap_or(self.closed_buckets)..self.closed_buckets {
+            if self.watchers[index].contains(provider) {
+                self.watchers[index] = Watchers::default();
+                self.reopen(index, &mut changed, rows);
+            }
+        }
+        if self.is_day_closed {
+            changed.into_iter().for_each(|slot| self.tell_coverage(slot, rows));
+        }
+    }
+
+    /// Tells a closed bucket again of which it was wrongly believed that somebody watched at its end.
+    fn reopen(&mut self, index: usize, changed: &mut BTreeSet<usize>, rows: &mut Rows) {
+        let bucket = self.bucket(index);
+        for slot in 0..self.slots.len() {
+            let at = slot * self.bucket_count + index;
+            let mark = self.marks[at];
+            if !matches!(mark.state(), Some(BucketState::Live | BucketState::Carried)) {
+                continue;
+            }
+            // None are left where later buckets were observed since: then this contract was watched after all.
+            let Some(observation) = self.observed_before(slot, bucket.end()) else { continue };
+            if observation.received_time() >= bucket.end() {
+                continue;
+            }
+            let shown = Some(observation).filter(|observation| observation.event_time() >= bucket.start());
+            let provider = shown.and_then(|observation| observation.provider());
+            let mark = BucketMark::new(BucketState::Missing, provider, mark.revision() + 1);
+            self.marks[at] = mark;
+            rows.buckets.push(self.bucket_row(slot, bucket, mark, shown.as_ref()));
+            changed.insert(slot);
+        }
+    }
+
+    /// The last observation stamped before `end`, if it is one of the two that are kept.
+    fn observed_before(&self, slot: usize, end: Timestamp) -> Option<Observation> {
+        let kept = [&self.slots[slot].latest, &self.previous[slot]];
+        kept.into_iter()
+            .find(|observation| !observation.is_empty() && observation.event_time() < end)
+            .copied()
     }
 
     pub fn counters(&self) -> DayCounters {
@@ -193,7 +254,7 @@ impl TradingDay {
             return None;
         }
         let bucket_end = if self.closed_buckets < self.bucket_count {
-            self.bucket(self.closed_buckets).end().min(self.hours.close)
+            self.end_of(self.closed_buckets)
         } else {
             self.hours.close
         };
@@ -202,6 +263,11 @@ impl TradingDay {
 
     fn bucket(&self, index: usize) -> Bucket {
         Bucket::containing(self.buckets.start_of(index))
+    }
+
+    /// A session's last bucket may be short.
+    fn end_of(&self, index: usize) -> Timestamp {
+        self.bucket(index).end().min(self.hours.close)
     }
 
     fn close_of(&self, slot: &Slot) -> Timestamp {
@@ -452,9 +518,7 @@ impl TradingDay {
     pub fn advance(&mut self, now: Timestamp, rows: &mut Rows) {
         while self.next_deadline().is_some_and(|deadline| deadline <= now) {
             let until = now.plus_us(-self.grace_us);
-            if self.closed_buckets < self.bucket_count
-                && self.bucket(self.closed_buckets).end().min(self.hours.close) <= until
-            {
+            if self.closed_buckets < self.bucket_count && self.end_of(self.closed_buckets) <= until {
                 self.close_bucket(rows);
             } else if self.candles.next_end() <= until && self.candles.next_end() <= self.hours.close {
                 self.close_candles(rows);
@@ -472,16 +536,13 @@ impl TradingDay {
     fn close_bucket(&mut self, rows: &mut Rows) {
         let index = self.closed_buckets;
         let bucket = self.bucket(index);
-        let is_watched = self.router.watched_since(bucket.end().min(self.hours.close));
+        let watchers = self.router.watchers_since(self.end_of(index));
+        let is_watched = !watchers.is_empty();
         for slot in 0..self.slots.len() {
-            let Slot { latest, is_option, .. } = &self.slots[slot];
-            if !is_option || bucket.start() >= self.close_of(&self.slots[slot]) {
+            if !self.slots[slot].is_option || bucket.start() >= self.close_of(&self.slots[slot]) {
                 continue;
             }
-            let observation = [latest, &self.previous[slot]]
-                .into_iter()
-                .find(|observation| !observation.is_empty() && observation.event_time() < bucket.end())
-                .copied();
+            let observation = self.observed_before(slot, bucket.end());
             let is_in_bucket =
                 observation.is_some_and(|observation| observation.event_time() >= bucket.start());
             let is_certain = observation
@@ -500,6 +561,7 @@ impl TradingDay {
         for (slot, candles) in &mut self.underlyings {
             candles.close(self.slots[*slot].instrument, bucket.start(), &mut rows.candles);
         }
+        self.watchers.push(watchers);
         self.closed_buckets += 1;
     }
 

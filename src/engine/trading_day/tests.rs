@@ -131,7 +131,7 @@ fn what_nobody_watched_is_missing_until_an_observation_proves_it() {
     let (mut day, mut rows) = (day(), Rows::default());
     observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
     // The daemon dies at 09:17 and comes back at 09:25.
-    day.router_mut().set_all_down();
+    day.set_down(Provider::AngelOne, at(9, 17, 0), at(9, 17, 0), &mut rows);
     day.advance(at(9, 25, 0), &mut rows);
     let states: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.open_interest)).collect();
     assert_eq!(
@@ -142,7 +142,7 @@ fn what_nobody_watched_is_missing_until_an_observation_proves_it() {
     day.advance(at(9, 26, 0), &mut rows);
     // The snapshot on subscribe shows what changed at 09:19.
     observe(&mut day, at(9, 19, 0), 150, at(9, 26, 1), &mut rows);
-    day.router_mut().set_up(Provider::AngelOne, at(9, 26, 1));
+    day.set_up(Provider::AngelOne, at(9, 26, 1));
     day.advance(at(9, 27, 10), &mut rows);
     let seen: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.open_interest)).collect();
     assert_eq!(
@@ -157,10 +157,79 @@ fn what_nobody_watched_is_missing_until_an_observation_proves_it() {
 }
 
 #[test]
+fn an_outage_that_is_told_late_reopens_what_was_called_carried() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    observe(&mut day, at(9, 20, 30), 150, at(9, 20, 30), &mut rows);
+    // The feed hangs at 09:21:02, within the grace of the bucket that ended at 09:21, and is found out at 09:25.
+    day.advance(at(9, 25, 0), &mut rows);
+    let told = |rows: &Rows| -> Vec<_> {
+        final_rows(rows).values().map(|row| (row.state, row.open_interest, row.revision)).collect()
+    };
+    let believed = [
+        (BucketState::Live, Some(100), 0),
+        (BucketState::Live, Some(150), 0),
+        (BucketState::Carried, Some(150), 0),
+    ];
+    assert_eq!(told(&rows), believed);
+    day.set_down(Provider::AngelOne, at(9, 21, 2), at(9, 25, 0), &mut rows);
+    let known = [
+        (BucketState::Live, Some(100), 0),
+        (BucketState::Missing, Some(150), 1),
+        (BucketState::Missing, None, 1),
+    ];
+    assert_eq!(told(&rows), known);
+    day.set_down(Provider::AngelOne, at(9, 21, 2), at(9, 25, 1), &mut rows);
+    assert_eq!(told(&rows), known, "told once");
+    // The snapshot of the next incarnation.
+    observe(&mut day, at(9, 22, 0), 170, at(9, 25, 2), &mut rows);
+    assert_eq!(told(&rows)[2], (BucketState::Backfilled, Some(170), 2));
+}
+
+#[test]
+fn what_another_provider_saw_meanwhile_was_not_taken_and_proves_nothing() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    day.set_up(Provider::Nse, at(9, 0, 0));
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    day.observe(0, Provider::Nse, &quote(at(9, 19, 0), 200), at(9, 19, 0), &mut rows);
+    day.advance(at(9, 24, 6), &mut rows);
+    day.set_down(Provider::AngelOne, at(9, 18, 30), at(9, 24, 6), &mut rows);
+    day.advance(at(9, 27, 6), &mut rows);
+    let seen: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.revision)).collect();
+    use BucketState::{Carried, Live, Missing};
+    assert_eq!(seen, [(Live, 0), (Missing, 1), (Missing, 1), (Carried, 0)]);
+    // The one that is not active may go without a trace.
+    day.set_up(Provider::AngelOne, at(9, 27, 7));
+    let told = rows.buckets.len();
+    day.advance(at(9, 33, 6), &mut rows);
+    day.set_down(Provider::Nse, at(9, 28, 0), at(9, 33, 6), &mut rows);
+    assert_eq!(rows.buckets.len(), told + 2);
+}
+
+#[test]
+fn an_outage_told_after_the_day_closed_changes_its_coverage() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    day.advance(at(15, 31, 0), &mut rows);
+    day.set_down(Provider::AngelOne, at(15, 26, 0), at(15, 31, 0), &mut rows);
+    let [_, (_, _, runs)] = &rows.coverage[..] else { panic!("two tellings, not {:?}", rows.coverage) };
+    let states: Vec<_> = runs.iter().map(|run| (run.from_bucket.start(), run.state)).collect();
+    assert_eq!(
+        states,
+        [
+            (at(9, 15, 0), BucketState::Live),
+            (at(9, 18, 0), BucketState::Carried),
+            (at(15, 24, 0), BucketState::Missing)
+        ]
+    );
+    assert_eq!(rows.closes.len(), 1, "closing values have no state");
+}
+
+#[test]
 fn the_same_observation_again_proves_that_nothing_changed_meanwhile() {
     let (mut day, mut rows) = (day(), Rows::default());
     observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
-    day.router_mut().set_all_down();
+    day.set_down(Provider::AngelOne, at(9, 17, 0), at(9, 17, 0), &mut rows);
     observe(&mut day, at(9, 16, 0), 100, at(9, 22, 0), &mut rows);
     let seen: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.open_interest)).collect();
     assert_eq!(seen, [(BucketState::Backfilled, Some(100)), (BucketState::Backfilled, Some(100))]);
@@ -232,7 +301,85 @@ fn histories() -> impl Strategy<Value = Vec<(i64, i64, i64)>> {
     prop::collection::vec((0_i64..700, delay, 0_i64..6), 1..60)
 }
 
+/// Where watching ends, how much later that is told, and how much later it begins again; in seconds.
+fn outages() -> impl Strategy<Value = Vec<(i64, i64, i64)>> {
+    prop::collection::vec((0_i64..5_000, 0_i64..1_500, 0_i64..300), 1..8)
+}
+
+/// What befalls a day, in the order of its coming where it comes at the same instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Input {
+    Pulse,
+    Observed { event: Timestamp, open_interest: i64 },
+    Down { since: Timestamp },
+    Up,
+}
+
+/// The rows of a day, which closes at its end.
+fn play(mut inputs: Vec<(Timestamp, Input)>) -> Rows {
+    inputs.sort_unstable();
+    let (mut day, mut rows) = (day(), Rows::default());
+    for (now, input) in inputs {
+        match input {
+            Input::Pulse => day.advance(now, &mut rows),
+            Input::Observed { event, open_interest } => {
+                observe(&mut day, event, open_interest, now, &mut rows);
+            }
+            Input::Down { since } => {
+                day.advance(since, &mut rows);
+                day.set_down(Provider::AngelOne, since, now, &mut rows);
+                day.advance(now, &mut rows);
+            }
+            Input::Up => {
+                day.advance(now, &mut rows);
+                day.set_up(Provider::AngelOne, now);
+            }
+        }
+    }
+    day.advance(at(23, 0, 0), &mut rows);
+    rows
+}
+
 proptest! {
+    #[test]
+    fn an_outage_told_late_gives_the_rows_of_one_told_in_time(
+        history in histories(),
+        pulses in prop::collection::vec(0_i64..23_000, 0..60),
+        outages in outages(),
+    ) {
+        let mut inputs: Vec<(Timestamp, Input)> =
+            pulses.iter().map(|second| (at(9, 15, 0).plus_seconds(*second), Input::Pulse)).collect();
+        let (mut in_time, mut late, mut unwatched) = (Vec::new(), Vec::new(), Vec::new());
+        let mut up = at(9, 15, 0);
+        for (watched, unnoticed, down) in outages {
+            let since = up.plus_seconds(watched);
+            let told = since.plus_seconds(unnoticed);
+            up = told.plus_seconds(down);
+            in_time.extend([(since, Input::Down { since }), (up, Input::Up)]);
+            late.extend([(told, Input::Down { since }), (up, Input::Up)]);
+            unwatched.push((since, told));
+        }
+        let (mut event, mut received) = (at(9, 15, 0), at(9, 15, 0));
+        for (gap, delay, level) in history {
+            event = event.plus_seconds(gap);
+            received = received.max(event.plus_seconds(delay));
+            // A feed that hangs brings nothing.
+            if event < hours().close
+                && !unwatched.iter().any(|(since, told)| *since < received && received <= *told)
+            {
+                inputs.push((received, Input::Observed { event, open_interest: 650 + 65 * level }));
+            }
+        }
+        let [in_time, late] = [in_time, late].map(|marks| {
+            let mut rows = play(inputs.iter().copied().chain(marks).collect());
+            let buckets: Vec<BucketRow> =
+                final_rows(&rows).into_values().map(|row| BucketRow { revision: 0, ..row }).collect();
+            (buckets, rows.coverage.pop(), rows.deltas, rows.candles, rows.closes.pop())
+        });
+        prop_assert_eq!(late.0.len(), 125);
+        prop_assert_eq!(late, in_time);
+    }
+
     #[test]
     fn late_or_not_the_rows_end_up_the_same(history in histories(), pulses in prop::collection::vec(0_i64..23_000, 0..40)) {
         // Observations in event order, each received after the one before it.

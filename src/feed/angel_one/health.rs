@@ -3,7 +3,7 @@
 use crate::{
     feed::{FeedState, FeedStatus, NotAccepted, RecordSink},
     logging::Event,
-    market::Provider,
+    market::{Provider, Timestamp},
     spool::Mark,
 };
 use std::{
@@ -38,7 +38,7 @@ impl<S: RecordSink> Health<S> {
 
     pub async fn logged_in(&self, logged_in: bool, reason: &str) -> Result<(), NotAccepted> {
         self.parts.borrow_mut().logged_in = logged_in;
-        self.tell(reason).await
+        self.tell(None, reason).await
     }
 
     /// `wanted` tokens on each socket; sockets that are left out are none of the plan.
@@ -52,14 +52,29 @@ impl<S: RecordSink> Health<S> {
                 parts.sockets.insert(slot, (tokens, is_up));
             }
         }
-        self.tell("the plan changed").await
+        self.tell(None, "the plan changed").await
     }
 
-    pub async fn socket(&self, slot: usize, is_up: bool, reason: &str) -> Result<(), NotAccepted> {
+    pub async fn socket_up(&self, slot: usize, reason: &str) -> Result<(), NotAccepted> {
+        self.set_socket(slot, true);
+        self.tell(None, reason).await
+    }
+
+    /// `watched_until`: the last instant at which nothing was left to read, where that is not now.
+    pub async fn socket_lost(
+        &self,
+        slot: usize,
+        watched_until: Option<Timestamp>,
+        reason: &str,
+    ) -> Result<(), NotAccepted> {
+        self.set_socket(slot, false);
+        self.tell(watched_until, reason).await
+    }
+
+    fn set_socket(&self, slot: usize, is_up: bool) {
         if let Some(socket) = self.parts.borrow_mut().sockets.get_mut(&slot) {
             socket.1 = is_up;
         }
-        self.tell(reason).await
     }
 
     /// Shows that a part waits before it tries again, unless the feed is up all the same.
@@ -74,7 +89,8 @@ impl<S: RecordSink> Health<S> {
         parts.logged_in && parts.planned && parts.sockets.values().all(|(_, is_up)| *is_up)
     }
 
-    async fn tell(&self, reason: &str) -> Result<(), NotAccepted> {
+    /// `since`: when the watching ended, where that is not now.
+    async fn tell(&self, since: Option<Timestamp>, reason: &str) -> Result<(), NotAccepted> {
         {
             let parts = self.parts.borrow();
             let carried =
@@ -90,7 +106,10 @@ impl<S: RecordSink> Health<S> {
             let provider = Provider::AngelOne;
             let mark = match is_up {
                 true => Mark::feed_up(provider),
-                false => Mark::feed_down(provider, reason),
+                false => {
+                    let mark = Mark::feed_down(provider, reason);
+                    since.into_iter().fold(mark, Mark::since)
+                }
             };
             self.sink.mark(mark).await?;
             *marked_up = is_up;
@@ -106,7 +125,7 @@ impl<S: RecordSink> Health<S> {
     /// The last word of a feed that was told to stop.
     pub async fn stopped(&self) -> Result<(), NotAccepted> {
         self.parts.borrow_mut().logged_in = false;
-        let told = self.tell("stopped").await;
+        let told = self.tell(None, "stopped").await;
         self.status.set_state(FeedState::Stopped);
         told
     }

@@ -65,6 +65,7 @@ impl<S: RecordSink> NseFeed<S> {
             health: Health::new(settings.failures_max),
             backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_LONGEST, seed),
             paused_until: Timestamp::default(),
+            last_answer: clock.now(),
             lots: None,
             last_bodies: BTreeMap::new(),
             settings,
@@ -83,7 +84,7 @@ impl<S: RecordSink> NseFeed<S> {
         };
         let change = feed.health.down("the feed was stopped");
         // A log that is closed or stuck does not hold the stop up.
-        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change)).await;
+        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change, None)).await;
         feed.status.set_state(FeedState::Stopped);
         ended.map_err(FeedError::from)
     }
@@ -102,6 +103,8 @@ struct Running<S> {
     backoff: Backoff,
     /// No request is sent before.
     paused_until: Timestamp,
+    /// When the site last answered as it should.
+    last_answer: Timestamp,
     /// The last lot sizes handed over, and the session they were handed over for.
     lots: Option<(TradingDate, LotTable)>,
     /// Length and hash of each chain's last body, as handed over.
@@ -139,7 +142,7 @@ impl<S: RecordSink> Running<S> {
             self.last_bodies.clear();
             self.poll(window).await?;
             let change = self.health.down("polling hours are over");
-            self.tell(change).await?;
+            self.tell(change, None).await?;
         }
     }
 
@@ -275,10 +278,11 @@ impl<S: RecordSink> Running<S> {
 
     async fn succeeded(&mut self, job: &Job) -> Result<(), NotAccepted> {
         self.backoff.reset();
+        self.last_answer = self.clock.now();
         let change = self.health.succeeded(job);
         let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
         self.status.set_state(state);
-        self.tell(change).await
+        self.tell(change, None).await
     }
 
     async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
@@ -299,11 +303,12 @@ impl<S: RecordSink> Running<S> {
             self.status.set_state(FeedState::Connecting);
         }
         self.status.reconnects.fetch_add(u64::from(change.is_some()), Relaxed);
-        self.tell(change).await
+        // Nothing was seen since the answer before these failures.
+        self.tell(change, Some(self.last_answer)).await
     }
 
-    /// Writes a change of the feed's health into the log.
-    async fn tell(&self, change: Option<Change>) -> Result<(), NotAccepted> {
+    /// Writes a change of the feed's health into the log. `since`: when the watching ended, where that is not now.
+    async fn tell(&self, change: Option<Change>, since: Option<Timestamp>) -> Result<(), NotAccepted> {
         match change {
             None => Ok(()),
             Some(Change::Up) => {
@@ -312,7 +317,8 @@ impl<S: RecordSink> Running<S> {
             }
             Some(Change::Down { reason }) => {
                 log::warn!(event = Event::FeedDown, provider:% = Provider::Nse, reason; "nse: not watching: {reason}");
-                self.sink.mark(Mark::feed_down(Provider::Nse, reason)).await
+                let mark = Mark::feed_down(Provider::Nse, reason);
+                self.sink.mark(since.into_iter().fold(mark, Mark::since)).await
             }
         }
     }

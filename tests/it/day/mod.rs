@@ -5,4 +5,6 @@ mod chaos;
 mod kills;
 pub mod outages;
 mod played;
+mod poison;
 mod raw_bodies;
+mod stops;

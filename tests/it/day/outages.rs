@@ -17,18 +17,9 @@ pub struct Outages {
 
 /// One row for each contract and bucket; each is marked missing within a told gap, or equals the recording; changes of open
 /// interest add up to the recorded ones.
-///
-/// A feed that hangs is known to be away only once it is found out: rows may claim to be carried for `unnoticed_s` seconds of
-/// the day before a gap begins.
-pub fn assert_equal_but_for_outages(
-    answer: &Answer,
-    record: &DayDump,
-    unnoticed_s: i64,
-    circumstances: &str,
-) -> Outages {
+pub fn assert_equal_but_for_outages(answer: &Answer, record: &DayDump, circumstances: &str) -> Outages {
     let gaps: Vec<(i64, i64)> =
         cells(record, "gaps").iter().map(|row| (second_of_day(row[0]), second_of_day(row[1]))).collect();
-    let mut unnoticed = 0;
     let mut missing: BTreeSet<(String, i64)> = BTreeSet::new();
     let mut keys = BTreeSet::new();
     for row in cells(record, "intraday_option_oi") {
@@ -41,22 +32,10 @@ pub fn assert_equal_but_for_outages(
         let expected = answer.bucket(contract, bucket).expect("a value");
         let found = (number(row[2]), number(row[4]), number(row[5]));
         let wanted = (expected.open_interest, expected.last_price_e4, expected.volume);
-        let end = bucket + BUCKET_S;
-        if found != wanted
-            && row[9] == "2"
-            && gaps.iter().any(|(from, to)| from - unnoticed_s < end && end <= *to)
-        {
-            unnoticed += 1;
-            continue;
-        }
         assert_eq!(found, wanted, "{row:?}, {circumstances}, gaps {gaps:?}");
     }
     assert_eq!(keys.len(), 85_500, "one row for each contract and bucket, {circumstances}");
-    println!(
-        "{} of {} contract-buckets were not seen, {unnoticed} unnoticed; {circumstances}",
-        missing.len(),
-        keys.len()
-    );
+    println!("{} of {} contract-buckets were not seen; {circumstances}", missing.len(), keys.len());
     for (contract, bucket) in &missing {
         let end = bucket + BUCKET_S;
         let is_told = gaps.iter().any(|(from, to)| *from <= end + GRACE_S && end <= *to);
@@ -77,9 +56,7 @@ pub fn assert_equal_but_for_outages(
         let delta = (contract.to_owned(), second, number(row[3]), number(row[4]));
         *sums.entry(contract).or_default() += delta.3 - delta.2;
         // A change that spans a time in which the daemon was down may hold several recorded ones.
-        let spans_down = gaps
-            .iter()
-            .any(|(from, to)| from - 60.max(unnoticed_s) <= second && second <= to + 60.max(unnoticed_s));
+        let spans_down = gaps.iter().any(|(from, to)| from - 60 <= second && second <= to + 60);
         assert!(expected.contains(&delta) || spans_down, "{row:?} is no recorded change, gaps {gaps:?}");
     }
     for (contract, values) in &answer.contracts {

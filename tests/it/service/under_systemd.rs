@@ -441,7 +441,6 @@ fn a_recorded_day_is_whole(machine: &Machine, recording: &Path, home: &Path) {
     let outages = assert_equal_but_for_outages(
         &Answer::read(recording),
         &record,
-        0,
         "killed twice, restarted and hung once each",
     );
     assert!(outages.gaps.len() >= 4, "each life's end is told: {:?}", outages.gaps);

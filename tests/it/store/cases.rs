@@ -6,9 +6,13 @@ use bhavd::{
         Bucket, BucketState, CandleInterval, Contract, Exchange, InstrumentId, OptionType, Price, Provider,
     },
     store::{
-        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, GapRow, Reader, StateCounts,
-        Store, StoreError,
+        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, Reader,
+        StateCounts, Store, StoreError,
     },
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 fn checkpoint(spool_seq: u64) -> Option<Checkpoint> {
@@ -170,6 +174,31 @@ pub async fn a_refused_batch_leaves_no_trace(place: &Place) {
     assert_eq!(reader.dump_day(date()).await.map(|dump| dump.len()), Ok(0));
     store.append(&batch()).await.expect("the next one is written");
     assert_eq!(store.checkpoint().await, Ok(checkpoint(41)));
+}
+
+pub async fn a_writer_that_was_given_up_commits_nothing(place: &Place) {
+    let (mut given_up, reader) = place.with(&[]).await;
+    let is_current = Arc::new(AtomicBool::new(true));
+    let lease = Arc::clone(&is_current);
+    given_up.set_fence(Fence::new(move || lease.load(Ordering::Acquire)));
+    let mut first = Batch::new(date(), 7);
+    first.instruments = batch().instruments;
+    given_up.append(&first).await.expect("it counts");
+    let before = reader.dump_day(date()).await.expect("readable");
+    is_current.store(false, Ordering::Release);
+    for _ in 0..2 {
+        let error = given_up.append(&batch()).await.expect_err("it does not count any more");
+        assert!(matches!(error, StoreError::Fenced { .. }), "{error}");
+        assert_eq!(error.class(), ErrorClass::Stop, "{error}");
+    }
+    assert_eq!(given_up.checkpoint().await, Ok(checkpoint(7)));
+    assert_eq!(reader.dump_day(date()).await.expect("readable"), before);
+    // Nothing of it stands in the way of the next.
+    let mut next = place.open().await;
+    next.append(&batch()).await.expect("is written");
+    assert_eq!(next.checkpoint().await, Ok(checkpoint(41)));
+    given_up.append(&Batch::new(date(), 99)).await.expect_err("still given up");
+    assert_eq!(next.checkpoint().await, Ok(checkpoint(41)));
 }
 
 pub async fn the_checkpoint_never_goes_back(place: &Place) {

@@ -30,6 +30,7 @@ on_both! {
     a_lower_revision_never_replaces_a_higher
     rows_of_one_key_in_a_batch_count_in_their_order
     a_refused_batch_leaves_no_trace
+    a_writer_that_was_given_up_commits_nothing
     the_checkpoint_never_goes_back
     a_store_stays_what_it_was_born_as
     a_reader_needs_a_store
