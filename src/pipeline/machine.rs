@@ -189,9 +189,10 @@ impl Pipeline {
         let mut ahead = [(0, Quote::default()); PACKETS_AHEAD];
         let mut decoded = 0;
         for frame in frames.iter() {
-            match self.decode_packet(frame) {
+            let (slot, quote) = &mut ahead[decoded];
+            match self.decode_packet(frame, quote) {
                 Ok(Some(found)) => {
-                    ahead[decoded] = found;
+                    *slot = found;
                     decoded += 1;
                 }
                 Ok(None) => self.counters.unwatched += 1,
@@ -205,14 +206,18 @@ impl Pipeline {
         self.observe_all(&ahead[..decoded], now, live);
     }
 
-    /// `None` for contracts that are not watched.
+    /// The slot of the contract whose values `quote` is now; `None` for one that is not watched.
     #[inline(always)]
-    fn decode_packet(&mut self, frame: &[u8]) -> Result<Option<(u32, Quote)>, angel_one::WireError> {
+    fn decode_packet(
+        &mut self,
+        frame: &[u8],
+        quote: &mut Quote,
+    ) -> Result<Option<u32>, angel_one::WireError> {
         let packet = angel_one::PacketView::parse(frame)?;
         let Some(slot) = self.tokens.get(packet.token()) else { return Ok(None) };
-        let quote = packet.quote()?;
+        packet.read(quote)?;
         self.counters.note_event(Provider::AngelOne, quote.event_time);
-        Ok(Some((slot, quote)))
+        Ok(Some(slot))
     }
 
     fn observe_all(&mut self, quotes: &[(u32, Quote)], now: Timestamp, live: &mut impl LiveSink) {

@@ -25,7 +25,13 @@ fn day() -> impl Strategy<Value = DayStatistics> {
 }
 
 fn snapshot() -> impl Strategy<Value = Snapshot> {
-    let depth = proptest::collection::vec(entry(), 10);
+    // Half of the books as a broker sends them: five buys before five sells.
+    let depth = (proptest::collection::vec(entry(), 10), any::<bool>()).prop_map(|(mut depth, is_usual)| {
+        for (index, entry) in depth.iter_mut().enumerate().filter(|_| is_usual) {
+            entry.flag = if index < 5 { FLAG_BUY } else { FLAG_SELL };
+        }
+        depth
+    });
     (any::<i64>(), 0..1_000_000_000_i64, -100.0..100.0_f64, depth, any::<[i64; 4]>()).prop_map(
         |(last_trade_time_s, open_interest, open_interest_change_percent, depth, limits)| Snapshot {
             last_trade_time_s,
