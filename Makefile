@@ -55,10 +55,12 @@ install:
 	install -m 644 completions/bhavctl.fish completions/bhavd.fish $(fishdir)
 	install -m 644 README.md config/bhavd.toml $(docdir)
 	install -m 644 systemd/credentials.conf $(docdir)/examples
+# The group that may read it is not there before systemd-sysusers has run: what is printed below closes the file then.
 	test -e $(DESTDIR)$(SYSCONFDIR)/bhavd/bhavd.toml || \
 		install -m 644 systemd/bhavd.toml $(DESTDIR)$(SYSCONFDIR)/bhavd/bhavd.toml
 	@test -n "$(DESTDIR)" || printf '%s\n' \
 		'Next:  systemd-sysusers && systemd-tmpfiles --create' \
+		'       chgrp bhavd $(SYSCONFDIR)/bhavd/bhavd.toml && chmod 0640 $(SYSCONFDIR)/bhavd/bhavd.toml' \
 		'       systemctl daemon-reload && journalctl --update-catalog' \
 		'       systemctl enable --now bhavd'
 

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a file that is wrong, or asks for credentials that are not there, changes nothing. After a reload either
 //! everything runs that needs no restart of the daemon, or nothing of it does. One reload at a time, whoever asks for it:
-//! SIGHUP, the control socket, any other bus. Each leaves one line in the log and its outcome in the status.
+//! SIGHUP, the control socket, D-Bus. Each leaves one line in the log and its outcome in the status.
 //!
 //! What needs a restart of the daemon is compared with what runs at every reload, so that it is told again until the
 //! restart has been.

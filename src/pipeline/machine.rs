@@ -165,7 +165,7 @@ impl Pipeline {
             Source::AngelOneMaster => {
                 record.frames.iter().for_each(|body| self.apply_master(body, live, batch))
             }
-            // Greeks are kept in the log for later use; no row is made of them.
+            // No feed asks for greeks; a log that has them makes no rows of them.
             Source::AngelOneGreeks => {}
             Source::NseChain => {
                 record.frames.iter().for_each(|body| self.apply_chain(body, now, live, batch))

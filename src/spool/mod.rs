@@ -5,7 +5,7 @@
 //! pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the same
 //! order. A torn tail is cut when the log is opened, and the cut is reported.
 //!
-//! Left out: deciding when to delete days (retention is a job), and knowing what any frame means.
+//! Left out: deleting days, which nothing in the daemon does, and knowing what any frame means.
 
 mod archive;
 mod codec;

@@ -11,8 +11,8 @@
 //! replaces one of a higher; a batch is stored whole with its checkpoint or not at all; a store born for real data
 //! never opens for a simulation, nor the other way round.
 //!
-//! Left out: monthly partitions and TimescaleDB hypertables (they come with retention, which is what they are for),
-//! TLS to PostgreSQL, pools (there is one writer, and readers open what they need).
+//! Left out: deleting old rows, and with it partitions and hypertables, which serve that; TLS to PostgreSQL; pools
+//! (there is one writer, and readers open what they need).
 
 mod address;
 mod batch;

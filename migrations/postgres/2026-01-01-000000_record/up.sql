@@ -112,7 +112,8 @@ CREATE TABLE price_history_daily (
     PRIMARY KEY (instrument, date)
 );
 
--- Our own close beside the exchange's; difference is official less own.
+-- Our own close, and room for the exchange's: the daemon writes no official value, reason or finality. They are for
+-- whoever imports the exchange's end-of-day file; difference is official less own.
 CREATE TABLE daily_option_oi (
     trading_date TEXT COLLATE "C" NOT NULL,
     instrument BIGINT NOT NULL,

@@ -6,7 +6,8 @@ use crate::{
 };
 
 const BEFORE_OPEN_SECONDS: i64 = 10 * 60;
-/// The open interest is provisional after the close; what changes it later comes with the end-of-day file.
+/// The open interest is provisional after the close. What changes it later than this is in the exchange's end-of-day
+/// file, which nothing here fetches.
 const AFTER_CLOSE_SECONDS: i64 = 60 * 60;
 /// How old a chain's own time may be within the session. Measured lags are up to two and a half minutes.
 const STALE_SECONDS: i64 = 10 * 60;

@@ -2,8 +2,8 @@
 //!
 //! Rows of the large tables mostly have new keys: they are copied straight into the table, sorted by key, under a
 //! savepoint. Only when a key exists already, and for tables whose rows mostly exist, are they copied into a
-//! temporary table and merged. The tables are plain ones: monthly partitions need somebody to make the next month's
-//! in time and to drop old ones, which is the work of retention.
+//! temporary table and merged. The tables are plain ones: partitions would help whoever drops old rows, and nothing
+//! does.
 
 mod connection;
 mod copy;
