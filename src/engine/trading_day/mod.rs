@@ -15,6 +15,7 @@
 //!
 //! Left out: which contract a slot is, what was on the wire, and when anything is stored.
 
+mod correction;
 mod slot;
 
 use self::slot::Slot;
@@ -157,29 +158,6 @@ impl TradingDay {
         }
         if self.is_day_closed {
             changed.into_iter().for_each(|slot| self.tell_coverage(slot, rows));
-        }
-    }
-
-    /// Tells a closed bucket again of which it was wrongly believed that somebody watched at its end.
-    fn reopen(&mut self, index: usize, changed: &mut BTreeSet<usize>, rows: &mut Rows) {
-        let bucket = self.bucket(index);
-        for slot in 0..self.slots.len() {
-            let at = slot * self.bucket_count + index;
-            let mark = self.marks[at];
-            if !matches!(mark.state(), Some(BucketState::Live | BucketState::Carried)) {
-                continue;
-            }
-            // None are left where later buckets were observed since: then this contract was watched after all.
-            let Some(observation) = self.observed_before(slot, bucket.end()) else { continue };
-            if observation.received_time() >= bucket.end() {
-                continue;
-            }
-            let shown = Some(observation).filter(|observation| observation.event_time() >= bucket.start());
-            let provider = shown.and_then(|observation| observation.provider());
-            let mark = BucketMark::new(BucketState::Missing, provider, mark.revision() + 1);
-            self.marks[at] = mark;
-            rows.buckets.push(self.bucket_row(slot, bucket, mark, shown.as_ref()));
-            changed.insert(slot);
         }
     }
 
@@ -353,14 +331,6 @@ impl TradingDay {
         }
     }
 
-    /// The latest observation belongs to a bucket that is closed already.
-    #[cold]
-    fn correct_since(&mut self, slot: usize, bucket: usize, before: &Observation, rows: &mut Rows) {
-        let after = self.slots[slot].latest;
-        let repeats = before.event_time() == after.event_time() && before.same_values(&after);
-        self.correct(slot, bucket..self.closed_buckets, &after, repeats, rows);
-    }
-
     #[inline(never)]
     fn observe_underlying(&mut self, slot: usize, trade: &Trade, rows: &mut Rows) {
         let open_from = self.open_from();
@@ -374,38 +344,6 @@ impl TradingDay {
                 open_from,
                 &mut rows.candles,
             );
-        }
-    }
-
-    /// An observation older than the latest: it matters only to buckets before the latest one's.
-    #[cold]
-    fn observe_late(
-        &mut self,
-        slot: usize,
-        provider: Provider,
-        quote: &Quote,
-        received: Timestamp,
-        rows: &mut Rows,
-    ) {
-        let event_time = quote.event_time;
-        let latest_time = self.slots[slot].latest.event_time();
-        let (index, current_index) = (self.buckets.index_of(event_time), self.buckets.index_of(latest_time));
-        let is_outdated = index == current_index
-            || event_time < self.hours.open
-            || event_time < self.previous[slot].event_time();
-        if is_outdated {
-            self.counters.outdated += 1;
-            return;
-        }
-        let before = self.previous[slot];
-        self.previous[slot].take(provider, quote, received, true);
-        let after = self.previous[slot];
-        let trade = Trade { event_time, last_price: quote.last_price, volume: quote.volume, provider };
-        let Slot { candles, instrument, is_option, .. } = &mut self.slots[slot];
-        self.candles.observe_late(slot, candles, *instrument, &trade, &mut rows.candles);
-        if *is_option && index < self.closed_buckets {
-            let repeats = before.event_time() == event_time && before.same_values(&after);
-            self.correct(slot, index..current_index.min(self.closed_buckets), &after, repeats, rows);
         }
     }
 
@@ -429,55 +367,6 @@ impl TradingDay {
         self.after_close.insert(slot, after);
         if self.is_day_closed && self.slots[slot].is_option && !before.same_values(&after) {
             rows.closes.extend(self.day_close(slot));
-        }
-    }
-
-    /// Tells closed rows again after an observation that belongs before their ends.
-    fn correct(
-        &mut self,
-        slot: usize,
-        buckets: std::ops::Range<usize>,
-        observation: &Observation,
-        repeats: bool,
-        rows: &mut Rows,
-    ) {
-        let close = self.close_of(&self.slots[slot]);
-        let mut changed = false;
-        for index in buckets {
-            let bucket = self.bucket(index);
-            if bucket.start() >= close {
-                break;
-            }
-            let at = slot * self.bucket_count + index;
-            let mark = self.marks[at];
-            let is_in_bucket = observation.event_time() >= bucket.start();
-            let observed = if is_in_bucket { BucketState::Live } else { BucketState::Carried };
-            let (state, revision) = match mark.state() {
-                Some(BucketState::Live | BucketState::Carried) if repeats => continue,
-                Some(BucketState::Live | BucketState::Carried) => (observed, mark.revision() + 1),
-                Some(BucketState::Backfilled) if repeats => continue,
-                // Watched, but no value of it was known yet.
-                Some(BucketState::Missing) if self.router.watched_since(bucket.end()) => {
-                    (observed, mark.revision() + 1)
-                }
-                Some(BucketState::Missing | BucketState::Backfilled) => {
-                    (BucketState::Backfilled, mark.revision() + 1)
-                }
-                None if self.router.watched_since(bucket.end()) => (observed, 0),
-                None => (BucketState::Backfilled, 0),
-            };
-            changed = true;
-            let mark = BucketMark::new(state, observation.provider(), revision);
-            self.marks[at] = mark;
-            rows.buckets.push(self.bucket_row(slot, bucket, mark, Some(observation)));
-        }
-        if changed {
-            self.counters.late += 1;
-            if self.is_day_closed {
-                self.tell_coverage(slot, rows);
-                rows.closes.extend(self.day_close(slot));
-                rows.candles.extend(self.tell_day(slot));
-            }
         }
     }
 
