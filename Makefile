@@ -53,7 +53,7 @@ install:
 	install -m 644 completions/bhavd.bash $(bashdir)/bhavd
 	install -m 644 completions/_bhavctl completions/_bhavd $(zshdir)
 	install -m 644 completions/bhavctl.fish completions/bhavd.fish $(fishdir)
-	install -m 644 README.md config/bhavd.toml $(docdir)
+	install -m 644 README.md LICENSE-MIT LICENSE-APACHE config/bhavd.toml $(docdir)
 	install -m 644 systemd/credentials.conf $(docdir)/examples
 # The group that may read it is not there before systemd-sysusers has run: what is printed below closes the file then.
 	test -e $(DESTDIR)$(SYSCONFDIR)/bhavd/bhavd.toml || \

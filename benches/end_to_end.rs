@@ -3,12 +3,14 @@
 //! The simulator pushes a synthetic market as fast as its reader takes it, over a loopback WebSocket, from a thread of
 //! its own. Read by the daemon (feed, log, pipeline, live table, writer) the time runs until every row is committed;
 //! read by a counting client, until the last frame has come. There are two of these: the bare one is tokio-tungstenite as
-//! it comes, the tuned one is fastwebsockets, the fastest library known here, behind a large read buffer. No bucket ends within the play: rows are changes of open interest. Prints medians of interleaved rounds,
-//! once with contracts whose open interest changes every ten seconds and once with a row for almost every tick, and ends
-//! with 1 if in the first the daemon is below 60 % of the bare client.
+//! it comes, the tuned one is fastwebsockets, the fastest library known here, behind a large read buffer. No bucket ends
+//! within the play: rows are changes of open interest. Prints medians of interleaved rounds, once with contracts whose
+//! open interest changes every ten seconds and once with a row for almost every tick, and ends with 1 if in the first the
+//! daemon is below 60 % of the bare client.
 //! `cargo bench --bench end_to_end`.
 
 mod login;
+mod median;
 mod simulated;
 
 use bhavd::{
@@ -19,6 +21,7 @@ use bhavd::{
 use fastwebsockets::{Frame, OpCode, Payload, Role as FastRole, WebSocket};
 use futures_util::{SinkExt, StreamExt};
 use login::login;
+use median::median;
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -169,11 +172,6 @@ fn time_counting(client: Client, interval_s: u32) -> f64 {
     });
     simulator.stop();
     seconds
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// The daemon's share of the bare client's rate.

@@ -1,12 +1,12 @@
 //! What the daemon costs while nothing happens: a Saturday, with the configuration the package installs.
 //!
 //! Runs `bhavd run` as systemd does, in a process of its own: with the unit's environment, told where to report and by when
-//! to kick the watchdog, with a message bus of its own where dbus-daemon is installed. Its feed has nobody to talk to, and outside trading days does not
-//! try to. A minute after it is ready and has settled, its CPU time and resident memory are read from /proc. Ends with 1
-//! above 0.2 % of a core or 30 MB.
+//! to kick the watchdog, with a message bus of its own where dbus-daemon is installed. Its feed has nobody to talk to, and
+//! outside trading days does not try to. A minute after it is ready and has settled, its CPU time and resident memory are
+//! read from /proc. Ends with 1 above 0.2 % of a core or 30 MB.
 //! `cargo bench --bench idle`.
 
-mod unit;
+mod service_unit;
 
 use bhavd::clock::real_now;
 use std::{
@@ -121,7 +121,7 @@ fn main() -> ExitCode {
     let run = Command::new(env!("CARGO_BIN_EXE_bhavd"))
         .args(["run", "--config"])
         .arg(&file)
-        .envs(unit::environment())
+        .envs(service_unit::environment())
         .env("NOTIFY_SOCKET", directory.path().join("notify"))
         .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())
         .stderr(Stdio::null())

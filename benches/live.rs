@@ -5,11 +5,14 @@
 //! as the table takes them, so most are conflated; the sent quotes are shown beside them. The paced row writes at a fixed
 //! rate instead and shows the server's and this process's share of a core.
 
+mod median;
+
 use bhavd::{
     clock::Clock,
     live::{Directory, LiveQuote, LiveTable, RedisPublisher, RedisStatus},
     market::{Contract, Exchange, InstrumentId, OptionType, Price, Provider, Timestamp},
 };
+use median::median;
 use std::{
     hint::black_box,
     path::Path,
@@ -149,11 +152,6 @@ fn cpu_seconds(process: &str) -> f64 {
     // After the name: the state, ten more, then user and system time in hundredths of a second.
     let mut times = after_name.split_whitespace().skip(11).map_while(|field| field.parse::<u32>().ok());
     f64::from(times.next().unwrap_or(0) + times.next().unwrap_or(0)) / 100.0
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn start_redis(directory: &Path) -> Option<Server> {

@@ -1,12 +1,12 @@
 //! Resident memory of the daemon with 50,000 watched contracts.
 //!
-//! Plays a synthetic market of that many contracts to the daemon, in a process of its own with the unit's environment, at 20,000 ticks a second, some
-//! ticks for each contract, and reads the process's resident memory all along. A bucket ends within the play: a row for
-//! every contract. Ends with 1 above 150 MB.
+//! Plays a synthetic market of that many contracts to the daemon, in a process of its own with the unit's environment, at
+//! 20,000 ticks a second, some ticks for each contract, and reads the process's resident memory all along. A bucket ends
+//! within the play: a row for every contract. Ends with 1 above 150 MB.
 //! `cargo bench --bench memory`.
 
+mod service_unit;
 mod simulated;
-mod unit;
 
 use bhavd::sim::{Pace, SyntheticMarket};
 use chrono::NaiveTime;
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     let file = directory.path().join("bhavd.toml");
     fs::write(&file, simulated::configuration(&simulator, directory.path())).expect("is written");
     let own = std::env::current_exe().expect("this program");
-    let run = Command::new(own).arg(RUN_DAEMON).arg(&file).envs(unit::environment()).spawn();
+    let run = Command::new(own).arg(RUN_DAEMON).arg(&file).envs(service_unit::environment()).spawn();
     let mut daemon = Daemon(run.expect("the daemon starts"));
     let mut highest_playing_kb = 0;
     let patience = Instant::now();

@@ -6,6 +6,7 @@
 //! Prints the median of interleaved rounds and ends with 1 where the pipeline takes over 1.5 times as long.
 //! `cargo bench --bench pipeline`.
 
+mod median;
 mod session;
 
 use bhavd::{
@@ -15,6 +16,7 @@ use bhavd::{
     store::Batch,
     wire::angel_one::{DayStatistics, DepthEntry, Detail, Packet, SNAP_QUOTE_BYTES, Snapshot},
 };
+use median::median;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use session::{FIRST_TOKEN, date, master, open, pipeline, record};
@@ -270,11 +272,6 @@ fn time_pipeline(master: &Record, records: &[Record]) -> Outcome {
     assert_eq!(counters.observations, TICKS as u64, "every packet is one of a watched contract");
     assert_eq!((counters.malformed, pipeline.day_counters().outdated), (0, 0));
     (elapsed.as_nanos() as f64 / TICKS as f64, delta_count)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn main() -> ExitCode {

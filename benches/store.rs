@@ -4,14 +4,16 @@
 //! COPY, the ratio of throughputs: median of interleaved rounds of 20,000 rows on tables with the same keys. Run it
 //! on an idle machine: `cargo bench --bench store`.
 
+mod median;
 #[path = "../tests/it/servers.rs"]
-#[allow(dead_code, unused_imports)]
+#[expect(dead_code, unused_imports, reason = "the tests start more kinds of servers than this bench")]
 mod servers;
 
 use bhavd::{
     market::{Bucket, BucketRow, BucketState, InstrumentId, Price, Provider, Timestamp},
     store::{self, Batch, Birth, OpenStore, Store},
 };
+use median::median;
 use rusqlite::OpenFlags;
 use std::{path::Path, pin::pin, time::Instant};
 use tokio_postgres::{NoTls, binary_copy::BinaryCopyInWriter, types::Type};
@@ -46,11 +48,6 @@ fn batch(round: usize) -> Batch {
     };
     batch.buckets = (1..=ROWS).map(row).collect();
     batch
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn report(what: &str, ours: &[f64], bare: &[f64]) {

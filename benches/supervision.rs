@@ -9,6 +9,7 @@
 //!
 //! Ends with 1 where a bound is missed. `cargo bench --bench supervision`.
 
+mod median;
 mod session;
 
 use bhavd::{
@@ -22,6 +23,7 @@ use bhavd::{
     store::Batch,
     wire::angel_one::{DayStatistics, Detail, Packet, SNAP_QUOTE_BYTES, Snapshot},
 };
+use median::median;
 use session::{FIRST_TOKEN, date, master, open, pipeline, record};
 use std::{
     future::pending,
@@ -150,11 +152,6 @@ fn supervised(master: &Record, records: Vec<Record>) -> Outcome {
     let options = TreeOptions { follow_signals: false, ..TreeOptions::default() };
     Tree::new().run(root, options).expect("no signals to listen for");
     (*deltas.lock().expect("not poisoned"), *span.lock().expect("not poisoned"))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Whether the cost is within its bound.

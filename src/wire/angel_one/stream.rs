@@ -73,8 +73,10 @@ pub struct Packet {
 
 /// What a packet has beyond the last price.
 #[derive(Clone, Copy, Debug, PartialEq)]
-// A packet lives on the stack for one encoding; a box would cost an allocation each.
-#[allow(clippy::large_enum_variant)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a packet lives on the stack for one encoding; a box would cost an allocation each"
+)]
 pub enum Detail {
     Ltp,
     Quote(DayStatistics),

@@ -103,8 +103,10 @@ impl Broker {
 
     async fn serve(self, socket: TcpStream, number: usize) {
         let connection = self.script().connections.pop_front().unwrap_or(Connection::Held(vec![]));
-        // The library's signature; the refusal is as large as it makes it.
-        #[allow(clippy::result_large_err)]
+        #[expect(
+            clippy::result_large_err,
+            reason = "the library's signature; the refusal is as large as it makes it"
+        )]
         let shake = |request: &Request, response: Response| {
             let header = |name: &str| {
                 let value = request.headers().get(name).and_then(|value| value.to_str().ok());
