@@ -22,7 +22,7 @@ use std::{
 /// The calendar that the program carries.
 pub const EMBEDDED: &str = include_str!("../../config/calendar/nse.toml");
 
-/// How far [`Calendar::next_session`] and [`Calendar::previous_session`] look.
+/// How far [`Calendar::next_session`] looks.
 const SEARCH_DAYS: usize = 400;
 
 /// Trading days and hours of NSE's equity derivatives.
@@ -130,12 +130,6 @@ impl Calendar {
         date.iter_days().skip(1).take(SEARCH_DAYS).find_map(|date| self.session(date))
     }
 
-    /// The last session on a date before `date`; `None` if there is none for more than a year.
-    pub fn previous_session(&self, date: TradingDate) -> Option<Session> {
-        let earlier = std::iter::successors(date.pred_opt(), TradingDate::pred_opt);
-        earlier.take(SEARCH_DAYS).find_map(|date| self.session(date))
-    }
-
     /// The holiday's or the special session's name.
     pub fn name(&self, date: TradingDate) -> Option<&str> {
         let special = self.special.get(&date).map(|special| &special.name);
@@ -214,9 +208,7 @@ mod tests {
         assert_eq!(next(date(2026, 1, 30)), date(2026, 2, 1));
         assert_eq!(next(date(2026, 4, 2)), date(2026, 4, 6));
         assert_eq!(next(date(2026, 11, 6)), date(2026, 11, 9));
-        assert_eq!(calendar.previous_session(date(2026, 2, 1)).expect("a session").date, date(2026, 1, 30));
         assert_eq!(calendar.next_session(NaiveDate::MAX), None);
-        assert_eq!(calendar.previous_session(NaiveDate::MIN), None);
     }
 
     #[test]
@@ -277,7 +269,7 @@ mod tests {
         }
 
         #[test]
-        fn next_and_previous_are_inverse(day in any_date()) {
+        fn no_session_is_skipped(day in any_date()) {
             let calendar = Calendar::embedded();
             let next = calendar.next_session(day).expect("a session within the year");
             prop_assert!(next.date > day);
@@ -285,9 +277,7 @@ mod tests {
             for between in skipped {
                 prop_assert_eq!(calendar.session(between), None);
             }
-            let back = calendar.previous_session(next.date).expect("a session within the year");
-            prop_assert!(back.date <= day);
-            prop_assert_eq!(calendar.next_session(back.date), Some(next));
+            prop_assert_eq!(calendar.session(next.date), Some(next));
         }
     }
 }

@@ -36,13 +36,6 @@ impl MarketState {
     }
 }
 
-impl MarketStatus {
-    /// The entry of the market that shares and their derivatives trade in.
-    pub fn capital_market(&self) -> Option<&MarketState> {
-        self.markets.iter().find(|state| state.market.as_deref() == Some("Capital Market"))
-    }
-}
-
 #[derive(Deserialize, Serialize)]
 struct Body {
     #[serde(rename = "marketState")]
@@ -137,7 +130,7 @@ mod tests {
             {"market":"Currency","marketStatus":"Open","tradeDate":"11-Sep-2026","index":"","last":""},
             {"marketStatus":"Open","last":"82.8850"}],"marketcap":{}}"#;
         let status = decode_status(body).expect("an answer");
-        let capital = status.capital_market().expect("an entry");
+        let capital = &status.markets[0];
         assert!(!capital.is_open());
         assert_eq!(capital.last, Some(Price::from_e4(241_505_000)));
         assert_eq!(capital.trade_time, NaiveTime::from_hms_opt(15, 30, 0));
