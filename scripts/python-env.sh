@@ -10,7 +10,7 @@ set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 directory=${1:-${CARGO_TARGET_DIR:-$here/target}/python-env}
-requirements=$here/tests/smartapi/requirements.txt
+requirements=$here/tests/foreign_clients/requirements.txt
 complete=$directory/complete
 
 if ! command -v python3 >/dev/null 2>&1; then

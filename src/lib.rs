@@ -21,4 +21,6 @@ pub mod pipeline;
 pub mod sim;
 pub mod spool;
 pub mod store;
+#[cfg(test)]
+mod test_data;
 pub mod wire;

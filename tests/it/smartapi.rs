@@ -50,7 +50,7 @@ async fn the_official_client_reads_what_was_recorded() {
     let tokens: Vec<String> = options.map(|listed| listed.token.token.to_string()).collect();
     let credentials = Credentials::default();
     let now_s = simulator.clock().now().as_us() / 1_000_000;
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/smartapi/client.py");
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_clients/client.py");
     let output = Command::new(python)
         .arg(client)
         .arg(simulator.angel_one_url().expect("Angel One"))

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[path = "../../src/wire/angel_one/test_data.rs"]
+#[path = "../../src/test_data.rs"]
 mod of_unit_tests;
 
 pub use of_unit_tests::find;

@@ -115,7 +115,7 @@ pub fn encode_greeks(rows: &[GreekRow]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::angel_one::{Refusal, test_data};
+    use crate::{test_data, wire::angel_one::Refusal};
     use proptest::prelude::*;
 
     proptest! {

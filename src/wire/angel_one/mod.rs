@@ -20,8 +20,6 @@ mod quote;
 mod segment;
 mod stream;
 mod subscription;
-#[cfg(test)]
-mod test_data;
 
 pub use candles::{CandleRequest, decode_candles, encode_candles};
 pub use envelope::{Refusal, RefusalClass, RefusalShape, check_answer};

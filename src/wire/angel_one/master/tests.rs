@@ -1,6 +1,6 @@
 use super::*;
 use crate::market::Exchange;
-use crate::wire::angel_one::test_data;
+use crate::test_data;
 use chrono::NaiveDate;
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::angel_one::test_data;
+use crate::test_data;
 use proptest::prelude::*;
 
 fn price() -> impl Strategy<Value = Price> {

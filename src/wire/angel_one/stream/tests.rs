@@ -1,6 +1,6 @@
 use super::*;
 use crate::market::Timestamp;
-use crate::wire::angel_one::test_data;
+use crate::test_data;
 use proptest::prelude::*;
 
 fn entry() -> impl Strategy<Value = DepthEntry> {
