@@ -320,7 +320,7 @@ impl Table for DailyOptionOi {
     const COLUMNS: &'static [&'static str] =
         &["trading_date", "instrument", "oi", "ltp_e4", "volume", "provider", "event_time"];
     const KEY: &'static [&'static str] = &["trading_date", "instrument"];
-    // The official columns belong to whoever imports the exchange's file; only the difference follows a corrected close.
+    // The official columns are for whoever imports the exchange's file; only the difference follows a later close.
     const UPDATE: Option<&'static str> = Some(
         "oi = excluded.oi, ltp_e4 = excluded.ltp_e4, volume = excluded.volume, provider = excluded.provider, \
          event_time = excluded.event_time, difference = daily_option_oi.official_oi - excluded.oi",
