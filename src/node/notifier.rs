@@ -41,30 +41,53 @@ impl Notifier {
         self.watchdog
     }
 
-    /// Sends all of it as one message. A failure is logged: the manager's own timeouts follow, nothing else can.
+    /// Sends all of it, as one message where that is possible. A failure is logged: the manager's own timeouts follow,
+    /// nothing else can.
     pub fn tell(&self, notices: &[Notice]) {
-        if !self.is_connected || notices.is_empty() {
-            return;
+        if self.is_connected {
+            messages(notices).for_each(send);
         }
-        let mut states = Vec::with_capacity(notices.len() + 1);
-        for notice in notices {
-            states.push(match notice {
-                Notice::Ready => NotifyState::Ready,
-                Notice::Reloading => NotifyState::Reloading,
-                Notice::Stopping => NotifyState::Stopping,
-                Notice::Status(line) => NotifyState::Status(line),
-                Notice::Watchdog => NotifyState::Watchdog,
-                Notice::ExtendTimeout(span) => {
-                    NotifyState::ExtendTimeoutUsec(u32::try_from(span.as_micros()).unwrap_or(u32::MAX))
-                }
-            });
-            if *notice == Notice::Reloading {
-                // The clock that counts is the kernel's own, which never fails.
-                states.extend(NotifyState::monotonic_usec_now());
+    }
+}
+
+/// Of the states in one message a manager keeps one only, so that an end is told in a message of its own.
+fn messages(notices: &[Notice]) -> impl Iterator<Item = &[Notice]> {
+    notices.chunk_by(|_, next| *next != Notice::Stopping)
+}
+
+fn send(notices: &[Notice]) {
+    let mut states = Vec::with_capacity(notices.len() + 1);
+    for notice in notices {
+        states.push(match notice {
+            Notice::Ready => NotifyState::Ready,
+            Notice::Reloading => NotifyState::Reloading,
+            Notice::Stopping => NotifyState::Stopping,
+            Notice::Status(line) => NotifyState::Status(line),
+            Notice::Watchdog => NotifyState::Watchdog,
+            Notice::ExtendTimeout(span) => {
+                NotifyState::ExtendTimeoutUsec(u32::try_from(span.as_micros()).unwrap_or(u32::MAX))
             }
+        });
+        if *notice == Notice::Reloading {
+            // The clock that counts is the kernel's own, which never fails.
+            states.extend(NotifyState::monotonic_usec_now());
         }
-        if let Err(error) = sd_notify::notify(&states) {
-            log::warn!("the service manager cannot be told {notices:?}: {error}");
-        }
+    }
+    if let Err(error) = sd_notify::notify(&states) {
+        log::warn!("the service manager cannot be told {notices:?}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_begins_a_message() {
+        use Notice::{Ready, Stopping, Watchdog};
+        let all = [Ready, Stopping, Watchdog];
+        assert_eq!(messages(&all).collect::<Vec<_>>(), [&[Ready][..], &[Stopping, Watchdog]]);
+        assert_eq!(messages(&all[1..]).count(), 1);
+        assert_eq!(messages(&[]).count(), 0);
     }
 }

@@ -251,7 +251,7 @@ impl Teller {
                 }
                 Phase::Stopping => {
                     log::info!(event = Event::Stopping; "bhavd stops: feeds first, then what they brought is written");
-                    notices.push(Notice::Stopping);
+                    notices.extend(self.farewell());
                 }
                 Phase::Starting => {}
             }
@@ -283,9 +283,18 @@ impl Teller {
 
     /// The last words.
     fn stop(&mut self) -> Vec<Notice> {
-        let is_news = self.phase != Phase::Stopping;
+        let notices = self.farewell();
         self.phase = Phase::Stopping;
-        if is_news { vec![Notice::Stopping] } else { Vec::new() }
+        notices
+    }
+
+    /// A manager that was never told of readiness takes an end in order for a failure, and starts the daemon again.
+    fn farewell(&self) -> Vec<Notice> {
+        match self.phase {
+            Phase::Starting => vec![Notice::Ready, Notice::Stopping],
+            Phase::Running => vec![Notice::Stopping],
+            Phase::Stopping => Vec::new(),
+        }
     }
 
     /// Until the next look. Four looks fit into the watchdog's time, so that each kick comes in time.
@@ -318,8 +327,18 @@ mod tests {
         assert_eq!(teller.step(view(Phase::Running, "b"), now), []);
         assert_eq!(teller.step(view(Phase::Stopping, "c"), now), [Notice::Stopping, status("c")]);
         assert_eq!(teller.stop(), []);
+    }
+
+    #[test]
+    fn a_start_that_is_broken_off_is_told_as_ready_first() {
+        let now = Instant::now();
+        let mut asked = Teller::new(None);
+        asked.step(view(Phase::Starting, "a"), now);
+        let told = [Notice::Ready, Notice::Stopping, Notice::Status("b".to_owned())];
+        assert_eq!(asked.step(view(Phase::Stopping, "b"), now), told);
+        assert_eq!(asked.stop(), []);
         let mut hasty = Teller::new(None);
-        assert_eq!(hasty.stop(), [Notice::Stopping]);
+        assert_eq!(hasty.stop(), [Notice::Ready, Notice::Stopping]);
     }
 
     #[test]

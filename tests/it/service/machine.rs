@@ -161,7 +161,10 @@ impl Machine {
                 return found;
             }
             if Instant::now() > until {
-                let shown = self.try_run("bhavctl status; bhavctl feeds; systemctl status bhavd.service");
+                let shown = self.try_run(
+                    "systemctl show -p ActiveState,Result,NRestarts,StatusText bhavd.service
+                     bhavctl status; bhavctl feeds; systemctl status bhavd.service",
+                );
                 let shown = String::from_utf8_lossy(&shown.stdout);
                 panic!("no {what} within {PATIENCE:?}:\n{}\n{shown}", self.journal());
             }

@@ -475,9 +475,12 @@ fn last_seq(machine: &Machine) -> u64 {
     machine.bhavctl("status")["spool"]["last_seq"].as_u64().expect("a number")
 }
 
-/// Waits until this life of the daemon has brought data of its own.
+/// Waits until this life of the daemon is known to be ready and has brought data of its own.
 fn wait_for_data(machine: &Machine) {
     machine.wait_for("data", |machine| {
+        if machine.property("ActiveState") != "active" {
+            return None;
+        }
         let status = machine.bhavctl("status");
         let is_up = status["feeds_up"] == 1 && status["watermark"].is_string();
         (is_up && instant(&status["watermark"]) > instant(&status["started"])).then_some(())
