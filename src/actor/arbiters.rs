@@ -12,9 +12,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    thread,
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::timeout};
 
 /// Cheap to clone; clones share the threads. Used from the control thread only.
 #[derive(Clone, Debug)]
@@ -141,31 +142,44 @@ impl Arbiters {
     }
 
     /// Ends and joins all threads; returns how many did not end in time and are left to the process's end.
+    ///
+    /// A thread that takes no more work may still drop its runtime, which waits for whatever blocks there: each is joined
+    /// on a thread of its own, never on the calling one.
     pub async fn join(&self, within: Duration) -> usize {
         let Some(threads) = &self.threads else { return 0 };
-        let mut left: Vec<Arbiter> = {
+        let ending: Vec<Arbiter> = {
             let mut threads = lock(threads);
             let placed: Vec<Arbiter> = threads.placed.drain().map(|(_, thread)| thread.arbiter).collect();
             placed.into_iter().chain(threads.zombies.drain(..)).collect()
         };
-        for arbiter in &left {
+        let count = ending.len();
+        let (sender, mut ended) = mpsc::channel(count.max(1));
+        for arbiter in ending {
             arbiter.stop();
-        }
-        let deadline = Instant::now() + within;
-        loop {
-            let (alive, ended): (Vec<Arbiter>, Vec<Arbiter>) = left.into_iter().partition(Arbiter::alive);
-            ended.into_iter().for_each(join);
-            if alive.is_empty() || Instant::now() >= deadline {
-                return alive.len();
+            let sender = sender.clone();
+            let joiner = thread::Builder::new().name("joiner".to_owned()).spawn(move || {
+                join(arbiter);
+                // There is room for all; whoever waited may be gone.
+                let _ = sender.try_send(());
+            });
+            if let Err(error) = joiner {
+                log::warn!("a thread of the tree is not waited for: {error}");
             }
-            left = alive;
-            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        drop(sender);
+        let mut left = count;
+        let all = async {
+            while ended.recv().await.is_some() {
+                left -= 1;
+            }
+        };
+        let _ = timeout(within, all).await;
+        left
     }
 }
 
-fn join(ended: Arbiter) {
-    if ended.join().is_err() {
+fn join(ending: Arbiter) {
+    if ending.join().is_err() {
         log::error!("a thread of the tree panicked outside its children");
     }
 }
@@ -194,4 +208,34 @@ fn thread_key(placement: Placement, child: &Arc<str>) -> Arc<str> {
 
 fn lock(threads: &Mutex<Threads>) -> MutexGuard<'_, Threads> {
     threads.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_thread_whose_runtime_waits_for_what_blocks_is_left() {
+        actix::System::new().block_on(leave_a_blocked_thread());
+    }
+
+    async fn leave_a_blocked_thread() {
+        let arbiters = Arbiters::threads(Arc::default(), 0);
+        let (release, blocks) = channel::<()>();
+        let (sender, mut is_blocking) = mpsc::channel(1);
+        let blocked = arbiters.place(Placement::Own, &"blocked".into()).expect("a thread");
+        let start = move || {
+            tokio::task::spawn_blocking(move || {
+                sender.try_send(()).expect("room for it");
+                // Until the test lets go, whatever the outcome.
+                let _ = blocks.recv();
+            });
+        };
+        blocked.run(start).expect("a thread that runs");
+        is_blocking.recv().await.expect("it began");
+        assert_eq!(arbiters.join(Duration::from_millis(200)).await, 1);
+        drop(release);
+        assert_eq!(arbiters.join(Duration::from_secs(60)).await, 0, "joined once");
+    }
 }
