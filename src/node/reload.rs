@@ -4,6 +4,8 @@
 //! everything runs that needs no restart of the daemon, or nothing of it does. One reload at a time, whoever asks for it:
 //! SIGHUP, the control socket, D-Bus. Each leaves one line in the log and its outcome in the status.
 //!
+//! A reload that is given up half way, because whoever asked went or the daemon stops, is undone as well.
+//!
 //! What needs a restart of the daemon is compared with what runs at every reload, so that it is told again until the
 //! restart has been.
 
@@ -116,13 +118,16 @@ impl Inner {
         if let Err(problem) = self.prepare(&running, &next) {
             return self.report(ReloadOutcome::Refused, &running, &file, false, vec![problem]);
         }
+        let undo = Undo::armed(self, &running, &next);
         if let Err(problem) = self.apply(&running, &next).await {
             // What ran before did run.
             let undone = self.apply(&next, &running).await.err();
+            undo.disarm();
             let problems = [Some(problem), undone].into_iter().flatten().collect();
             return self.report(ReloadOutcome::Restored, &running, &file, false, problems);
         }
-        self.running.set(next);
+        self.running.set(Arc::clone(&next));
+        undo.disarm();
         self.report(ReloadOutcome::Applied, &running, &file, true, Vec::new())
     }
 
@@ -148,17 +153,20 @@ impl Inner {
     }
 
     async fn apply(&self, from: &Config, to: &Arc<Config>) -> Result<(), String> {
-        self.authority.set_admins(to.control.admins.clone());
-        if from.log != to.log {
-            log_filter::set(&log_filter::name(to.log.level))?;
-        }
-        let orders: Vec<(&FeedDesk, u64)> =
-            self.affected(from, to).map(|desk| (desk, desk.configure(Arc::clone(to)))).collect();
-        for (desk, number) in orders {
+        for (desk, number) in self.set(from, to)? {
             let begun = desk.begun(number, BEGIN_WITHIN).await;
             begun.map_err(|failure| format!("feed {}: {failure}", desk.provider))?;
         }
         Ok(())
+    }
+
+    /// Sets everything, and gives the orders that the feeds are then to follow.
+    fn set<'a>(&'a self, from: &'a Config, to: &'a Arc<Config>) -> Result<Vec<(&'a FeedDesk, u64)>, String> {
+        self.authority.set_admins(to.control.admins.clone());
+        if from.log != to.log {
+            log_filter::set(&log_filter::name(to.log.level))?;
+        }
+        Ok(self.affected(from, to).map(|desk| (desk, desk.configure(Arc::clone(to)))).collect())
     }
 
     fn report(
@@ -208,6 +216,38 @@ impl Inner {
             }
         }
         self.status.reload.note_read(!waiting.is_empty());
+    }
+}
+
+/// Puts back what ran when a reload is dropped before its end: otherwise a part of it would run that nothing knows of.
+struct Undo<'a> {
+    inner: &'a Inner,
+    running: &'a Arc<Config>,
+    next: &'a Arc<Config>,
+    is_armed: bool,
+}
+
+impl<'a> Undo<'a> {
+    fn armed(inner: &'a Inner, running: &'a Arc<Config>, next: &'a Arc<Config>) -> Undo<'a> {
+        Undo { inner, running, next, is_armed: true }
+    }
+
+    fn disarm(mut self) {
+        self.is_armed = false;
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if !self.is_armed {
+            return;
+        }
+        let problem = match self.inner.set(self.next, self.running) {
+            Ok(_) => "the reload was given up before its end; reload again".to_owned(),
+            Err(error) => format!("the reload was given up before its end, and not all is undone: {error}"),
+        };
+        log::error!(event = Event::ConfigRefused; "the configuration is refused, what runs stays as it is: {problem}");
+        self.inner.status.reload.note_refused(&problem);
     }
 }
 
@@ -341,5 +381,26 @@ mod tests {
         let report = reloading.reload(text, |_, _| {}).await;
         assert_eq!(report.outcome, ReloadOutcome::Restored, "a feed that hangs is not waited for");
         assert!(report.problems[0].contains("did not begin anew within 5 s"), "{report:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_that_is_given_up_half_way_is_undone() {
+        let reloading = Reloading::start();
+        let text = "poll_interval_s = 60\n[control]\nadmins = [7]\n";
+        fs::write(&reloading.file, format!("{VALID}{text}")).expect("written");
+        let mut orders = reloading.orders.desk("nse").expect("a feed").follow();
+        tokio::select! {
+            biased;
+            report = reloading.reloader.reload() => panic!("nobody followed the order: {report:?}"),
+            changed = orders.changed() => changed.expect("the desk is there"),
+        }
+        assert_eq!(reloading.poll_interval_s(), 30);
+        let admin = crate::control::Peer { uid: 7, gid: 7, pid: None };
+        assert!(!reloading.reloader.authority().may(crate::control::Access::Write, &admin));
+        let refusal = reloading.reloader.inner.status.reload.refusal();
+        assert!(refusal.is_some_and(|refusal| refusal.contains("given up")));
+        let report = reloading.reload(text, |desk, number| desk.note_begun(number)).await;
+        assert_eq!(report.outcome, ReloadOutcome::Applied);
+        assert_eq!(reloading.poll_interval_s(), 60);
     }
 }
