@@ -23,7 +23,8 @@ use crate::{
     market::Timestamp,
 };
 use std::{
-    future::pending,
+    future::{Future, pending},
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -64,6 +65,8 @@ impl ServiceManager {
         let mut hangups = self.reloader.has_file().then(|| signal(SignalKind::hangup())).transpose()?;
         let mut teller = Teller::new(self.notifier.watchdog());
         let mut freshness = Freshness::new(self.freshness_limit(), Instant::now());
+        // Beside everything else: it takes as long as feeds take to begin anew, and once more where they do not.
+        let mut reload = None;
         loop {
             let now = Instant::now();
             freshness.set_limit(self.freshness_limit());
@@ -77,10 +80,13 @@ impl ServiceManager {
                     }
                     return Ok(());
                 }
-                () = next_hangup(&mut hangups) => {
-                    // For as long as feeds may take to begin anew, and once more where they do not.
-                    let _waiting = lease.pulse().wait();
-                    self.reload(&mut teller).await;
+                () = next_hangup(&mut hangups), if reload.is_none() => {
+                    self.notifier.tell(&teller.begin_reload());
+                    reload = Some(Box::pin(self.reload(&lease)));
+                }
+                () = under_way(&mut reload) => {
+                    reload = None;
+                    self.notifier.tell(&teller.end_reload());
                 }
                 () = tokio::time::sleep(teller.pause()) => {}
             }
@@ -170,17 +176,17 @@ impl ServiceManager {
         health::freshness_limit(&self.running.get().feeds)
     }
 
-    async fn reload(&self, teller: &mut Teller) {
-        let is_told = teller.phase == Phase::Running;
-        if is_told {
-            self.notifier.tell(&[Notice::Reloading, Notice::Status("Reloading".to_owned())]);
-        }
+    async fn reload(&self, lease: &Lease) {
+        // The file may be slow to come.
+        let _waiting = lease.pulse().wait();
         self.reloader.reload().await;
-        if is_told {
-            self.notifier.tell(&[Notice::Ready]);
-            // The next look says how things stand in place of "Reloading".
-            teller.line.clear();
-        }
+    }
+}
+
+async fn under_way(reload: &mut Option<Pin<Box<impl Future<Output = ()>>>>) {
+    match reload {
+        Some(reload) => reload.await,
+        None => pending().await,
     }
 }
 
@@ -227,6 +233,8 @@ struct Teller {
     next_kick: Option<Instant>,
     next_extension: Option<Instant>,
     is_withheld: bool,
+    /// The manager was told of a reload, and not yet of its end.
+    is_reloading: bool,
 }
 
 impl Teller {
@@ -238,6 +246,7 @@ impl Teller {
             next_kick: None,
             next_extension: None,
             is_withheld: false,
+            is_reloading: false,
         }
     }
 
@@ -281,6 +290,21 @@ impl Teller {
         notices
     }
 
+    fn begin_reload(&mut self) -> Vec<Notice> {
+        self.is_reloading = self.phase == Phase::Running;
+        if self.is_reloading {
+            vec![Notice::Reloading, Notice::Status("Reloading".to_owned())]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn end_reload(&mut self) -> Vec<Notice> {
+        // The next look says how things stand in place of "Reloading".
+        self.line.clear();
+        if std::mem::take(&mut self.is_reloading) { vec![Notice::Ready] } else { Vec::new() }
+    }
+
     /// The last words.
     fn stop(&mut self) -> Vec<Notice> {
         let notices = self.farewell();
@@ -288,10 +312,13 @@ impl Teller {
         notices
     }
 
-    /// A manager that was never told of readiness takes an end in order for a failure, and starts the daemon again.
-    fn farewell(&self) -> Vec<Notice> {
+    /// A manager that was never told of readiness takes an end in order for a failure, and starts the daemon again. One
+    /// that waits for the end of a reload is told of that first.
+    fn farewell(&mut self) -> Vec<Notice> {
+        let is_reloading = std::mem::take(&mut self.is_reloading);
         match self.phase {
             Phase::Starting => vec![Notice::Ready, Notice::Stopping],
+            Phase::Running if is_reloading => vec![Notice::Ready, Notice::Stopping],
             Phase::Running => vec![Notice::Stopping],
             Phase::Stopping => Vec::new(),
         }
@@ -374,6 +401,23 @@ mod tests {
         assert!(!kicked(Phase::Running, Some("writer has not turned"), 40));
         assert!(kicked(Phase::Running, None, 41), "at once when it is over");
         assert!(kicked(Phase::Stopping, None, 60));
+    }
+
+    #[test]
+    fn a_reload_is_ended_before_the_end_of_the_daemon_is_told() {
+        let now = Instant::now();
+        let mut teller = Teller::new(None);
+        assert_eq!(teller.begin_reload(), [], "not ready yet");
+        assert_eq!(teller.end_reload(), []);
+        teller.step(view(Phase::Running, "a"), now);
+        let begun = [Notice::Reloading, Notice::Status("Reloading".to_owned())];
+        assert_eq!(teller.begin_reload(), begun);
+        assert_eq!(teller.step(view(Phase::Running, "a"), now), [], "goes on meanwhile");
+        assert_eq!(teller.end_reload(), [Notice::Ready]);
+        assert_eq!(teller.step(view(Phase::Running, "a"), now), [Notice::Status("a".to_owned())]);
+        teller.begin_reload();
+        assert_eq!(teller.stop(), [Notice::Ready, Notice::Stopping]);
+        assert_eq!(teller.end_reload(), []);
     }
 
     /// A ready daemon in session hours, whose one feed says that it is up.
