@@ -59,6 +59,11 @@ impl Listings {
         self.chains.get(underlying).into_iter().flat_map(|expiries| expiries.keys().copied())
     }
 
+    /// How many underlyings have options that expire on `date` or later.
+    pub fn count_underlyings(&self, date: TradingDate) -> usize {
+        self.chains.values().filter(|expiries| expiries.range(date..).next().is_some()).count()
+    }
+
     fn append(&mut self, instrument: InstrumentId, contract: Contract) -> u32 {
         if let Some(slot) = self.slot_of(instrument) {
             return slot;

@@ -95,7 +95,7 @@ impl Service for Answers {
     async fn handle(&self, request: Request, _: Peer) -> Result<Response, ControlError> {
         let child = &self.child;
         match request {
-            Request::Status => Ok(Response::Status(child.show_status().await)),
+            Request::Status => Ok(Response::Status(child.show_status())),
             Request::Actors => Ok(Response::Actors(child.show_actors())),
             Request::Feeds => Ok(Response::Feeds(child.show_feeds())),
             Request::Chain(request) => child.show_chain(request).await.map(Response::Chain),
@@ -167,7 +167,8 @@ impl ControlChild {
         Reader::open(&self.config.store.url).await.map_err(unavailable)
     }
 
-    async fn show_status(&self) -> StatusResponse {
+    /// From memory alone: it is asked for most of all when the store is away.
+    fn show_status(&self) -> StatusResponse {
         let (status, now) = (&self.status, self.clock.now());
         let pipeline = &status.pipeline;
         let session = pipeline.session();
@@ -189,7 +190,7 @@ impl ControlChild {
             ready: status.readiness.awaited().is_empty(),
             healthy: problems.is_empty(),
             problems,
-            underlyings: self.underlyings().await.map_or(0, |listed| listed.len() as u64),
+            underlyings: self.live.count_underlyings(self.today()),
             contracts: pipeline.watched.load(Relaxed),
             feeds_up: feeds_up as u64,
             feeds: feeds as u64,
@@ -258,10 +259,6 @@ impl ControlChild {
     fn show_feeds(&self) -> FeedsResponse {
         let feeds = self.status.feeds.iter().map(|feed| feed_row(feed)).collect();
         FeedsResponse { feeds, choice: self.choice() }
-    }
-
-    async fn underlyings(&self) -> Result<BTreeMap<String, BTreeSet<TradingDate>>, ControlError> {
-        self.reader().await?.listed_expiries(self.today()).await.map_err(unavailable)
     }
 
     async fn show_chain(&self, request: ChainRequest) -> Result<ChainResponse, ControlError> {

@@ -123,6 +123,11 @@ impl LiveState {
         }
     }
 
+    /// How many underlyings have options that are watched and expire on `date` or later.
+    pub fn count_underlyings(&self, date: TradingDate) -> u64 {
+        self.directory.snapshot().count_underlyings(date) as u64
+    }
+
     /// The chain as it stands; `None` where nothing live is known of it.
     pub fn chain(
         &self,
