@@ -66,8 +66,8 @@ pub struct ReloadStatus {
 }
 
 impl ReloadStatus {
+    /// Whatever needed a restart before still does: what runs stays as it is.
     pub fn note_refused(&self, error: &impl std::fmt::Display) {
-        self.needs_restart.store(false, Relaxed);
         // A list of problems is one line here.
         self.refusal.set(error.to_string().replace('\n', "; "));
     }
@@ -81,7 +81,7 @@ impl ReloadStatus {
         self.refusal.get()
     }
 
-    /// The file is valid and differs from what runs.
+    /// The last file that was valid differs from what runs.
     pub fn needs_restart(&self) -> bool {
         self.needs_restart.load(Relaxed)
     }
@@ -316,5 +316,21 @@ impl PipelineStatus {
 
     pub fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_reload_does_not_make_a_restart_needless() {
+        let status = ReloadStatus::default();
+        status.note_read(true);
+        status.note_refused(&"clock.pace: unknown key");
+        assert!(status.needs_restart());
+        status.note_read(false);
+        assert!(!status.needs_restart());
+        assert_eq!(status.refusal(), None);
     }
 }
