@@ -8,10 +8,13 @@ use crate::{
     actor::{ChildRow, ChildState, TreeSnapshot},
     calendar::Calendar,
     config::FeedSettings,
-    feed::FeedState,
-    market::Timestamp,
+    feed::{FeedState, FeedStatus},
+    market::{Provider, Timestamp},
 };
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Longer than any turn of a child takes, and than the supervisor takes to replace a child that hangs.
@@ -50,10 +53,27 @@ fn is_in_session(status: &DaemonStatus, now: Timestamp) -> bool {
     status.pipeline.session().is_some_and(|(open, close)| open <= now && now < close)
 }
 
-/// Those problems that explain why no new data comes.
-pub fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
-    let mut reasons: Vec<String> =
-        [status.spool.trouble(), status.store.trouble()].into_iter().flatten().collect();
+/// Whether something says why no new data comes: the log, the store or a critical child, or the feeds if none of them
+/// claims to be up. One feed's excuse is no other's.
+pub fn is_silence_explained(status: &DaemonStatus, tree: &TreeSnapshot) -> bool {
+    let is_up = |feed: &Arc<FeedStatus>| feed.state() == FeedState::Up;
+    storage_troubles(status).next().is_some()
+        || failed_children(tree).next().is_some()
+        || !status.feeds.iter().any(is_up)
+}
+
+fn storage_troubles(status: &DaemonStatus) -> impl Iterator<Item = String> {
+    [status.spool.trouble(), status.store.trouble()].into_iter().flatten()
+}
+
+fn failed_children(tree: &TreeSnapshot) -> impl Iterator<Item = &ChildRow> {
+    let failed = |state| matches!(state, ChildState::Failed | ChildState::BackingOff | ChildState::Hung);
+    tree.rows.iter().filter(move |row| row.critical && failed(row.state))
+}
+
+/// What keeps data from coming in or from being written.
+fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
+    let mut reasons: Vec<String> = storage_troubles(status).collect();
     let in_session = is_in_session(status, now);
     for feed in &status.feeds {
         if !in_session || matches!(feed.state(), FeedState::Up | FeedState::Disabled) {
@@ -76,10 +96,7 @@ pub fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Ve
             reasons.push(format!("feed {} is {}{reason}", feed.provider, feed.state().name()));
         }
     }
-    let failed = |state| matches!(state, ChildState::Failed | ChildState::BackingOff | ChildState::Hung);
-    for row in tree.rows.iter().filter(|row| row.critical && failed(row.state)) {
-        reasons.push(format!("{} is {}", row.path, row.state.name()));
-    }
+    reasons.extend(failed_children(tree).map(|row| format!("{} is {}", row.path, row.state.name())));
     reasons
 }
 
@@ -140,13 +157,15 @@ impl Freshness {
     }
 }
 
-/// For how long the enabled feeds may bring nothing new. A stream has ticks every second; a polled site changes with
-/// its polls.
-pub fn freshness_limit(feeds: &FeedSettings) -> Duration {
+/// For how long the feeds may bring nothing new. A stream that is up has ticks every second; a polled site changes with its
+/// polls.
+pub fn freshness_limit(feeds: &FeedSettings, status: &DaemonStatus) -> Duration {
     const STREAM: Duration = Duration::from_secs(120);
     const MISSED_POLLS: u32 = 4;
     let polled = Duration::from_secs(u64::from(feeds.nse.poll_interval_s * MISSED_POLLS));
-    if feeds.angel_one.enabled { STREAM } else { STREAM.max(polled) }
+    let is_streaming =
+        |feed: &Arc<FeedStatus>| feed.provider == Provider::AngelOne && feed.state() == FeedState::Up;
+    if status.feeds.iter().any(is_streaming) { STREAM } else { STREAM.max(polled) }
 }
 
 /// Where the trading day stands, for people.

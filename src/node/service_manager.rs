@@ -104,7 +104,7 @@ impl ServiceManager {
             None => "no data since the session opened".to_owned(),
         }));
         let phase = self.phase(&snapshot);
-        let is_explained = !is_stale || !health::reasons(status, &snapshot, time).is_empty();
+        let is_explained = !is_stale || health::is_silence_explained(status, &snapshot);
         let unexplained = || {
             let is_silent = phase == Phase::Running && !is_explained;
             is_silent.then(|| "no new data in session hours, and no feed says why".to_owned())
@@ -173,7 +173,7 @@ impl ServiceManager {
 
     /// For how long nothing new may come in session hours.
     fn freshness_limit(&self) -> Duration {
-        health::freshness_limit(&self.running.get().feeds)
+        health::freshness_limit(&self.running.get().feeds, &self.status)
     }
 
     async fn reload(&self, lease: &Lease) {
@@ -467,6 +467,32 @@ mod tests {
         assert_eq!(view.withheld, None);
         let said = "Unhealthy: feed nse is backing off: 503 Service Unavailable (and 1 more); 0/1 feeds up";
         assert!(view.line.starts_with(said), "{}", view.line);
+    }
+
+    #[test]
+    fn one_feeds_excuse_is_no_others() {
+        let mut manager = manager();
+        let resting = Arc::new(crate::feed::FeedStatus::new(crate::market::Provider::AngelOne));
+        resting.set_state(FeedState::BackingOff);
+        let mut status = DaemonStatus { feeds: manager.status.feeds.clone(), ..DaemonStatus::default() };
+        status.feeds.push(resting);
+        for part in
+            [&status.readiness.store_open, &status.readiness.pipeline_up, &status.readiness.control_listens]
+        {
+            part.store(true, Relaxed);
+        }
+        manager.status = Arc::new(status);
+        let start = Instant::now();
+        let mut freshness = Freshness::new(manager.freshness_limit(), start);
+        manager.look(&mut freshness, start);
+        let later = start + Duration::from_secs(121);
+        assert!(
+            manager.look(&mut freshness, later).withheld.is_some(),
+            "nse claims to be up and brings nothing"
+        );
+        let away = "the disk is full".to_owned();
+        manager.status.store.note_failure(crate::store::ErrorClass::DiskFull, &away);
+        assert_eq!(manager.look(&mut freshness, later).withheld, None);
     }
 
     #[test]
