@@ -53,6 +53,8 @@ pub struct ControlChild {
     pub settings: PipelineSettings,
     pub live: LiveState,
     pub started: Timestamp,
+    /// Held over an order of which provider counts: the socket and the bus give such orders.
+    pub failover_turn: Arc<tokio::sync::Mutex<()>>,
     /// Bound by the first incarnation, where none was handed over.
     pub kept: Arc<Mutex<Option<KeptSocket>>>,
 }

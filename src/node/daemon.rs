@@ -231,6 +231,7 @@ impl Daemon {
                 settings,
                 live,
                 started: clock.now(),
+                failover_turn: Arc::default(),
                 kept: Arc::default(),
             },
             feeds: FeedParts {

@@ -23,13 +23,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 impl Answers {
     /// Forces a provider that is to run, up or not, or nobody. What the log says already is not said again.
     pub(super) async fn failover(&self, request: FailoverRequest) -> Result<FailoverResponse, ControlError> {
-        if let Some(provider) = request.to {
-            self.check_is_to_run(provider)?;
+        {
+            // What is kept is what the log says, whichever doors are asked at once.
+            let _turn = self.child.failover_turn.lock().await;
+            if let Some(provider) = request.to {
+                self.check_is_to_run(provider)?;
+            }
+            if self.sink.forced() != request.to {
+                self.order(request.to).await?;
+            }
+            self.keep(self.sink.forced())?;
         }
-        if self.sink.forced() != request.to {
-            self.order(request.to).await?;
-        }
-        self.keep(request.to)?;
         let is_applied = self.wait_until_applied(self.child.status.spool.seq()).await;
         Ok(FailoverResponse { choice: self.child.choice(), is_applied })
     }
