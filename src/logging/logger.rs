@@ -79,6 +79,26 @@ pub fn set_filter(directives: &str) -> Result<(), FilterError> {
     LOGGER.get().ok_or(FilterError::NotStarted)?.set_filter(directives)
 }
 
+/// Changes the configured level while the program runs: it counts from the next record on, in place of whatever was set at
+/// run time, and run-time directives count over it.
+pub fn change_level(level: LevelFilter) {
+    if let Some(logger) = LOGGER.get() {
+        logger.change_level(level);
+    }
+}
+
+/// What [`restore`] can put back; `None` where nothing is written.
+pub fn in_force() -> Option<InForce> {
+    LOGGER.get().map(Logger::in_force)
+}
+
+/// Puts back the level and the directives.
+pub fn restore(in_force: InForce) {
+    if let Some(logger) = LOGGER.get() {
+        logger.restore(in_force);
+    }
+}
+
 /// What became of the records so far; all zero where nothing is written.
 pub fn counters() -> LogCounters {
     LOGGER.get().map(|logger| logger.queue.counters()).unwrap_or_default()
@@ -92,7 +112,11 @@ struct Logger {
     is_journal: bool,
 }
 
-#[derive(Debug)]
+/// The configured level and the directives over it at one moment.
+#[derive(Clone, Debug)]
+pub struct InForce(Choice);
+
+#[derive(Clone, Debug)]
 struct Choice {
     /// As configured.
     base: LevelFilter,
@@ -148,12 +172,33 @@ impl Logger {
         let filter = Filter::parse(base, directives)?;
         let text = filter.text().to_owned();
         self.put(None, filter);
-        // Told whatever the filter: whoever reads on must know why records are missing.
+        self.tell_change(text);
+        Ok(())
+    }
+
+    fn in_force(&self) -> InForce {
+        InForce(self.choice.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn change_level(&self, level: LevelFilter) {
+        let filter = Filter::at(level);
+        let text = filter.text().to_owned();
+        self.put(Some(level), filter);
+        self.tell_change(text);
+    }
+
+    fn restore(&self, InForce(choice): InForce) {
+        let text = choice.filter.text().to_owned();
+        self.put(Some(choice.base), choice.filter);
+        self.tell_change(text);
+    }
+
+    /// Told whatever the filter: whoever reads on must know why records are missing.
+    fn tell_change(&self, text: String) {
         let message = format!("from here on the log holds what {text} lets through");
         let mut entry = Entry::own(Level::Info, Event::LogFilterChanged, message, &[]);
         entry.fields.push(("filter".into(), text));
         self.queue.push(entry);
-        Ok(())
     }
 }
 
@@ -284,6 +329,17 @@ mod tests {
         assert!(!is_heard(Level::Error, "bhavd::store"));
         logger.set_filter("").expect("nothing");
         assert_eq!(logger.filter(), "info", "as at the start");
+        hear(1);
+        logger.set_filter("bhavd::feed=trace").expect("directives");
+        let before = logger.in_force();
+        logger.change_level(LevelFilter::Debug);
+        assert_eq!(logger.filter(), "debug", "the configured level in place of the run-time directives");
+        logger.set_filter("bhavd::store=warn").expect("directives");
+        assert_eq!(logger.filter(), "debug,bhavd::store=warn", "over the level that is configured");
+        logger.restore(before);
+        assert_eq!(logger.filter(), "info,bhavd::feed=trace");
+        logger.set_filter("").expect("nothing");
+        assert_eq!(logger.filter(), "info", "the level before is the configured one again");
         logger.queue.close();
     }
 

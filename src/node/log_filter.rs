@@ -1,6 +1,6 @@
 //! What is logged, changed while the daemon runs.
 
-use crate::logging::{self, FilterError};
+use crate::logging::{self, FilterError, InForce};
 use log::LevelFilter;
 
 /// The directives in force; those of a process that writes no log are empty.
@@ -21,4 +21,18 @@ pub fn set(filter: &str) -> Result<(), String> {
         Ok(()) | Err(FilterError::NotStarted) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Another configured level, in place of what was set at run time.
+pub fn change_level(level: LevelFilter) {
+    logging::change_level(level);
+}
+
+/// What [`restore`] puts back; `None` for a process that writes no log.
+pub fn in_force() -> Option<InForce> {
+    logging::in_force()
+}
+
+pub fn restore(in_force: Option<InForce>) {
+    in_force.into_iter().for_each(logging::restore);
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::{Config, ConfigError, Effect, KeyValue},
     control::{Authority, ConfigurationRow, KeyChange, KeyEffect, ReloadOutcome, ReloadResponse},
-    logging::Event,
+    logging::{Event, InForce},
     market::Provider,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -121,7 +121,7 @@ impl Inner {
         let undo = Undo::armed(self, &running, &next);
         if let Err(problem) = self.apply(&running, &next).await {
             // What ran before did run.
-            let undone = self.apply(&next, &running).await.err();
+            let undone = self.follow(undo.put_back()).await.err();
             undo.disarm();
             let problems = [Some(problem), undone].into_iter().flatten().collect();
             return self.report(ReloadOutcome::Restored, &running, &file, false, problems);
@@ -153,20 +153,25 @@ impl Inner {
     }
 
     async fn apply(&self, from: &Config, to: &Arc<Config>) -> Result<(), String> {
-        for (desk, number) in self.set(from, to)? {
+        if from.log != to.log {
+            log_filter::change_level(to.log.level);
+        }
+        self.follow(self.set(from, to)).await
+    }
+
+    /// Sets everything but the log's level, and gives the orders that the feeds are then to follow.
+    fn set<'a>(&'a self, from: &'a Config, to: &'a Arc<Config>) -> Vec<(&'a FeedDesk, u64)> {
+        self.authority.set_admins(to.control.admins.clone());
+        self.affected(from, to).map(|desk| (desk, desk.configure(Arc::clone(to)))).collect()
+    }
+
+    /// Waits until the feeds follow their orders.
+    async fn follow(&self, orders: Vec<(&FeedDesk, u64)>) -> Result<(), String> {
+        for (desk, number) in orders {
             let begun = desk.begun(number, BEGIN_WITHIN).await;
             begun.map_err(|failure| format!("feed {}: {failure}", desk.provider))?;
         }
         Ok(())
-    }
-
-    /// Sets everything, and gives the orders that the feeds are then to follow.
-    fn set<'a>(&'a self, from: &'a Config, to: &'a Arc<Config>) -> Result<Vec<(&'a FeedDesk, u64)>, String> {
-        self.authority.set_admins(to.control.admins.clone());
-        if from.log != to.log {
-            log_filter::set(&log_filter::name(to.log.level))?;
-        }
-        Ok(self.affected(from, to).map(|desk| (desk, desk.configure(Arc::clone(to)))).collect())
     }
 
     fn report(
@@ -224,12 +229,21 @@ struct Undo<'a> {
     inner: &'a Inner,
     running: &'a Arc<Config>,
     next: &'a Arc<Config>,
+    /// The level and what was set at run time over it.
+    log: Option<InForce>,
     is_armed: bool,
 }
 
 impl<'a> Undo<'a> {
     fn armed(inner: &'a Inner, running: &'a Arc<Config>, next: &'a Arc<Config>) -> Undo<'a> {
-        Undo { inner, running, next, is_armed: true }
+        Undo { inner, running, next, log: log_filter::in_force(), is_armed: true }
+    }
+
+    fn put_back(&self) -> Vec<(&'a FeedDesk, u64)> {
+        if self.running.log != self.next.log {
+            log_filter::restore(self.log.clone());
+        }
+        self.inner.set(self.next, self.running)
     }
 
     fn disarm(mut self) {
@@ -242,10 +256,8 @@ impl Drop for Undo<'_> {
         if !self.is_armed {
             return;
         }
-        let problem = match self.inner.set(self.next, self.running) {
-            Ok(_) => "the reload was given up before its end; reload again".to_owned(),
-            Err(error) => format!("the reload was given up before its end, and not all is undone: {error}"),
-        };
+        self.put_back();
+        let problem = "the reload was given up before its end; reload again".to_owned();
         log::error!(event = Event::ConfigRefused; "the configuration is refused, what runs stays as it is: {problem}");
         self.inner.status.reload.note_refused(&problem);
     }
