@@ -19,6 +19,8 @@ const NAMES: [&str; 13] = [
     "privatekey",
     "client_code",
 ];
+/// Ends of such names. In the middle they mean other things.
+const ENDINGS: [&str; 2] = ["pass", "pwd"];
 const REDACTED: &str = "[redacted]";
 
 /// The text without secrets, line by line.
@@ -65,7 +67,9 @@ fn redact_line(line: &str) -> String {
         rest = after;
         let lower = word.to_ascii_lowercase();
         let is_scheme = lower == "bearer" || lower == "basic";
-        if is_scheme || NAMES.iter().any(|name| lower.contains(name)) {
+        let is_secret = NAMES.iter().any(|name| lower.contains(name))
+            || ENDINGS.iter().any(|ending| lower.ends_with(ending));
+        if is_scheme || is_secret {
             let value = after.trim_start_matches(['"', '\'', '\\', ' ', '=', ':']);
             let between = &after[..after.len() - value.len()];
             let is_assigned = between.contains(['=', ':']) || is_scheme && between.contains(' ');
@@ -111,6 +115,9 @@ mod tests {
             ("Cookie: nsit=hunter2; nseappid=hunter3", "Cookie: [redacted]"),
             ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl back", "got [redacted] back"),
             ("X-PrivateKey: hunter2", "X-PrivateKey: [redacted]"),
+            ("unix:///run/redis.sock?db=1&pass=hunter2 up", "unix:///run/redis.sock?db=1&pass=[redacted] up"),
+            ("postgres://db/x?user=u&password=hunter2", "postgres://db/x?user=u&password=[redacted]"),
+            ("passed: 12 of 12", "passed: 12 of 12"),
             ("12 tokens subscribed, a cookie came", "12 tokens subscribed, a cookie came"),
             ("feeds.nse.poll_interval_s = 30", "feeds.nse.poll_interval_s = 30"),
         ] {

@@ -60,13 +60,13 @@ impl Checker<'_> {
         line_of(self.text, value.span().start)
     }
 
-    /// The value as it is written, cut where it is long, a user name and password of an address left out.
+    /// The value as it is written, cut where it is long, what may be secret in an address left out.
     fn found(&self, value: &Spanned<DeValue<'_>>) -> String {
         let what = match value.get_ref() {
             DeValue::Table(_) => return "a table".to_owned(),
             _ => self.text.get(value.span()).unwrap_or_default(),
         };
-        let what = without_user(what);
+        let what = without_secrets(what);
         let first_line = what.lines().next().unwrap_or_default();
         match first_line.char_indices().nth(SHOWN_MAX) {
             Some((cut, _)) => format!("{}…", &first_line[..cut]),
@@ -238,11 +238,26 @@ impl Kind {
     }
 }
 
-/// `scheme://user:password@host` as `scheme://…@host`.
-pub(super) fn without_user(value: &str) -> String {
-    match value.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
-        Some((scheme, host)) => format!("{scheme}://…@{host}"),
-        None => value.to_owned(),
+/// An address without what may be secret: `scheme://user:password@host?options` as `scheme://…@host?…`. Quotes around it
+/// stay.
+pub(super) fn without_secrets(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once(':') else { return value.to_owned() };
+    let user = rest.rfind('@');
+    let options = rest.find('?');
+    if user.is_none() && options.is_none() {
+        return value.to_owned();
+    }
+    let slashes = if rest.starts_with("//") { "//" } else { "" };
+    let quote = if rest.ends_with('"') { "\"" } else { "" };
+    match (user, options) {
+        // Either may be part of the other: nothing says where a host begins or ends.
+        (Some(at), Some(mark)) if mark < at => format!("{scheme}:{slashes}…{quote}"),
+        _ => {
+            let place = &rest[user.unwrap_or(0)..options.unwrap_or(rest.len())];
+            let before = if user.is_some() { format!("{slashes}…") } else { String::new() };
+            let after = if options.is_some() { format!("?…{quote}") } else { String::new() };
+            format!("{scheme}:{before}{place}{after}")
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    check::without_user,
+    check::without_secrets,
     keys::{Effect, effect_of},
 };
 use serde_json::{Value, json};
@@ -18,9 +18,9 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    /// The value for people: user names and passwords of addresses are left out.
+    /// The value for people: users, passwords and options of addresses are left out.
     pub fn shown(&self) -> Option<String> {
-        self.value.as_deref().map(without_user)
+        self.value.as_deref().map(without_secrets)
     }
 
     pub fn is_same(&self, other: &KeyValue) -> bool {

@@ -38,8 +38,9 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 /// Redis cannot be used as configured. The daemon refuses to start.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
-    #[error("redis_url {url:?} is not usable: {error}; write redis://HOST:PORT or unix:///PATH")]
-    Url { url: String, error: redis::RedisError },
+    /// Without the address, which may have a password.
+    #[error("redis_url is not usable: {error}; write redis://HOST:PORT or unix:///PATH")]
+    Url { error: redis::RedisError },
 }
 
 /// Counters and gauges of the publisher, readable at any time.
@@ -95,7 +96,7 @@ impl RedisPublisher {
         clock: Clock,
         status: Arc<RedisStatus>,
     ) -> Result<RedisPublisher, RedisError> {
-        let unusable = |error| RedisError::Url { url: url.to_owned(), error };
+        let unusable = |error| RedisError::Url { error };
         let information = url.into_connection_info().map_err(unusable)?;
         let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
         let client = redis::Client::open(information.set_tcp_settings(tcp)).map_err(unusable)?;

@@ -236,3 +236,23 @@ proptest! {
         let _ = problems(&text);
     }
 }
+
+#[test]
+fn addresses_are_shown_without_what_may_be_secret() {
+    for (written, shown) in [
+        ("\"postgres://u:hunter2@db/x\"", "\"postgres://…@db/x\""),
+        ("\"postgres://db/x?user=u&password=hunter2\"", "\"postgres://db/x?…\""),
+        ("\"postgres://u:hunter2@db/x?host=/run\"", "\"postgres://…@db/x?…\""),
+        ("\"postgres://db/x?password=hunter2@4\"", "\"postgres://…\""),
+        ("\"postgres://u:hunter?2@db/x\"", "\"postgres://…\""),
+        ("unix:///run/redis.sock?pass=hunter2", "unix:///run/redis.sock?…"),
+        ("redis:u:hunter2@db", "redis:…@db"),
+        ("\"sqlite:/var/lib/bhavd/bhavd.sqlite\"", "\"sqlite:/var/lib/bhavd/bhavd.sqlite\""),
+        ("\"NIFTY\"", "\"NIFTY\""),
+    ] {
+        assert_eq!(without_secrets(written), shown);
+    }
+    let wrong = format!("{SMALLEST}[store]\nurl = \"mysql://db/x?password=hunter2\"\n");
+    let found = problems(&wrong);
+    assert!(found[0].contains("mysql://db/x?…") && !found[0].contains("hunter2"), "{found:?}");
+}
