@@ -8,9 +8,11 @@ use bhavd::{
 };
 use clap::Parser;
 use std::{fmt::Display, io, path::Path, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// sysexits.h
 const USAGE: u8 = 64;
+const INTERNAL: u8 = 70;
 const CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
@@ -42,6 +44,9 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &Path) -> ExitCode {
+    if let Err(error) = outlive_hangups() {
+        return fail(&format!("cannot listen for SIGHUP: {error}"), INTERNAL);
+    }
     let logging = logging::start(log::LevelFilter::Info);
     let config = match read_config(path) {
         Ok(config) => config,
@@ -56,6 +61,15 @@ fn run(path: &Path) -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => fail_run(&logging, Event::Failed, &error, error.exit_code()),
     }
+}
+
+/// A reload may be asked for at any time: until the daemon listens for SIGHUP it means nothing, rather than the end of the
+/// process. The configuration has then just been read, or is about to be.
+fn outlive_hangups() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    // What handles the signal stays for the life of the process, whoever listens.
+    signal(SignalKind::hangup()).map(drop)
 }
 
 fn read(path: &Path) -> Result<Config, ExitCode> {

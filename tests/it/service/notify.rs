@@ -119,3 +119,19 @@ fn ready_status_watchdog_reload_and_stopping_are_told() {
     assert!(!is_in(&stopping, "READY=1"), "{stopping:?}");
     assert!(managed.daemon.wait().expect("it ends").success());
 }
+
+#[test]
+fn a_hangup_before_the_daemon_is_ready_does_not_end_it() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("bhavd.toml");
+    let tables = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
+                  archive_url = \"http://127.0.0.1:9\"\n";
+    processes::Daemon::configure(&config, home.path(), tables);
+    let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
+    let first = managed.next();
+    assert_eq!(first[0], "STATUS=Starting: opening the log");
+    managed.signal(Signal::HUP);
+    managed.until(|line| line == "READY=1");
+    managed.signal(Signal::TERM);
+    assert!(managed.daemon.wait().expect("it ends").success());
+}
