@@ -9,17 +9,23 @@ use super::{
     refusal::Refusal,
 };
 use crate::control::{Access, Authority, Peer};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 use zbus::{
     Connection, fdo,
     message::{Flags, Header},
     names::{BusName, UniqueName},
 };
 
+/// Callers about whom polkit is being asked, which takes as long as a person does. A further one is refused.
+const CHECKS_MAX: usize = 8;
+
 /// The rule. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
     authority: Authority,
     own_gid: u32,
+    checks: Arc<Semaphore>,
 }
 
 /// A process on the bus.
@@ -34,7 +40,8 @@ pub(super) struct Caller {
 
 impl Gate {
     pub fn new(authority: Authority) -> Gate {
-        Gate { authority, own_gid: rustix::process::getegid().as_raw() }
+        let checks = Arc::new(Semaphore::new(CHECKS_MAX));
+        Gate { authority, own_gid: rustix::process::getegid().as_raw(), checks }
     }
 
     /// Lets the caller of a method that changes something through, or says why not. `verb` is the name of the method.
@@ -47,6 +54,10 @@ impl Gate {
         if self.knows(&caller.peer, &caller.groups) {
             return Ok(());
         }
+        let Ok(_place) = self.checks.try_acquire() else {
+            let text = format!("polkit is being asked about {CHECKS_MAX} others; try again");
+            return Err(fdo::Error::LimitsExceeded(text).into());
+        };
         let uid = caller.peer.uid;
         match polkit::check(connection, &caller.name, caller.may_ask).await {
             Verdict::Allowed => Ok(()),
@@ -94,7 +105,7 @@ mod tests {
 
     #[test]
     fn users_and_the_daemons_group_write_without_polkit() {
-        let gate = Gate { authority: Authority::new(vec![1_000]), own_gid: 990 };
+        let gate = Gate { own_gid: 990, ..Gate::new(Authority::new(vec![1_000])) };
         let knows = |uid, groups: &[u32]| {
             gate.knows(&Peer { uid, gid: groups.first().copied().unwrap_or(u32::MAX), pid: None }, groups)
         };

@@ -4,7 +4,7 @@ use super::{
     BusAddress, Daemon, NAME, PATH,
     board::Board,
     caller::Gate,
-    calls::{CALLS_MAX, Call, Calls},
+    calls::{Call, Calls, Queues, READS_MAX, WRITES_MAX},
     changes::{Changed, Changes, Follower, News},
     feed::Feed,
     feed_path,
@@ -19,10 +19,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    sync::mpsc,
-    time::{MissedTickBehavior, timeout},
-};
+use tokio::time::{MissedTickBehavior, timeout};
 use zbus::{
     Connection,
     fdo::{ObjectManager, Properties, RequestNameFlags},
@@ -78,7 +75,7 @@ struct Presence {
     follower: Follower,
     /// For further feeds.
     calls: Calls,
-    queue: mpsc::Receiver<Call>,
+    queues: Queues,
 }
 
 impl<D: Daemon> BusServer<D> {
@@ -130,7 +127,7 @@ impl<D: Daemon> BusServer<D> {
     async fn connect(&self) -> Result<Presence, BusError> {
         let follower = Follower::new(self.daemon.overview());
         let board = Arc::new(Board::new(Arc::clone(&self.daemon), Arc::new(follower.last().clone())));
-        let (calls, queue) = Calls::queue(self.gate.clone());
+        let (calls, queues) = Calls::queue(self.gate.clone());
         let manager = Manager { board: Arc::clone(&board), calls: calls.clone() };
         let mut builder = self.address.builder().serve_at(PATH, ObjectManager).serve_at(PATH, manager);
         for feed in &follower.last().feeds {
@@ -144,7 +141,7 @@ impl<D: Daemon> BusServer<D> {
             .request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE)
             .await
             .map_err(BusError::NoName)?;
-        Ok(Presence { connection, board, follower, calls, queue })
+        Ok(Presence { connection, board, follower, calls, queues })
     }
 
     async fn be_present<T>(
@@ -153,15 +150,19 @@ impl<D: Daemon> BusServer<D> {
         mut stop: Pin<&mut impl Future<Output = T>>,
         note_progress: &impl Fn(),
     ) -> Ended<T> {
-        let mut answers = FuturesUnordered::new();
+        let (mut reads, mut writes) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopped = loop {
             tokio::select! {
                 stopped = &mut stop => break stopped,
                 () = presence.connection.closed() => return Ended::Lost,
-                Some(call) = presence.queue.recv(), if answers.len() < CALLS_MAX => answers.push(self.answer(call)),
-                Some(()) = answers.next() => {}
+                Some(call) = presence.queues.writes.recv(), if writes.len() < WRITES_MAX => {
+                    writes.push(self.answer(call));
+                }
+                Some(call) = presence.queues.reads.recv(), if reads.len() < READS_MAX => reads.push(self.answer(call)),
+                Some(()) = writes.next() => {}
+                Some(()) = reads.next() => {}
                 _ = looks.tick() => {
                     if !self.look(&mut presence).await {
                         return Ended::Lost;
@@ -171,12 +172,16 @@ impl<D: Daemon> BusServer<D> {
             }
         };
         self.look(&mut presence).await;
-        presence.queue.close();
+        presence.queues.close();
         let leave = async {
-            while let Some(call) = presence.queue.recv().await {
-                answers.push(self.answer(call));
+            while let Some(call) = presence.queues.writes.recv().await {
+                writes.push(self.answer(call));
             }
-            while answers.next().await.is_some() {}
+            while let Some(call) = presence.queues.reads.recv().await {
+                reads.push(self.answer(call));
+            }
+            while writes.next().await.is_some() {}
+            while reads.next().await.is_some() {}
             let _ = presence.connection.release_name(NAME).await;
             presence.connection.graceful_shutdown().await;
         };

@@ -3,10 +3,11 @@
 use super::toy::{Client, FEED, MANAGER, Served, connect};
 use crate::servers::{Bus, own_ids};
 use bhavd::{control::Access, dbus};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{
     collections::HashMap,
     process::Command,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
 };
 use zbus::OwnedVariant;
 
@@ -48,6 +49,22 @@ fn is_root() -> bool {
 }
 
 const DRAIN: &str = "org.bhavd.Bhavd1.Manager.Drain";
+
+#[tokio::test]
+async fn readers_do_not_keep_writers_out() {
+    const MORE_THAN_FIT: usize = 100;
+    let bus = Bus::start();
+    let served = Served::on(&bus);
+    served.shown.is_mute.store(true, Relaxed);
+    let client = Client::on(&bus).await;
+    let mut readers: FuturesUnordered<_> =
+        (0..MORE_THAN_FIT).map(|_| client.call(dbus::PATH, MANAGER, "Status", &())).collect();
+    // Once one is refused all places of readers are taken.
+    let refused = readers.next().await.expect("an answer").expect_err("no place").to_string();
+    assert!(refused.contains("are being answered already"), "{refused}");
+    client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("it is allowed");
+    assert_eq!(served.shown.drains(), 1);
+}
 
 #[tokio::test]
 async fn root_or_the_daemons_own_user_writes() {

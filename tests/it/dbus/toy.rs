@@ -11,7 +11,7 @@ use std::{
     num::NonZero,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -33,6 +33,8 @@ pub struct Shown {
     pub asked: Mutex<Vec<Request>>,
     /// Given in place of every answer, if there is one.
     pub refusal: Mutex<Option<ControlError>>,
+    /// Readers of the status get no answer.
+    pub is_mute: AtomicBool,
     /// Who asked last.
     pub peer: Mutex<Option<Peer>>,
 }
@@ -57,6 +59,9 @@ impl Service for Toy {
         self.0.asked.lock().expect("no panic").push(request.clone());
         if let Some(refusal) = self.0.refusal.lock().expect("no panic").clone() {
             return Err(refusal);
+        }
+        if request == Request::Status && self.0.is_mute.load(Relaxed) {
+            std::future::pending().await
         }
         match request {
             Request::Actors => Err(ControlError::Unavailable { reason: "the toy has no actors".to_owned() }),
@@ -136,6 +141,7 @@ impl Served {
             ticks: AtomicU64::new(1),
             asked: Mutex::default(),
             refusal: Mutex::default(),
+            is_mute: AtomicBool::new(false),
             peer: Mutex::new(None),
         });
         let (stop, stopped) = oneshot::channel::<()>();
