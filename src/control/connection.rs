@@ -3,7 +3,7 @@
 use super::{
     Access, Call, Command, ControlError, ControlServer, Door, FrameDecoder, FrameTooLarge, Peer, Reply,
     Request, Service, Update, Verb, Versioned, encode_frame, parse_call,
-    seat::{Seat, Turn},
+    seat::{Seat, Seats, Turn},
 };
 use crate::logging::Event;
 use std::{io, rc::Rc};
@@ -47,12 +47,14 @@ pub(super) async fn converse<S: Service>(
     stream: UnixStream,
     peer: Peer,
     seat: Rc<Seat>,
+    seats: &Seats,
     stopping: watch::Receiver<bool>,
 ) {
     let (reader, writer) = stream.into_split();
     let decoder = FrameDecoder::new(server.limits.call_bytes_max);
     let intake = Intake { reader, decoder };
-    let mut conversation = Conversation { server, peer, seat: Rc::clone(&seat), intake, writer, stopping };
+    let mut conversation =
+        Conversation { server, peer, seat: Rc::clone(&seat), seats, intake, writer, stopping };
     let ended = tokio::select! {
         biased;
         () = seat.lost() => Ended::Displaced,
@@ -121,6 +123,7 @@ struct Conversation<'a, S> {
     server: &'a ControlServer<S>,
     peer: Peer,
     seat: Rc<Seat>,
+    seats: &'a Seats,
     intake: Intake,
     writer: OwnedWriteHalf,
     stopping: watch::Receiver<bool>,
@@ -155,6 +158,11 @@ impl<S: Service> Conversation<'_, S> {
             }
             Ok(Command::Control(request)) => match self.server.authority.check(request.verb(), &self.peer) {
                 Ok(()) => match request {
+                    _ if !self.has_room() => {
+                        let reason =
+                            format!("user {} has too many calls under way; try again", self.peer.uid);
+                        encode_frame(&ControlError::Unavailable { reason })
+                    }
                     Request::Watch(_) if call.oneway || !call.more => {
                         encode_frame(&ControlError::ExpectedMore { method: call.method.clone() })
                     }
@@ -173,6 +181,12 @@ impl<S: Service> Conversation<'_, S> {
             Err(error) => encode_frame(&error),
         };
         if call.oneway { Ok(()) } else { self.write(&frame).await }
+    }
+
+    /// Whoever may write always has.
+    fn has_room(&self) -> bool {
+        self.server.authority.may(Access::Write, &self.peer)
+            || self.seats.has_room(&self.seat, self.server.limits.connections_max)
     }
 
     /// The service's answer as a frame.

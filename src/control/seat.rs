@@ -3,7 +3,8 @@
 //! Invariants: a peer whose call is being worked on or that watches keeps its place; a newcomer is refused only when all
 //! do. Otherwise it takes the place of another: first of whoever holds the most places, then of the one that came first.
 //! Many connections of one user thus do not shut another out, and neither a peer that says nothing nor one that never
-//! stops calling holds anybody up.
+//! stops calling holds anybody up. Of those who may only read, one user's calls are worked on in a quarter of the places
+//! at most, so that no user alone makes all places kept.
 
 use super::Peer;
 use std::{
@@ -65,6 +66,13 @@ impl Seats {
         Some(seat)
     }
 
+    /// Whether one more call of the seat's user may be worked on, where a user has a quarter of the places for that.
+    pub fn has_room(&self, seat: &Seat, places: usize) -> bool {
+        let taken = self.taken.borrow();
+        let busy = taken.iter().filter(|other| other.uid == seat.uid && other.turn.get() == Turn::Ours);
+        busy.count() < (places / 4).max(1)
+    }
+
     pub fn leave(&self, seat: &Rc<Seat>) {
         self.taken.borrow_mut().retain(|other| !Rc::ptr_eq(other, seat));
     }
@@ -109,6 +117,22 @@ mod tests {
         assert!(take(4).is_none(), "all are being answered");
         seats.leave(&third);
         assert!(take(5).is_some(), "a place is free");
+    }
+
+    #[test]
+    fn one_users_calls_take_a_quarter_of_the_places() {
+        let (seats, now) = (Seats::default(), Instant::now());
+        let hoarded: Vec<_> =
+            (0..8).map(|_| seats.take(&peer(1_000), 8, now).expect("a free place")).collect();
+        for seat in &hoarded[..2] {
+            assert!(seats.has_room(seat, 8));
+            seat.set_turn(Turn::Ours);
+        }
+        assert!(!seats.has_room(&hoarded[2], 8));
+        let other = seats.take(&peer(1_001), 8, now).expect("the place of one that waits");
+        assert!(seats.has_room(&other, 8), "each user has a quarter");
+        hoarded[0].set_turn(Turn::Theirs);
+        assert!(seats.has_room(&hoarded[2], 8));
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl<S: Service> ControlServer<S> {
                     Ok(stream) => match self.admit(&stream, &seats) {
                         Some((peer, seat)) => {
                             let conversation =
-                                connection::converse(self, stream, peer, Rc::clone(&seat), stop_seen.clone());
+                                connection::converse(self, stream, peer, Rc::clone(&seat), &seats, stop_seen.clone());
                             let seats = &seats;
                             conversations.push(async move {
                                 conversation.await;
