@@ -76,7 +76,8 @@ impl ServiceManager {
             tokio::select! {
                 signal = lease.stopping() => {
                     if signal == StopSignal::Drain {
-                        self.notifier.tell(&teller.stop());
+                        let is_ordered = self.phase(&self.tree.snapshot()) == Phase::Stopping;
+                        self.notifier.tell(&teller.stop(is_ordered));
                     }
                     return Ok(());
                 }
@@ -305,9 +306,13 @@ impl Teller {
         if std::mem::take(&mut self.is_reloading) { vec![Notice::Ready] } else { Vec::new() }
     }
 
-    /// The last words.
-    fn stop(&mut self) -> Vec<Notice> {
-        let notices = self.farewell();
+    /// The last words: an end that somebody ordered, or a failure.
+    fn stop(&mut self, is_ordered: bool) -> Vec<Notice> {
+        // Whoever waits for the start of a daemon that failed must not hear that it is ready.
+        let notices = match self.phase {
+            Phase::Starting if !is_ordered => vec![Notice::Stopping],
+            _ => self.farewell(),
+        };
         self.phase = Phase::Stopping;
         notices
     }
@@ -353,7 +358,7 @@ mod tests {
         assert_eq!(teller.step(view(Phase::Running, "b"), now), [Notice::Ready, status("b")]);
         assert_eq!(teller.step(view(Phase::Running, "b"), now), []);
         assert_eq!(teller.step(view(Phase::Stopping, "c"), now), [Notice::Stopping, status("c")]);
-        assert_eq!(teller.stop(), []);
+        assert_eq!(teller.stop(true), []);
     }
 
     #[test]
@@ -363,9 +368,11 @@ mod tests {
         asked.step(view(Phase::Starting, "a"), now);
         let told = [Notice::Ready, Notice::Stopping, Notice::Status("b".to_owned())];
         assert_eq!(asked.step(view(Phase::Stopping, "b"), now), told);
-        assert_eq!(asked.stop(), []);
+        assert_eq!(asked.stop(true), []);
         let mut hasty = Teller::new(None);
-        assert_eq!(hasty.stop(), [Notice::Ready, Notice::Stopping]);
+        assert_eq!(hasty.stop(true), [Notice::Ready, Notice::Stopping]);
+        let mut failed = Teller::new(None);
+        assert_eq!(failed.stop(false), [Notice::Stopping], "it never was ready");
     }
 
     #[test]
@@ -416,7 +423,7 @@ mod tests {
         assert_eq!(teller.end_reload(), [Notice::Ready]);
         assert_eq!(teller.step(view(Phase::Running, "a"), now), [Notice::Status("a".to_owned())]);
         teller.begin_reload();
-        assert_eq!(teller.stop(), [Notice::Ready, Notice::Stopping]);
+        assert_eq!(teller.stop(true), [Notice::Ready, Notice::Stopping]);
         assert_eq!(teller.end_reload(), []);
     }
 
