@@ -65,7 +65,6 @@ impl<S: RecordSink> NseFeed<S> {
             health: Health::new(settings.failures_max),
             backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_LONGEST, seed),
             paused_until: Timestamp::default(),
-            last_answer: clock.now(),
             lots: None,
             last_bodies: BTreeMap::new(),
             settings,
@@ -84,7 +83,7 @@ impl<S: RecordSink> NseFeed<S> {
         };
         let change = feed.health.down("the feed was stopped");
         // A log that is closed or stuck does not hold the stop up.
-        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change, None)).await;
+        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change)).await;
         feed.status.set_state(FeedState::Stopped);
         ended.map_err(FeedError::from)
     }
@@ -103,8 +102,6 @@ struct Running<S> {
     backoff: Backoff,
     /// No request is sent before.
     paused_until: Timestamp,
-    /// When the site last answered as it should.
-    last_answer: Timestamp,
     /// The last lot sizes handed over, and the session they were handed over for.
     lots: Option<(TradingDate, LotTable)>,
     /// Length and hash of each chain's last body, as handed over.
@@ -140,9 +137,10 @@ impl<S: RecordSink> Running<S> {
             }
             self.clock.sleep_until(window.from).await;
             self.last_bodies.clear();
+            self.health.begin_day();
             self.poll(window).await?;
             let change = self.health.down("polling hours are over");
-            self.tell(change, None).await?;
+            self.tell(change).await?;
         }
     }
 
@@ -186,14 +184,14 @@ impl<S: RecordSink> Running<S> {
                     schedule.set_chains(targets.chains(), self.clock.now());
                     schedule.add(job.clone(), received_time.plus_seconds(CONTRACTS_INTERVAL_SECONDS));
                     self.set_round(&targets);
-                    self.succeeded(&job).await?;
+                    self.succeeded(&job, received_time).await?;
                 }
                 (Job::Chain(chain), Ok(Answer::Chain(body, timestamp))) => {
                     self.take_chain(chain, &body, timestamp, received_time).await?;
                     if window.is_stale(timestamp, received_time) {
                         self.failed(&job, &SiteError::Stale { timestamp }).await?;
                     } else {
-                        self.succeeded(&job).await?;
+                        self.succeeded(&job, received_time).await?;
                     }
                 }
                 (_, Ok(_)) => unreachable!("a request's answer is of its job's kind"),
@@ -276,13 +274,12 @@ impl<S: RecordSink> Running<S> {
         Ok(())
     }
 
-    async fn succeeded(&mut self, job: &Job) -> Result<(), NotAccepted> {
+    async fn succeeded(&mut self, job: &Job, received_time: Timestamp) -> Result<(), NotAccepted> {
         self.backoff.reset();
-        self.last_answer = self.clock.now();
-        let change = self.health.succeeded(job);
+        let change = self.health.succeeded(job, received_time);
         let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
         self.status.set_state(state);
-        self.tell(change, None).await
+        self.tell(change).await
     }
 
     async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
@@ -303,19 +300,18 @@ impl<S: RecordSink> Running<S> {
             self.status.set_state(FeedState::Connecting);
         }
         self.status.reconnects.fetch_add(u64::from(change.is_some()), Relaxed);
-        // Nothing was seen since the answer before these failures.
-        self.tell(change, Some(self.last_answer)).await
+        self.tell(change).await
     }
 
-    /// Writes a change of the feed's health into the log. `since`: when the watching ended, where that is not now.
-    async fn tell(&self, change: Option<Change>, since: Option<Timestamp>) -> Result<(), NotAccepted> {
+    /// Writes a change of the feed's health into the log.
+    async fn tell(&self, change: Option<Change>) -> Result<(), NotAccepted> {
         match change {
             None => Ok(()),
             Some(Change::Up) => {
                 log::info!(event = Event::FeedUp, provider:% = Provider::Nse; "nse: watching");
                 self.sink.mark(Mark::feed_up(Provider::Nse)).await
             }
-            Some(Change::Down { reason }) => {
+            Some(Change::Down { reason, since }) => {
                 log::warn!(event = Event::FeedDown, provider:% = Provider::Nse, reason; "nse: not watching: {reason}");
                 let mark = Mark::feed_down(Provider::Nse, reason);
                 self.sink.mark(since.into_iter().fold(mark, Mark::since)).await
