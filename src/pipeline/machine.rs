@@ -69,6 +69,7 @@ impl LiveSink for NoLive {
 pub struct Pipeline {
     pub(super) settings: PipelineSettings,
     pub(super) counters: PipelineCounters,
+    /// Of today's log.
     pub(super) lots: Option<nse::LotTable>,
     /// Today's watched contracts.
     slots: FxHashMap<InstrumentId, u32>,
@@ -338,6 +339,7 @@ impl Pipeline {
         self.slots.clear();
         self.tokens.clear();
         self.enrolled.clear();
+        self.lots = None;
         self.session = self.settings.calendar.session(date);
         let hours = |session: &Session| SessionHours { date, open: session.open, close: session.close };
         let hours = self.session.as_ref().map(hours);

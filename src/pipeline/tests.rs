@@ -5,8 +5,9 @@ use crate::{
     calendar::Calendar,
     engine::watch::{WatchList, WatchedUnderlying},
     market::{Provider, Timestamp, TradingDate},
-    spool::{Mark, NewRecord, Record},
+    spool::{Frames, Mark, NewRecord, Record, Source},
     store::{Batch, GapRow},
+    wire::nse,
 };
 use proptest::prelude::*;
 use std::{
@@ -130,4 +131,28 @@ fn an_outage_up_to_the_close_is_told_on_its_day() {
     let gaps = gaps(&log, at(29, 0).date_ist());
     let spans: Vec<_> = gaps.iter().map(|gap| (gap.from, gap.to)).collect();
     assert_eq!(spans, [(at(29, 50_400), at(29, 55_800))]);
+}
+
+#[test]
+fn lot_sizes_are_those_of_the_days_own_log() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    let row = nse::LotRow {
+        section: nse::LotSection::Indices,
+        name: "NIFTY 50".to_owned(),
+        symbol: "NIFTY".to_owned(),
+        lots: vec![Some(65)],
+    };
+    let table = nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] };
+    let lots = NewRecord {
+        source: Source::NseLots,
+        received_time: at(29, 33_000),
+        context: String::new(),
+        frames: Frames::one(&nse::encode_lots(&table)),
+    };
+    pipeline.apply(&lots.numbered(1), &mut NoLive, &mut batch);
+    assert!(pipeline.lots.is_some());
+    let next_day = NewRecord::mark(at(30, 33_000), &Mark::clock([]));
+    pipeline.apply(&next_day.numbered(2), &mut NoLive, &mut batch);
+    assert!(pipeline.lots.is_none(), "a replay of the day does not have them");
 }

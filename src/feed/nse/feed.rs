@@ -102,10 +102,16 @@ struct Running<S> {
     backoff: Backoff,
     /// No request is sent before.
     paused_until: Timestamp,
-    /// The last lot sizes handed over, and the session they were handed over for.
-    lots: Option<(TradingDate, LotTable)>,
+    /// The last lot sizes handed over.
+    lots: Option<Lots>,
     /// Length and hash of each chain's last body, as handed over.
     last_bodies: BTreeMap<ChainKey, (usize, u64)>,
+}
+
+/// A lot-size file.
+struct Lots {
+    body: Vec<u8>,
+    table: LotTable,
 }
 
 /// What a job's request brought.
@@ -176,7 +182,7 @@ impl<S: RecordSink> Running<S> {
             match (&job, answer) {
                 (_, Ok(Answer::Lots(body, table))) => {
                     self.hand_over(Source::NseLots, received_time, String::new(), &body).await?;
-                    self.lots = Some((window.session.date, table));
+                    self.lots = Some(Lots { body, table });
                     self.set_targets(&mut targets, &mut schedule);
                 }
                 (Job::Contracts(symbol), Ok(Answer::Contracts(listed))) => {
@@ -204,9 +210,8 @@ impl<S: RecordSink> Running<S> {
                             schedule.add(job, received_time.plus_seconds(RETRY_SECONDS));
                             lots_failures += 1;
                             // Lot sizes change a few times a year: yesterday's are better than no chains.
-                            if lots_failures == self.settings.failures_max && self.lots.is_some() {
-                                log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, session:% = window.session.date;
-                                    "nse: polling with the lot sizes of an earlier day");
+                            if lots_failures == self.settings.failures_max {
+                                self.repeat_lots(window.session.date, received_time).await?;
                                 self.set_targets(&mut targets, &mut schedule);
                             }
                         }
@@ -216,10 +221,23 @@ impl<S: RecordSink> Running<S> {
         }
     }
 
+    /// Hands the lot sizes of an earlier day over again, where there are any: what is made of today's chains depends on
+    /// today's log alone.
+    async fn repeat_lots(
+        &mut self,
+        session: TradingDate,
+        received_time: Timestamp,
+    ) -> Result<(), NotAccepted> {
+        let Some(Lots { body, .. }) = &self.lots else { return Ok(()) };
+        log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, session:%;
+            "nse: polling with the lot sizes of an earlier day");
+        self.hand_over(Source::NseLots, received_time, String::new(), body).await
+    }
+
     /// Chooses what to poll by the lot-size file at hand.
     fn set_targets(&mut self, targets: &mut Targets, schedule: &mut Schedule) {
-        let Some((_, lots)) = &self.lots else { return };
-        *targets = Targets::new(&self.watch, lots, self.settings.chain);
+        let Some(Lots { table, .. }) = &self.lots else { return };
+        *targets = Targets::new(&self.watch, table, self.settings.chain);
         for name in &targets.unlisted {
             log::warn!(event = Event::SymbolUnlisted, provider:% = Provider::Nse, symbol:% = name;
                 "nse: {name} is watched, but not among NSE's option underlyings; it is not polled");
@@ -347,4 +365,62 @@ async fn request(
         })
     });
     Finished { job, received_time, answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::nse::{LotMonth, LotRow, LotSection, encode_lots};
+    use std::cell::RefCell;
+
+    #[derive(Clone, Default)]
+    struct Kept(Rc<RefCell<Vec<NewRecord>>>);
+
+    impl RecordSink for Kept {
+        async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
+            self.0.borrow_mut().push(record);
+            Ok(())
+        }
+
+        async fn mark(&self, _: Mark) -> Result<(), NotAccepted> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn lot_sizes_of_an_earlier_day_are_in_todays_log_as_well() {
+        let row = LotRow {
+            section: LotSection::Indices,
+            name: "NIFTY 50".to_owned(),
+            symbol: "NIFTY".to_owned(),
+            lots: vec![Some(65)],
+        };
+        let table = LotTable { months: vec![LotMonth { year: 2026, month: 2 }], rows: vec![row] };
+        let body = encode_lots(&table);
+        let (settings, clock, sink) = (NseSettings::default(), Clock::system(), Kept::default());
+        let status = Arc::new(FeedStatus::new(Provider::Nse));
+        let mut feed = Running {
+            site: Rc::new(Site::new(&settings, &clock, &status).expect("a client")),
+            health: Health::new(3),
+            backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_LONGEST, 7),
+            paused_until: Timestamp::default(),
+            lots: Some(Lots { body: body.clone(), table }),
+            last_bodies: BTreeMap::new(),
+            settings,
+            watch: WatchList { underlyings: Vec::new() },
+            calendar: Arc::new(Calendar::embedded()),
+            clock,
+            status,
+            sink: sink.clone(),
+            seed: 7,
+        };
+        let now = Timestamp::from_us(1_000_000);
+        feed.repeat_lots(now.date_ist(), now).await.expect("accepted");
+        let frames = Frames::one(&body);
+        let again = NewRecord { source: Source::NseLots, received_time: now, context: String::new(), frames };
+        assert_eq!(sink.0.take(), [again]);
+        feed.lots = None;
+        feed.repeat_lots(now.date_ist(), now).await.expect("accepted");
+        assert!(sink.0.take().is_empty(), "there are none");
+    }
 }
