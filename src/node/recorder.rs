@@ -1,7 +1,7 @@
 //! The compute child: takes records from the port, runs the pipeline over them, hands rows to the writer.
 //!
 //! Its state is never trusted after a failure: every incarnation rebuilds the pipeline from the log, from the first
-//! day that the store does not contain whole, and leaves out rows that were handed over before.
+//! day that the store does not contain whole by then, and leaves out rows that were handed over before.
 //!
 //! A record that panicked or hung two incarnations, while it was applied live or while the log was read again, is left out:
 //! a dead letter beside the log says so, and every replay leaves it out too ([`crate::spool::DeadLetters`]).
@@ -9,15 +9,16 @@
 use super::{
     live_state::{LiveState, RecorderEnd},
     status::DaemonStatus,
+    store_record::StoreRecord,
 };
 use crate::{
     actor::{ChildError, Lease, Port, Producer, Refusal, Verdict},
     engine::TradingDay,
     logging::{self, Event},
     market::TradingDate,
-    pipeline::{Catalog, Pipeline, PipelineSettings},
+    pipeline::{Pipeline, PipelineSettings},
     spool::{self, DeadLetter, DeadLetters, Record, Source, SpoolError, SpoolReader},
-    store::{Batch, Checkpoint},
+    store::{Batch, Reader},
 };
 use std::{
     path::{Path, PathBuf},
@@ -32,14 +33,16 @@ use std::{
 const DRAIN_MAX: usize = 256;
 /// What decoding a master may take on a slow machine.
 const MASTER_EXCUSE: Duration = Duration::from_secs(60);
+/// How long the store is asked what it contains.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every incarnation begins from.
 #[derive(Clone)]
 pub struct Recorder {
     pub settings: PipelineSettings,
-    /// What the store held when the daemon started.
-    pub catalog: Catalog,
-    pub checkpoint: Option<Checkpoint>,
+    /// What the store held when the daemon started; later incarnations look again.
+    pub stored: StoreRecord,
+    pub store_url: String,
     pub spool_directory: PathBuf,
     pub records: Port<Record>,
     pub batches: Port<Batch>,
@@ -59,9 +62,10 @@ impl Recorder {
         let mut live = self.live.sink(&lease);
         let dead_letters = DeadLetters::read(&self.spool_directory)?;
         let mut work = Work { recorder: &self, lease: &lease, dead_letters };
-        let mut pipeline = Pipeline::new(self.settings.clone(), self.catalog.clone());
+        let StoreRecord { catalog, checkpoint } = self.stored_record(&lease).await;
+        let mut pipeline = Pipeline::new(self.settings.clone(), catalog);
         let mut applied = 0;
-        let from = self.checkpoint.map(|checkpoint| checkpoint.session_date);
+        let from = checkpoint.map(|checkpoint| checkpoint.session_date);
         for date in days_from(&self.spool_directory, from)? {
             for record in SpoolReader::open(&self.spool_directory, date)? {
                 let record = record?;
@@ -100,6 +104,28 @@ impl Recorder {
             self.show(&pipeline);
         }
         Ok(())
+    }
+
+    /// What the store contains as this incarnation begins. Where the store does not say, what it contained at the daemon's
+    /// start: more of the log is read then, with the same outcome.
+    async fn stored_record(&self, lease: &Lease) -> StoreRecord {
+        if lease.incarnation() == 1 {
+            return self.stored.clone();
+        }
+        let _waiting = lease.pulse().wait();
+        self.read_store().await
+    }
+
+    async fn read_store(&self) -> StoreRecord {
+        let read = async { StoreRecord::read(&Reader::open(&self.store_url).await?).await };
+        let reason = match tokio::time::timeout(STORE_PATIENCE, read).await {
+            Ok(Ok(stored)) => return stored,
+            Ok(Err(error)) => error.to_string(),
+            Err(late) => late.to_string(),
+        };
+        log::warn!(event = Event::StoreAway, error = reason;
+            "the store does not say what it contains, so the log is read from where it stood at the start: {reason}");
+        self.stored.clone()
     }
 
     fn show(&self, pipeline: &Pipeline) {
@@ -213,4 +239,51 @@ pub fn days_from(directory: &Path, from: Option<TradingDate>) -> Result<Vec<Trad
 
 fn empty_batch(date: TradingDate) -> Batch {
     Batch::new(date, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        actor::Policy,
+        calendar::Calendar,
+        engine::watch::{WatchList, WatchedUnderlying},
+        market::Provider,
+        store::{self, Birth, Checkpoint, Store},
+    };
+
+    fn recorder(directory: &Path) -> Recorder {
+        Recorder {
+            settings: PipelineSettings {
+                watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
+                grace_us: 5_000_000,
+                preference: Provider::ALL.into(),
+                calendar: Arc::new(Calendar::embedded()),
+            },
+            stored: StoreRecord::default(),
+            store_url: format!("sqlite:{}", directory.join("bhavd.db").display()),
+            spool_directory: directory.join("spool"),
+            records: Port::new("records", 100, Policy::Wait),
+            batches: Port::new("batches", 100, Policy::Wait),
+            live: LiveState::new(false),
+            status: Arc::default(),
+            handed_over: Arc::default(),
+        }
+    }
+
+    fn date() -> TradingDate {
+        TradingDate::from_ymd_opt(2026, 1, 30).expect("a date")
+    }
+
+    #[tokio::test]
+    async fn a_rebuild_begins_where_the_store_stands_by_then() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut recorder = recorder(directory.path());
+        recorder.stored.checkpoint = Some(Checkpoint { session_date: TradingDate::MIN, spool_seq: 1 });
+        assert_eq!(recorder.read_store().await.checkpoint, recorder.stored.checkpoint, "there is no store");
+        let mut store = store::open(&recorder.store_url, Birth::Simulated).await.expect("opens");
+        store.append(&Batch::new(date(), 7)).await.expect("written");
+        let checkpoint = Checkpoint { session_date: date(), spool_seq: 7 };
+        assert_eq!(recorder.read_store().await.checkpoint, Some(checkpoint));
+    }
 }
