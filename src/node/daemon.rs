@@ -211,6 +211,7 @@ impl Daemon {
                 batches,
                 live: live.clone(),
                 status: Arc::clone(&status),
+                told: Arc::default(),
             },
             live: live.clone(),
             timekeeper: Timekeeper {
