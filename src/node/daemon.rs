@@ -151,6 +151,7 @@ impl Daemon {
         }
         tell("opening the store");
         let stored = load_record(&config.store.url, birth)?;
+        let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
         let forced = held_order::read(&config.spool.dir);
         let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), forced)?;
 
@@ -201,9 +202,7 @@ impl Daemon {
             },
             recorder: Recorder {
                 settings: settings.clone(),
-                handed_over: Arc::new(AtomicU64::new(
-                    stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq),
-                )),
+                handed_over: Arc::new(AtomicU64::new(stored_seq)),
                 stored,
                 store_url: config.store.url.clone(),
                 spool_directory: config.spool.dir.clone(),
@@ -211,7 +210,7 @@ impl Daemon {
                 batches,
                 live: live.clone(),
                 status: Arc::clone(&status),
-                told: Arc::default(),
+                told: Arc::new(AtomicU64::new(stored_seq)),
             },
             live: live.clone(),
             timekeeper: Timekeeper {
