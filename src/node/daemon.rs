@@ -15,6 +15,7 @@ use super::{
     running_config::RunningConfig,
     service_manager::ServiceManager,
     status::{DaemonStatus, SpoolStatus},
+    store_record::StoreRecord,
     timekeeper::Timekeeper,
     tree::{self, Parts},
     writer::Writer,
@@ -27,7 +28,7 @@ use crate::{
     feed::{FeedState, FeedStatus},
     logging::Event,
     market::{Provider, Timestamp},
-    pipeline::{Catalog, PipelineSettings},
+    pipeline::PipelineSettings,
     spool::{Mark, NewRecord, Record, Spool, SpoolError},
     store::{self, Batch, Birth, Checkpoint, ErrorClass, Store, StoreError},
 };
@@ -149,9 +150,10 @@ impl Daemon {
             );
         }
         tell("opening the store");
-        let (catalog, checkpoint) = load_record(&config.store.url, birth)?;
+        let stored = load_record(&config.store.url, birth)?;
+        let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
         let forced = held_order::read(&config.spool.dir);
-        let (spool, beginning) = begin_log(opened.spool, checkpoint, clock.now(), forced)?;
+        let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(spool.sync_status());
@@ -200,16 +202,15 @@ impl Daemon {
             },
             recorder: Recorder {
                 settings: settings.clone(),
-                catalog,
-                checkpoint,
+                handed_over: Arc::new(AtomicU64::new(stored_seq)),
+                stored,
+                store_url: config.store.url.clone(),
                 spool_directory: config.spool.dir.clone(),
                 records,
                 batches,
                 live: live.clone(),
                 status: Arc::clone(&status),
-                handed_over: Arc::new(AtomicU64::new(
-                    checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq),
-                )),
+                told: Arc::new(AtomicU64::new(stored_seq)),
             },
             live: live.clone(),
             timekeeper: Timekeeper {
@@ -316,20 +317,12 @@ fn feed_status(provider: Provider, config: &Config) -> Arc<FeedStatus> {
 }
 
 /// What the store contains already. It is closed again: the writer opens it on its own thread.
-fn load_record(url: &str, birth: Birth) -> Result<(Catalog, Option<Checkpoint>), DaemonError> {
+fn load_record(url: &str, birth: Birth) -> Result<StoreRecord, DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     runtime.block_on(async {
         let store = store::open(url, birth).await?;
-        let reader = store.reader().await?;
-        let checkpoint = reader.checkpoint().await?;
-        let instruments = reader.instruments().await?;
-        let symbols = reader.symbols().await?;
-        let finals = match checkpoint {
-            Some(checkpoint) => reader.final_open_interest(checkpoint.session_date).await?,
-            None => Vec::new(),
-        };
-        Ok((Catalog::new(instruments, symbols, finals), checkpoint))
+        Ok(StoreRecord::read(&store.reader().await?).await?)
     })
 }
 

@@ -47,9 +47,8 @@ struct Log {
     forced: Option<Provider>,
     /// Of each provider's last incarnation.
     vigils: BTreeMap<Provider, Vigil>,
-    /// Date of the last record: a day's log says at its beginning who is forced and who is up, so that it can be replayed
-    /// alone.
-    date: TradingDate,
+    /// The last day whose log says at its beginning who is forced and who is up, so that it can be replayed alone.
+    begun: TradingDate,
     /// Until the log has told everything about it.
     full: Option<Full>,
 }
@@ -137,8 +136,8 @@ impl Intake {
         clock: Clock,
         status: Arc<DaemonStatus>,
     ) -> Intake {
-        let Beginning { date, forced } = beginning;
-        let log = Log { spool, up: BTreeSet::new(), forced, vigils: BTreeMap::new(), date, full: None };
+        let Beginning { date: begun, forced } = beginning;
+        let log = Log { spool, up: BTreeSet::new(), forced, vigils: BTreeMap::new(), begun, full: None };
         Intake { log: Arc::new(Mutex::new(log)), turn: Arc::default(), port, clock, status }
     }
 
@@ -161,8 +160,10 @@ impl Intake {
         let mut sink = self.sink(lease);
         {
             let _turn = self.turn.take(lease).await;
+            let now = self.clock.now();
+            sink.begin_day(now).await?;
             // Given up or not: it is followed.
-            sink.tell_down(&[provider].into(), self.clock.now()).await?;
+            sink.tell_down(&[provider].into(), now).await?;
         }
         let vigil = Vigil::begin(self.clock.clone(), lease.clone());
         self.log().vigils.insert(provider, vigil.clone());
@@ -196,8 +197,8 @@ impl IntakeSink {
     /// order.
     async fn put(&self, record: NewRecord, mark: Option<&Mark>) -> Result<(), NotAccepted> {
         let _turn = self.intake.turn.take(&self.lease).await;
-        self.tell_broken_off(record.received_time).await?;
         self.begin_day(record.received_time).await?;
+        self.tell_broken_off(record.received_time).await?;
         self.append(record).await?;
         {
             let mut log = self.intake.log();
@@ -214,7 +215,7 @@ impl IntakeSink {
         self.end_full().await
     }
 
-    /// Says before anything else which feeds broke off, and since when. Needs the turn.
+    /// Says before anything else of the day which feeds broke off, and since when. Needs the turn.
     async fn tell_broken_off(&self, received: Timestamp) -> Result<(), NotAccepted> {
         let broken_off: BTreeSet<Provider> = {
             let log = self.intake.log();
@@ -303,6 +304,11 @@ impl IntakeSink {
 
     /// Says after a full disk that the feeds are watched again; they themselves know nothing of it.
     async fn end_full(&self) -> Result<(), NotAccepted> {
+        if self.intake.log().full.is_none() {
+            return Ok(());
+        }
+        // The wait may have reached into the next day.
+        self.begin_day(self.intake.clock.now()).await?;
         loop {
             let next = {
                 let mut log = self.intake.log();
@@ -339,7 +345,6 @@ impl IntakeSink {
             let claim = permit.claim().map_err(|error| refused(&error))?;
             match log.spool.append(&mut record) {
                 Ok(seq) => {
-                    log.date = record.received_time.date_ist();
                     claim.push(record.numbered(seq));
                     self.intake.status.spool.note_appended(seq);
                     return Ok(None);
@@ -359,21 +364,22 @@ impl IntakeSink {
         }
     }
 
-    /// Repeats at the head of a new day who is forced and who is up.
+    /// Repeats at the head of a new day who is forced and who is up. Whoever gives it up halfway leaves it to the next
+    /// one: nothing of it does harm when it is said twice. Needs the turn.
     async fn begin_day(&self, received: Timestamp) -> Result<(), NotAccepted> {
+        let date = received.date_ist();
         let again: Vec<Mark> = {
-            let mut log = self.intake.log();
-            let date = received.date_ist();
-            if log.date >= date {
+            let log = self.intake.log();
+            if log.begun >= date {
                 return Ok(());
             }
-            log.date = date;
             let order = log.forced.map(|provider| Mark::failover(Some(provider)));
             order.into_iter().chain(log.up.iter().copied().map(Mark::feed_up)).collect()
         };
         for mark in again {
             self.append(NewRecord::mark(received, &mark)).await?;
         }
+        self.intake.log().begun = date;
         Ok(())
     }
 
@@ -401,145 +407,4 @@ impl RecordSink for IntakeSink {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        actor::Policy,
-        clock::Simulation,
-        spool::{Frames, Source, SpoolReader},
-    };
-    use std::future::pending;
-
-    fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
-        let records = SpoolReader::open(directory, date).expect("the day");
-        let records = records.map(|record| record.expect("a record"));
-        let marks = records.filter(|record| record.source == Source::Mark);
-        marks.map(|record| serde_json::from_slice(record.frames.bytes()).expect("a mark")).collect()
-    }
-
-    #[tokio::test]
-    async fn a_days_log_begins_with_the_order_that_holds_and_with_who_is_up() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let directory = directory.path();
-        let day = |day| TradingDate::from_ymd_opt(2026, 1, day).expect("a date");
-        let noon = |date| Timestamp::on(date, chrono::NaiveTime::MIN).plus_seconds(43_200);
-        let simulation = Simulation { start: noon(day(29)), real_start: clock::real_now(), speed: 1.0 };
-        let spool = Spool::open(directory).expect("a log").spool;
-        let beginning = Beginning { date: day(29), forced: None };
-        let port = Port::new("records", 100, Policy::Wait);
-        let intake = Intake::new(spool, beginning, port, Clock::simulated(simulation), Arc::default());
-        let sink = intake.sink(&Lease::detached("test"));
-        let lots = |date| NewRecord {
-            source: Source::NseLots,
-            received_time: noon(date),
-            context: String::new(),
-            frames: Frames::one(b"lots"),
-        };
-        let (order, up) = (Mark::failover(Some(Provider::Nse)), Mark::feed_up(Provider::AngelOne));
-        sink.mark(order.clone()).await.expect("accepted");
-        sink.mark(up.clone()).await.expect("accepted");
-        sink.accept(lots(day(30))).await.expect("accepted");
-        assert_eq!(sink.forced(), Some(Provider::Nse));
-        assert_eq!(logged_marks(directory, day(30)), [order, up.clone()]);
-        sink.put(NewRecord::mark(noon(day(30)), &Mark::failover(None)), Some(&Mark::failover(None)))
-            .await
-            .expect("accepted");
-        sink.accept(lots(day(31))).await.expect("accepted");
-        assert_eq!(logged_marks(directory, day(31)), [up], "nobody is forced");
-    }
-
-    const P: Provider = Provider::AngelOne;
-
-    /// An intake, and what it hands on.
-    fn intake(directory: &std::path::Path) -> (Intake, Port<Record>) {
-        let spool = Spool::open(directory).expect("opens").spool;
-        let port = Port::new("records", 100, Policy::Wait);
-        let clock = Clock::system();
-        let beginning = Beginning { date: clock.now().date_ist(), forced: None };
-        (Intake::new(spool, beginning, port.clone(), clock, Arc::default()), port)
-    }
-
-    /// The marks handed on since the last look, with their times.
-    async fn marks(port: &Port<Record>) -> Vec<(Timestamp, Mark)> {
-        let mut consumer = port.consumer(&Lease::detached("recorder"));
-        let taken = consumer.drain(100).await.expect("records");
-        let of_marks = taken.items().iter().filter(|record| record.source == Source::Mark);
-        let read = |record: &Record| {
-            let mark = serde_json::from_slice(record.frames.bytes()).expect("a mark");
-            (record.received_time, mark)
-        };
-        let marks = of_marks.map(read).collect();
-        taken.done();
-        marks
-    }
-
-    /// The instant since which a mark says that the feed was not watching.
-    fn since(mark: &Mark) -> Timestamp {
-        match mark {
-            Mark::FeedDown { since_us: Some(us), .. } => Timestamp::from_us(*us),
-            other => panic!("{other:?} does not say since when a feed is down"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_feed_that_broke_off_is_told_before_time_passes() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let (intake, port) = intake(directory.path());
-        let timekeeper = intake.sink(&Lease::detached("timekeeper"));
-        let (feed, vigil) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
-        feed.mark(Mark::feed_up(P)).await.expect("accepted");
-        timekeeper.mark(Mark::clock([])).await.expect("accepted");
-        let told = marks(&port).await;
-        let [(_, Mark::FeedUp { .. }), (at, Mark::Clock { watched_until_us })] = &told[..] else {
-            panic!("{told:?}")
-        };
-        let told_us = watched_until_us["angel_one"];
-        assert!(told_us == vigil.watched_until().as_us() && told_us <= at.as_us(), "{told:?}");
-
-        // It hangs, and is given up.
-        let hung = vigil.keep(pending::<()>());
-        drop(hung);
-        assert!(!vigil.is_over(), "a work that was never polled has not ended");
-        tokio::select! {
-            biased;
-            () = vigil.keep(pending()) => unreachable!("it is pending"),
-            () = tokio::task::yield_now() => {}
-        }
-        assert!(vigil.is_over());
-        let watched = vigil.watched_until();
-        timekeeper.mark(Mark::clock([])).await.expect("accepted");
-        timekeeper.mark(Mark::clock([])).await.expect("accepted");
-        let told = marks(&port).await;
-        let [(at, down), (_, Mark::Clock { .. }), (_, Mark::Clock { watched_until_us })] = &told[..] else {
-            panic!("{told:?}")
-        };
-        assert!(since(down) == watched && watched <= *at, "{told:?}");
-        assert!(watched_until_us.is_empty(), "nobody watches: {told:?}");
-
-        // The next incarnation has nothing more to tell.
-        let (feed, _) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
-        feed.mark(Mark::feed_up(P)).await.expect("accepted");
-        let told = marks(&port).await;
-        assert!(matches!(&told[..], [(_, Mark::FeedUp { .. })]), "{told:?}");
-        // One that is not found out before it is followed is told by its follower.
-        intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
-        let told = marks(&port).await;
-        assert!(matches!(&told[..], [(_, Mark::FeedDown { .. })]), "{told:?}");
-    }
-
-    #[tokio::test]
-    async fn a_feed_knows_of_its_end_what_its_vigil_knows() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let (intake, port) = intake(directory.path());
-        let (feed, vigil) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
-        let watched = vigil.watched_until();
-        feed.mark(Mark::feed_up(P)).await.expect("accepted");
-        feed.mark(Mark::feed_down(P, "x")).await.expect("accepted");
-        feed.mark(Mark::feed_up(P)).await.expect("accepted");
-        let earlier = watched.plus_seconds(-3);
-        feed.mark(Mark::feed_down(P, "x").since(earlier)).await.expect("accepted");
-        let told = marks(&port).await;
-        let [_, (_, first), _, (_, second)] = &told[..] else { panic!("{told:?}") };
-        assert_eq!((since(first), since(second)), (watched, earlier));
-    }
-}
+mod tests;

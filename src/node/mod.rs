@@ -24,6 +24,7 @@ mod reload;
 mod running_config;
 mod service_manager;
 mod status;
+mod store_record;
 mod timekeeper;
 mod tree;
 mod verify;

@@ -1,7 +1,8 @@
 //! The compute child: takes records from the port, runs the pipeline over them, hands rows to the writer.
 //!
 //! Its state is never trusted after a failure: every incarnation rebuilds the pipeline from the log, from the first
-//! day that the store does not contain whole, and leaves out rows that were handed over before.
+//! day that the store does not contain whole by then, and leaves out rows that were handed over before and updates that
+//! watchers were told. What they were not told yet, they are told as the log is read.
 //!
 //! A record that panicked or hung two incarnations, while it was applied live or while the log was read again, is left out:
 //! a dead letter beside the log says so, and every replay leaves it out too ([`crate::spool::DeadLetters`]).
@@ -9,15 +10,16 @@
 use super::{
     live_state::{LiveState, RecorderEnd},
     status::DaemonStatus,
+    store_record::StoreRecord,
 };
 use crate::{
     actor::{ChildError, Lease, Port, Producer, Refusal, Verdict},
     engine::TradingDay,
     logging::{self, Event},
     market::TradingDate,
-    pipeline::{Catalog, Pipeline, PipelineSettings},
+    pipeline::{Pipeline, PipelineSettings},
     spool::{self, DeadLetter, DeadLetters, Record, Source, SpoolError, SpoolReader},
-    store::{Batch, Checkpoint},
+    store::{Batch, Reader},
 };
 use std::{
     path::{Path, PathBuf},
@@ -32,14 +34,16 @@ use std::{
 const DRAIN_MAX: usize = 256;
 /// What decoding a master may take on a slow machine.
 const MASTER_EXCUSE: Duration = Duration::from_secs(60);
+/// How long the store is asked what it contains.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every incarnation begins from.
 #[derive(Clone)]
 pub struct Recorder {
     pub settings: PipelineSettings,
-    /// What the store held when the daemon started.
-    pub catalog: Catalog,
-    pub checkpoint: Option<Checkpoint>,
+    /// What the store held when the daemon started; later incarnations look again.
+    pub stored: StoreRecord,
+    pub store_url: String,
     pub spool_directory: PathBuf,
     pub records: Port<Record>,
     pub batches: Port<Batch>,
@@ -47,6 +51,8 @@ pub struct Recorder {
     pub status: Arc<DaemonStatus>,
     /// Rows of records up to this one were handed to the writer.
     pub handed_over: Arc<AtomicU64>,
+    /// Watchers were told what records up to this one brought.
+    pub told: Arc<AtomicU64>,
 }
 
 impl Recorder {
@@ -59,15 +65,17 @@ impl Recorder {
         let mut live = self.live.sink(&lease);
         let dead_letters = DeadLetters::read(&self.spool_directory)?;
         let mut work = Work { recorder: &self, lease: &lease, dead_letters };
-        let mut pipeline = Pipeline::new(self.settings.clone(), self.catalog.clone());
+        let StoreRecord { catalog, checkpoint } = self.stored_record(&lease).await;
+        let mut pipeline = Pipeline::new(self.settings.clone(), catalog);
         let mut applied = 0;
-        let from = self.checkpoint.map(|checkpoint| checkpoint.session_date);
+        let from = checkpoint.map(|checkpoint| checkpoint.session_date);
         for date in days_from(&self.spool_directory, from)? {
             for record in SpoolReader::open(&self.spool_directory, date)? {
                 let record = record?;
                 let mut batch = empty_batch(date);
                 work.apply(&mut pipeline, &record, &mut live, &mut batch)?;
                 applied = record.seq;
+                work.tell_watchers(&batch, applied);
                 if record.seq > self.handed_over.load(Ordering::Acquire) && !batch.is_empty() {
                     work.hand_over(&writer, batch).await?;
                 }
@@ -89,9 +97,7 @@ impl Recorder {
                 }
             }
             if !batch.is_empty() {
-                if lease.is_current() {
-                    self.live.tell_watchers(&batch);
-                }
+                work.tell_watchers(&batch, applied);
                 work.hand_over(&writer, batch).await?;
             }
             if !taken.done() {
@@ -100,6 +106,28 @@ impl Recorder {
             self.show(&pipeline);
         }
         Ok(())
+    }
+
+    /// What the store contains as this incarnation begins. Where the store does not say, what it contained at the daemon's
+    /// start: more of the log is read then, with the same outcome.
+    async fn stored_record(&self, lease: &Lease) -> StoreRecord {
+        if lease.incarnation() == 1 {
+            return self.stored.clone();
+        }
+        let _waiting = lease.pulse().wait();
+        self.read_store().await
+    }
+
+    async fn read_store(&self) -> StoreRecord {
+        let read = async { StoreRecord::read(&Reader::open(&self.store_url).await?).await };
+        let reason = match tokio::time::timeout(STORE_PATIENCE, read).await {
+            Ok(Ok(stored)) => return stored,
+            Ok(Err(error)) => error.to_string(),
+            Err(late) => late.to_string(),
+        };
+        log::warn!(event = Event::StoreAway, error = reason;
+            "the store does not say what it contains, so the log is read from where it stood at the start: {reason}");
+        self.stored.clone()
     }
 
     fn show(&self, pipeline: &Pipeline) {
@@ -193,6 +221,14 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Once, whichever incarnation comes to it: `seq` is the batch's last record.
+    fn tell_watchers(&self, batch: &Batch, seq: u64) {
+        let Recorder { live, told, .. } = self.recorder;
+        if self.lease.is_current() && told.fetch_max(seq, Ordering::AcqRel) < seq {
+            live.tell_watchers(batch);
+        }
+    }
+
     async fn hand_over(&self, writer: &Producer<Batch>, batch: Batch) -> Result<(), Refusal> {
         let (seq, rows) = (batch.spool_seq, batch.row_count());
         self.recorder.status.gaps.note(&batch.gaps);
@@ -213,4 +249,117 @@ pub fn days_from(directory: &Path, from: Option<TradingDate>) -> Result<Vec<Trad
 
 fn empty_batch(date: TradingDate) -> Batch {
     Batch::new(date, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        actor::Policy,
+        calendar::Calendar,
+        control::{Update, WatchRequest},
+        engine::watch::{WatchList, WatchedUnderlying},
+        market::{OptionType, Price, Provider, Timestamp},
+        spool::{Frames, Mark, NewRecord, Spool},
+        store::{self, Birth, Checkpoint, Store},
+        wire::nse::{
+            Chain, ChainShape, Leg, LotMonth, LotRow, LotSection, LotTable, encode_chain, encode_lots,
+        },
+    };
+
+    fn recorder(directory: &Path) -> Recorder {
+        Recorder {
+            settings: PipelineSettings {
+                watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
+                grace_us: 5_000_000,
+                preference: Provider::ALL.into(),
+                calendar: Arc::new(Calendar::embedded()),
+            },
+            stored: StoreRecord::default(),
+            store_url: format!("sqlite:{}", directory.join("bhavd.db").display()),
+            spool_directory: directory.join("spool"),
+            records: Port::new("records", 100, Policy::Wait),
+            batches: Port::new("batches", 100, Policy::Wait),
+            live: LiveState::new(false),
+            status: Arc::default(),
+            handed_over: Arc::default(),
+            told: Arc::default(),
+        }
+    }
+
+    fn date() -> TradingDate {
+        TradingDate::from_ymd_opt(2026, 1, 30).expect("a date")
+    }
+
+    #[tokio::test]
+    async fn a_rebuild_begins_where_the_store_stands_by_then() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut recorder = recorder(directory.path());
+        recorder.stored.checkpoint = Some(Checkpoint { session_date: TradingDate::MIN, spool_seq: 1 });
+        assert_eq!(recorder.read_store().await.checkpoint, recorder.stored.checkpoint, "there is no store");
+        let mut store = store::open(&recorder.store_url, Birth::Simulated).await.expect("opens");
+        store.append(&Batch::new(date(), 7)).await.expect("written");
+        let checkpoint = Checkpoint { session_date: date(), spool_seq: 7 };
+        assert_eq!(recorder.read_store().await.checkpoint, Some(checkpoint));
+    }
+
+    /// Lot sizes, and a chain twice with different open interest.
+    fn log_chains(directory: &Path) {
+        let open = Timestamp::on(date(), chrono::NaiveTime::MIN).plus_seconds(9 * 3_600 + 15 * 60);
+        let row = LotRow {
+            section: LotSection::Indices,
+            name: "NIFTY 50".to_owned(),
+            symbol: "NIFTY".to_owned(),
+            lots: vec![Some(65)],
+        };
+        let table = LotTable { months: vec![LotMonth { year: 2026, month: 2 }], rows: vec![row] };
+        let expiry = TradingDate::from_ymd_opt(2026, 2, 3).expect("a date");
+        let chain = |second: i64, lots: f64| {
+            let leg = Leg {
+                underlying: "NIFTY".into(),
+                expiry,
+                strike: Price::from_e4(250_000_000),
+                option_type: OptionType::Call,
+                open_interest_lots: Some(lots),
+                open_interest_change_lots: None,
+                volume_lots: Some(2.0),
+                last_price: Some(Price::from_e4(1_000_000)),
+                bid: None,
+                ask: None,
+                implied_volatility_e4: None,
+            };
+            let timestamp = open.plus_seconds(second);
+            let chain = Chain { timestamp, underlying_value: None, expiries: vec![expiry], legs: vec![leg] };
+            (Source::NseChain, timestamp, encode_chain(&chain, ChainShape::V3))
+        };
+        let mut spool = Spool::open(directory).expect("a log").spool;
+        spool.append(&mut NewRecord::mark(open, &Mark::feed_up(Provider::Nse))).expect("appended");
+        for (source, received_time, body) in
+            [(Source::NseLots, open, encode_lots(&table)), chain(10, 10.0), chain(20, 12.0)]
+        {
+            let frames = Frames::one(&body);
+            let mut record = NewRecord { source, received_time, context: String::new(), frames };
+            spool.append(&mut record).expect("appended");
+        }
+    }
+
+    #[tokio::test]
+    async fn watchers_are_told_once_what_a_rebuild_comes_to() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let recorder = recorder(directory.path());
+        log_chains(&recorder.spool_directory);
+        let mut updates = recorder.live.watch(WatchRequest { underlying: None }).expect("a place");
+        for is_told in [true, false] {
+            let lease = Lease::detached("recorder");
+            tokio::select! {
+                biased;
+                ended = recorder.clone().run(lease) => ended.expect("it waits for records"),
+                update = updates.recv(), if is_told => {
+                    assert!(matches!(update, Some(Update::Delta { .. })), "{update:?}");
+                }
+                () = tokio::task::yield_now(), if !is_told => {}
+            }
+            assert!(updates.try_recv().is_err());
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::{
     control::{ControlError, ReplayRow, ReplayVerifyResponse},
     market::TradingDate,
     pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{DeadLetters, SpoolError, SpoolReader},
+    spool::{self, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
     store::{self, Batch, Birth, DayDump, Reader, Store, StoreError},
 };
 use std::{collections::BTreeSet, path::Path, time::Instant};
@@ -91,9 +91,34 @@ async fn replay(
             tokio::task::yield_now().await;
         }
     }
+    if let Some(record) = first_record_after(spool_directory, date, &dead_letters)? {
+        pipeline.apply(&record, &mut NoLive, &mut batch);
+    }
     store.append(&batch).await?;
     let replayed = store.reader().await?.dump_day(date).await?;
     Ok((records, replayed))
+}
+
+/// The record by which the day was over, if it is not the log's last. It says that time has passed, and whether the daemon
+/// was running; what else it brings belongs to its own day.
+fn first_record_after(
+    spool_directory: &Path,
+    date: TradingDate,
+    dead_letters: &DeadLetters,
+) -> Result<Option<Record>, SpoolError> {
+    for date in spool::days(spool_directory)?.into_iter().filter(|later| *later > date) {
+        for record in SpoolReader::open(spool_directory, date)? {
+            let record = record?;
+            if dead_letters.contains(record.seq) {
+                continue;
+            }
+            if record.source == Source::Mark {
+                return Ok(Some(record));
+            }
+            return Ok(Some(NewRecord::mark(record.received_time, &Mark::clock([])).numbered(record.seq)));
+        }
+    }
+    Ok(None)
 }
 
 /// Counts by table, and the first differences.

@@ -1,4 +1,10 @@
 //! Who watches, until when each is known to have watched, and the spans of a session in which a provider did not.
+//!
+//! A day's gaps follow from the day's log alone, and from the first record after it, by which the session is over at the
+//! latest. So nothing of a day before is kept: the log's head, which is its `FeedUp` and `Failover` marks before anything
+//! else, says who was up when the day began. Whoever comes up later was not watching until then. A provider that is still
+//! down at the close has a gap up to the close, if the day's log shows that it was at work at all: nothing tells one that
+//! is switched off from one that could not even begin.
 
 use crate::{
     engine::SessionHours,
@@ -10,6 +16,10 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct GapTracker {
     watches: [Watch; Provider::ALL.len()],
+    /// Of today's session, while it is not over.
+    hours: Option<SessionHours>,
+    /// Whether the day's log has told more than who was up before it.
+    is_past_head: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -18,17 +28,35 @@ struct Watch {
     watched_until: Timestamp,
     /// Down since when, and why.
     down: Option<(Timestamp, String)>,
+    /// Whether today's log shows anything of it.
+    is_at_work: bool,
 }
+
+const NOT_UP_REASON: &str = "the feed had not come up";
 
 impl GapTracker {
     fn watch(&mut self, provider: Provider) -> &mut Watch {
         &mut self.watches[usize::from(provider.code()) - 1]
     }
 
+    /// Begins a day without knowledge of the one before. `hours`: of its session, where it has one.
+    pub fn begin_day(&mut self, hours: Option<SessionHours>) {
+        let not_up = hours.map(|hours| (hours.open, NOT_UP_REASON.to_owned()));
+        let watch = Watch { down: not_up, ..Watch::default() };
+        let watches = std::array::from_fn(|_| watch.clone());
+        *self = GapTracker { watches, hours, is_past_head: false };
+    }
+
+    /// The day's log tells of something else than who was up before it.
+    pub fn end_head(&mut self) {
+        self.is_past_head = true;
+    }
+
     /// The provider is known to have watched until then.
     pub fn note_watched(&mut self, provider: Provider, until: Timestamp) {
         let watch = self.watch(provider);
         watch.watched_until = watch.watched_until.max(until);
+        watch.is_at_work = true;
     }
 
     /// It has not watched since `since`, which is told at `now`. Gives the instant that counts; `None` if it was not up.
@@ -57,22 +85,40 @@ impl GapTracker {
     }
 
     /// The gap that ends with `provider` up again, as far as it lies within the session.
-    pub fn note_up(
-        &mut self,
-        provider: Provider,
-        now: Timestamp,
-        hours: Option<SessionHours>,
-    ) -> Option<GapRow> {
+    pub fn note_up(&mut self, provider: Provider, now: Timestamp) -> Option<GapRow> {
+        let (hours, is_past_head) = (self.hours, self.is_past_head);
         let watch = self.watch(provider);
+        watch.is_at_work = true;
         if watch.up_since.is_none() {
             watch.up_since = Some(now);
             watch.watched_until = watch.watched_until.max(now);
         }
-        let (since, reason) = watch.down.take()?;
-        let hours = hours?;
-        let (from, to) = (since.max(hours.open), now.min(hours.close));
-        (from < to).then_some(GapRow { from, to, provider: Some(provider), reason })
+        let down = watch.down.take().filter(|_| is_past_head);
+        gap(provider, down?, now, hours?)
     }
+
+    /// Ends the gaps of all who are down with the session, if it is over at `now`. To be called with every record, after
+    /// what it says of the time before.
+    pub fn close_session(&mut self, now: Timestamp) -> Vec<GapRow> {
+        let Some(hours) = self.hours.filter(|hours| hours.close <= now) else { return Vec::new() };
+        let mut gaps = Vec::new();
+        for provider in Provider::ALL {
+            let watch = self.watch(provider);
+            let down = watch.down.take().filter(|_| watch.is_at_work);
+            gaps.extend(down.and_then(|down| gap(provider, down, hours.close, hours)));
+        }
+        gaps
+    }
+}
+
+fn gap(
+    provider: Provider,
+    (since, reason): (Timestamp, String),
+    until: Timestamp,
+    hours: SessionHours,
+) -> Option<GapRow> {
+    let (from, to) = (since.max(hours.open), until.min(hours.close));
+    (from < to).then_some(GapRow { from, to, provider: Some(provider), reason })
 }
 
 #[cfg(test)]
@@ -86,32 +132,75 @@ mod tests {
         Timestamp::from_us(us)
     }
 
-    fn hours() -> Option<SessionHours> {
-        Some(SessionHours { date: TradingDate::MIN, open: at(0), close: at(1_000) })
+    /// Of a session from 5 to 1,000.
+    fn tracker() -> GapTracker {
+        let mut gaps = GapTracker::default();
+        gaps.begin_day(Some(SessionHours { date: TradingDate::MIN, open: at(5), close: at(1_000) }));
+        gaps
+    }
+
+    fn span(gap: &GapRow) -> (i64, i64) {
+        (gap.from.as_us(), gap.to.as_us())
     }
 
     #[test]
     fn a_gap_begins_where_the_watching_ended() {
-        let mut gaps = GapTracker::default();
+        let mut gaps = tracker();
         assert_eq!(gaps.note_down(P, at(1), at(1), "x"), None, "it was not up");
-        assert_eq!(gaps.note_up(P, at(10), hours()), None);
+        assert_eq!(gaps.note_up(P, at(10)), None);
         assert_eq!(gaps.note_down(P, at(30), at(40), "x"), Some(at(30)));
-        let gap = gaps.note_up(P, at(50), hours()).expect("a gap");
-        assert_eq!((gap.from, gap.to), (at(30), at(50)));
+        gaps.end_head();
+        let gap = gaps.note_up(P, at(50)).expect("a gap");
+        assert_eq!(span(&gap), (30, 50));
         assert_eq!(gaps.note_down(P, at(20), at(60), "x"), Some(at(50)), "not before it came up");
-        gaps.note_up(P, at(70), hours());
+        gaps.note_up(P, at(70));
         assert_eq!(gaps.note_down(P, at(99), at(80), "x"), Some(at(80)), "not in the future");
     }
 
     #[test]
     fn a_restart_ends_the_watching_where_the_log_last_tells_of_it() {
-        let mut gaps = GapTracker::default();
-        gaps.note_up(P, at(10), hours());
+        let mut gaps = tracker();
+        gaps.note_up(P, at(10));
+        gaps.end_head();
         assert_eq!(gaps.clone().note_restart(at(90)), [(P, at(10))]);
         gaps.note_watched(P, at(40));
         gaps.note_watched(P, at(30));
         assert_eq!(gaps.note_restart(at(90)), [(P, at(40))]);
         assert_eq!(gaps.note_restart(at(95)), []);
-        assert_eq!(gaps.note_up(P, at(99), hours()).map(|gap| gap.from), Some(at(40)));
+        assert_eq!(gaps.note_up(P, at(99)).map(|gap| gap.from), Some(at(40)));
+    }
+
+    #[test]
+    fn whoever_is_down_at_the_close_has_a_gap_up_to_it() {
+        let mut gaps = tracker();
+        gaps.note_up(P, at(1));
+        gaps.end_head();
+        gaps.note_down(P, at(400), at(410), "x");
+        assert_eq!(gaps.close_session(at(999)), []);
+        let told = gaps.close_session(at(1_000));
+        assert_eq!(
+            told.iter().map(span).collect::<Vec<_>>(),
+            [(400, 1_000)],
+            "the other one is switched off"
+        );
+        assert_eq!(gaps.close_session(at(1_001)), [], "told once");
+        assert_eq!(gaps.note_up(P, at(1_100)), None);
+        // A hang that is found out after the close.
+        gaps.note_down(P, at(1_100), at(1_200), "x");
+        assert_eq!(gaps.close_session(at(1_200)), []);
+    }
+
+    #[test]
+    fn whoever_comes_up_after_the_opening_was_not_watching_before() {
+        let mut gaps = tracker();
+        assert_eq!(gaps.note_up(P, at(300)), None, "the log's head says that it was up");
+        gaps.end_head();
+        let gap = gaps.note_up(Provider::Nse, at(300)).expect("a gap");
+        assert_eq!(span(&gap), (5, 300));
+        let mut gaps = tracker();
+        gaps.end_head();
+        gaps.note_watched(P, at(20));
+        let told = gaps.close_session(at(2_000));
+        assert_eq!(told.iter().map(span).collect::<Vec<_>>(), [(5, 1_000)], "it worked, but never came up");
     }
 }

@@ -69,6 +69,7 @@ impl LiveSink for NoLive {
 pub struct Pipeline {
     pub(super) settings: PipelineSettings,
     pub(super) counters: PipelineCounters,
+    /// Of today's log.
     pub(super) lots: Option<nse::LotTable>,
     /// Today's watched contracts.
     slots: FxHashMap<InstrumentId, u32>,
@@ -150,8 +151,11 @@ impl Pipeline {
             _ => None,
         };
         // Before time passes: what closes by it is not watched any more.
-        self.end_watching(mark.as_ref(), now, live);
-        self.pass_time(now, live);
+        self.end_watching(mark.as_ref(), now, live, batch);
+        self.pass_time(now, live, batch);
+        if !matches!(mark, Some(Mark::FeedUp { .. } | Mark::Failover { .. })) {
+            self.gaps.end_head();
+        }
         if let Some(provider) = record.source.provider() {
             self.gaps.note_watched(provider, now);
         }
@@ -258,8 +262,7 @@ impl Pipeline {
                         Some(day) => day.set_up(provider, now),
                         None => self.resting_router.set_up(provider, now),
                     }
-                    let hours = self.day.as_ref().map(TradingDay::hours);
-                    batch.gaps.extend(self.gaps.note_up(provider, now, hours));
+                    batch.gaps.extend(self.gaps.note_up(provider, now));
                 }
             }
             Mark::Failover { to: None } => self.force(None, now),
@@ -272,7 +275,13 @@ impl Pipeline {
     }
 
     /// Takes note of what a mark says of feeds that do not watch any more.
-    fn end_watching(&mut self, mark: Option<&Mark>, now: Timestamp, live: &mut impl LiveSink) {
+    fn end_watching(
+        &mut self,
+        mark: Option<&Mark>,
+        now: Timestamp,
+        live: &mut impl LiveSink,
+        batch: &mut Batch,
+    ) {
         let ended = match mark {
             Some(Mark::Started { .. }) => self.gaps.note_restart(now),
             Some(Mark::FeedDown { provider, reason, since_us }) => {
@@ -284,7 +293,7 @@ impl Pipeline {
             Some(Mark::Clock { .. } | Mark::FeedUp { .. } | Mark::Failover { .. }) | None => return,
         };
         for (provider, since) in ended {
-            self.pass_time(since, live);
+            self.pass_time(since, live, batch);
             match &mut self.day {
                 Some(day) => day.set_down(provider, since, now, &mut self.rows),
                 None => self.resting_router.set_down(provider, since, now),
@@ -306,37 +315,37 @@ impl Pipeline {
         name.parse().inspect_err(|error| self.counters.note_malformed(error)).ok()
     }
 
-    /// Closes what ends before `now`, and begins the next day where `now` lies in one.
-    fn pass_time(&mut self, now: Timestamp, live: &mut impl LiveSink) {
+    /// Closes what ends before `now`, a session's gaps included, and begins the next day where `now` lies in one.
+    fn pass_time(&mut self, now: Timestamp, live: &mut impl LiveSink, batch: &mut Batch) {
         if let Some(day) = &mut self.day {
             day.advance(now, &mut self.rows);
         }
+        batch.gaps.extend(self.gaps.close_session(now));
         let date = now.date_ist();
         if date <= self.date {
             return;
         }
-        let router = match self.day.take() {
-            Some(day) => {
-                for (slot, (instrument, _)) in self.enrolled.iter().enumerate() {
-                    if let Some(open_interest) = day.latest(slot as u32).open_interest() {
-                        self.catalog.note_final(*instrument, open_interest);
-                    }
+        if let Some(day) = self.day.take() {
+            for (slot, (instrument, _)) in self.enrolled.iter().enumerate() {
+                if let Some(open_interest) = day.latest(slot as u32).open_interest() {
+                    self.catalog.note_final(*instrument, open_interest);
                 }
-                day.router().clone()
             }
-            None => {
-                std::mem::replace(&mut self.resting_router, Router::new(self.settings.preference.clone()))
-            }
-        };
+        }
+        // Who is up and forced is said again at the head of the day's log, which is all that a replay of the day has.
+        let router = Router::new(self.settings.preference.clone());
         self.date = date;
         live.begin_day(date);
         self.slots.clear();
         self.tokens.clear();
         self.enrolled.clear();
+        self.lots = None;
         self.session = self.settings.calendar.session(date);
-        match &self.session {
-            Some(session) => {
-                let hours = SessionHours { date, open: session.open, close: session.close };
+        let hours = |session: &Session| SessionHours { date, open: session.open, close: session.close };
+        let hours = self.session.as_ref().map(hours);
+        self.gaps.begin_day(hours);
+        match hours {
+            Some(hours) => {
                 let mut day = TradingDay::new(hours, self.settings.grace_us, router);
                 day.advance(now, &mut self.rows);
                 self.day = Some(day);

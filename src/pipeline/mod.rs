@@ -18,3 +18,6 @@ mod token_table;
 pub use catalog::Catalog;
 pub use counters::PipelineCounters;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
+
+#[cfg(test)]
+mod tests;

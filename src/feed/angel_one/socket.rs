@@ -7,7 +7,7 @@ use crate::{
         backoff::Backoff,
         messages::{Event, MessageError, Messages},
     },
-    market::{ProviderToken, Timestamp},
+    market::ProviderToken,
     spool::{NewRecord, Source},
     wire::angel_one::{ClientText, RefusalClass, ServerText, StreamMode, StreamRequest},
 };
@@ -17,7 +17,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha1::{Digest, Sha1};
 use std::{
-    cell::Cell,
     collections::BTreeSet,
     convert::Infallible,
     future::{Future, poll_fn},
@@ -78,7 +77,6 @@ pub(super) async fn keep_open<S: RecordSink>(
         plans.wait_for(has_tokens).await.expect("the sender lives in Shared");
         let (generation, tokens) = shared.session().await;
         let key = STANDARD.encode(keys.random::<[u8; 16]>());
-        let caught_up = Cell::new(None);
         let opened = shared.rest.open_stream(&shared.settings.stream_url, &tokens, &key).await;
         let lost = match opened {
             Ok((_, headers)) if !is_accepted(&headers, &key) => Lost::Handshake(RestError::Unreachable {
@@ -88,7 +86,7 @@ pub(super) async fn keep_open<S: RecordSink>(
             Ok((stream, _)) => {
                 // Only a stream that brought something proves that connecting works again.
                 let frames_before = shared.status.frames.load(Relaxed);
-                let Err(lost) = run(shared, slot, stream, &caught_up).await;
+                let Err(lost) = run(shared, slot, stream).await;
                 if shared.status.frames.load(Relaxed) != frames_before {
                     backoff.reset();
                 }
@@ -100,9 +98,8 @@ pub(super) async fn keep_open<S: RecordSink>(
             return Err(error);
         }
         shared.note_error(&format!("stream {slot}"), &lost);
-        // A stream that ends in order was read to its end. Of any other nobody knows what else was to come.
-        let watched_until = caught_up.get().filter(|_| !matches!(lost, Lost::Closed));
-        shared.health.socket_lost(slot, watched_until, &format!("stream {slot}: {lost}")).await?;
+        let ended_in_order = matches!(lost, Lost::Closed);
+        shared.health.socket_lost(slot, ended_in_order, &format!("stream {slot}: {lost}")).await?;
         match &lost {
             // The session's matter: it waits by itself if a fresh one is refused too.
             Lost::Handshake(error) if error.class() == RefusalClass::Session => {
@@ -130,7 +127,6 @@ async fn run<S: RecordSink, T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared<S>,
     slot: usize,
     stream: T,
-    caught_up: &Cell<Option<Timestamp>>,
 ) -> Result<Infallible, Lost> {
     let (read, write) = tokio::io::split(stream);
     // The library masks and writes; reading takes it more than twice the time (see `Messages`).
@@ -141,7 +137,7 @@ async fn run<S: RecordSink, T: AsyncRead + AsyncWrite + Unpin>(
     shared.health.socket_up(slot, &format!("stream {slot} subscribed")).await?;
     // Whichever ends first, ends the socket.
     tokio::select! {
-        ended = drain(shared, slot, read, &write, caught_up) => ended,
+        ended = drain(shared, slot, read, &write) => ended,
         ended = subscriptions.follow() => ended,
         ended = ping(shared, &write) => ended,
     }
@@ -227,14 +223,12 @@ where
     }
 }
 
-/// Takes everything that is readable into one batch, hands it over, and waits only with nothing in hand. `caught_up`: when
-/// that was last so.
+/// Takes everything that is readable into one batch, hands it over, and waits only with nothing in hand.
 async fn drain<S: RecordSink, R: AsyncRead + Unpin, T: AsyncWrite>(
     shared: &Shared<S>,
     slot: usize,
     mut read: R,
     write: &Writer<T>,
-    caught_up: &Cell<Option<Timestamp>>,
 ) -> Result<Infallible, Lost>
 where
     WriteHalf<T>: AsyncWrite + Unpin,
@@ -247,7 +241,7 @@ where
             Some(received) => received,
             None => {
                 hand_over(shared, &mut messages).await?;
-                caught_up.set(Some(shared.clock.now()));
+                shared.health.caught_up(slot, shared.clock.now());
                 let received = read.read_buf(messages.room());
                 match tokio::time::timeout(stall_real, received).await {
                     Ok(received) => received,

@@ -65,7 +65,6 @@ impl<S: RecordSink> NseFeed<S> {
             health: Health::new(settings.failures_max),
             backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_LONGEST, seed),
             paused_until: Timestamp::default(),
-            last_answer: clock.now(),
             lots: None,
             last_bodies: BTreeMap::new(),
             settings,
@@ -84,7 +83,7 @@ impl<S: RecordSink> NseFeed<S> {
         };
         let change = feed.health.down("the feed was stopped");
         // A log that is closed or stuck does not hold the stop up.
-        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change, None)).await;
+        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change)).await;
         feed.status.set_state(FeedState::Stopped);
         ended.map_err(FeedError::from)
     }
@@ -103,12 +102,16 @@ struct Running<S> {
     backoff: Backoff,
     /// No request is sent before.
     paused_until: Timestamp,
-    /// When the site last answered as it should.
-    last_answer: Timestamp,
-    /// The last lot sizes handed over, and the session they were handed over for.
-    lots: Option<(TradingDate, LotTable)>,
+    /// The last lot sizes handed over.
+    lots: Option<Lots>,
     /// Length and hash of each chain's last body, as handed over.
     last_bodies: BTreeMap<ChainKey, (usize, u64)>,
+}
+
+/// A lot-size file.
+struct Lots {
+    body: Vec<u8>,
+    table: LotTable,
 }
 
 /// What a job's request brought.
@@ -140,9 +143,10 @@ impl<S: RecordSink> Running<S> {
             }
             self.clock.sleep_until(window.from).await;
             self.last_bodies.clear();
+            self.health.begin_day();
             self.poll(window).await?;
             let change = self.health.down("polling hours are over");
-            self.tell(change, None).await?;
+            self.tell(change).await?;
         }
     }
 
@@ -178,7 +182,7 @@ impl<S: RecordSink> Running<S> {
             match (&job, answer) {
                 (_, Ok(Answer::Lots(body, table))) => {
                     self.hand_over(Source::NseLots, received_time, String::new(), &body).await?;
-                    self.lots = Some((window.session.date, table));
+                    self.lots = Some(Lots { body, table });
                     self.set_targets(&mut targets, &mut schedule);
                 }
                 (Job::Contracts(symbol), Ok(Answer::Contracts(listed))) => {
@@ -186,14 +190,14 @@ impl<S: RecordSink> Running<S> {
                     schedule.set_chains(targets.chains(), self.clock.now());
                     schedule.add(job.clone(), received_time.plus_seconds(CONTRACTS_INTERVAL_SECONDS));
                     self.set_round(&targets);
-                    self.succeeded(&job).await?;
+                    self.succeeded(&job, received_time).await?;
                 }
                 (Job::Chain(chain), Ok(Answer::Chain(body, timestamp))) => {
                     self.take_chain(chain, &body, timestamp, received_time).await?;
                     if window.is_stale(timestamp, received_time) {
                         self.failed(&job, &SiteError::Stale { timestamp }).await?;
                     } else {
-                        self.succeeded(&job).await?;
+                        self.succeeded(&job, received_time).await?;
                     }
                 }
                 (_, Ok(_)) => unreachable!("a request's answer is of its job's kind"),
@@ -206,9 +210,8 @@ impl<S: RecordSink> Running<S> {
                             schedule.add(job, received_time.plus_seconds(RETRY_SECONDS));
                             lots_failures += 1;
                             // Lot sizes change a few times a year: yesterday's are better than no chains.
-                            if lots_failures == self.settings.failures_max && self.lots.is_some() {
-                                log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, session:% = window.session.date;
-                                    "nse: polling with the lot sizes of an earlier day");
+                            if lots_failures == self.settings.failures_max {
+                                self.repeat_lots(window.session.date, received_time).await?;
                                 self.set_targets(&mut targets, &mut schedule);
                             }
                         }
@@ -218,10 +221,23 @@ impl<S: RecordSink> Running<S> {
         }
     }
 
+    /// Hands the lot sizes of an earlier day over again, where there are any: what is made of today's chains depends on
+    /// today's log alone.
+    async fn repeat_lots(
+        &mut self,
+        session: TradingDate,
+        received_time: Timestamp,
+    ) -> Result<(), NotAccepted> {
+        let Some(Lots { body, .. }) = &self.lots else { return Ok(()) };
+        log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, session:%;
+            "nse: polling with the lot sizes of an earlier day");
+        self.hand_over(Source::NseLots, received_time, String::new(), body).await
+    }
+
     /// Chooses what to poll by the lot-size file at hand.
     fn set_targets(&mut self, targets: &mut Targets, schedule: &mut Schedule) {
-        let Some((_, lots)) = &self.lots else { return };
-        *targets = Targets::new(&self.watch, lots, self.settings.chain);
+        let Some(Lots { table, .. }) = &self.lots else { return };
+        *targets = Targets::new(&self.watch, table, self.settings.chain);
         for name in &targets.unlisted {
             log::warn!(event = Event::SymbolUnlisted, provider:% = Provider::Nse, symbol:% = name;
                 "nse: {name} is watched, but not among NSE's option underlyings; it is not polled");
@@ -276,13 +292,12 @@ impl<S: RecordSink> Running<S> {
         Ok(())
     }
 
-    async fn succeeded(&mut self, job: &Job) -> Result<(), NotAccepted> {
+    async fn succeeded(&mut self, job: &Job, received_time: Timestamp) -> Result<(), NotAccepted> {
         self.backoff.reset();
-        self.last_answer = self.clock.now();
-        let change = self.health.succeeded(job);
+        let change = self.health.succeeded(job, received_time);
         let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
         self.status.set_state(state);
-        self.tell(change, None).await
+        self.tell(change).await
     }
 
     async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
@@ -303,19 +318,18 @@ impl<S: RecordSink> Running<S> {
             self.status.set_state(FeedState::Connecting);
         }
         self.status.reconnects.fetch_add(u64::from(change.is_some()), Relaxed);
-        // Nothing was seen since the answer before these failures.
-        self.tell(change, Some(self.last_answer)).await
+        self.tell(change).await
     }
 
-    /// Writes a change of the feed's health into the log. `since`: when the watching ended, where that is not now.
-    async fn tell(&self, change: Option<Change>, since: Option<Timestamp>) -> Result<(), NotAccepted> {
+    /// Writes a change of the feed's health into the log.
+    async fn tell(&self, change: Option<Change>) -> Result<(), NotAccepted> {
         match change {
             None => Ok(()),
             Some(Change::Up) => {
                 log::info!(event = Event::FeedUp, provider:% = Provider::Nse; "nse: watching");
                 self.sink.mark(Mark::feed_up(Provider::Nse)).await
             }
-            Some(Change::Down { reason }) => {
+            Some(Change::Down { reason, since }) => {
                 log::warn!(event = Event::FeedDown, provider:% = Provider::Nse, reason; "nse: not watching: {reason}");
                 let mark = Mark::feed_down(Provider::Nse, reason);
                 self.sink.mark(since.into_iter().fold(mark, Mark::since)).await
@@ -351,4 +365,62 @@ async fn request(
         })
     });
     Finished { job, received_time, answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::nse::{LotMonth, LotRow, LotSection, encode_lots};
+    use std::cell::RefCell;
+
+    #[derive(Clone, Default)]
+    struct Kept(Rc<RefCell<Vec<NewRecord>>>);
+
+    impl RecordSink for Kept {
+        async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
+            self.0.borrow_mut().push(record);
+            Ok(())
+        }
+
+        async fn mark(&self, _: Mark) -> Result<(), NotAccepted> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn lot_sizes_of_an_earlier_day_are_in_todays_log_as_well() {
+        let row = LotRow {
+            section: LotSection::Indices,
+            name: "NIFTY 50".to_owned(),
+            symbol: "NIFTY".to_owned(),
+            lots: vec![Some(65)],
+        };
+        let table = LotTable { months: vec![LotMonth { year: 2026, month: 2 }], rows: vec![row] };
+        let body = encode_lots(&table);
+        let (settings, clock, sink) = (NseSettings::default(), Clock::system(), Kept::default());
+        let status = Arc::new(FeedStatus::new(Provider::Nse));
+        let mut feed = Running {
+            site: Rc::new(Site::new(&settings, &clock, &status).expect("a client")),
+            health: Health::new(3),
+            backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_LONGEST, 7),
+            paused_until: Timestamp::default(),
+            lots: Some(Lots { body: body.clone(), table }),
+            last_bodies: BTreeMap::new(),
+            settings,
+            watch: WatchList { underlyings: Vec::new() },
+            calendar: Arc::new(Calendar::embedded()),
+            clock,
+            status,
+            sink: sink.clone(),
+            seed: 7,
+        };
+        let now = Timestamp::from_us(1_000_000);
+        feed.repeat_lots(now.date_ist(), now).await.expect("accepted");
+        let frames = Frames::one(&body);
+        let again = NewRecord { source: Source::NseLots, received_time: now, context: String::new(), frames };
+        assert_eq!(sink.0.take(), [again]);
+        feed.lots = None;
+        feed.repeat_lots(now.date_ist(), now).await.expect("accepted");
+        assert!(sink.0.take().is_empty(), "there are none");
+    }
 }

@@ -1,0 +1,205 @@
+use super::*;
+use crate::{
+    actor::Policy,
+    clock::Simulation,
+    spool::{Frames, Source, SpoolReader},
+};
+use std::future::pending;
+
+fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
+    let records = SpoolReader::open(directory, date).expect("the day");
+    let records = records.map(|record| record.expect("a record"));
+    let marks = records.filter(|record| record.source == Source::Mark);
+    marks.map(|record| serde_json::from_slice(record.frames.bytes()).expect("a mark")).collect()
+}
+
+fn day(day: u32) -> TradingDate {
+    TradingDate::from_ymd_opt(2026, 1, day).expect("a date")
+}
+
+fn noon(date: TradingDate) -> Timestamp {
+    Timestamp::on(date, chrono::NaiveTime::MIN).plus_seconds(43_200)
+}
+
+/// An intake at noon of 29 January, with room for so many records.
+fn simulated_intake(directory: &std::path::Path, records_max: usize) -> (Intake, Port<Record>) {
+    let simulation = Simulation { start: noon(day(29)), real_start: clock::real_now(), speed: 1.0 };
+    let spool = Spool::open(directory).expect("a log").spool;
+    let beginning = Beginning { date: day(28), forced: None };
+    let port = Port::new("records", records_max, Policy::Wait);
+    let clock = Clock::simulated(simulation);
+    (Intake::new(spool, beginning, port.clone(), clock, Arc::default()), port)
+}
+
+fn lots(date: TradingDate) -> NewRecord {
+    NewRecord {
+        source: Source::NseLots,
+        received_time: noon(date),
+        context: String::new(),
+        frames: Frames::one(b"lots"),
+    }
+}
+
+#[tokio::test]
+async fn a_days_log_begins_with_the_order_that_holds_and_with_who_is_up() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let (intake, _port) = simulated_intake(directory, 100);
+    let sink = intake.sink(&Lease::detached("test"));
+    let (order, up) = (Mark::failover(Some(Provider::Nse)), Mark::feed_up(Provider::AngelOne));
+    sink.mark(order.clone()).await.expect("accepted");
+    sink.mark(up.clone()).await.expect("accepted");
+    sink.accept(lots(day(30))).await.expect("accepted");
+    assert_eq!(sink.forced(), Some(Provider::Nse));
+    assert_eq!(logged_marks(directory, day(30)), [order, up.clone()]);
+    sink.put(NewRecord::mark(noon(day(30)), &Mark::failover(None)), Some(&Mark::failover(None)))
+        .await
+        .expect("accepted");
+    sink.accept(lots(day(31))).await.expect("accepted");
+    assert_eq!(logged_marks(directory, day(31)), [up], "nobody is forced");
+}
+
+#[tokio::test]
+async fn a_day_begins_before_it_tells_who_broke_off() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let (intake, _port) = simulated_intake(directory, 100);
+    let (order, up) = (Mark::failover(Some(Provider::Nse)), Mark::feed_up(P));
+    let is_whole = |marks: &[Mark]| matches!(marks, [first, second, Mark::FeedDown { .. }] if *first == order && *second == up);
+    // A feed of the day before is followed today.
+    let sink = intake.sink(&Lease::detached("test"));
+    for mark in [&order, &up] {
+        sink.put(NewRecord::mark(noon(day(28)), mark), Some(mark)).await.expect("accepted");
+    }
+    let (feed, vigil) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+    let marks = logged_marks(directory, day(29));
+    assert!(is_whole(&marks), "{marks:?}");
+    // The next one ends, and the first record of the next day tells it.
+    feed.mark(up.clone()).await.expect("accepted");
+    vigil.keep(std::future::ready(())).await;
+    sink.accept(lots(day(30))).await.expect("accepted");
+    let marks = logged_marks(directory, day(30));
+    assert!(is_whole(&marks), "{marks:?}");
+}
+
+#[tokio::test]
+async fn a_day_whose_beginning_was_given_up_begins_all_the_same() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let (intake, port) = simulated_intake(directory, 10);
+    let sink = intake.sink(&Lease::detached("test"));
+    let (order, up) = (Mark::failover(Some(Provider::Nse)), Mark::feed_up(P));
+    sink.mark(order.clone()).await.expect("accepted");
+    sink.mark(up.clone()).await.expect("accepted");
+    let is_full = async || {
+        tokio::select! {
+            biased;
+            accepted = sink.accept(lots(day(29))) => accepted.map(|()| false).expect("accepted"),
+            () = tokio::task::yield_now() => true,
+        }
+    };
+    while !is_full().await {}
+    tokio::select! {
+        biased;
+        _ = sink.accept(lots(day(30))) => unreachable!("the port is full"),
+        () = tokio::task::yield_now() => {}
+    }
+    marks(&port).await;
+    sink.accept(lots(day(30))).await.expect("accepted");
+    assert_eq!(logged_marks(directory, day(30)), [order, up]);
+}
+
+const P: Provider = Provider::AngelOne;
+
+/// An intake, and what it hands on.
+fn intake(directory: &std::path::Path) -> (Intake, Port<Record>) {
+    let spool = Spool::open(directory).expect("opens").spool;
+    let port = Port::new("records", 100, Policy::Wait);
+    let clock = Clock::system();
+    let beginning = Beginning { date: clock.now().date_ist(), forced: None };
+    (Intake::new(spool, beginning, port.clone(), clock, Arc::default()), port)
+}
+
+/// The marks handed on since the last look, with their times.
+async fn marks(port: &Port<Record>) -> Vec<(Timestamp, Mark)> {
+    let mut consumer = port.consumer(&Lease::detached("recorder"));
+    let taken = consumer.drain(100).await.expect("records");
+    let of_marks = taken.items().iter().filter(|record| record.source == Source::Mark);
+    let read = |record: &Record| {
+        let mark = serde_json::from_slice(record.frames.bytes()).expect("a mark");
+        (record.received_time, mark)
+    };
+    let marks = of_marks.map(read).collect();
+    taken.done();
+    marks
+}
+
+/// The instant since which a mark says that the feed was not watching.
+fn since(mark: &Mark) -> Timestamp {
+    match mark {
+        Mark::FeedDown { since_us: Some(us), .. } => Timestamp::from_us(*us),
+        other => panic!("{other:?} does not say since when a feed is down"),
+    }
+}
+
+#[tokio::test]
+async fn a_feed_that_broke_off_is_told_before_time_passes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (intake, port) = intake(directory.path());
+    let timekeeper = intake.sink(&Lease::detached("timekeeper"));
+    let (feed, vigil) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+    feed.mark(Mark::feed_up(P)).await.expect("accepted");
+    timekeeper.mark(Mark::clock([])).await.expect("accepted");
+    let told = marks(&port).await;
+    let [(_, Mark::FeedUp { .. }), (at, Mark::Clock { watched_until_us })] = &told[..] else {
+        panic!("{told:?}")
+    };
+    let told_us = watched_until_us["angel_one"];
+    assert!(told_us == vigil.watched_until().as_us() && told_us <= at.as_us(), "{told:?}");
+
+    // It hangs, and is given up.
+    let hung = vigil.keep(pending::<()>());
+    drop(hung);
+    assert!(!vigil.is_over(), "a work that was never polled has not ended");
+    tokio::select! {
+        biased;
+        () = vigil.keep(pending()) => unreachable!("it is pending"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert!(vigil.is_over());
+    let watched = vigil.watched_until();
+    timekeeper.mark(Mark::clock([])).await.expect("accepted");
+    timekeeper.mark(Mark::clock([])).await.expect("accepted");
+    let told = marks(&port).await;
+    let [(at, down), (_, Mark::Clock { .. }), (_, Mark::Clock { watched_until_us })] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(since(down) == watched && watched <= *at, "{told:?}");
+    assert!(watched_until_us.is_empty(), "nobody watches: {told:?}");
+
+    // The next incarnation has nothing more to tell.
+    let (feed, _) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+    feed.mark(Mark::feed_up(P)).await.expect("accepted");
+    let told = marks(&port).await;
+    assert!(matches!(&told[..], [(_, Mark::FeedUp { .. })]), "{told:?}");
+    // One that is not found out before it is followed is told by its follower.
+    intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+    let told = marks(&port).await;
+    assert!(matches!(&told[..], [(_, Mark::FeedDown { .. })]), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_feed_knows_of_its_end_what_its_vigil_knows() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (intake, port) = intake(directory.path());
+    let (feed, vigil) = intake.admit(P, &Lease::detached("feeds/angel_one")).await.expect("admitted");
+    let watched = vigil.watched_until();
+    feed.mark(Mark::feed_up(P)).await.expect("accepted");
+    feed.mark(Mark::feed_down(P, "x")).await.expect("accepted");
+    feed.mark(Mark::feed_up(P)).await.expect("accepted");
+    let earlier = watched.plus_seconds(-3);
+    feed.mark(Mark::feed_down(P, "x").since(earlier)).await.expect("accepted");
+    let told = marks(&port).await;
+    let [_, (_, first), _, (_, second)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((since(first), since(second)), (watched, earlier));
+}

@@ -1,0 +1,158 @@
+//! What a day's log gives alone, and what it gives after the days before it.
+
+use super::*;
+use crate::{
+    calendar::Calendar,
+    engine::watch::{WatchList, WatchedUnderlying},
+    market::{Provider, Timestamp, TradingDate},
+    spool::{Frames, Mark, NewRecord, Record, Source},
+    store::{Batch, GapRow},
+    wire::nse,
+};
+use proptest::prelude::*;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+fn pipeline() -> Pipeline {
+    let settings = PipelineSettings {
+        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
+        grace_us: 5_000_000,
+        preference: Provider::ALL.into(),
+        calendar: Arc::new(Calendar::embedded()),
+    };
+    Pipeline::new(settings, Catalog::default())
+}
+
+/// In January 2026; the 28th to the 30th have sessions, the 31st has none.
+fn at(day: u32, second: i64) -> Timestamp {
+    let date = TradingDate::from_ymd_opt(2026, 1, day).expect("a date");
+    Timestamp::on(date, chrono::NaiveTime::MIN).plus_seconds(second)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Up(Provider),
+    /// Told so many seconds after the watching ended.
+    Down(Provider, i64),
+    Force(Option<Provider>),
+    Clock,
+    Start,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(u32, i64, Step)>> {
+    let provider = || prop::sample::select(Provider::ALL.to_vec());
+    let step = prop_oneof![
+        4 => provider().prop_map(Step::Up),
+        3 => (provider(), 0_i64..20_000).prop_map(|(provider, late)| Step::Down(provider, late)),
+        1 => prop::option::of(provider()).prop_map(Step::Force),
+        3 => Just(Step::Clock),
+        1 => Just(Step::Start),
+    ];
+    // Around the session most of the time.
+    let second = prop_oneof![1 => 0_i64..86_400, 4 => 32_000_i64..60_000];
+    prop::collection::vec((28_u32..=31, second, step), 0..40).prop_map(|mut steps| {
+        steps.sort_by_key(|(day, second, _)| (*day, *second));
+        steps
+    })
+}
+
+/// The log of these steps, as the intake writes it.
+fn log_of(steps: Vec<(u32, i64, Step)>) -> Vec<Record> {
+    let (mut up, mut forced, mut begun) = (BTreeSet::new(), None, 28);
+    let mut log: Vec<Record> = Vec::new();
+    for (day, second, step) in steps {
+        let now = at(day, second);
+        let mut marks = Vec::new();
+        if day > begun && !matches!(step, Step::Start) {
+            marks.extend(forced.map(|provider| Mark::failover(Some(provider))));
+            marks.extend(up.iter().copied().map(Mark::feed_up));
+        }
+        begun = day;
+        match step {
+            Step::Up(provider) if up.insert(provider) => marks.push(Mark::feed_up(provider)),
+            Step::Down(provider, late) if up.remove(&provider) => {
+                marks.push(Mark::feed_down(provider, "x").since(now.plus_seconds(-late)));
+            }
+            Step::Force(to) => {
+                forced = to;
+                marks.push(Mark::failover(to));
+            }
+            Step::Start => {
+                (up, forced) = (BTreeSet::new(), None);
+                marks.push(Mark::Started { version: String::new() });
+            }
+            Step::Up(_) | Step::Down(..) | Step::Clock => {
+                marks.push(Mark::clock(up.iter().map(|provider| (*provider, now))));
+            }
+        }
+        for mark in marks {
+            let seq = log.len() as u64 + 1;
+            log.push(NewRecord::mark(now, &mark).numbered(seq));
+        }
+    }
+    log
+}
+
+/// Gaps as the store keeps them, of this day.
+fn gaps<'a>(records: impl IntoIterator<Item = &'a Record>, date: TradingDate) -> Vec<GapRow> {
+    let (mut pipeline, mut batch) = (pipeline(), Batch::new(date, 0));
+    records.into_iter().for_each(|record| pipeline.apply(record, &mut NoLive, &mut batch));
+    let of_day = batch.gaps.into_iter().filter(|gap| gap.from.date_ist() == date);
+    let by_key: BTreeMap<_, _> = of_day.map(|gap| ((gap.from, gap.provider), gap)).collect();
+    by_key.into_values().collect()
+}
+
+proptest! {
+    /// As `replay verify` reads a day: its log, and the record by which it is over.
+    #[test]
+    fn a_days_gaps_follow_from_its_own_log(steps in steps()) {
+        let log = log_of(steps);
+        for day in 28..=31 {
+            let date = at(day, 0).date_ist();
+            let is_of_day = |record: &&Record| record.received_time.date_ist() == date;
+            let next = log.iter().find(|record| record.received_time.date_ist() > date);
+            let alone = log.iter().filter(is_of_day).chain(next);
+            prop_assert_eq!(gaps(&log, date), gaps(alone, date), "{}", date);
+        }
+    }
+}
+
+#[test]
+fn an_outage_up_to_the_close_is_told_on_its_day() {
+    let mark = |seq, second, mark: Mark| NewRecord::mark(at(29, second), &mark).numbered(seq);
+    let log = [
+        mark(1, 32_000, Mark::feed_up(Provider::AngelOne)),
+        mark(2, 32_400, Mark::clock([])),
+        mark(3, 50_400, Mark::feed_down(Provider::AngelOne, "x")),
+        mark(4, 55_860, Mark::clock([])),
+    ];
+    let gaps = gaps(&log, at(29, 0).date_ist());
+    let spans: Vec<_> = gaps.iter().map(|gap| (gap.from, gap.to)).collect();
+    assert_eq!(spans, [(at(29, 50_400), at(29, 55_800))]);
+}
+
+#[test]
+fn lot_sizes_are_those_of_the_days_own_log() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    let row = nse::LotRow {
+        section: nse::LotSection::Indices,
+        name: "NIFTY 50".to_owned(),
+        symbol: "NIFTY".to_owned(),
+        lots: vec![Some(65)],
+    };
+    let table = nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] };
+    let lots = NewRecord {
+        source: Source::NseLots,
+        received_time: at(29, 33_000),
+        context: String::new(),
+        frames: Frames::one(&nse::encode_lots(&table)),
+    };
+    pipeline.apply(&lots.numbered(1), &mut NoLive, &mut batch);
+    assert!(pipeline.lots.is_some());
+    let next_day = NewRecord::mark(at(30, 33_000), &Mark::clock([]));
+    pipeline.apply(&next_day.numbered(2), &mut NoLive, &mut batch);
+    assert!(pipeline.lots.is_none(), "a replay of the day does not have them");
+}
