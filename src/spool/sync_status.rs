@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Longer than a sync takes while the disk keeps up.
+const SLOW_LIMIT: Duration = Duration::from_secs(1);
 /// Longer than a sync takes on any disk that is well.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,12 @@ impl SyncStatus {
         let loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let failure = || self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         loss.or_else(|| self.is_failing.load(Relaxed).then(failure)).or_else(|| self.delay())
+    }
+
+    /// Whether who waits for the disk may wait for long.
+    pub(super) fn is_slow(&self) -> bool {
+        let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_failing.load(Relaxed) || began.is_some_and(|began| began.elapsed() > SLOW_LIMIT)
     }
 
     /// A disk that neither takes nor refuses.

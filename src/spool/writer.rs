@@ -136,7 +136,7 @@ impl Spool {
         }
         let hour = hour.unwrap_or((TradingDate::MIN, 0));
         let tail = Arc::new(Tail::new(path.to_owned(), file, length));
-        self.segment = Some(Segment::new(tail, length, hour));
+        self.segment = Some(Segment::new(tail, length, hour, self.flusher.status()));
         let torn = (!complete && found > length).then(|| TornTail {
             path: path.to_owned(),
             offset: length,
@@ -183,9 +183,10 @@ impl Spool {
         self.rotate_to(hour_of(record.received_time))?;
         let segment = self.segment.as_mut().expect("rotate_to opened one");
         let body = record.frames.bytes();
-        let padding = segment.padding(codec::head_len(record), body);
-        codec::encode_head(self.next_seq, record, padding, &mut self.head);
-        segment.append(&self.head, body).map_err(SpoolError::io("append to", &segment.tail.path))?;
+        let padding = segment.direct_padding(codec::head_len(record), body);
+        codec::encode_head(self.next_seq, record, padding.unwrap_or(0), &mut self.head);
+        let appended = segment.append(&self.head, body, padding.is_some());
+        appended.map_err(SpoolError::io("append to", &segment.tail.path))?;
         if segment.cached >= UNSYNCED_BYTES_MAX {
             self.flush_soon();
         }
@@ -231,7 +232,7 @@ impl Spool {
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
         let tail = Arc::new(Tail::new(path, file, length));
-        let finished = self.segment.replace(Segment::new(tail, length, hour));
+        let finished = self.segment.replace(Segment::new(tail, length, hour, self.flusher.status()));
         let current = self.segment.as_ref().map(|segment| segment.tail.path.clone());
         let finished: Vec<PathBuf> = finished
             .map(|segment| segment.tail.path.clone())
