@@ -7,7 +7,8 @@
 //! it says: there a disk that fails costs no record, and [`super::flusher`] sees to it. A write past the cache waits for the
 //! disk while the log is locked, so none begins while syncs fail or take long.
 //!
-//! Invariant: after a failed append the file ends where it did before.
+//! Invariant: complete records follow each other without a gap. What an append leaves that failed or panicked is cut at
+//! once, or, where the disk refuses that too, before the next one.
 
 use super::{sync_status::SyncStatus, tail::Tail};
 use crate::market::TradingDate;
@@ -31,6 +32,8 @@ pub(super) struct Segment {
     /// The same file past the cache; `None` where that is not possible.
     direct: Option<File>,
     sync: Arc<SyncStatus>,
+    /// The file may go on behind `length`.
+    is_ragged: bool,
     /// Length up to which records are complete.
     pub length: u64,
     /// Up to which a sync was asked for.
@@ -45,7 +48,16 @@ impl Segment {
     pub fn new(tail: Arc<Tail>, length: u64, hour: (TradingDate, u32), sync: Arc<SyncStatus>) -> Segment {
         let direct =
             OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(&tail.path);
-        Segment { tail, direct: direct.ok(), sync, length, flushed: length, cached: 0, hour }
+        Segment {
+            tail,
+            direct: direct.ok(),
+            sync,
+            is_ragged: false,
+            length,
+            flushed: length,
+            cached: 0,
+            hour,
+        }
     }
 
     /// Bytes to be added to a head of `head_len` bytes for `body` to go past the cache; `None` if it is to go through it.
@@ -63,6 +75,9 @@ impl Segment {
     /// # Errors
     /// What the operating system reports; the record is not in the file then.
     pub fn append(&mut self, head: &[u8], body: &[u8], is_direct: bool) -> io::Result<()> {
+        self.trim()?;
+        // Until it is complete: a panic must not leave it to the next record.
+        self.is_ragged = true;
         self.tail.begin_write();
         let (cached, written) = match is_direct {
             true => self.append_direct(head, body),
@@ -72,14 +87,25 @@ impl Segment {
             Ok(()) => {
                 self.length += (head.len() + body.len()) as u64;
                 self.cached += cached as u64;
+                self.is_ragged = false;
             }
-            // What was written of it must not stand between complete records.
-            Err(_) => {
-                let _ = self.tail.file.set_len(self.length);
-            }
+            // The next append tries again and reports it.
+            Err(_) => drop(self.trim()),
         }
         self.tail.end_write(self.length);
         written
+    }
+
+    /// Cuts what is no complete record.
+    ///
+    /// # Errors
+    /// What the operating system reports; nothing may be appended then.
+    pub fn trim(&mut self) -> io::Result<()> {
+        if self.is_ragged {
+            self.tail.file.set_len(self.length)?;
+            self.is_ragged = false;
+        }
+        Ok(())
     }
 
     /// Also returns how much went through the cache.
@@ -235,6 +261,22 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read(&segment.tail.path).expect("readable"), b"headbody");
         segment.append(&head, body.bytes(), false).expect("appended");
+    }
+
+    #[test]
+    fn what_a_failed_append_left_is_cut_before_the_next() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut segment = segment(directory.path());
+        segment.append(b"head", b"body", false).expect("appended");
+        let path = segment.tail.path.clone();
+        let through = |file| Arc::new(Tail::new(path.clone(), file, 8));
+        let good = std::mem::replace(&mut segment.tail, through(File::open(&path).expect("a file")));
+        segment.append(b"more", b"body", false).expect_err("neither to be written nor to be cut");
+        (&good.file).write_all(b"mo").expect("written");
+        segment.append(b"more", b"body", false).expect_err("it still cannot be cut");
+        segment.tail = good;
+        segment.append(b"next", b"body", false).expect("appended");
+        assert_eq!(fs::read(&path).expect("readable"), b"headbodynextbody");
     }
 
     proptest! {

@@ -213,6 +213,9 @@ impl Spool {
         if self.segment.as_ref().is_some_and(|segment| segment.hour == hour) {
             return Ok(());
         }
+        if let Some(segment) = &mut self.segment {
+            segment.trim().map_err(SpoolError::io("cut", &segment.tail.path))?;
+        }
         let day = self.directory.join(hour.0.to_string());
         fs::create_dir_all(&day).map_err(SpoolError::io("create", &day))?;
         let path = day.join(format!("{:02}.{RAW_EXTENSION}", hour.1));
