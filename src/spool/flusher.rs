@@ -15,7 +15,7 @@
 //! store survives everything but a loss of power, and a feed that does not read would lose for certain.
 
 use super::{
-    SpoolError,
+    Damage, SpoolError,
     codec::{self, PREFIX_LEN, SEGMENT_HEADER},
     reader::COMPRESSED_EXTENSION,
     sync_status::SyncStatus,
@@ -294,8 +294,8 @@ fn rewrite(
             Ok(end) => end,
             Err((sound, reason)) => {
                 suspicion.is_torn = true;
-                let (path, offset) = (tail.path.clone(), from + sound as u64);
-                status.note_loss(&SpoolError::Damaged { path, offset, reason });
+                let (path, from) = (tail.path.clone(), from + sound as u64);
+                status.note_loss(&Damage { path, from, to: None, reason: reason.to_owned() });
                 bytes.len()
             }
         };

@@ -1,6 +1,6 @@
 //! Whether the disk takes what was appended; readable from anywhere while the log is written.
 
-use super::SpoolError;
+use super::{Damage, SpoolError};
 use crate::logging::Event;
 use std::{
     sync::{
@@ -85,7 +85,7 @@ impl SyncStatus {
     }
 
     /// Bytes that neither the disk nor the operating system has any more.
-    pub(super) fn note_loss(&self, error: &SpoolError) {
+    pub(super) fn note_loss(&self, error: &Damage) {
         let text = format!("part of the log is lost, the disk refused it: {error}");
         log::error!(event = Event::SpoolLost, error:%; "{text}");
         self.loss.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);

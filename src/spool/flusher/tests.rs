@@ -169,7 +169,7 @@ fn what_memory_has_lost_is_told_and_the_rest_is_saved() {
     zeros.write_all_at(&[0; 150], 150).expect("written");
     while !bench.files.flush() {}
     let trouble = bench.status.trouble().expect("a loss stays");
-    let is_told = trouble.contains("part of the log is lost") && trouble.contains("is damaged at byte ");
+    let is_told = trouble.contains("part of the log is lost") && trouble.contains("is damaged from byte ");
     assert!(is_told, "{trouble}");
     assert!(bench.files.disk.durable == std::fs::read(&bench.tail.path).expect("readable"));
 }
