@@ -220,7 +220,8 @@ impl Spool {
     }
 
     fn rotate_to(&mut self, hour: (TradingDate, u32)) -> Result<(), SpoolError> {
-        if self.segment.as_ref().is_some_and(|segment| segment.hour == hour) {
+        // A later one: the hour before is being compressed, and a record of it was refused after the rotation.
+        if self.segment.as_ref().is_some_and(|segment| segment.hour >= hour) {
             return Ok(());
         }
         if let Some(segment) = &mut self.segment {
@@ -378,6 +379,20 @@ mod tests {
         let reader = SpoolReader::open(directory.path(), at(0).date_ist()).expect("a readable day");
         archive::compress(&directory.path().join("2026-01-30/09.spool")).expect("compressed");
         assert_eq!(reader.map(|record| record.expect("a sound record").seq).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn an_hour_that_ended_is_not_opened_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        spool.append(&mut record(0, "a")).expect("appended");
+        // As a record of the next hour does that is refused behind it.
+        spool.rotate_to(hour_of(at(3_600))).expect("rotated");
+        spool.append(&mut record(10, "b")).expect("appended");
+        let segment = spool.segment.as_ref().expect("a segment");
+        assert!(segment.tail.path.ends_with("10.spool"), "{}", segment.tail.path.display());
+        drop(spool);
+        assert_eq!(texts(directory.path()), [(1, "a".to_owned()), (2, "b".to_owned())]);
     }
 
     #[test]
