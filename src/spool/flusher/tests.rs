@@ -186,6 +186,26 @@ fn a_segment_that_was_compressed_meanwhile_needs_nothing() {
 }
 
 #[test]
+fn a_request_is_kept_while_another_segments_waits() {
+    let (requests, queue) = sync_channel(1);
+    let mut flusher = Flusher {
+        waiting: Waiting::default(),
+        requests: Some(requests),
+        thread: None,
+        status: Arc::default(),
+    };
+    let benches = [Bench::new([]), Bench::new([])];
+    for bench in benches.iter().chain(&benches) {
+        flusher.request(&bench.tail);
+    }
+    flusher.requests = None;
+    assert_eq!(queue.iter().count(), 1);
+    let waiting = flusher.waiting.take();
+    let is_same = |(waiting, bench): (&Arc<Tail>, &Bench)| Arc::ptr_eq(waiting, &bench.tail);
+    assert!(waiting.len() == 2 && waiting.iter().zip(&benches).all(is_same));
+}
+
+#[test]
 fn ending_it_waits_for_what_was_asked() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut flusher = Flusher::start(directory.path()).expect("starts");
