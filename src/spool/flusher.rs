@@ -274,7 +274,7 @@ impl Segment {
         }
     }
 
-    /// The compressed segment is on the disk before the raw one goes.
+    /// The compressed segment is on the disk before the raw one goes, and holds nothing but sound records.
     fn is_archived(&self) -> bool {
         self.tail.path.with_added_extension(COMPRESSED_EXTENSION).exists()
     }
