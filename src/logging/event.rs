@@ -78,6 +78,8 @@ events! {
     SymbolUnlisted = "symbol_unlisted", "1a76b5b0437246fe98575225cbc6ecb2", ["PROVIDER", "SYMBOL"];
     /// The log ended within a record.
     SpoolTorn = "spool_torn", "9961dbbd86f74a30a377b496733565fc", ["PATH", "BYTES"];
+    /// A part of the log holds no records any more.
+    SpoolDamaged = "spool_damaged", "11bdec7dd0d647568075e50865144bde", ["PATH", "FROM"];
     /// The store knows records that the log does not have.
     SpoolBehind = "spool_behind", "94ae71e97c4d49ab94321a2b50858b13", [];
     /// State was rebuilt from the log.

@@ -143,10 +143,11 @@ impl Daemon {
         if let Some(torn) = &opened.torn_tail {
             log::warn!(
                 event = Event::SpoolTorn, path:% = torn.path.display(), bytes = torn.bytes_cut;
-                "{}: cut {} bytes of a record that was never completed, at byte {}",
+                "{}: cut {} bytes of a record that was never completed, at byte {}{}",
                 torn.path.display(),
                 torn.bytes_cut,
-                torn.offset
+                torn.offset,
+                torn.kept.as_ref().map(|path| format!("; they are kept in {}", path.display())).unwrap_or_default()
             );
         }
         tell("opening the store");
@@ -157,6 +158,7 @@ impl Daemon {
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(spool.sync_status());
+        opened.damages.iter().for_each(|damage| log.note_damage(damage));
         let status = Arc::new(DaemonStatus { feeds, spool: log, ..DaemonStatus::default() });
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);

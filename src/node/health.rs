@@ -24,6 +24,7 @@ const PULSE_LIMIT: Duration = Duration::from_secs(30);
 pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
     let mut problems = reasons(status, tree, now);
     problems.extend(status.spool.sync.trouble());
+    problems.extend(status.spool.damage());
     problems.extend(status.freshness.staleness());
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));

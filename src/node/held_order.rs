@@ -33,7 +33,8 @@ pub fn read(directory: &Path) -> Option<Provider> {
 /// On the disk when this returns.
 ///
 /// # Errors
-/// What the operating system reports; then the file is as it was.
+/// What the operating system reports; then the file is as it was, or, where only the directory could not be synced, changed
+/// but perhaps not after a loss of power.
 pub fn keep(directory: &Path, forced: Option<Provider>) -> io::Result<()> {
     let path = directory.join(FILE);
     match forced {

@@ -70,8 +70,16 @@ impl Recorder {
         let mut applied = 0;
         let from = checkpoint.map(|checkpoint| checkpoint.session_date);
         for date in days_from(&self.spool_directory, from)? {
-            for record in SpoolReader::open(&self.spool_directory, date)? {
-                let record = record?;
+            for read in SpoolReader::open(&self.spool_directory, date)? {
+                let record = match read {
+                    Ok(record) => record,
+                    Err(SpoolError::Damaged(damage)) => {
+                        self.status.spool.note_damage(&damage);
+                        pipeline.note_loss();
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 let mut batch = empty_batch(date);
                 work.apply(&mut pipeline, &record, &mut live, &mut batch)?;
                 applied = record.seq;

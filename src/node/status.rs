@@ -5,7 +5,7 @@ use crate::{
     feed::{FeedState, FeedStatus},
     logging::Event,
     market::{Provider, Timestamp},
-    spool::{SpoolError, SyncStatus},
+    spool::{Damage, SpoolError, SyncStatus},
     store::ErrorClass,
 };
 use std::sync::{
@@ -117,6 +117,8 @@ impl Trouble {
 pub struct SpoolStatus {
     seq: AtomicU64,
     trouble: Trouble,
+    /// Found by whoever read the log in this life.
+    damages: Mutex<Vec<Damage>>,
     /// Whether the disk takes what was appended: a failure there stops nothing.
     pub sync: Arc<SyncStatus>,
 }
@@ -143,6 +145,30 @@ impl SpoolStatus {
             log::error!(event, place = "spool", error:%; "since {at}: {error}");
         }
         self.trouble.set(error.to_string());
+    }
+
+    /// Logs each part of the log once, however often it is read.
+    pub fn note_damage(&self, damage: &Damage) {
+        let mut damages = self.damages.lock().unwrap_or_else(PoisonError::into_inner);
+        if damages.iter().any(|known| (&known.path, known.from) == (&damage.path, damage.from)) {
+            return;
+        }
+        log::error!(
+            event = Event::SpoolDamaged, path:% = damage.path.display(), from = damage.from;
+            "a part of the log is lost: {damage}"
+        );
+        damages.push(damage.clone());
+    }
+
+    /// In words; `None` if no part of the log was found to be lost.
+    pub fn damage(&self) -> Option<String> {
+        let damages = self.damages.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = damages.first()?;
+        let more = match damages.len() {
+            1 => String::new(),
+            count => format!("; {} further parts too", count - 1),
+        };
+        Some(format!("a part of the log is lost: {first}{more}"))
     }
 
     pub fn seq(&self) -> u64 {

@@ -37,19 +37,23 @@ pub async fn verify_day(
 ) -> Result<ReplayVerifyResponse, ControlError> {
     let began = Instant::now();
     let unavailable = |error: VerifyError| ControlError::Unavailable { reason: error.to_string() };
-    let (records, replayed) = replay(url, spool_directory, settings, date).await.map_err(unavailable)?;
+    let replayed = replay(url, spool_directory, settings, date).await.map_err(unavailable)?;
+    let Replayed { records, day: replayed, mut damages } = replayed;
     if records == 0 {
         let reason = format!("the log in {} has nothing of {date}", spool_directory.display());
         return Err(ControlError::NoData { reason });
     }
     let stored = stored_day(url, date).await.map_err(unavailable)?;
     let (rows, differences) = compare(&stored, &replayed);
+    // They explain the others.
+    damages.extend(differences);
+    damages.truncate(DIFFERENCES_MAX);
     Ok(ReplayVerifyResponse {
         date,
         equal: rows.iter().all(|row| row.different == 0),
         records,
         rows,
-        differences,
+        differences: damages,
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }
@@ -58,12 +62,20 @@ async fn stored_day(url: &str, date: TradingDate) -> Result<DayDump, VerifyError
     Ok(Reader::open(url).await?.dump_day(date).await?)
 }
 
+/// What the log gives.
+struct Replayed {
+    records: u64,
+    day: DayDump,
+    /// Parts of the log that are lost, in words.
+    damages: Vec<String>,
+}
+
 async fn replay(
     url: &str,
     spool_directory: &Path,
     settings: &PipelineSettings,
     date: TradingDate,
-) -> Result<(u64, DayDump), VerifyError> {
+) -> Result<Replayed, VerifyError> {
     let reader = Reader::open(url).await?;
     let mut symbols = reader.symbols().await?;
     symbols.retain(|row| row.valid_from < date);
@@ -72,11 +84,19 @@ async fn replay(
     let mut pipeline = Pipeline::new(settings.clone(), catalog);
     let mut store = store::open("sqlite::memory:", Birth::Simulated).await?;
     let mut batch = Batch::new(date, 0);
-    let mut records = 0;
+    let (mut records, mut damages) = (0, Vec::new());
     // What was left out live is left out here.
     let dead_letters = DeadLetters::read(spool_directory)?;
-    for record in SpoolReader::open(spool_directory, date)? {
-        let record = record?;
+    for read in SpoolReader::open(spool_directory, date)? {
+        let record = match read {
+            Ok(record) => record,
+            Err(SpoolError::Damaged(damage)) => {
+                damages.push(format!("a part of the log is lost: {damage}"));
+                pipeline.note_loss();
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         records += 1;
         if dead_letters.contains(record.seq) {
             continue;
@@ -96,7 +116,7 @@ async fn replay(
     }
     store.append(&batch).await?;
     let replayed = store.reader().await?.dump_day(date).await?;
-    Ok((records, replayed))
+    Ok(Replayed { records, day: replayed, damages })
 }
 
 /// The record by which the day was over, if it is not the log's last. It says that time has passed, and whether the daemon

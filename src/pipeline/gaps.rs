@@ -73,12 +73,12 @@ impl GapTracker {
         Some(since)
     }
 
-    /// The daemon was away: whoever was up was not watched since the last thing that is known of it.
-    pub fn note_restart(&mut self, now: Timestamp) -> Vec<(Provider, Timestamp)> {
+    /// The daemon was away, or the log is lost: whoever was up was not watched since the last thing that is known of it.
+    pub fn note_away(&mut self, now: Timestamp, reason: &str) -> Vec<(Provider, Timestamp)> {
         let mut down = Vec::new();
         for provider in Provider::ALL {
             let since = self.watch(provider).watched_until;
-            let since = self.note_down(provider, since, now, "the daemon was not running");
+            let since = self.note_down(provider, since, now, reason);
             down.extend(since.map(|since| (provider, since)));
         }
         down
@@ -162,11 +162,11 @@ mod tests {
         let mut gaps = tracker();
         gaps.note_up(P, at(10));
         gaps.end_head();
-        assert_eq!(gaps.clone().note_restart(at(90)), [(P, at(10))]);
+        assert_eq!(gaps.clone().note_away(at(90), "x"), [(P, at(10))]);
         gaps.note_watched(P, at(40));
         gaps.note_watched(P, at(30));
-        assert_eq!(gaps.note_restart(at(90)), [(P, at(40))]);
-        assert_eq!(gaps.note_restart(at(95)), []);
+        assert_eq!(gaps.note_away(at(90), "x"), [(P, at(40))]);
+        assert_eq!(gaps.note_away(at(95), "x"), []);
         assert_eq!(gaps.note_up(P, at(99)).map(|gap| gap.from), Some(at(40)));
     }
 

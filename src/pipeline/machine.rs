@@ -86,6 +86,8 @@ pub struct Pipeline {
     rows: Rows,
     last_received: Timestamp,
     last_seq: u64,
+    /// A part of the log is lost: the next mark of time tells who is up.
+    is_uncertain: bool,
 }
 
 impl Pipeline {
@@ -107,6 +109,7 @@ impl Pipeline {
             rows: Rows::default(),
             last_received: Timestamp::from_us(i64::MIN),
             last_seq: 0,
+            is_uncertain: false,
         }
     }
 
@@ -187,6 +190,16 @@ impl Pipeline {
         self.move_rows(batch);
     }
 
+    /// The log lacks what followed the record that was applied last: nobody counts as having watched from there on, until
+    /// the log says again who is up.
+    pub fn note_loss(&mut self) {
+        let now = self.last_received;
+        for (provider, since) in self.gaps.note_away(now, "a part of the log is lost") {
+            self.set_down(provider, since, now);
+        }
+        self.is_uncertain = true;
+    }
+
     /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
     /// for memory instead of one a packet. Decoding comes first as a whole, because packets are read in one sweep.
     fn apply_packets(&mut self, frames: &Frames, now: Timestamp, live: &mut impl LiveSink) {
@@ -252,17 +265,17 @@ impl Pipeline {
             Mark::Clock { watched_until_us } => {
                 for (provider, until_us) in watched_until_us {
                     if let Some(provider) = self.known_provider(provider) {
+                        if self.is_uncertain {
+                            self.set_up(provider, now, batch);
+                        }
                         self.gaps.note_watched(provider, Timestamp::from_us(*until_us).min(now));
                     }
                 }
+                self.is_uncertain = false;
             }
             Mark::FeedUp { provider } => {
                 if let Some(provider) = self.known_provider(provider) {
-                    match &mut self.day {
-                        Some(day) => day.set_up(provider, now),
-                        None => self.resting_router.set_up(provider, now),
-                    }
-                    batch.gaps.extend(self.gaps.note_up(provider, now));
+                    self.set_up(provider, now, batch);
                 }
             }
             Mark::Failover { to: None } => self.force(None, now),
@@ -283,7 +296,10 @@ impl Pipeline {
         batch: &mut Batch,
     ) {
         let ended = match mark {
-            Some(Mark::Started { .. }) => self.gaps.note_restart(now),
+            Some(Mark::Started { .. }) => {
+                self.is_uncertain = false;
+                self.gaps.note_away(now, "the daemon was not running")
+            }
             Some(Mark::FeedDown { provider, reason, since_us }) => {
                 let Some(provider) = self.known_provider(provider) else { return };
                 let since = since_us.map_or(now, Timestamp::from_us);
@@ -294,14 +310,26 @@ impl Pipeline {
         };
         for (provider, since) in ended {
             self.pass_time(since, live, batch);
-            match &mut self.day {
-                Some(day) => day.set_down(provider, since, now, &mut self.rows),
-                None => self.resting_router.set_down(provider, since, now),
-            }
+            self.set_down(provider, since, now);
         }
         if let Some(Mark::Started { .. }) = mark {
             self.force(None, now);
         }
+    }
+
+    fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp) {
+        match &mut self.day {
+            Some(day) => day.set_down(provider, since, now, &mut self.rows),
+            None => self.resting_router.set_down(provider, since, now),
+        }
+    }
+
+    fn set_up(&mut self, provider: Provider, now: Timestamp, batch: &mut Batch) {
+        match &mut self.day {
+            Some(day) => day.set_up(provider, now),
+            None => self.resting_router.set_up(provider, now),
+        }
+        batch.gaps.extend(self.gaps.note_up(provider, now));
     }
 
     fn force(&mut self, provider: Option<Provider>, now: Timestamp) {
@@ -508,6 +536,42 @@ fn parse_token(context: &str) -> Option<ProviderToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::NewRecord;
+
+    #[test]
+    fn after_a_loss_nobody_watches_until_the_log_says_who_does() {
+        let settings = PipelineSettings {
+            watch: WatchList::default(),
+            grace_us: 0,
+            preference: Provider::ALL.into(),
+            calendar: Arc::new(Calendar::embedded()),
+        };
+        let mut pipeline = Pipeline::new(settings, Catalog::default());
+        // 10:00 IST on a Friday.
+        let at = |second| Timestamp::from_us(1_769_747_400_000_000).plus_seconds(second);
+        let mut batch = Batch::new(at(0).date_ist(), 0);
+        let mut seq = 0;
+        let mut apply = |pipeline: &mut Pipeline, second, mark: Mark| {
+            seq += 1;
+            pipeline.apply(&NewRecord::mark(at(second), &mark).numbered(seq), &mut NoLive, &mut batch);
+            batch.gaps.drain(..).map(|gap| (gap.from, gap.to, gap.reason)).collect::<Vec<_>>()
+        };
+        assert_eq!(apply(&mut pipeline, 0, Mark::feed_up(Provider::Nse)), []);
+        assert_eq!(apply(&mut pipeline, 0, Mark::feed_up(Provider::AngelOne)), []);
+        let watched = [(Provider::Nse, at(9)), (Provider::AngelOne, at(8))];
+        assert_eq!(apply(&mut pipeline, 10, Mark::clock(watched)), []);
+        pipeline.note_loss();
+        assert_eq!(pipeline.watching(), None);
+        let gaps =
+            apply(&mut pipeline, 60, Mark::clock([(Provider::AngelOne, at(59)), (Provider::Nse, at(60))]));
+        let lost = || "a part of the log is lost".to_owned();
+        assert_eq!(gaps, [(at(8), at(60), lost()), (at(9), at(60), lost())]);
+        assert!(pipeline.watching().is_some());
+        apply(&mut pipeline, 70, Mark::feed_down(Provider::AngelOne, "x"));
+        apply(&mut pipeline, 70, Mark::feed_down(Provider::Nse, "x"));
+        apply(&mut pipeline, 71, Mark::clock([(Provider::Nse, at(70))]));
+        assert_eq!(pipeline.watching(), None, "only the first mark of time after a loss says who is up");
+    }
 
     #[test]
     fn the_context_of_candles_names_a_token() {

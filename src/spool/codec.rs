@@ -55,6 +55,26 @@ pub fn encode_head(seq: u64, record: &NewRecord, padding: usize, head: &mut Vec<
     head[4..8].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Shortest record.
+pub const RECORD_LEN_MIN: usize = PREFIX_LEN + FIXED_LEN;
+
+/// Whether a record later than `after_seq` may begin here, by the numbers at its head: few other bytes look like that, so
+/// that few checksums are worked out where records are searched. `head` has at least [`RECORD_LEN_MIN`] bytes.
+pub fn may_begin(head: &[u8], after_seq: u64) -> bool {
+    let u16_at = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
+    let u32_at = |at: usize| u16_at(at) | u16_at(at + 2) << 16;
+    let body_len = u32_at(0);
+    if !(FIXED_LEN..=BODY_LEN_MAX).contains(&body_len) {
+        return false;
+    }
+    let seq = u64::from_le_bytes(head[8..16].try_into().expect("eight bytes"));
+    let parts = FIXED_LEN + u16_at(26) + u16_at(28) + u32_at(32).saturating_mul(4);
+    seq > after_seq
+        && Source::from_code(head[24]).is_some()
+        && (head[25], u16_at(30)) == (0, 0)
+        && parts <= body_len
+}
+
 /// Length of the body that follows a prefix, and its checksum.
 pub fn decode_prefix(prefix: [u8; PREFIX_LEN]) -> Result<(usize, u32), DecodeError> {
     let [a, b, c, d, e, f, g, h] = prefix;

@@ -3,7 +3,7 @@
 //! One file beside the segments, one JSON object a line. The record itself stays in the log under its number; the file says
 //! which numbers are left out and why. It is an input of every replay: what is left out live is left out there too.
 
-use super::{Record, SpoolError};
+use super::{Damage, Record, SpoolError};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -71,8 +71,8 @@ impl DeadLetters {
                 }
                 Err(_) if !line.ends_with('\n') => {}
                 Err(_) => {
-                    let reason = "a line is no dead letter";
-                    return Err(SpoolError::Damaged { path, offset, reason });
+                    let reason = "a line is no dead letter".to_owned();
+                    return Err(Damage { path, from: offset, to: None, reason }.into());
                 }
             }
             offset += line.len() as u64;

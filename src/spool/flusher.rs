@@ -1,11 +1,12 @@
 //! Forces the log onto the disk from a thread of its own, and lets go of what is there.
 //!
-//! A sync takes as long as the disk does; nothing that appends waits for it. Pages that are on the disk leave the
-//! operating system's cache: nobody reads the log while it is written, and the cache gives pages it has just got back
+//! A sync takes as long as the disk does; nothing that appends waits for it. Only the body of a large record may wait for
+//! the disk, because it goes past the cache, and none does while syncs fail or take long ([`super::segment`]). Pages that
+//! are on the disk leave the operating system's cache: nobody reads the log while it is written, and the cache gives pages it has just got back
 //! to the next append, which costs half of what pages do that nobody has touched for long.
 //!
-//! One request waits at most. A further one is dropped: the waiting one has not looked at the file yet, so it covers
-//! what was appended since.
+//! A segment waits once at most, and there is one an hour. A further request for it is dropped: the waiting one has not
+//! looked at the file yet, so it covers what was appended since.
 //!
 //! After a failed sync the kernel counts the pages it could not write as written (fsync(2) reports an error once; ext4 and
 //! XFS keep the pages' content, Btrfs does not), so that a later sync which succeeds says nothing about them. What a failed
@@ -14,7 +15,7 @@
 //! store survives everything but a loss of power, and a feed that does not read would lose for certain.
 
 use super::{
-    SpoolError,
+    Damage, SpoolError,
     codec::{self, PREFIX_LEN, SEGMENT_HEADER},
     reader::COMPRESSED_EXTENSION,
     sync_status::SyncStatus,
@@ -28,7 +29,7 @@ use std::{
     os::unix::fs::FileExt,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
@@ -45,9 +46,28 @@ const REWRITE_BYTES: u64 = 4 << 20;
 /// The thread and the way to it.
 #[derive(Debug)]
 pub(super) struct Flusher {
-    requests: Option<SyncSender<Arc<Tail>>>,
+    waiting: Waiting,
+    /// Wakes the thread.
+    requests: Option<SyncSender<()>>,
     thread: Option<thread::JoinHandle<()>>,
     status: Arc<SyncStatus>,
+}
+
+/// Segments that a sync was asked for, each once, in the order of the requests.
+#[derive(Clone, Debug, Default)]
+struct Waiting(Arc<Mutex<Vec<Arc<Tail>>>>);
+
+impl Waiting {
+    fn add(&self, tail: &Arc<Tail>) {
+        let mut tails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tails.iter().any(|waiting| Arc::ptr_eq(waiting, tail)) {
+            tails.push(Arc::clone(tail));
+        }
+    }
+
+    fn take(&self) -> Vec<Arc<Tail>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Flusher {
@@ -57,17 +77,20 @@ impl Flusher {
         let (requests, queue) = sync_channel(1);
         let status = Arc::new(SyncStatus::default());
         let files = Files::new(Kernel, Arc::clone(&status));
+        let waiting = Waiting::default();
+        let tails = waiting.clone();
         let thread =
-            thread::Builder::new().name("spool-flush".to_owned()).spawn(move || serve(&queue, files));
+            thread::Builder::new().name("spool-flush".to_owned()).spawn(move || serve(&queue, &tails, files));
         let thread = thread.map_err(SpoolError::io("start a thread for", directory))?;
-        Ok(Flusher { requests: Some(requests), thread: Some(thread), status })
+        Ok(Flusher { waiting, requests: Some(requests), thread: Some(thread), status })
     }
 
     /// Asks for what was appended to be on the disk soon. Failures are in the status.
     pub fn request(&self, tail: &Arc<Tail>) {
         if let Some(requests) = &self.requests {
-            // Full: see the module's head. Ended: it has panicked, which the panic's record tells.
-            let _ = requests.try_send(Arc::clone(tail));
+            self.waiting.add(tail);
+            // Full: the thread has not looked yet. Ended: it has panicked, which the panic's record tells.
+            let _ = requests.try_send(());
         }
     }
 
@@ -78,7 +101,8 @@ impl Flusher {
     /// Syncs what was asked for and `tail`, and ends the thread.
     pub fn finish(&mut self, tail: Option<&Arc<Tail>>) {
         if let (Some(requests), Some(tail)) = (self.requests.take(), tail) {
-            let _ = requests.send(Arc::clone(tail));
+            self.waiting.add(tail);
+            let _ = requests.send(());
         }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -92,7 +116,7 @@ impl Drop for Flusher {
     }
 }
 
-fn serve(queue: &Receiver<Arc<Tail>>, mut files: Files<Kernel>) {
+fn serve(queue: &Receiver<()>, waiting: &Waiting, mut files: Files<Kernel>) {
     let mut is_synced = true;
     loop {
         // Nothing to try again: sleep until there is a request.
@@ -102,8 +126,9 @@ fn serve(queue: &Receiver<Arc<Tail>>, mut files: Files<Kernel>) {
             queue.recv_timeout(RETRY_EVERY)
         };
         match next {
-            Ok(tail) => files.add(tail),
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {
+                waiting.take().into_iter().for_each(|tail| files.add(tail))
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
         is_synced = files.flush();
@@ -249,7 +274,7 @@ impl Segment {
         }
     }
 
-    /// The compressed segment is on the disk before the raw one goes.
+    /// The compressed segment is on the disk before the raw one goes, and holds nothing but sound records.
     fn is_archived(&self) -> bool {
         self.tail.path.with_added_extension(COMPRESSED_EXTENSION).exists()
     }
@@ -293,8 +318,8 @@ fn rewrite(
             Ok(end) => end,
             Err((sound, reason)) => {
                 suspicion.is_torn = true;
-                let (path, offset) = (tail.path.clone(), from + sound as u64);
-                status.note_loss(&SpoolError::Damaged { path, offset, reason });
+                let (path, from) = (tail.path.clone(), from + sound as u64);
+                status.note_loss(&Damage { path, from, to: None, reason: reason.to_owned() });
                 bytes.len()
             }
         };

@@ -3,12 +3,13 @@
 //! Owns the files under the spool directory: one segment an hour, `YYYY-MM-DD/HH.spool` by the receive time in IST,
 //! compressed to `HH.spool.zst` when the next one begins. A record is appended before anything decodes it, and the
 //! pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the same
-//! order. A torn tail is cut when the log is opened, and the cut is reported.
+//! order. A torn tail is cut when the log is opened, and the cut is reported; damage elsewhere is reported and left as it is.
 //!
 //! Left out: deleting days, which nothing in the daemon does, and knowing what any frame means.
 
 mod archive;
 mod codec;
+mod damage;
 mod dead_letters;
 mod flusher;
 mod reader;
@@ -18,6 +19,7 @@ mod sync_status;
 mod tail;
 mod writer;
 
+pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
@@ -28,8 +30,8 @@ use std::{io, path::PathBuf};
 
 /// What can go wrong with the log.
 ///
-/// The intake handles [`SpoolError::Full`] by waiting for space and saying so; everything else stops the daemon,
-/// because going on would lose data.
+/// The intake handles [`SpoolError::Full`] by waiting for space and saying so; who reads goes on behind
+/// [`SpoolError::Damaged`] and says so; everything else stops the daemon, because going on would lose data.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     #[error("no space left for the spool in {path}: free some space there, recording goes on by itself")]
@@ -40,10 +42,8 @@ pub enum SpoolError {
         "{path} is in use by another bhavd: stop that one, or give this one a spool directory of its own"
     )]
     InUse { path: PathBuf },
-    #[error("{path} is damaged at byte {offset}: {reason}")]
-    Damaged { path: PathBuf, offset: u64, reason: &'static str },
-    #[error("{path} is not a spool segment: it does not begin with the segment header")]
-    NotASegment { path: PathBuf },
+    #[error(transparent)]
+    Damaged(#[from] Damage),
 }
 
 impl SpoolError {

@@ -1,13 +1,17 @@
 //! Reads a day's records back, compressed or not, in order.
+//!
+//! Damage costs the records that it touches: behind it the next record is searched, by its checksum and its number, which
+//! is larger than the last one's. A compressed segment that cannot be decompressed on, and a file that cannot be read on,
+//! lose their rest.
 
 use super::{
-    Record, SpoolError,
-    codec::{self, DecodeError, PREFIX_LEN, SEGMENT_HEADER},
+    Damage, Record, SpoolError,
+    codec::{self, DecodeError, PREFIX_LEN, RECORD_LEN_MIN, SEGMENT_HEADER},
 };
 use crate::market::TradingDate;
 use std::{
     fs::{self, File},
-    io::{self, BufReader, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -52,110 +56,204 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, SpoolError> {
     Ok(paths)
 }
 
-/// One segment's records. Ends with [`DecodeError::Incomplete`] at a torn tail.
-pub(super) struct SegmentReader {
+/// What a segment holds, in its order.
+pub(super) enum Found {
+    Record(Record),
+    /// A sound record follows.
+    Damage(Damage),
+    /// No sound record follows. `is_torn`: it looks like the beginning of one record.
+    Tail {
+        damage: Damage,
+        is_torn: bool,
+    },
+}
+
+/// One segment's records, and what is none between them.
+pub(super) struct SegmentReader<'a> {
     path: PathBuf,
-    input: Box<dyn Read + Send>,
+    input: Box<dyn Read + Send + 'a>,
+    /// Read and not worked on yet, from `at` on.
+    buffer: Vec<u8>,
+    at: usize,
+    /// Of `at` in the uncompressed segment.
     offset: u64,
-    body: Vec<u8>,
+    /// Where the last sound record ends.
+    sound_end: u64,
+    last_seq: u64,
+    /// Read up to where the file ended then: it may grow.
+    is_at_end: bool,
+    failure: Option<io::Error>,
+    /// The header was looked at.
+    is_begun: bool,
 }
 
-impl SegmentReader {
-    pub fn open(path: &Path) -> Result<SegmentReader, SpoolError> {
+/// What is read at once.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+impl SegmentReader<'static> {
+    /// `last_seq`: of the record before the segment; 0 if that is not known.
+    pub fn open(path: &Path, last_seq: u64) -> Result<SegmentReader<'static>, SpoolError> {
         let file = File::open(path).map_err(SpoolError::io("open", path))?;
-        let compressed = path.extension().is_some_and(|extension| extension == COMPRESSED_EXTENSION);
-        let mut input: Box<dyn Read + Send> = if compressed {
-            Box::new(BufReader::new(zstd::Decoder::new(file).map_err(SpoolError::io("decompress", path))?))
+        if path.extension().is_some_and(|extension| extension == COMPRESSED_EXTENSION) {
+            let decoder = zstd::Decoder::new(file).map_err(SpoolError::io("decompress", path))?;
+            Ok(SegmentReader::over(path, decoder, last_seq))
         } else {
-            Box::new(BufReader::with_capacity(1 << 20, file))
-        };
-        let mut header = [0; SEGMENT_HEADER.len()];
-        match read_up_to(&mut input, &mut header).map_err(SpoolError::io("read", path))? {
-            // A segment whose creation was interrupted.
-            0 => {}
-            read if read < header.len() && header[..read] == SEGMENT_HEADER[..read] => {}
-            _ if &header == SEGMENT_HEADER => {}
-            _ => return Err(SpoolError::NotASegment { path: path.to_owned() }),
+            Ok(SegmentReader::over(path, file, last_seq))
         }
-        Ok(SegmentReader {
-            path: path.to_owned(),
-            input,
-            offset: SEGMENT_HEADER.len() as u64,
-            body: Vec::new(),
-        })
-    }
-
-    /// Where the next record begins, counted in the uncompressed segment.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    pub fn next_record(&mut self) -> Result<Option<Result<Record, DecodeError>>, SpoolError> {
-        let mut prefix = [0; PREFIX_LEN];
-        match read_up_to(&mut self.input, &mut prefix).map_err(SpoolError::io("read", &self.path))? {
-            0 => return Ok(None),
-            PREFIX_LEN => {}
-            _ => return Ok(Some(Err(DecodeError::Incomplete))),
-        }
-        let (body_len, crc) = match codec::decode_prefix(prefix) {
-            Ok(parts) => parts,
-            Err(error) => return Ok(Some(Err(error))),
-        };
-        self.body.resize(body_len, 0);
-        let read = read_up_to(&mut self.input, &mut self.body).map_err(SpoolError::io("read", &self.path))?;
-        if read < body_len {
-            return Ok(Some(Err(DecodeError::Incomplete)));
-        }
-        let record = codec::decode_body(&self.body, crc);
-        if record.is_ok() {
-            self.offset += (PREFIX_LEN + body_len) as u64;
-        }
-        Ok(Some(record))
     }
 }
 
-fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+impl<'a> SegmentReader<'a> {
+    /// Reads what `input` gives of the uncompressed segment named `path`.
+    pub fn over(path: &Path, input: impl Read + Send + 'a, last_seq: u64) -> SegmentReader<'a> {
+        SegmentReader {
+            path: path.to_owned(),
+            input: Box::new(input),
+            buffer: Vec::new(),
+            at: 0,
+            offset: 0,
+            sound_end: 0,
+            last_seq,
+            is_at_end: false,
+            failure: None,
+            is_begun: false,
         }
     }
-    Ok(filled)
+
+    /// Where the last sound record ends, counted in the uncompressed segment; 0 if not even the header is there.
+    pub fn sound_end(&self) -> u64 {
+        self.sound_end
+    }
+
+    /// # Errors
+    /// When the file cannot be read on, or not be decompressed. Everything before was given.
+    pub fn next_found(&mut self) -> Result<Option<Found>, SpoolError> {
+        if !self.is_begun {
+            self.is_begun = true;
+            let is_whole = self.fill(SEGMENT_HEADER.len())?;
+            if is_whole && self.buffer.starts_with(SEGMENT_HEADER) {
+                self.skip(SEGMENT_HEADER.len());
+                self.sound_end = self.offset;
+            } else if !is_whole && SEGMENT_HEADER.starts_with(&self.buffer) {
+                // Its creation was interrupted.
+                self.skip(self.buffer.len());
+            } else {
+                return self.search("it does not begin with the segment header", false).map(Some);
+            }
+        }
+        if !self.fill(1)? {
+            return Ok(None);
+        }
+        match self.decode()? {
+            Ok((record, length)) => {
+                self.skip(length);
+                self.sound_end = self.offset;
+                self.last_seq = record.seq;
+                Ok(Some(Found::Record(record)))
+            }
+            Err(DecodeError::Incomplete) => self.search("a record is cut short", true).map(Some),
+            Err(DecodeError::Damaged(reason)) => self.search(reason, false).map(Some),
+        }
+    }
+
+    /// [`Self::next_found`], where what cannot be read on is damage up to the segment's end.
+    pub fn next_readable(&mut self) -> Option<Found> {
+        match self.next_found() {
+            Ok(found) => found,
+            Err(error) => {
+                let (path, from, reason) = (self.path.clone(), self.sound_end, error.to_string());
+                self.skip(self.buffer.len() - self.at);
+                Some(Found::Tail { damage: Damage { path, from, to: None, reason }, is_torn: false })
+            }
+        }
+    }
+
+    /// The record that begins here, and its length.
+    fn decode(&mut self) -> Result<Result<(Record, usize), DecodeError>, SpoolError> {
+        if !self.fill(PREFIX_LEN)? {
+            return Ok(Err(DecodeError::Incomplete));
+        }
+        let prefix = self.buffer[self.at..].first_chunk().expect("that many were read");
+        let (body_len, crc) = match codec::decode_prefix(*prefix) {
+            Ok(parts) => parts,
+            Err(error) => return Ok(Err(error)),
+        };
+        let length = PREFIX_LEN + body_len;
+        if !self.fill(length)? {
+            return Ok(Err(DecodeError::Incomplete));
+        }
+        let body = &self.buffer[self.at + PREFIX_LEN..self.at + length];
+        Ok(codec::decode_body(body, crc).map(|record| (record, length)))
+    }
+
+    /// Goes on to the next sound record, behind what is none.
+    fn search(&mut self, reason: &str, is_torn: bool) -> Result<Found, SpoolError> {
+        let from = self.offset;
+        let damage =
+            |path: &Path, to| Damage { path: path.to_owned(), from, to: Some(to), reason: reason.to_owned() };
+        while self.fill(1 + RECORD_LEN_MIN)? {
+            self.skip(1);
+            if codec::may_begin(&self.buffer[self.at..], self.last_seq) && self.decode()?.is_ok() {
+                return Ok(Found::Damage(damage(&self.path, self.offset)));
+            }
+        }
+        self.skip(self.buffer.len() - self.at);
+        Ok(Found::Tail { damage: damage(&self.path, self.offset), is_torn })
+    }
+
+    fn skip(&mut self, length: usize) {
+        self.at += length;
+        self.offset += length as u64;
+    }
+
+    /// Has `length` bytes in the buffer; false if there are not so many.
+    fn fill(&mut self, length: usize) -> Result<bool, SpoolError> {
+        while self.buffer.len() - self.at < length {
+            if let Some(error) = self.failure.take() {
+                return Err(SpoolError::io("read", &self.path)(error));
+            }
+            if self.is_at_end {
+                return Ok(false);
+            }
+            self.buffer.drain(..self.at);
+            self.at = 0;
+            match self.input.by_ref().take(CHUNK_BYTES).read_to_end(&mut self.buffer) {
+                Ok(read) => self.is_at_end = (read as u64) < CHUNK_BYTES,
+                // What came before it is worked on first.
+                Err(error) => (self.is_at_end, self.failure) = (true, Some(error)),
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// All records of one day in order. Reading while the day is still being written gives what was complete.
+///
+/// [`SpoolError::Damaged`] stands where records are lost; what is sound behind them follows.
 pub struct SpoolReader {
     segments: std::vec::IntoIter<PathBuf>,
-    current: Option<SegmentReader>,
+    current: Option<SegmentReader<'static>>,
+    last_seq: u64,
 }
 
 impl SpoolReader {
     /// # Errors
     /// When the day's directory cannot be listed. A day without segments reads as empty.
     pub fn open(directory: &Path, date: TradingDate) -> Result<SpoolReader, SpoolError> {
-        Ok(SpoolReader { segments: segments(directory, date)?.into_iter(), current: None })
+        Ok(SpoolReader { segments: segments(directory, date)?.into_iter(), current: None, last_seq: 0 })
     }
 
     /// A raw segment may be compressed between listing it and opening it.
-    fn open_either(path: &Path) -> Result<SegmentReader, SpoolError> {
-        match SegmentReader::open(path) {
+    fn open_either(path: &Path, last_seq: u64) -> Result<SegmentReader<'static>, SpoolError> {
+        match SegmentReader::open(path, last_seq) {
             Err(SpoolError::Io { source, .. })
                 if source.kind() == io::ErrorKind::NotFound
                     && path.extension().is_some_and(|extension| extension == RAW_EXTENSION) =>
             {
-                SegmentReader::open(&path.with_added_extension(COMPRESSED_EXTENSION))
+                SegmentReader::open(&path.with_added_extension(COMPRESSED_EXTENSION), last_seq)
             }
             opened => opened,
         }
-    }
-
-    /// Where the reader stands, for error texts.
-    fn damaged(segment: &SegmentReader, reason: &'static str) -> SpoolError {
-        SpoolError::Damaged { path: segment.path.clone(), offset: segment.offset, reason }
     }
 }
 
@@ -166,31 +264,23 @@ impl Iterator for SpoolReader {
         loop {
             let Some(segment) = &mut self.current else {
                 let path = self.segments.next()?;
-                match Self::open_either(&path) {
+                match Self::open_either(&path, self.last_seq) {
                     Ok(segment) => self.current = Some(segment),
                     Err(error) => return Some(Err(error)),
                 }
                 continue;
             };
-            match segment.next_record() {
-                Ok(Some(Ok(record))) => return Some(Ok(record)),
-                Ok(None) => self.current = None,
-                // Only the segment being written may end within a record.
-                Ok(Some(Err(DecodeError::Incomplete))) if self.segments.len() == 0 => self.current = None,
-                Ok(Some(Err(DecodeError::Incomplete))) => {
-                    let error = Self::damaged(segment, "a record is cut short");
-                    self.current = None;
-                    return Some(Err(error));
+            match segment.next_readable() {
+                Some(Found::Record(record)) => {
+                    self.last_seq = record.seq;
+                    return Some(Ok(record));
                 }
-                Ok(Some(Err(DecodeError::Damaged(reason)))) => {
-                    let error = Self::damaged(segment, reason);
-                    self.current = None;
-                    return Some(Err(error));
+                // The segment being written may end within a record.
+                Some(Found::Tail { is_torn: true, .. }) if self.segments.len() == 0 => self.current = None,
+                Some(Found::Damage(damage) | Found::Tail { damage, .. }) => {
+                    return Some(Err(damage.into()));
                 }
-                Err(error) => {
-                    self.current = None;
-                    return Some(Err(error));
-                }
+                None => self.current = None,
             }
         }
     }

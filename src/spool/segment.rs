@@ -3,11 +3,14 @@
 //! A record goes through the operating system's cache, with one exception: the body of a large one, which only comes while
 //! a feed has fallen behind, goes straight from the feed's buffer to the disk. There the cache is the larger part of
 //! what a tick costs (docs/performance.md, "Whole path"). The head of such a record is padded so that its body begins at
-//! a block's boundary. A file system that does not take such writes gets all records through the cache.
+//! a block's boundary. A file system or disk that does not take such writes gets all records through the cache, whatever
+//! it says: there a disk that fails costs no record, and [`super::flusher`] sees to it. A write past the cache waits for the
+//! disk while the log is locked, so none begins while syncs fail or take long.
 //!
-//! Invariant: after a failed append the file ends where it did before.
+//! Invariant: complete records follow each other without a gap. What an append leaves that failed or panicked is cut at
+//! once, or, where the disk refuses that too, before the next one.
 
-use super::tail::Tail;
+use super::{sync_status::SyncStatus, tail::Tail};
 use crate::market::TradingDate;
 use rustix::fs::OFlags;
 use std::{
@@ -28,6 +31,9 @@ pub(super) struct Segment {
     pub tail: Arc<Tail>,
     /// The same file past the cache; `None` where that is not possible.
     direct: Option<File>,
+    sync: Arc<SyncStatus>,
+    /// The file may go on behind `length`.
+    is_ragged: bool,
     /// Length up to which records are complete.
     pub length: u64,
     /// Up to which a sync was asked for.
@@ -39,34 +45,41 @@ pub(super) struct Segment {
 
 impl Segment {
     /// `length` is that of the tail's file.
-    pub fn new(tail: Arc<Tail>, length: u64, hour: (TradingDate, u32)) -> Segment {
+    pub fn new(tail: Arc<Tail>, length: u64, hour: (TradingDate, u32), sync: Arc<SyncStatus>) -> Segment {
         let direct =
             OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(&tail.path);
-        Segment { tail, direct: direct.ok(), length, flushed: length, cached: 0, hour }
+        Segment {
+            tail,
+            direct: direct.ok(),
+            sync,
+            is_ragged: false,
+            length,
+            flushed: length,
+            cached: 0,
+            hour,
+        }
     }
 
-    fn goes_direct(&self, body: &[u8]) -> bool {
-        self.direct.is_some()
+    /// Bytes to be added to a head of `head_len` bytes for `body` to go past the cache; `None` if it is to go through it.
+    pub fn direct_padding(&self, head_len: usize, body: &[u8]) -> Option<usize> {
+        let goes_direct = self.direct.is_some()
             && body.len() >= DIRECT_BYTES_MIN
             && body.as_ptr().align_offset(BLOCK_BYTES) == 0
-    }
-
-    /// Bytes to be added to a head of `head_len` bytes before `body`.
-    pub fn padding(&self, head_len: usize, body: &[u8]) -> usize {
-        if !self.goes_direct(body) {
-            return 0;
-        }
+            && !self.sync.is_slow();
         let end = self.length + head_len as u64;
-        (end.next_multiple_of(BLOCK_BYTES as u64) - end) as usize
+        goes_direct.then(|| (end.next_multiple_of(BLOCK_BYTES as u64) - end) as usize)
     }
 
-    /// Appends a record, its head padded as [`Self::padding`] says.
+    /// Appends a record: past the cache if [`Self::direct_padding`] said so, its head padded as it said.
     ///
     /// # Errors
     /// What the operating system reports; the record is not in the file then.
-    pub fn append(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
+    pub fn append(&mut self, head: &[u8], body: &[u8], is_direct: bool) -> io::Result<()> {
+        self.trim()?;
+        // Until it is complete: a panic must not leave it to the next record.
+        self.is_ragged = true;
         self.tail.begin_write();
-        let (cached, written) = match self.goes_direct(body) {
+        let (cached, written) = match is_direct {
             true => self.append_direct(head, body),
             false => (head.len() + body.len(), write_all(&self.tail.file, head, body)),
         };
@@ -74,30 +87,47 @@ impl Segment {
             Ok(()) => {
                 self.length += (head.len() + body.len()) as u64;
                 self.cached += cached as u64;
+                self.is_ragged = false;
             }
-            // What was written of it must not stand between complete records.
-            Err(_) => {
-                let _ = self.tail.file.set_len(self.length);
-            }
+            // The next append tries again and reports it.
+            Err(_) => drop(self.trim()),
         }
         self.tail.end_write(self.length);
         written
     }
 
+    /// Cuts what is no complete record.
+    ///
+    /// # Errors
+    /// What the operating system reports; nothing may be appended then.
+    pub fn trim(&mut self) -> io::Result<()> {
+        if self.is_ragged {
+            self.tail.file.set_len(self.length)?;
+            self.is_ragged = false;
+        }
+        Ok(())
+    }
+
     /// Also returns how much went through the cache.
     fn append_direct(&mut self, head: &[u8], body: &[u8]) -> (usize, io::Result<()>) {
         let mut file = &self.tail.file;
-        let Some(direct) = &self.direct else { return (0, write_all(file, head, body)) };
+        let Some(direct) = &self.direct else {
+            return (head.len() + body.len(), write_all(file, head, body));
+        };
         let (blocks, rest) = body.split_at(body.len() / BLOCK_BYTES * BLOCK_BYTES);
         let begin = self.length + head.len() as u64;
-        match file.write_all(head).and_then(|()| direct.write_all_at(blocks, begin)) {
+        if let Err(error) = file.write_all(head) {
+            return (0, Err(error));
+        }
+        match direct.write_all_at(blocks, begin) {
             Ok(()) => (head.len() + rest.len(), file.write_all(rest)),
-            // Larger blocks than expected, or a file system that knows the flag only.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => (0, Err(error)),
+            // Larger blocks than expected, a file system that knows the flag only, or a disk that fails: the cache takes
+            // what the disk does not.
+            Err(_) => {
                 self.direct = None;
                 (head.len() + body.len(), file.set_len(begin).and_then(|()| file.write_all(body)))
             }
-            Err(error) => (0, Err(error)),
         }
     }
 }
@@ -125,10 +155,14 @@ mod tests {
     use super::*;
     use crate::{
         market::Timestamp,
-        spool::{Frames, NewRecord, Source, Spool, SpoolReader},
+        spool::{Frames, NewRecord, Source, Spool, SpoolError, SpoolReader},
     };
     use proptest::prelude::*;
-    use std::{fs, path::Path};
+    use std::{
+        fs,
+        path::Path,
+        time::{Duration, Instant},
+    };
 
     fn aligned(byte: u8, len: usize) -> Frames {
         let mut bytes = Frames::aligned_buffer(len);
@@ -145,7 +179,7 @@ mod tests {
     fn segment(directory: &Path) -> Segment {
         let path = directory.join("segment");
         let file = OpenOptions::new().create(true).read(true).append(true).open(&path).expect("a file");
-        Segment::new(Arc::new(Tail::new(path, file, 0)), 0, (TradingDate::MIN, 0))
+        Segment::new(Arc::new(Tail::new(path, file, 0)), 0, (TradingDate::MIN, 0), Arc::default())
     }
 
     #[test]
@@ -157,15 +191,14 @@ mod tests {
             return;
         }
         let body = aligned(9, DIRECT_BYTES_MIN + 5);
-        let padding = segment.padding(100, body.bytes());
-        assert_eq!(padding, BLOCK_BYTES - 100);
-        segment.append(&[1; BLOCK_BYTES], body.bytes()).expect("appended");
+        assert_eq!(segment.direct_padding(100, body.bytes()), Some(BLOCK_BYTES - 100));
+        segment.append(&[1; BLOCK_BYTES], body.bytes(), true).expect("appended");
         assert_eq!(segment.cached, BLOCK_BYTES as u64 + 5);
         assert_eq!(segment.length, (BLOCK_BYTES + DIRECT_BYTES_MIN + 5) as u64);
         let written = fs::read(&segment.tail.path).expect("readable");
         assert!(written == [&[1; BLOCK_BYTES][..], body.bytes()].concat());
-        assert_eq!(segment.padding(100, &body.bytes()[1..]), 0, "memory that is not aligned");
-        assert_eq!(segment.padding(100, &body.bytes()[..BLOCK_BYTES]), 0, "a small body");
+        assert_eq!(segment.direct_padding(100, &body.bytes()[1..]), None, "memory that is not aligned");
+        assert_eq!(segment.direct_padding(100, &body.bytes()[..BLOCK_BYTES]), None, "a small body");
     }
 
     #[test]
@@ -175,27 +208,75 @@ mod tests {
         let body = aligned(9, DIRECT_BYTES_MIN + 5);
         // A head without the padding it asked for makes the system refuse as a file system of larger blocks would.
         for head in [&[1; 100][..], &[2; 30]] {
-            segment.append(head, body.bytes()).expect("appended");
+            segment.append(head, body.bytes(), true).expect("appended");
         }
         let written = fs::read(&segment.tail.path).expect("readable");
         assert!(written == [&[1; 100], body.bytes(), &[2; 30], body.bytes()].concat());
         assert_eq!((segment.cached, segment.length), (written.len() as u64, written.len() as u64));
-        assert_eq!(segment.padding(100, body.bytes()), 0, "it is not tried again");
+        assert_eq!(segment.direct_padding(100, body.bytes()), None, "it is not tried again");
+    }
+
+    #[test]
+    fn a_body_that_the_disk_refuses_goes_through_the_cache() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut segment = segment(directory.path());
+        // A handle that is for reading only refuses as a disk does that fails.
+        segment.direct = Some(File::open(&segment.tail.path).expect("a file"));
+        let body = aligned(9, DIRECT_BYTES_MIN + 5);
+        segment.append(&[1; BLOCK_BYTES], body.bytes(), true).expect("appended");
+        let written = fs::read(&segment.tail.path).expect("readable");
+        assert!(written == [&[1; BLOCK_BYTES], body.bytes()].concat());
+        assert!(segment.direct.is_none());
+    }
+
+    #[test]
+    fn nothing_goes_past_the_cache_while_the_disk_is_not_well() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut segment = segment(directory.path());
+        segment.direct = Some(File::open(&segment.tail.path).expect("a file"));
+        let body = aligned(9, DIRECT_BYTES_MIN);
+        let goes_direct = |segment: &Segment| segment.direct_padding(100, body.bytes()).is_some();
+        assert!(goes_direct(&segment));
+        segment.sync.note_sync(Instant::now().checked_sub(Duration::from_secs(2)));
+        assert!(!goes_direct(&segment), "a sync takes long");
+        segment.sync.note_sync(None);
+        assert!(goes_direct(&segment));
+        let error = SpoolError::io("sync", directory.path())(io::ErrorKind::Other.into());
+        segment.sync.note_failure(&error, 1);
+        assert!(!goes_direct(&segment), "a sync failed");
+        segment.sync.note_success();
+        assert!(goes_direct(&segment));
     }
 
     #[test]
     fn a_failed_append_leaves_the_file_as_it_was() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut segment = segment(directory.path());
-        segment.append(b"head", b"body").expect("appended");
-        // A body that cannot be written: the second handle is for reading only.
-        segment.direct = Some(File::open(&segment.tail.path).expect("a file"));
+        segment.append(b"head", b"body", false).expect("appended");
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("a device without space");
+        segment.direct = Some(full);
         let body = aligned(9, DIRECT_BYTES_MIN);
         let head = vec![1; BLOCK_BYTES - 8];
-        segment.append(&head, body.bytes()).expect_err("not writable");
+        let error = segment.append(&head, body.bytes(), true).expect_err("no space");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read(&segment.tail.path).expect("readable"), b"headbody");
-        segment.direct = None;
-        segment.append(&head, body.bytes()).expect("appended");
+        segment.append(&head, body.bytes(), false).expect("appended");
+    }
+
+    #[test]
+    fn what_a_failed_append_left_is_cut_before_the_next() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut segment = segment(directory.path());
+        segment.append(b"head", b"body", false).expect("appended");
+        let path = segment.tail.path.clone();
+        let through = |file| Arc::new(Tail::new(path.clone(), file, 8));
+        let good = std::mem::replace(&mut segment.tail, through(File::open(&path).expect("a file")));
+        segment.append(b"more", b"body", false).expect_err("neither to be written nor to be cut");
+        (&good.file).write_all(b"mo").expect("written");
+        segment.append(b"more", b"body", false).expect_err("it still cannot be cut");
+        segment.tail = good;
+        segment.append(b"next", b"body", false).expect("appended");
+        assert_eq!(fs::read(&path).expect("readable"), b"headbodynextbody");
     }
 
     proptest! {

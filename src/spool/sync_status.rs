@@ -1,6 +1,6 @@
 //! Whether the disk takes what was appended; readable from anywhere while the log is written.
 
-use super::SpoolError;
+use super::{Damage, SpoolError};
 use crate::logging::Event;
 use std::{
     sync::{
@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Longer than a sync takes while the disk keeps up.
+const SLOW_LIMIT: Duration = Duration::from_secs(1);
 /// Longer than a sync takes on any disk that is well.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,12 @@ impl SyncStatus {
         let loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let failure = || self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         loss.or_else(|| self.is_failing.load(Relaxed).then(failure)).or_else(|| self.delay())
+    }
+
+    /// Whether who waits for the disk may wait for long.
+    pub(super) fn is_slow(&self) -> bool {
+        let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_failing.load(Relaxed) || began.is_some_and(|began| began.elapsed() > SLOW_LIMIT)
     }
 
     /// A disk that neither takes nor refuses.
@@ -77,7 +85,7 @@ impl SyncStatus {
     }
 
     /// Bytes that neither the disk nor the operating system has any more.
-    pub(super) fn note_loss(&self, error: &SpoolError) {
+    pub(super) fn note_loss(&self, error: &Damage) {
         let text = format!("part of the log is lost, the disk refused it: {error}");
         log::error!(event = Event::SpoolLost, error:%; "{text}");
         self.loss.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);

@@ -1,10 +1,10 @@
 //! Appends records, rotates by the hour, and leaves a readable log however it ends.
 
 use super::{
-    NewRecord, SpoolError, archive,
-    codec::{self, SEGMENT_HEADER},
+    Damage, NewRecord, SpoolError, archive,
+    codec::{self, BODY_LEN_MAX, SEGMENT_HEADER},
     flusher::Flusher,
-    reader::{self, RAW_EXTENSION, SegmentReader},
+    reader::{self, Found, RAW_EXTENSION, SegmentReader},
     segment::Segment,
     sync_status::SyncStatus,
     tail::Tail,
@@ -16,7 +16,7 @@ use crate::{
 use chrono::Timelike;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::Write,
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -38,12 +38,17 @@ pub struct Spool {
     _lock: File,
 }
 
-/// Bytes of a record that was being written when the daemon died. They were never acknowledged.
+/// What may stand beside a segment: what was cut off it and is more than a record that was never completed.
+const DAMAGED_EXTENSION: &str = "damaged";
+
+/// Bytes behind the last sound record: mostly of one that was being written when the daemon died, never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     pub path: PathBuf,
     pub offset: u64,
     pub bytes_cut: u64,
+    /// Where they are kept if they may be more than that.
+    pub kept: Option<PathBuf>,
 }
 
 /// What opening found.
@@ -51,14 +56,15 @@ pub struct TornTail {
 pub struct Opened {
     pub spool: Spool,
     pub torn_tail: Option<TornTail>,
+    /// What is lost of the segments that were looked at; all other segments were not read.
+    pub damages: Vec<Damage>,
 }
 
 impl Spool {
     /// Opens or creates the log, cuts a torn tail, and begins to compress finished segments in the background.
     ///
     /// # Errors
-    /// When the directory is locked by another process, cannot be read or written, or its last day is damaged
-    /// before its tail.
+    /// When the directory is locked by another process, or cannot be read or written.
     pub fn open(directory: &Path) -> Result<Opened, SpoolError> {
         fs::create_dir_all(directory).map_err(SpoolError::io("create", directory))?;
         let lock = lock(directory)?;
@@ -72,14 +78,14 @@ impl Spool {
             archiver: None,
             _lock: lock,
         };
-        let mut torn_tail = None;
+        let (mut torn_tail, mut damages) = (None, Vec::new());
         let days = reader::days(directory)?;
         'newest_first: for date in days.iter().rev() {
             for path in reader::segments(directory, *date)?.iter().rev() {
                 if spool.segment.is_none() {
-                    torn_tail = spool.resume(path)?;
+                    torn_tail = spool.resume(path, &mut damages)?;
                 } else {
-                    spool.learn_last(path)?;
+                    spool.learn_last(path, &mut damages)?;
                 }
                 // A segment may hold no record yet: then an earlier one has the last number.
                 if spool.next_seq > 1 {
@@ -96,63 +102,67 @@ impl Spool {
             }));
         }
         spool.archive(finished);
-        Ok(Opened { spool, torn_tail })
+        Ok(Opened { spool, torn_tail, damages })
     }
 
-    /// Takes up the last segment: learns the last number and cuts what was not completed.
-    fn resume(&mut self, path: &Path) -> Result<Option<TornTail>, SpoolError> {
-        let mut segment = SegmentReader::open(path)?;
-        let mut hour = None;
-        let complete = loop {
-            match segment.next_record()? {
-                Some(Ok(record)) => {
+    /// Takes up the last segment: learns the last number and cuts what was not completed. Where a sound record follows,
+    /// nothing is cut: that is damage and no tear.
+    fn resume(&mut self, path: &Path, damages: &mut Vec<Damage>) -> Result<Option<TornTail>, SpoolError> {
+        if path.extension().is_some_and(|extension| extension != RAW_EXTENSION) {
+            self.learn_last(path, damages)?;
+            return Ok(None);
+        }
+        let mut segment = SegmentReader::open(path, 0)?;
+        let (mut hour, mut tail) = (None, None);
+        while let Some(found) = segment.next_found()? {
+            match found {
+                Found::Record(record) => {
                     self.next_seq = record.seq + 1;
                     self.last_received = record.received_time;
                     hour.get_or_insert(hour_of(record.received_time));
                 }
-                // Damage in the last segment is a tear too: blocks of a file may reach the disk out of order.
-                Some(Err(_)) => break false,
-                None => break true,
+                Found::Damage(damage) => damages.push(damage),
+                // Damage there is a tear too: blocks of a file may reach the disk out of order.
+                Found::Tail { is_torn, .. } => tail = Some(is_torn),
             }
-        };
-        if path.extension().is_some_and(|extension| extension != RAW_EXTENSION) {
-            return if complete {
-                Ok(None)
-            } else {
-                let (path, offset) = (path.to_owned(), segment.offset());
-                Err(SpoolError::Damaged { path, offset, reason: "a compressed segment ends within a record" })
-            };
         }
-        let length = segment.offset();
+        let mut length = segment.sound_end();
         let file =
             OpenOptions::new().read(true).append(true).open(path).map_err(SpoolError::io("open", path))?;
         let found = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
+        let torn_tail = match tail {
+            Some(is_torn) => {
+                let bytes_cut = found.saturating_sub(length);
+                let is_more = !is_torn || bytes_cut > BODY_LEN_MAX as u64;
+                let kept = is_more.then(|| keep_beside(path, &file, length)).transpose()?;
+                Some(TornTail { path: path.to_owned(), offset: length, bytes_cut, kept })
+            }
+            None => None,
+        };
         if found > length {
             file.set_len(length).map_err(SpoolError::io("cut", path))?;
-        } else if found < length {
-            // The header itself was torn.
-            file.set_len(0).map_err(SpoolError::io("cut", path))?;
+        }
+        if length == 0 {
             (&file).write_all(SEGMENT_HEADER).map_err(SpoolError::io("write", path))?;
+            length = SEGMENT_HEADER.len() as u64;
         }
         let hour = hour.unwrap_or((TradingDate::MIN, 0));
         let tail = Arc::new(Tail::new(path.to_owned(), file, length));
-        self.segment = Some(Segment::new(tail, length, hour));
-        let torn = (!complete && found > length).then(|| TornTail {
-            path: path.to_owned(),
-            offset: length,
-            bytes_cut: found - length,
-        });
-        Ok(torn)
+        self.segment = Some(Segment::new(tail, length, hour, self.flusher.status()));
+        Ok(torn_tail)
     }
 
-    fn learn_last(&mut self, path: &Path) -> Result<(), SpoolError> {
-        let mut segment = SegmentReader::open(path)?;
-        while let Some(record) = segment.next_record()? {
-            let (path, offset, reason) =
-                (path.to_owned(), segment.offset(), "a finished segment is not sound");
-            let record = record.map_err(|_| SpoolError::Damaged { path, offset, reason })?;
-            self.next_seq = record.seq + 1;
-            self.last_received = record.received_time;
+    /// Of a finished segment.
+    fn learn_last(&mut self, path: &Path, damages: &mut Vec<Damage>) -> Result<(), SpoolError> {
+        let mut segment = SegmentReader::open(path, 0)?;
+        while let Some(found) = segment.next_readable() {
+            match found {
+                Found::Record(record) => {
+                    self.next_seq = record.seq + 1;
+                    self.last_received = record.received_time;
+                }
+                Found::Damage(damage) | Found::Tail { damage, .. } => damages.push(damage),
+            }
         }
         Ok(())
     }
@@ -183,9 +193,10 @@ impl Spool {
         self.rotate_to(hour_of(record.received_time))?;
         let segment = self.segment.as_mut().expect("rotate_to opened one");
         let body = record.frames.bytes();
-        let padding = segment.padding(codec::head_len(record), body);
-        codec::encode_head(self.next_seq, record, padding, &mut self.head);
-        segment.append(&self.head, body).map_err(SpoolError::io("append to", &segment.tail.path))?;
+        let padding = segment.direct_padding(codec::head_len(record), body);
+        codec::encode_head(self.next_seq, record, padding.unwrap_or(0), &mut self.head);
+        let appended = segment.append(&self.head, body, padding.is_some());
+        appended.map_err(SpoolError::io("append to", &segment.tail.path))?;
         if segment.cached >= UNSYNCED_BYTES_MAX {
             self.flush_soon();
         }
@@ -209,8 +220,12 @@ impl Spool {
     }
 
     fn rotate_to(&mut self, hour: (TradingDate, u32)) -> Result<(), SpoolError> {
-        if self.segment.as_ref().is_some_and(|segment| segment.hour == hour) {
+        // A later one: the hour before is being compressed, and a record of it was refused after the rotation.
+        if self.segment.as_ref().is_some_and(|segment| segment.hour >= hour) {
             return Ok(());
+        }
+        if let Some(segment) = &mut self.segment {
+            segment.trim().map_err(SpoolError::io("cut", &segment.tail.path))?;
         }
         let day = self.directory.join(hour.0.to_string());
         fs::create_dir_all(&day).map_err(SpoolError::io("create", &day))?;
@@ -231,7 +246,7 @@ impl Spool {
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
         let tail = Arc::new(Tail::new(path, file, length));
-        let finished = self.segment.replace(Segment::new(tail, length, hour));
+        let finished = self.segment.replace(Segment::new(tail, length, hour, self.flusher.status()));
         let current = self.segment.as_ref().map(|segment| segment.tail.path.clone());
         let finished: Vec<PathBuf> = finished
             .map(|segment| segment.tail.path.clone())
@@ -274,6 +289,20 @@ impl Drop for Spool {
             let _ = archiver.join();
         }
     }
+}
+
+/// Copies a segment's bytes from `from` on to a file beside it, behind what is there.
+fn keep_beside(path: &Path, segment: &File, from: u64) -> Result<PathBuf, SpoolError> {
+    let beside = path.with_added_extension(DAMAGED_EXTENSION);
+    let mut kept = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&beside)
+        .map_err(SpoolError::io("open", &beside))?;
+    let mut rest = segment;
+    rest.seek(SeekFrom::Start(from)).map_err(SpoolError::io("read", path))?;
+    io::copy(&mut rest, &mut kept).and_then(|_| kept.sync_all()).map_err(SpoolError::io("write", &beside))?;
+    Ok(beside)
 }
 
 fn lock(directory: &Path) -> Result<File, SpoolError> {
@@ -350,6 +379,20 @@ mod tests {
         let reader = SpoolReader::open(directory.path(), at(0).date_ist()).expect("a readable day");
         archive::compress(&directory.path().join("2026-01-30/09.spool")).expect("compressed");
         assert_eq!(reader.map(|record| record.expect("a sound record").seq).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn an_hour_that_ended_is_not_opened_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        spool.append(&mut record(0, "a")).expect("appended");
+        // As a record of the next hour does that is refused behind it.
+        spool.rotate_to(hour_of(at(3_600))).expect("rotated");
+        spool.append(&mut record(10, "b")).expect("appended");
+        let segment = spool.segment.as_ref().expect("a segment");
+        assert!(segment.tail.path.ends_with("10.spool"), "{}", segment.tail.path.display());
+        drop(spool);
+        assert_eq!(texts(directory.path()), [(1, "a".to_owned()), (2, "b".to_owned())]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod control_samples;
 mod damage;
+mod damaged_log;
 mod day;
 mod dbus;
 mod failing_disk;

@@ -313,7 +313,10 @@ impl<S: RecordSink> Running<S> {
         if matches!(error, SiteError::NoAnswer(_)) && *job != Job::Lots {
             self.site.doubt_cookies();
         }
-        let change = self.health.failed(job, &reason);
+        let change = match error {
+            SiteError::Stale { .. } => self.health.fell_behind(&reason),
+            _ => self.health.failed(job, &reason),
+        };
         if change.is_some() && self.status.state() == FeedState::Up {
             self.status.set_state(FeedState::Connecting);
         }

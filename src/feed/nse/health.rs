@@ -87,6 +87,13 @@ impl Health {
         Some(Change::Up)
     }
 
+    /// A chain was answered with values of long ago. One alone may be of contracts that nobody trades; if all are, the
+    /// website stands still.
+    pub fn fell_behind(&mut self, reason: &str) -> Option<Change> {
+        self.failures = self.failures.saturating_add(1);
+        self.judge(0, reason)
+    }
+
     pub fn failed(&mut self, job: &Job, reason: &str) -> Option<Change> {
         self.failures = self.failures.saturating_add(1);
         let mut own_failures = 0;
@@ -96,6 +103,10 @@ impl Health {
                 own_failures = state.failures;
             }
         }
+        self.judge(own_failures, reason)
+    }
+
+    fn judge(&mut self, own_failures: u32, reason: &str) -> Option<Change> {
         let (failures, of_what) = if self.failures >= self.failures_max {
             (self.failures, "requests")
         } else if self.is_up && own_failures >= self.failures_max {
@@ -193,6 +204,21 @@ mod tests {
             assert_eq!(health.succeeded(&chain("GOOD"), at(second)), None);
         }
         assert!(health.is_up());
+    }
+
+    #[test]
+    fn a_chain_that_falls_behind_takes_the_feed_down_with_all_others_only() {
+        let mut health = Health::new(2);
+        health.set_round([chain("QUIET"), chain("GOOD")]);
+        assert_eq!(health.succeeded(&chain("QUIET"), at(1)), None);
+        assert_eq!(health.succeeded(&chain("GOOD"), at(2)), Some(Change::Up));
+        for second in 3..9 {
+            assert_eq!(health.fell_behind("QUIET: old"), None);
+            assert_eq!(health.succeeded(&chain("GOOD"), at(second)), None);
+        }
+        assert_eq!(health.fell_behind("QUIET: old"), None);
+        let (since, reason) = down(health.fell_behind("GOOD: old"));
+        assert!(since == 1 && reason.contains("GOOD: old"), "{since}: {reason}");
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn what_memory_has_lost_is_told_and_the_rest_is_saved() {
     zeros.write_all_at(&[0; 150], 150).expect("written");
     while !bench.files.flush() {}
     let trouble = bench.status.trouble().expect("a loss stays");
-    let is_told = trouble.contains("part of the log is lost") && trouble.contains("is damaged at byte ");
+    let is_told = trouble.contains("part of the log is lost") && trouble.contains("is damaged from byte ");
     assert!(is_told, "{trouble}");
     assert!(bench.files.disk.durable == std::fs::read(&bench.tail.path).expect("readable"));
 }
@@ -183,6 +183,26 @@ fn a_segment_that_was_compressed_meanwhile_needs_nothing() {
     std::fs::remove_file(&bench.tail.path).expect("removed");
     assert!(bench.files.flush());
     assert_eq!(bench.status.trouble(), None);
+}
+
+#[test]
+fn a_request_is_kept_while_another_segments_waits() {
+    let (requests, queue) = sync_channel(1);
+    let mut flusher = Flusher {
+        waiting: Waiting::default(),
+        requests: Some(requests),
+        thread: None,
+        status: Arc::default(),
+    };
+    let benches = [Bench::new([]), Bench::new([])];
+    for bench in benches.iter().chain(&benches) {
+        flusher.request(&bench.tail);
+    }
+    flusher.requests = None;
+    assert_eq!(queue.iter().count(), 1);
+    let waiting = flusher.waiting.take();
+    let is_same = |(waiting, bench): (&Arc<Tail>, &Bench)| Arc::ptr_eq(waiting, &bench.tail);
+    assert!(waiting.len() == 2 && waiting.iter().zip(&benches).all(is_same));
 }
 
 #[test]
