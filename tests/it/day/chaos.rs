@@ -4,6 +4,7 @@
 use super::{
     answer::{Answer, SESSION_CLOSE_S},
     outages::assert_equal_but_for_outages,
+    seed::test_seed,
 };
 use crate::{
     processes::{Daemon, Simulator, dump, store_url},
@@ -35,11 +36,7 @@ fn faults_in(log: &str) -> BTreeMap<String, BTreeMap<String, u64>> {
 #[test]
 fn two_hundred_faults_in_a_day_change_nothing_that_was_seen() {
     let Some(recording) = test_data::index_options() else { return };
-    let seed: u64 = match std::env::var("BHAVD_TEST_SEED") {
-        Ok(text) => text.parse().expect("BHAVD_TEST_SEED is a number"),
-        Err(_) => rand::random(),
-    };
-    println!("seed {seed}: set BHAVD_TEST_SEED to repeat the schedule");
+    let seed = test_seed("schedule");
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
     let simulator = Simulator::start([

@@ -4,6 +4,7 @@
 use super::{
     answer::{Answer, SESSION_CLOSE_S, cells, number},
     outages::{Outages, assert_equal_but_for_outages},
+    seed::test_seed,
 };
 use crate::{
     processes::{Daemon, Simulator, dump, store_url},
@@ -48,11 +49,7 @@ fn assert_nothing_lost(before: &DayDump, after: &DayDump) {
 #[test]
 fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
     let Some(recording) = test_data::index_options() else { return };
-    let seed: u64 = match std::env::var("BHAVD_TEST_SEED") {
-        Ok(text) => text.parse().expect("BHAVD_TEST_SEED is a number"),
-        Err(_) => rand::random(),
-    };
-    println!("seed {seed}: set BHAVD_TEST_SEED to repeat the moments");
+    let seed = test_seed("moments");
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();

@@ -7,4 +7,5 @@ pub mod outages;
 mod played;
 mod poison;
 mod raw_bodies;
+mod seed;
 mod stops;
