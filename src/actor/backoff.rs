@@ -1,7 +1,7 @@
 //! How long to wait before a failed child is started again.
 
 use rand::{Rng, RngExt};
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 /// Doubling delays with a cap and jitter, forgotten after a healthy while.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,20 +37,50 @@ impl Backoff {
     }
 }
 
-/// One child's failures in a row.
-#[derive(Clone, Copy, Debug, Default)]
+/// Failures beyond so many make no delay longer: 2^32 times any base is beyond any cap.
+const FAILURES_MAX: usize = 34;
+
+/// One child's failures in a row, by incarnation.
+#[derive(Clone, Debug, Default)]
 pub(super) struct FailureRun {
-    failures: u32,
+    failures: VecDeque<u64>,
 }
 
 impl FailureRun {
-    /// Notes a failure of an incarnation that lived for `lived`; returns the delay before the next.
-    pub fn note(&mut self, backoff: &Backoff, lived: Duration, rng: &mut impl Rng) -> Duration {
-        if lived >= backoff.reset_after {
-            self.failures = 0;
+    /// Notes the failure of an incarnation that lived for `lived`; returns the delay before the next.
+    pub fn note(
+        &mut self,
+        backoff: &Backoff,
+        incarnation: u64,
+        lived: Duration,
+        rng: &mut impl Rng,
+    ) -> Duration {
+        self.forget(backoff, lived);
+        if self.failures.len() == FAILURES_MAX {
+            self.failures.pop_front();
         }
-        self.failures = self.failures.saturating_add(1);
-        backoff.delay(self.failures, rng)
+        self.failures.push_back(incarnation);
+        backoff.delay(self.failures.len() as u32, rng)
+    }
+
+    /// Notes the failure of an incarnation that lived for `lived` and that, with `earlier`, condemned an item: neither counts,
+    /// and the next start comes as after a first failure.
+    pub fn forgive(
+        &mut self,
+        backoff: &Backoff,
+        earlier: u64,
+        lived: Duration,
+        rng: &mut impl Rng,
+    ) -> Duration {
+        self.forget(backoff, lived);
+        self.failures.retain(|incarnation| *incarnation != earlier);
+        backoff.delay(1, rng)
+    }
+
+    fn forget(&mut self, backoff: &Backoff, lived: Duration) {
+        if lived >= backoff.reset_after {
+            self.failures.clear();
+        }
     }
 }
 
@@ -67,9 +97,23 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut run = FailureRun::default();
         let delays: Vec<u128> =
-            (0..12).map(|_| run.note(&backoff, Duration::ZERO, &mut rng).as_millis()).collect();
+            (1..=12).map(|number| run.note(&backoff, number, Duration::ZERO, &mut rng).as_millis()).collect();
         assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
-        assert_eq!(run.note(&backoff, backoff.reset_after, &mut rng).as_millis(), 50);
+        assert_eq!(run.note(&backoff, 13, backoff.reset_after, &mut rng).as_millis(), 50);
+    }
+
+    #[test]
+    fn a_verdict_takes_its_deaths_out_of_the_run() {
+        let backoff = Backoff { jitter: 0.0, ..Backoff::default() };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut run = FailureRun::default();
+        let (short, mut delay_ms) = (Duration::ZERO, Vec::new());
+        for number in 1..=3 {
+            delay_ms.push(run.note(&backoff, number, short, &mut rng).as_millis());
+        }
+        delay_ms.push(run.forgive(&backoff, 3, short, &mut rng).as_millis());
+        delay_ms.push(run.note(&backoff, 5, short, &mut rng).as_millis());
+        assert_eq!(delay_ms, [50, 100, 200, 50, 200]);
     }
 
     proptest! {

@@ -6,18 +6,18 @@
 //!
 //! A hung child whose thread turns is aborted. A child whose thread does not turn cannot be: its thread is given up as a
 //! zombie, and everybody who lived there is started again on a new one. Those who only lost their thread to a neighbour
-//! are not counted against their supervisor's budget.
+//! are not counted against their supervisor's budget, nor are deaths that condemned an item (`intensity.rs`).
 
 use super::{
     Backoff, ChildError, ExitReason, Intensity, Lease, Restart, StopSignal, Strategy, SupervisorError,
     arbiters::Arbiters,
     backoff::FailureRun,
     incarnation::{Incarnation, Seat},
-    intensity::RestartWindow,
+    intensity::{Death, RestartWindow},
     judgement::{Judgement, judge},
     report,
     status::{Board, ChildState},
-    suspects::InHand,
+    suspects::{InHand, Verdict},
     thread_pulse::Offender,
 };
 use futures_util::FutureExt;
@@ -214,7 +214,7 @@ impl<'a> Group<'a> {
             if is_bearable {
                 self.note_exit(index, exited).await?;
             } else {
-                let reason = self.note_end(index, &exited);
+                let (reason, _) = self.note_end(index, &exited);
                 let (max, child) = (self.plan.arbiters.zombies_max(), Arc::clone(&seat.status.path));
                 seat.status.set_state(ChildState::Failed);
                 let error = SupervisorError::TooManyZombies { max, child, reason };
@@ -298,7 +298,7 @@ impl<'a> Group<'a> {
     /// Decides what follows the end of a child. An error means that this supervisor gives up; its children are stopped.
     async fn note_exit(&mut self, index: usize, exited: Exited) -> Result<(), SupervisorError> {
         let seat = &self.plan.seats[index];
-        let reason = self.note_end(index, &exited);
+        let (reason, verdict) = self.note_end(index, &exited);
         if let ExitReason::Escalated(_) = reason {
             let (max, child) = (self.plan.arbiters.zombies_max(), Arc::clone(&seat.status.path));
             seat.status.set_state(ChildState::Failed);
@@ -311,14 +311,14 @@ impl<'a> Group<'a> {
         }
         let mut delay = Duration::ZERO;
         if !matches!(reason, ExitReason::Displaced(_)) {
-            if !self.restarts.admit(self.plan.intensity, Instant::now()) {
+            let Some(afterwards) = self.count(index, &exited, verdict.as_ref()) else {
                 seat.status.set_state(ChildState::Failed);
                 let Intensity { max: restarts, window } = self.plan.intensity;
                 let child = Arc::clone(&seat.status.path);
                 let error = SupervisorError::TooManyRestarts { restarts, window, child, reason };
                 return Err(self.give_up_group(error).await);
-            }
-            delay = self.failures[index].note(&self.plan.backoff, exited.lived, &mut self.rng);
+            };
+            delay = afterwards;
         }
         seat.status.set_state(ChildState::BackingOff);
         let mut taken_along = Vec::new();
@@ -336,20 +336,35 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
+    /// Counts an end against the budget, or forgives it where it condemned an item; gives the delay before the next start,
+    /// `None` if the budget is spent.
+    fn count(&mut self, index: usize, exited: &Exited, verdict: Option<&Verdict>) -> Option<Duration> {
+        let Plan { intensity, backoff, .. } = self.plan;
+        let (now, death) = (Instant::now(), Death { child: index, incarnation: exited.number });
+        let (run, lived) = (&mut self.failures[index], exited.lived);
+        if let Some(Verdict { incarnations: [earlier, _], .. }) = verdict
+            && self.restarts.forgive(*intensity, now, Death { incarnation: *earlier, ..death })
+        {
+            return Some(run.forgive(backoff, *earlier, lived, &mut self.rng));
+        }
+        let is_admitted = self.restarts.admit(*intensity, now, death);
+        is_admitted.then(|| run.note(backoff, exited.number, lived, &mut self.rng))
+    }
+
     /// Notes and reports an end; what was in hand is blamed where that is due.
-    fn note_end(&self, index: usize, exited: &Exited) -> ExitReason {
+    fn note_end(&self, index: usize, exited: &Exited) -> (ExitReason, Option<Verdict>) {
         let status = &self.plan.seats[index].status;
         let reason = exited.reason.clone();
         status.fence();
         status.note_exit(&reason);
         report::ended(&self.plan.path, &status.path, exited.number, &reason);
-        if reason.is_death()
-            && let Some(in_hand) = exited.in_hand
-            && let Some(verdict) = status.suspects.note_death(&status.path, exited.number, in_hand, &reason)
-        {
-            report::condemned(&self.plan.path, &verdict);
+        let in_hand = exited.in_hand.filter(|_| reason.is_death());
+        let verdict = in_hand
+            .and_then(|in_hand| status.suspects.note_death(&status.path, exited.number, in_hand, &reason));
+        if let Some(verdict) = &verdict {
+            report::condemned(&self.plan.path, verdict);
         }
-        reason
+        (reason, verdict)
     }
 
     async fn give_up_group(&mut self, error: SupervisorError) -> SupervisorError {
@@ -406,14 +421,14 @@ impl<'a> Group<'a> {
                 // Too many zombies change nothing any more for who is stopped.
                 self.give_up(index, &incarnation, &exited.reason);
             }
-            let reason = self.note_end(index, &exited);
+            let (reason, verdict) = self.note_end(index, &exited);
             seat.status.set_state(ChildState::Stopped);
             let is_repeated = signal == StopSignal::Drain
                 && seat.status.has_ports()
                 && reason.has_failed()
                 && is_restarted(seat, &reason)
                 && Instant::now() < by
-                && self.restarts.admit(self.plan.intensity, Instant::now());
+                && self.count(index, &exited, verdict.as_ref()).is_some();
             if !is_repeated {
                 return;
             }

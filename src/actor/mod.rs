@@ -14,7 +14,8 @@
 //!
 //! - Every child shows signs of life within its heartbeat ([`Pulse`]). One that does not is aborted and restarted; one
 //!   that keeps its thread loses it, and whoever lived there moves to a new thread.
-//! - An item that kills two incarnations is condemned ([`Verdict`]): the child sets it aside and goes on.
+//! - An item that kills two incarnations is condemned ([`Verdict`]): the child sets it aside and goes on. Those two deaths
+//!   do not count against the supervisor's [`Intensity`], within bounds.
 //!
 //! Invariants: every queue has a bound and a policy; nothing a fenced incarnation pushes is accepted; nothing waits
 //! without an end except for a stop signal or for items; a panic ends one incarnation and nothing else.
@@ -50,7 +51,7 @@ mod work;
 pub use backoff::Backoff;
 pub use child::{ChildError, ChildSpec, ExitReason, Placement, Restart};
 pub use histogram::Quantiles;
-pub use intensity::Intensity;
+pub use intensity::{Intensity, VERDICTS_FORGIVEN_MAX};
 pub use keep::Keep;
 pub use lease::{Lease, StopSignal};
 pub use panic::install_panic_hook;

@@ -6,6 +6,8 @@
 //!
 //! A child may have several items in hand at once. Their common death only casts suspicion: the second one condemns if it
 //! is of a single item, so the child takes suspected items one by one ([`super::Batch::redelivery`]).
+//!
+//! The deaths behind a verdict are given back to the supervisor's budget (`intensity.rs`).
 
 use super::ExitReason;
 use std::{
@@ -71,7 +73,8 @@ struct Noted {
 }
 
 impl Suspects {
-    /// Notes that `incarnation` panicked or hung over `in_hand`; gives the verdict if that is one too many.
+    /// Notes that `incarnation` panicked or hung over `in_hand`; gives the verdict if that is one too many. An item is
+    /// condemned once: who dies over it again did not set it aside.
     pub fn note_death(
         &self,
         child: &Arc<str>,
@@ -87,7 +90,9 @@ impl Suspects {
         if noted.deaths.len() > DEATHS_MAX {
             noted.deaths.pop_front();
         }
-        if count != 1 {
+        let is_condemned =
+            noted.condemned.iter().any(|(from, verdict)| *from == source && verdict.number == number);
+        if count != 1 || is_condemned {
             return None;
         }
         let incarnations = [earlier?, incarnation];
@@ -146,6 +151,7 @@ mod tests {
         assert_eq!(die(&suspects, 4, PORT, 5, 1), Some(5));
         let verdict = suspects.verdict(PORT, 5).expect("condemned");
         assert_eq!(verdict.incarnations, [1, 4]);
+        assert_eq!(die(&suspects, 5, PORT, 5, 1), None, "it was to be set aside");
         assert_eq!(suspects.verdict(Source::OWN, 5), None);
         assert_eq!(suspects.verdict(PORT, 6), None);
     }

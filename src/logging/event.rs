@@ -94,6 +94,8 @@ events! {
     SpoolFailed = "spool_failed", "745e75ac197e4a4c97a142f6aac95ffd", ["ERROR"];
     /// The log takes records again.
     SpoolBack = "spool_back", "eda37d1bba524abfac657eeceaadebbf", [];
+    /// A record is larger than the log can hold.
+    RecordNotKept = "record_not_kept", "715099c3bae04a0cac2b2d96c8ba1c75", ["ERROR"];
     /// No space left, for the log or for the store.
     DiskFull = "disk_full", "6fee3b1f8d6a4d59800d66856c72fb38", ["PLACE", "ERROR"];
     /// A finished part of the log stays as it is.

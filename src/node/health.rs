@@ -25,6 +25,7 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     let mut problems = reasons(status, tree, now);
     problems.extend(status.spool.sync.trouble());
     problems.extend(status.spool.damage());
+    problems.extend(status.spool.not_kept());
     problems.extend(status.freshness.staleness());
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));

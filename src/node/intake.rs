@@ -7,6 +7,8 @@
 //! does not, and time that passes in the log says that somebody watched. Once there is space, the log says that the
 //! feeds were not watched meanwhile.
 //!
+//! A record larger than the log can hold is not kept: the log says that its feed was not watched until then.
+//!
 //! A feed that broke off tells nothing of its end. The next record, whoever brings it, is preceded by a mark that says
 //! since when nobody watched, see [`Vigil`].
 
@@ -58,6 +60,14 @@ struct Full {
     since: Timestamp,
     /// Providers of which the log says that they are not watched.
     told: BTreeSet<Provider>,
+}
+
+/// What became of a record.
+enum Tried {
+    Kept,
+    /// The log is as it was; it may be tried again.
+    NoSpace(NewRecord),
+    TooLarge,
 }
 
 /// Who may append. A holder that was given up loses it: its thread may never come back to give it up itself.
@@ -120,6 +130,8 @@ impl Drop for TurnGuard<'_> {
 const BROKE_OFF_REASON: &str = "the feed panicked, hung or failed";
 /// What the log says of a time in which nothing could be appended.
 const FULL_REASON: &str = "there was no space left for the spool";
+/// What the log says of a feed's record that it could not hold.
+const TOO_LARGE_REASON: &str = "a record was larger than the spool can hold";
 
 /// What the log says already of this life of the daemon.
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +175,7 @@ impl Intake {
             let now = self.clock.now();
             sink.begin_day(now).await?;
             // Given up or not: it is followed.
-            sink.tell_down(&[provider].into(), now).await?;
+            sink.tell_down(&[provider].into(), now, BROKE_OFF_REASON).await?;
         }
         let vigil = Vigil::begin(self.clock.clone(), lease.clone());
         self.log().vigils.insert(provider, vigil.clone());
@@ -198,8 +210,13 @@ impl IntakeSink {
     async fn put(&self, record: NewRecord, mark: Option<&Mark>) -> Result<(), NotAccepted> {
         let _turn = self.intake.turn.take(&self.lease).await;
         self.begin_day(record.received_time).await?;
-        self.tell_broken_off(record.received_time).await?;
-        self.append(record).await?;
+        let (received, provider) = (record.received_time, record.source.provider());
+        self.tell_broken_off(received).await?;
+        if !self.append(record).await?
+            && let Some(provider) = provider
+        {
+            self.tell_lost(provider, received).await?;
+        }
         {
             let mut log = self.intake.log();
             match mark {
@@ -222,7 +239,19 @@ impl IntakeSink {
             let is_over = |provider: &&Provider| log.vigils.get(provider).is_some_and(Vigil::is_over);
             log.up.iter().filter(is_over).copied().collect()
         };
-        self.tell_down(&broken_off, received).await
+        self.tell_down(&broken_off, received, BROKE_OFF_REASON).await
+    }
+
+    /// A record of this provider is not kept: it has watched from now on, and until what it had handed over before. Needs
+    /// the turn.
+    async fn tell_lost(&self, provider: Provider, received: Timestamp) -> Result<(), NotAccepted> {
+        if !self.intake.log().up.contains(&provider) {
+            return Ok(());
+        }
+        self.tell_down(&[provider].into(), received, TOO_LARGE_REASON).await?;
+        self.append(NewRecord::mark(received, &Mark::feed_up(provider))).await?;
+        self.intake.log().up.insert(provider);
+        Ok(())
     }
 
     /// Marks those of `providers` that are up as down since the end of their vigils. Needs the turn.
@@ -230,6 +259,7 @@ impl IntakeSink {
         &self,
         providers: &BTreeSet<Provider>,
         received: Timestamp,
+        reason: &str,
     ) -> Result<(), NotAccepted> {
         for provider in providers {
             let since = {
@@ -239,7 +269,7 @@ impl IntakeSink {
                 }
                 log.vigils.get(provider).map_or(received, Vigil::watched_until)
             };
-            let mark = Mark::feed_down(*provider, BROKE_OFF_REASON).since(since);
+            let mark = Mark::feed_down(*provider, reason).since(since);
             self.append(NewRecord::mark(received.max(since), &mark)).await?;
             self.intake.log().up.remove(provider);
         }
@@ -267,13 +297,15 @@ impl IntakeSink {
         }
     }
 
-    /// Needs the turn. What was begun by a full disk is ended by [`Self::end_full`].
-    async fn append(&self, mut record: NewRecord) -> Result<(), NotAccepted> {
+    /// Whether the record is kept: one that is too large is not. Needs the turn. What was begun by a full disk is ended by
+    /// [`Self::end_full`].
+    async fn append(&self, mut record: NewRecord) -> Result<bool, NotAccepted> {
         loop {
             if self.tell_unwatched().await? {
                 match self.try_append(record).await? {
-                    None => return Ok(()),
-                    Some(same) => record = same,
+                    Tried::Kept => return Ok(true),
+                    Tried::TooLarge => return Ok(false),
+                    Tried::NoSpace(same) => record = same,
                 }
             }
             self.wait_for_space().await;
@@ -293,7 +325,7 @@ impl IntakeSink {
             };
             let Some((since, provider)) = next else { return Ok(true) };
             let down = NewRecord::mark(since, &Mark::feed_down(provider, FULL_REASON));
-            if self.try_append(down).await?.is_some() {
+            if let Tried::NoSpace(_) = self.try_append(down).await? {
                 return Ok(false);
             }
             if let Some(full) = &mut self.intake.log().full {
@@ -323,7 +355,7 @@ impl IntakeSink {
             };
             let Some(provider) = next else { continue };
             let up = || NewRecord::mark(self.intake.clock.now(), &Mark::feed_up(provider));
-            while self.try_append(up()).await?.is_some() {
+            while let Tried::NoSpace(_) = self.try_append(up()).await? {
                 self.wait_for_space().await;
             }
         }
@@ -334,8 +366,7 @@ impl IntakeSink {
         tokio::time::sleep(FULL_DISK_RETRY).await;
     }
 
-    /// Gives the record back if the disk is full; the log is as it was before then.
-    async fn try_append(&self, mut record: NewRecord) -> Result<Option<NewRecord>, NotAccepted> {
+    async fn try_append(&self, mut record: NewRecord) -> Result<Tried, NotAccepted> {
         let refused = |reason: &dyn std::fmt::Display| NotAccepted { reason: reason.to_string() };
         let permit = self.producer.reserve().await.map_err(|error| refused(&error))?;
         let error = {
@@ -347,7 +378,11 @@ impl IntakeSink {
                 Ok(seq) => {
                     claim.push(record.numbered(seq));
                     self.intake.status.spool.note_appended(seq);
-                    return Ok(None);
+                    return Ok(Tried::Kept);
+                }
+                Err(error @ SpoolError::TooLarge { .. }) => {
+                    self.intake.status.spool.note_not_kept(&error);
+                    return Ok(Tried::TooLarge);
                 }
                 Err(error @ SpoolError::Full { .. }) => {
                     let since = self.intake.clock.now();
@@ -359,7 +394,7 @@ impl IntakeSink {
         };
         self.intake.status.spool.note_failure(&error, clock::real_now());
         match error {
-            SpoolError::Full { .. } => Ok(Some(record)),
+            SpoolError::Full { .. } => Ok(Tried::NoSpace(record)),
             other => Err(refused(&other)),
         }
     }

@@ -117,6 +117,9 @@ impl Trouble {
 pub struct SpoolStatus {
     seq: AtomicU64,
     trouble: Trouble,
+    /// Records that were too large since the start, and what is wrong with the last one.
+    not_kept: AtomicU64,
+    last_not_kept: Trouble,
     /// Found by whoever read the log in this life.
     damages: Mutex<Vec<Damage>>,
     /// Whether the disk takes what was appended: a failure there stops nothing.
@@ -145,6 +148,22 @@ impl SpoolStatus {
             log::error!(event, place = "spool", error:%; "since {at}: {error}");
         }
         self.trouble.set(error.to_string());
+    }
+
+    /// Logs a record that the log cannot hold.
+    pub fn note_not_kept(&self, error: &SpoolError) {
+        log::error!(event = Event::RecordNotKept, error:%; "{error}");
+        self.not_kept.fetch_add(1, Relaxed);
+        self.last_not_kept.set(error.to_string());
+    }
+
+    /// In words; `None` if every record was kept since the start.
+    pub fn not_kept(&self) -> Option<String> {
+        let last = self.last_not_kept.get()?;
+        Some(format!(
+            "{} records since the start were not kept; the last one: {last}",
+            self.not_kept.load(Relaxed)
+        ))
     }
 
     /// Logs each part of the log once, however often it is read.

@@ -18,6 +18,9 @@ const FIXED_LEN: usize = 28;
 /// Larger bodies are refused on both sides, so that a damaged length cannot ask for all memory.
 pub const BODY_LEN_MAX: usize = 256 << 20;
 
+/// What the padding's field can say.
+const PADDING_LEN_MAX: usize = u16::MAX as usize;
+
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -26,13 +29,20 @@ pub enum DecodeError {
     Damaged(&'static str),
 }
 
+/// Whether a record can be read back once it is written, whatever its padding: its body is not too long, and its context
+/// fits its field.
+pub fn is_writable(record: &NewRecord) -> bool {
+    let body_len = head_len(record) - PREFIX_LEN + record.frames.byte_len();
+    body_len.saturating_add(PADDING_LEN_MAX) <= BODY_LEN_MAX && u16::try_from(record.context.len()).is_ok()
+}
+
 /// Length of a head without padding.
 pub fn head_len(record: &NewRecord) -> usize {
     PREFIX_LEN + FIXED_LEN + record.context.len() + 4 * record.frames.len()
 }
 
 /// Writes everything but the frames' own bytes into `head`, with `padding` zeros at its end, less than 64 KB. The record
-/// on disk is `head` followed by those bytes.
+/// on disk is `head` followed by those bytes. It must be [`is_writable`].
 pub fn encode_head(seq: u64, record: &NewRecord, padding: usize, head: &mut Vec<u8>) {
     head.clear();
     head.extend_from_slice(&[0; PREFIX_LEN]);

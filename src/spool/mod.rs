@@ -30,8 +30,8 @@ use std::{io, path::PathBuf};
 
 /// What can go wrong with the log.
 ///
-/// The intake handles [`SpoolError::Full`] by waiting for space and saying so; who reads goes on behind
-/// [`SpoolError::Damaged`] and says so; everything else stops the daemon, because going on would lose data.
+/// The intake handles [`SpoolError::Full`] by waiting for space and saying so, and [`SpoolError::TooLarge`] by going on
+/// without the record and saying so; who reads goes on behind [`SpoolError::Damaged`] and says so; everything else stops the daemon, because going on would lose data.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     #[error("no space left for the spool in {path}: free some space there, recording goes on by itself")]
@@ -42,6 +42,11 @@ pub enum SpoolError {
         "{path} is in use by another bhavd: stop that one, or give this one a spool directory of its own"
     )]
     InUse { path: PathBuf },
+    #[error(
+        "a record of {origin:?} is larger than the spool can hold and is not kept: {body_bytes} bytes, and {context_bytes} of \
+         what was asked for; please report it"
+    )]
+    TooLarge { origin: Source, body_bytes: usize, context_bytes: usize },
     #[error(transparent)]
     Damaged(#[from] Damage),
 }

@@ -188,7 +188,15 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Full`] leaves the log as it was before the call; the same record may be tried again.
+    /// [`SpoolError::TooLarge`] leaves it as it was too; the record will never be taken.
     pub fn append(&mut self, record: &mut NewRecord) -> Result<u64, SpoolError> {
+        if !codec::is_writable(record) {
+            return Err(SpoolError::TooLarge {
+                origin: record.source,
+                body_bytes: record.frames.byte_len(),
+                context_bytes: record.context.len(),
+            });
+        }
         record.received_time = record.received_time.max(self.last_received);
         self.rotate_to(hour_of(record.received_time))?;
         let segment = self.segment.as_mut().expect("rotate_to opened one");

@@ -159,3 +159,50 @@ fn a_child_with_numbers_of_its_own_learns_its_verdicts() {
         assert_eq!(tree.snapshot().row("toy").expect("a row").incarnation, 3);
     });
 }
+
+/// Where a child that dies of each of its first `poisonous` items ends, with a budget of three in five minutes, and how
+/// long before each start it waited, in milliseconds.
+async fn die_of_each(poisonous: u64) -> (TreeEnd, Vec<u128>) {
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&times);
+    let toy = ChildSpec::new("toy", move |lease| {
+        let times = Arc::clone(&noted);
+        async move {
+            times.lock().expect("not poisoned").push(Instant::now());
+            // It has nothing else to do, so it dies as soon as it is started.
+            let Some(number) = (1..=poisonous).find(|number| lease.verdict(*number).is_none()) else {
+                return Ok(());
+            };
+            lease.take_in_hand(number);
+            panic!("{number} hurts")
+        }
+    });
+    let root = SupervisorSpec::new("root", Strategy::OneForOne)
+        .intensity(3, Duration::from_secs(300))
+        .backoff(steady())
+        .child(toy.restart(Restart::Transient));
+    let end = drive(&Tree::new(), root).await.end;
+    let times = times.lock().expect("not poisoned");
+    (end, times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect())
+}
+
+#[test]
+fn a_burst_of_poison_spends_no_budget_and_doubles_no_delay() {
+    install_panic_hook();
+    in_virtual_time(async {
+        let (end, waits) = die_of_each(VERDICTS_FORGIVEN_MAX as u64).await;
+        assert_eq!(end, TreeEnd::Finished);
+        assert_eq!(waits.len(), 2 * VERDICTS_FORGIVEN_MAX);
+        assert!(waits.iter().all(|wait| (50..=52).contains(wait)), "{waits:?}");
+    });
+}
+
+#[test]
+fn a_child_that_dies_of_everything_spends_its_budget() {
+    install_panic_hook();
+    in_virtual_time(async {
+        let (end, waits) = die_of_each(u64::MAX).await;
+        assert!(matches!(end, TreeEnd::Escalated(_)), "{end:?}");
+        assert_eq!(waits.len(), 2 * VERDICTS_FORGIVEN_MAX + 3);
+    });
+}

@@ -203,3 +203,30 @@ async fn a_feed_knows_of_its_end_what_its_vigil_knows() {
     let [_, (_, first), _, (_, second)] = &told[..] else { panic!("{told:?}") };
     assert_eq!((since(first), since(second)), (watched, earlier));
 }
+
+#[tokio::test]
+async fn a_record_too_large_for_the_log_costs_only_itself() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let (intake, port) = simulated_intake(directory, 100);
+    let (feed, _vigil) = intake.admit(Provider::Nse, &Lease::detached("feeds/nse")).await.expect("admitted");
+    feed.mark(Mark::feed_up(Provider::Nse)).await.expect("accepted");
+    let too_large = NewRecord { frames: Frames::from(vec![0; 256 << 20]), ..lots(day(29)) };
+    let too_much_asked = NewRecord { context: "x".repeat(1 << 16), ..lots(day(29)) };
+    for record in [too_large, too_much_asked] {
+        feed.accept(record).await.expect("the feed goes on");
+        feed.accept(lots(day(29))).await.expect("accepted");
+    }
+    let problem = intake.status.spool.not_kept().expect("a problem");
+    assert!(problem.starts_with("2 records") && problem.contains("65536"), "{problem}");
+    assert_eq!(intake.status.spool.trouble(), None, "the log takes everything else");
+    let records = SpoolReader::open(directory, day(29)).expect("the day");
+    let kinds: Vec<Source> = records.map(|record| record.expect("a sound record").source).collect();
+    let round = [Source::Mark, Source::Mark, Source::NseLots];
+    assert_eq!(kinds, [&[Source::Mark][..], &round, &round].concat());
+    assert_eq!(port.gauge().snapshot().accepted, 7);
+    let up = Mark::feed_up(Provider::Nse);
+    let is_down = |mark: &Mark| matches!(mark, Mark::FeedDown { since_us: Some(_), .. });
+    let marks = logged_marks(directory, day(29));
+    assert!(marks[0] == up && is_down(&marks[1]) && marks[2] == up, "{marks:?}");
+}

@@ -9,10 +9,10 @@ use bhavd::{
     spool::{DeadLetters, SpoolReader},
 };
 use serde_json::{Value as Json, json};
-use std::{ffi::OsStr, fs, path::Path};
+use std::{collections::BTreeMap, ffi::OsStr, fs, path::Path};
 
 /// A simulator that plays the recording, and a daemon's configuration over it.
-fn begin(recording: &Path, directory: &Path) -> Simulator {
+fn begin(recording: &Path, directory: &Path, restarts_max: u32) -> Simulator {
     let simulator = Simulator::start([
         OsStr::new("--speed"),
         OsStr::new("600"),
@@ -20,8 +20,8 @@ fn begin(recording: &Path, directory: &Path) -> Simulator {
         recording.as_os_str(),
     ]);
     let tables = format!(
-        "[[watch]]\nunderlying = \"*\"\nexpiries = 0\n[supervision]\nhang_after_ms = 500\nrestarts_max = 20\n\
-         backoff_longest_ms = 100\nzombies_max = 16\n{}",
+        "[[watch]]\nunderlying = \"*\"\nexpiries = 0\n[supervision]\nhang_after_ms = 500\n\
+         restarts_max = {restarts_max}\nbackoff_longest_ms = 100\nzombies_max = 16\n{}",
         simulator.angel_one_tables(directory)
     );
     Daemon::configure(&directory.join("bhavd.toml"), directory, &tables);
@@ -54,7 +54,7 @@ fn records_that_break_the_recorder_are_left_out_here_and_in_every_replay() {
     let Some(recording) = test_data::index_options() else { return };
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
-    let simulator = begin(&recording, directory);
+    let simulator = begin(&recording, directory, 20);
     let date = simulator.clock.now().date_ist();
     let poison = json!({ "records": { "120": "panic", "150": "block" }, "block_ms": 2_000 });
     let mut daemon = start(directory, &poison);
@@ -82,12 +82,33 @@ fn records_that_break_the_recorder_are_left_out_here_and_in_every_replay() {
     assert_left_out(&spool, date, &[120, 150]);
 }
 
+/// Seven records kill two recorders each while the budget is the usual three restarts in five minutes.
+#[test]
+fn a_burst_of_poison_does_not_end_the_daemon() {
+    let Some(recording) = test_data::index_options() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let simulator = begin(&recording, directory, 3);
+    let date = simulator.clock.now().date_ist();
+    let poisonous = [120, 121, 122, 123, 130, 140, 150];
+    let records: BTreeMap<String, &str> = poisonous.map(|seq: u64| (seq.to_string(), "panic")).into();
+    let mut daemon = start(directory, &json!({ "records": records }));
+    daemon.wait_for("seven records set aside", |daemon| row_of(daemon, "recorder")["set_aside"] == 7);
+    daemon.wait_for("a record that equals its replay", |daemon| {
+        daemon.asks_well(&["replay", "verify", &date.to_string()])
+    });
+    let row = row_of(&daemon, "recorder");
+    assert_eq!((&row["panics"], &row["state"]), (&json!(14), &json!("running")), "{row:#}");
+    daemon.stop();
+    assert_left_out(&directory.join("spool"), date, &poisonous);
+}
+
 #[test]
 fn rows_that_break_the_writer_are_left_out_and_verify_says_so() {
     let Some(recording) = test_data::index_options() else { return };
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
-    let simulator = begin(&recording, directory);
+    let simulator = begin(&recording, directory, 20);
     let date = simulator.clock.now().date_ist();
     let midnight = Timestamp::on(date, chrono::NaiveTime::MIN);
     let bucket_us = midnight.plus_seconds(9 * 3_600 + 30 * 60).as_us();
