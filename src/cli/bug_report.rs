@@ -3,7 +3,7 @@
 //! Secrets never: the configuration comes without users and passwords, credentials are not read at all, and every section
 //! goes through [`super::redaction`].
 
-use super::redaction::redact;
+use super::redaction::{REDACTED, is_secret, redact};
 use crate::control::{Client, ClientError, ConfigurationResponse, Request, Response, Versioned};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command, time::Duration};
@@ -84,7 +84,11 @@ fn redact_value(value: Value) -> Value {
         Value::String(text) => json!(redact(&text)),
         Value::Array(items) => items.into_iter().map(redact_value).collect(),
         Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (name, redact_value(value))).collect()
+            let redact_field = |(name, value): (String, Value)| {
+                let is_hidden = value.is_string() && is_secret(&name.to_ascii_lowercase());
+                (name, if is_hidden { json!(REDACTED) } else { redact_value(value) })
+            };
+            fields.into_iter().map(redact_field).collect()
         }
         other => other,
     }

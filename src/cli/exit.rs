@@ -53,7 +53,9 @@ pub(super) fn explain(error: &ClientError) -> String {
                 "{error}. Join the socket's group (`usermod -aG bhavd USER`, then log in again) or ask as root."
             )
         }
-        ClientError::TimedOut { .. } => format!("{error}. Wait longer with --timeout, or look at its log."),
+        ClientError::TimedOut { .. } => format!(
+            "{error}. Wait longer with --timeout, or see what `systemctl status bhavd` and `journalctl -u bhavd` say."
+        ),
         ClientError::NotUnderstood { .. } => {
             format!("{error}. bhavctl and bhavd may be of different versions; compare `bhavctl --version`.")
         }

@@ -4,7 +4,7 @@
 //! fields with a telling name, whether they are written `name=value`, `name: value` or `"name":"value"`.
 
 /// Parts of names whose values are secret.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "token",
     "secret",
     "password",
@@ -18,14 +18,22 @@ const NAMES: [&str; 13] = [
     "cookie",
     "privatekey",
     "client_code",
+    "clientcode",
+    "client-code",
 ];
 /// Ends of such names. In the middle they mean other things.
 const ENDINGS: [&str; 2] = ["pass", "pwd"];
-const REDACTED: &str = "[redacted]";
+/// What stands in the place of a secret.
+pub(super) const REDACTED: &str = "[redacted]";
 
 /// The text without secrets, line by line.
 pub(super) fn redact(text: &str) -> String {
     text.split_inclusive('\n').map(redact_line).collect()
+}
+
+/// Whether values of this name are secret. `lower` is in lower case.
+pub(super) fn is_secret(lower: &str) -> bool {
+    NAMES.iter().any(|name| lower.contains(name)) || ENDINGS.iter().any(|ending| lower.ends_with(ending))
 }
 
 fn is_word(c: char) -> bool {
@@ -67,9 +75,7 @@ fn redact_line(line: &str) -> String {
         rest = after;
         let lower = word.to_ascii_lowercase();
         let is_scheme = lower == "bearer" || lower == "basic";
-        let is_secret = NAMES.iter().any(|name| lower.contains(name))
-            || ENDINGS.iter().any(|ending| lower.ends_with(ending));
-        if is_scheme || is_secret {
+        if is_scheme || is_secret(&lower) {
             let value = after.trim_start_matches(['"', '\'', '\\', ' ', '=', ':']);
             let between = &after[..after.len() - value.len()];
             let is_assigned = between.contains(['=', ':']) || is_scheme && between.contains(' ');
@@ -78,6 +84,8 @@ fn redact_line(line: &str) -> String {
                 // A header's value is the rest of its line; a quoted value ends with its quote.
                 let end = if lower.ends_with("authorization") || lower.ends_with("cookie") {
                     value.find(['"', '\n', '\r'])
+                } else if let Some(quote) = between.chars().last().filter(|last| matches!(last, '"' | '\'')) {
+                    value.find(if between.contains('\\') { '\\' } else { quote })
                 } else {
                     value.find(|c: char| {
                         c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | ',' | ';' | '&' | '}' | ')')
@@ -114,6 +122,9 @@ mod tests {
             ("sent bearer hunter2 to it", "sent bearer [redacted] to it"),
             ("Cookie: nsit=hunter2; nseappid=hunter3", "Cookie: [redacted]"),
             ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl back", "got [redacted] back"),
+            ("password=\"hunter2 and hunter3\" up", "password=\"[redacted]\" up"),
+            (r#"{"clientcode":"A12"}"#, r#"{"clientcode":"[redacted]"}"#),
+            ("x-client-code: A12", "x-client-code: [redacted]"),
             ("X-PrivateKey: hunter2", "X-PrivateKey: [redacted]"),
             ("unix:///run/redis.sock?db=1&pass=hunter2 up", "unix:///run/redis.sock?db=1&pass=[redacted] up"),
             ("postgres://db/x?user=u&password=hunter2", "postgres://db/x?user=u&password=[redacted]"),

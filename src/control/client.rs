@@ -3,16 +3,23 @@
 use super::{
     Call, ControlError, FrameDecoder, Reply, Request, Response, Update, Versioned, WatchRequest, encode_frame,
 };
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+};
 use serde_json::Value;
 use std::{
     io::{self, Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The longest reply that is believed, in bytes.
 const REPLY_BYTES_MAX: usize = 64 << 20;
+
+/// Between two tries to get into the queue of a daemon that accepts nobody.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The daemon did not answer, or not with what was asked. Shown to the person who asked.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +61,12 @@ impl Client {
                 _ => ClientError::Unreachable { socket, cause },
             }
         };
-        let stream = UnixStream::connect(socket).map_err(failed)?;
+        let stream = open(socket, wait).map_err(|cause| match (cause.kind(), wait) {
+            (io::ErrorKind::TimedOut, Some(after)) => {
+                ClientError::TimedOut { socket: socket.to_owned(), after }
+            }
+            _ => failed(cause),
+        })?;
         stream.set_read_timeout(wait).and_then(|()| stream.set_write_timeout(wait)).map_err(failed)?;
         let decoder = FrameDecoder::new(REPLY_BYTES_MAX);
         Ok(Client { stream, decoder, socket: socket.to_owned(), wait })
@@ -132,6 +144,34 @@ impl Client {
     }
 }
 
+/// Connects within `wait`. A daemon that hangs accepts nobody, and connect(2) itself waits for ever once its queue is full:
+/// so the socket must not block for that, and the queue is tried again and again.
+fn open(path: &Path, wait: Option<Duration>) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path)?;
+    let began = Instant::now();
+    loop {
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        match connect(&socket, &address) {
+            Ok(()) => {
+                let stream = UnixStream::from(socket);
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(Errno::AGAIN) if wait.is_none_or(|wait| began.elapsed() < wait) => {
+                // There is no event for a place in the queue.
+                std::thread::park_timeout(LOOK_EVERY);
+            }
+            Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// The updates of a watch, with the JSON they came in. Ends after an error.
 #[derive(Debug)]
 pub struct Updates {
@@ -155,5 +195,34 @@ impl Iterator for Updates {
         });
         self.ended |= item.is_err();
         Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{bind, listen};
+
+    #[test]
+    fn a_daemon_that_accepts_nobody_is_waited_for_no_longer_than_was_said() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("control.sock");
+        let new = || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None);
+        let listener = new().expect("a socket");
+        let address = SocketAddrUnix::new(&path).expect("an address");
+        bind(&listener, &address).expect("bound");
+        listen(&listener, 0).expect("it listens");
+        let mut queue = Vec::new();
+        loop {
+            let socket = new().expect("a socket");
+            match connect(&socket, &address) {
+                Ok(()) => queue.push(socket),
+                Err(Errno::AGAIN) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let wait = Duration::from_millis(50);
+        let error = Client::connect(&path, Some(wait)).expect_err("the queue is full");
+        assert!(matches!(error, ClientError::TimedOut { after, .. } if after == wait), "{error}");
     }
 }

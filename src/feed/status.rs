@@ -55,6 +55,7 @@ pub struct FeedStatus {
     state: AtomicU8,
     last_frame_us: AtomicI64,
     last_event_us: AtomicI64,
+    last_answer_us: AtomicI64,
     pub frames: AtomicU64,
     pub requests: AtomicU64,
     pub errors: AtomicU64,
@@ -72,6 +73,7 @@ impl FeedStatus {
             state: AtomicU8::new(FeedState::Idle as u8),
             last_frame_us: AtomicI64::new(0),
             last_event_us: AtomicI64::new(0),
+            last_answer_us: AtomicI64::new(0),
             frames: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -97,6 +99,17 @@ impl FeedStatus {
 
     pub fn last_frame(&self) -> Option<Timestamp> {
         Some(self.last_frame_us.load(Relaxed)).filter(|us| *us != 0).map(Timestamp::from_us)
+    }
+
+    /// Notes that the provider answered, with data or without: a heartbeat, or a body that repeats the one before.
+    pub fn note_answer(&self, received_time: Timestamp) {
+        self.last_answer_us.store(received_time.as_us(), Relaxed);
+    }
+
+    /// When the provider last sent anything at all.
+    pub fn last_answer(&self) -> Option<Timestamp> {
+        let answer = Some(self.last_answer_us.load(Relaxed)).filter(|us| *us != 0).map(Timestamp::from_us);
+        answer.max(self.last_frame())
     }
 
     /// Notes the newest exchange time seen; earlier ones change nothing.

@@ -99,6 +99,13 @@ pub fn restore(in_force: InForce) {
     }
 }
 
+/// Writes a record whatever the filter: for what must not go untold, such as who changed what.
+pub fn tell_always(event: Event, message: String, facts: impl IntoIterator<Item = (&'static str, String)>) {
+    if let Some(logger) = LOGGER.get() {
+        logger.tell_always(event, message, facts);
+    }
+}
+
 /// What became of the records so far; all zero where nothing is written.
 pub fn counters() -> LogCounters {
     LOGGER.get().map(|logger| logger.queue.counters()).unwrap_or_default()
@@ -196,8 +203,17 @@ impl Logger {
     /// Told whatever the filter: whoever reads on must know why records are missing.
     fn tell_change(&self, text: String) {
         let message = format!("from here on the log holds what {text} lets through");
-        let mut entry = Entry::own(Level::Info, Event::LogFilterChanged, message, &[]);
-        entry.fields.push(("filter".into(), text));
+        self.tell_always(Event::LogFilterChanged, message, [("filter", text)]);
+    }
+
+    fn tell_always(
+        &self,
+        event: Event,
+        message: String,
+        facts: impl IntoIterator<Item = (&'static str, String)>,
+    ) {
+        let mut entry = Entry::own(Level::Info, event, message, &[]);
+        entry.fields.extend(facts.into_iter().map(|(name, value)| (name.into(), value)));
         self.queue.push(entry);
     }
 }

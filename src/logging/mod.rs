@@ -23,6 +23,8 @@ mod stderr;
 
 pub use event::Event;
 pub use filter::FilterError;
-pub use logger::{InForce, Logging, change_level, counters, filter, in_force, restore, set_filter, start};
+pub use logger::{
+    InForce, Logging, change_level, counters, filter, in_force, restore, set_filter, start, tell_always,
+};
 pub use origin::{Origin, set_origin, set_session};
 pub use queue::LogCounters;

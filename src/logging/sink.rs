@@ -120,7 +120,7 @@ mod tests {
     fn facts_become_fields_and_events_get_their_identifier() {
         let mut entry = Entry::own(Level::Error, Event::ChildEnded, "hung".to_owned(), &[("incarnation", 3)]);
         let facts =
-            [("child", "feeds/nse"), ("kind", "hung"), ("message", "m"), ("Unit", "u"), ("grace_ms", "5")];
+            [("child", "feeds/nse"), ("kind", "hung"), ("message", "m"), ("Unit", "u"), ("symbol", "NIFTY")];
         entry.fields.extend(facts.map(|(key, value)| (key.into(), value.to_owned())));
         let fields = journal_fields(&entry);
         let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_ref(), *value)).collect();
@@ -133,7 +133,7 @@ mod tests {
                 ("KIND", "hung"),
                 ("EVENT_MESSAGE", "m"),
                 ("EVENT_UNIT", "u"),
-                ("GRACE_MS", "5"),
+                ("SYMBOL", "NIFTY"),
                 ("MESSAGE_ID", Event::ChildHung.message_id()),
             ]
         );

@@ -37,6 +37,13 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
             "{set_aside} records broke the recorder twice and are left out, see dead-letters.jsonl in the spool directory"
         ));
     }
+    let rows = |row: &&ChildRow| &*row.path == "writer" && row.set_aside > 0;
+    problems.extend(tree.rows.iter().filter(rows).map(|row| {
+        format!(
+            "{} batches of rows broke the writer twice and are not in the store, see dead-batches.jsonl in the spool directory",
+            row.set_aside
+        )
+    }));
     let unknown_lots = status.pipeline.unknown_lots.load(Relaxed);
     if unknown_lots > 0 {
         problems.push(format!("{unknown_lots} option-chain rows were left out, their lot size is not known"));
@@ -56,12 +63,21 @@ fn is_in_session(status: &DaemonStatus, now: Timestamp) -> bool {
 }
 
 /// Whether something says why no new data comes: the log, the store or a critical child, or the feeds if none of them
-/// claims to be up. One feed's excuse is no other's.
-pub fn is_silence_explained(status: &DaemonStatus, tree: &TreeSnapshot) -> bool {
-    let is_up = |feed: &Arc<FeedStatus>| feed.state() == FeedState::Up;
-    storage_troubles(status).next().is_some()
+/// claims to be up, or if one that does is answered. One feed's excuse is no other's.
+pub fn is_silence_explained(status: &DaemonStatus, tree: &TreeSnapshot, staleness: Staleness) -> bool {
+    staleness.is_answered
+        || storage_troubles(status).next().is_some()
         || failed_children(tree).next().is_some()
         || !status.feeds.iter().any(is_up)
+}
+
+fn is_up(feed: &Arc<FeedStatus>) -> bool {
+    feed.state() == FeedState::Up
+}
+
+/// When a provider whose feed is up last sent anything at all.
+pub fn last_answer(status: &DaemonStatus) -> Option<Timestamp> {
+    status.feeds.iter().filter(|feed| is_up(feed)).filter_map(|feed| feed.last_answer()).max()
 }
 
 fn storage_troubles(status: &DaemonStatus) -> impl Iterator<Item = String> {
@@ -129,19 +145,45 @@ fn stuck(row: &ChildRow) -> Option<String> {
         .then(|| format!("{} has left what waits for it for {} s", row.path, progress.as_secs()))
 }
 
-/// Follows whether event times move on in session hours.
+/// No new data for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// For how long event times have stood still.
+    pub age: Duration,
+    /// A provider that is up answers all the same: trading stands still, or the calendar lacks a holiday. No restart
+    /// would help, and each costs a login.
+    pub is_answered: bool,
+}
+
+/// Follows whether event times move on in session hours, and whether providers answer where they do not.
 ///
 /// Ages are real time whatever the clock shows: what is judged is the daemon, not the market.
 #[derive(Debug)]
 pub struct Freshness {
     limit: Duration,
-    newest: Option<Timestamp>,
+    data: Newest,
+    answers: Newest,
+}
+
+/// The newest instant of a kind, and when it came.
+#[derive(Debug)]
+struct Newest {
+    instant: Option<Timestamp>,
     moved: Instant,
+}
+
+impl Newest {
+    fn note(&mut self, instant: Option<Timestamp>, now: Instant) {
+        if instant > self.instant {
+            (self.instant, self.moved) = (instant, now);
+        }
+    }
 }
 
 impl Freshness {
     pub fn new(limit: Duration, now: Instant) -> Freshness {
-        Freshness { limit, newest: None, moved: now }
+        let none = || Newest { instant: None, moved: now };
+        Freshness { limit, data: none(), answers: none() }
     }
 
     /// After a reload.
@@ -149,13 +191,24 @@ impl Freshness {
         self.limit = limit;
     }
 
-    /// For how long nothing new has come, where that is too long. `newest` is the newest event time.
-    pub fn note(&mut self, newest: Option<Timestamp>, in_session: bool, now: Instant) -> Option<Duration> {
-        if !in_session || newest > self.newest {
-            (self.newest, self.moved) = (newest, now);
+    /// Whether nothing new has come for too long. `newest` is the newest event time, `answer` when a provider that is up
+    /// last sent anything.
+    pub fn note(
+        &mut self,
+        newest: Option<Timestamp>,
+        answer: Option<Timestamp>,
+        in_session: bool,
+        now: Instant,
+    ) -> Option<Staleness> {
+        if !in_session {
+            self.data = Newest { instant: newest, moved: now };
         }
-        let age = now.saturating_duration_since(self.moved);
-        (age > self.limit).then_some(age)
+        self.data.note(newest, now);
+        self.answers.note(answer, now);
+        let age = now.saturating_duration_since(self.data.moved);
+        let is_answered =
+            self.answers.instant.is_some() && now.saturating_duration_since(self.answers.moved) <= self.limit;
+        (age > self.limit).then_some(Staleness { age, is_answered })
     }
 }
 
@@ -250,24 +303,32 @@ mod tests {
     }
 
     proptest! {
-        /// Data is stale exactly when the newest event time stood still for longer than the limit within the session.
+        /// Data is stale exactly when the newest event time stood still for longer than the limit within the session, and
+        /// answered exactly when an answer came within the limit.
         #[test]
         fn staleness_is_the_time_since_the_last_move(
-            looks in prop::collection::vec((1u64..100, any::<bool>(), 0i64..3), 1..50)
+            looks in prop::collection::vec((1u64..100, any::<bool>(), 0i64..3, 0i64..2), 1..50)
         ) {
             let start = Instant::now();
             let limit = Duration::from_secs(120);
             let mut freshness = Freshness::new(limit, start);
             let (mut now, mut moved, mut newest, mut known) = (start, start, 0i64, 0i64);
-            for (step_s, in_session, event_step) in looks {
+            let (mut answer, mut answered) = (0i64, None);
+            for (step_s, in_session, event_step, answer_step) in looks {
                 now += Duration::from_secs(step_s);
                 newest += event_step;
                 if !in_session || newest > known {
                     (moved, known) = (now, newest);
                 }
+                if answer_step > 0 {
+                    (answer, answered) = (answer + answer_step, Some(now));
+                }
                 let event = (newest > 0).then(|| Timestamp::from_us(newest));
-                let stale = freshness.note(event, in_session, now);
-                prop_assert_eq!(stale, Some(now - moved).filter(|age| *age > limit));
+                let last_answer = answered.map(|_| Timestamp::from_us(answer));
+                let stale = freshness.note(event, last_answer, in_session, now);
+                let is_answered = answered.is_some_and(|answered| now - answered <= limit);
+                let age = Some(now - moved).filter(|age| *age > limit);
+                prop_assert_eq!(stale, age.map(|age| Staleness { age, is_answered }));
             }
         }
     }

@@ -199,13 +199,13 @@ impl LiveState {
 
     /// Tells whoever watches what a turn of the pipeline brought.
     pub fn tell_watchers(&self, batch: &Batch) {
-        let mut watchers = self.watchers();
-        if watchers.is_empty() {
+        if self.watchers().is_empty() {
             return;
         }
         let listings = self.directory.snapshot();
-        let mut tell = |contract: &Contract, update: Update| {
-            watchers.retain_mut(|watcher| !watcher.wants(contract) || watcher.tell(update.clone()));
+        // One update at a time: whoever begins to watch waits on the control side's thread.
+        let tell = |contract: &Contract, update: Update| {
+            self.watchers().retain_mut(|watcher| !watcher.wants(contract) || watcher.tell(update.clone()));
         };
         for delta in &batch.deltas {
             let Some(contract) = listings.contract_of(delta.instrument) else { continue };

@@ -99,13 +99,18 @@ impl ServiceManager {
         let session = self.calendar.session(time.date_ist());
         let in_session = session.is_some_and(|session| session.open <= time && time < session.close);
         let newest = status.feeds.iter().filter_map(|feed| feed.last_event()).max();
-        let is_stale = freshness.note(newest, in_session, now).is_some();
-        status.freshness.note(is_stale.then(|| match newest {
-            Some(newest) => format!("no new data since {}", newest.to_ist().format("%H:%M:%S")),
-            None => "no data since the session opened".to_owned(),
+        let staleness = freshness.note(newest, health::last_answer(status), in_session, now);
+        status.freshness.note(staleness.map(|staleness| {
+            let since = match newest {
+                Some(newest) => format!("no new data since {}", newest.to_ist().format("%H:%M:%S")),
+                None => "no data since the session opened".to_owned(),
+            };
+            let cause = ", although the provider answers: trading stands still, or today is a holiday that the calendar lacks";
+            since + if staleness.is_answered { cause } else { "" }
         }));
         let phase = self.phase(&snapshot);
-        let is_explained = !is_stale || health::is_silence_explained(status, &snapshot);
+        let is_explained =
+            staleness.is_none_or(|staleness| health::is_silence_explained(status, &snapshot, staleness));
         let unexplained = || {
             let is_silent = phase == Phase::Running && !is_explained;
             is_silent.then(|| "no new data in session hours, and no feed says why".to_owned())
@@ -468,6 +473,13 @@ mod tests {
         let view = manager.look(&mut freshness, later);
         assert_eq!(view.withheld.as_deref(), Some("no new data in session hours, and no feed says why"));
         assert!(view.line.contains("Unhealthy: no data since the session opened"), "{}", view.line);
+        manager.status.feeds[0].note_answer(manager.clock.now());
+        let view = manager.look(&mut freshness, later);
+        assert_eq!(view.withheld, None, "a restart makes nobody trade");
+        let said = "no data since the session opened, although the provider answers: trading stands still";
+        assert!(view.line.contains(said), "{}", view.line);
+        let later = later + Duration::from_secs(121);
+        assert!(manager.look(&mut freshness, later).withheld.is_some(), "it does not answer any more");
         manager.status.feeds[0].set_state(FeedState::BackingOff);
         manager.status.feeds[0].note_error("503 Service Unavailable");
         let view = manager.look(&mut freshness, later);

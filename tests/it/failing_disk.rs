@@ -43,7 +43,7 @@ fn build_shim(directory: &Path) -> Option<String> {
             Some(library.display().to_string())
         }
         Err(error) => {
-            println!("skipped: a disk that refuses is made with cc, which cannot be started: {error}");
+            crate::skip::tell!("a disk that refuses is made with cc, which cannot be started: {error}");
             None
         }
     }

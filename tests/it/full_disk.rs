@@ -37,14 +37,14 @@ impl SmallDisk {
             Ok(output) if output.status.success() => Some(SmallDisk { path }),
             Ok(output) => {
                 let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                println!(
-                    "skipped: a full disk needs a file system of its own, and mounting one failed: {reason}"
+                crate::skip::tell!(
+                    "a full disk needs a file system of its own, and mounting one failed: {reason}"
                 );
                 None
             }
             Err(error) => {
-                println!(
-                    "skipped: a full disk needs a file system of its own, and mount cannot be started: {error}"
+                crate::skip::tell!(
+                    "a full disk needs a file system of its own, and mount cannot be started: {error}"
                 );
                 None
             }

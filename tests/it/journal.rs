@@ -47,7 +47,7 @@ impl Home {
         let home = Home { directory, journal };
         let tried = enter(&sockets, &home.path("stderr"), &["true"]).output();
         if !tried.as_ref().is_ok_and(|output| output.status.success()) {
-            println!("skipped: no mount namespace of an own user: {tried:?}");
+            crate::skip::tell!("no mount namespace of an own user: {tried:?}");
             return None;
         }
         Some(home)
@@ -290,7 +290,7 @@ fn without_a_journal_lines_have_level_and_time() {
 #[test]
 fn journalctl_takes_the_catalog() {
     if Command::new("journalctl").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: journalctl is not installed");
+        crate::skip::tell!("journalctl is not installed");
         return;
     }
     let root = tempfile::tempdir().expect("a directory");

@@ -214,12 +214,18 @@ impl Daemon {
     }
 
     /// Waits for it to end in order.
-    pub fn wait_for_end(mut self) -> ExitStatus {
+    pub fn wait_for_end(self) -> ExitStatus {
+        let (status, log) = self.wait_for_any_end();
+        assert!(status.success(), "{status}: {log}");
+        status
+    }
+
+    /// Waits for it to end; gives how, and what it had logged.
+    pub fn wait_for_any_end(mut self) -> (ExitStatus, String) {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.0.try_wait().expect("it can be asked") {
-                assert!(status.success(), "{status}: {}", self.log());
-                return status;
+                return (status, self.log());
             }
             assert!(Instant::now() < until, "bhavd does not end: {}", self.log());
             thread::park_timeout(Duration::from_millis(20));

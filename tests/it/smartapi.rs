@@ -23,11 +23,11 @@ pub fn python() -> Option<String> {
             Some(String::from_utf8(stdout).expect("a path").trim().to_owned())
         }
         Ok(output) => {
-            println!("skipped: {}", String::from_utf8_lossy(&output.stderr).trim());
+            crate::skip::tell!("{}", String::from_utf8_lossy(&output.stderr).trim());
             None
         }
         Err(error) => {
-            println!("skipped: scripts/python-env.sh cannot run: {error}");
+            crate::skip::tell!("scripts/python-env.sh cannot run: {error}");
             None
         }
     }

@@ -286,6 +286,7 @@ where
     WriteHalf<T>: AsyncWrite + Unpin,
 {
     while let Some(event) = messages.next_event()? {
+        shared.status.note_answer(shared.clock.now());
         match event {
             Event::Text(text) => match ServerText::decode(text.as_bytes()) {
                 Ok(ServerText::Pong) => {}

@@ -179,6 +179,9 @@ impl<S: RecordSink> Running<S> {
             };
             let Finished { job, received_time, answer } = finished;
             schedule.finish(&job, self.clock.now());
+            if answer.is_ok() {
+                self.status.note_answer(received_time);
+            }
             match (&job, answer) {
                 (_, Ok(Answer::Lots(body, table))) => {
                     self.hand_over(Source::NseLots, received_time, String::new(), &body).await?;
@@ -302,8 +305,9 @@ impl<S: RecordSink> Running<S> {
 
     async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
         let reason = format!("{}: {error}", job.name());
-        log::debug!(event = Event::FeedFailing, provider:% = Provider::Nse, error = reason; "nse: {reason}");
-        self.status.note_error(&reason);
+        if self.status.note_error(&reason) {
+            log::warn!(event = Event::FeedFailing, provider:% = Provider::Nse, error = reason; "nse: {reason}");
+        }
         if error.is_refusal() && self.clock.now() >= self.paused_until {
             // Requests refused together are one refusal.
             let wait_us = i64::try_from(self.backoff.next_wait().as_micros()).unwrap_or(i64::MAX);

@@ -223,6 +223,21 @@ fn colours_need_a_terminal() {
     let mut command = command(&daemon.socket(), "status");
     let output = command.env_remove("NO_COLOR").output().expect("bhavctl runs");
     assert!(!output.stdout.contains(&0x1b), "standard output is a pipe");
+    // util-linux' script(1) is a terminal for its child.
+    let on_terminal = |no_color: &str| {
+        let line = format!(
+            "{no_color} {} --socket {} actors",
+            env!("CARGO_BIN_EXE_bhavctl"),
+            daemon.socket().display()
+        );
+        let mut script = Command::new("script");
+        script.args(["-q", "-e", "-c", &line, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm");
+        let output = script.stdin(std::process::Stdio::null()).output().expect("script runs");
+        assert!(output.status.success(), "{}", text(&output.stdout));
+        output.stdout.contains(&0x1b)
+    };
+    assert!(on_terminal("env"), "a terminal shows colours");
+    assert!(!on_terminal("env NO_COLOR=1"));
 }
 
 #[test]

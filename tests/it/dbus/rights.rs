@@ -43,7 +43,7 @@ impl Stranger {
 fn is_root() -> bool {
     let is_root = own_ids().0 == 0;
     if !is_root {
-        println!("skipped: only root can call as other users");
+        crate::skip::tell!("only root can call as other users");
     }
     is_root
 }

@@ -22,7 +22,7 @@ fn is_installed(program: &str) -> bool {
     let is_there = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", program]).status();
     let is_there = is_there.expect("a shell").success();
     if !is_there {
-        println!("skipped: {program} is not installed (scripts/test.sh installs it)");
+        crate::skip::tell!("{program} is not installed (scripts/test.sh installs it)");
     }
     is_there
 }

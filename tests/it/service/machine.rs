@@ -34,7 +34,7 @@ fn script() -> PathBuf {
 /// `None`, with the reason printed, where the kernel does not let us.
 fn may_boot() -> bool {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: booting systemd in namespaces needs root");
+        crate::skip::tell!("booting systemd in namespaces needs root");
         return false;
     }
     let trial = "mount -t cgroup2 cgroup2 /mnt && umount /mnt && mount -t tmpfs tmpfs /mnt && cd /mnt && \
@@ -46,11 +46,11 @@ fn may_boot() -> bool {
         Ok(output) if output.status.success() => true,
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            println!("skipped: namespaces with cgroup2 and overlayfs are not allowed here: {}", said.trim());
+            crate::skip::tell!("namespaces with cgroup2 and overlayfs are not allowed here: {}", said.trim());
             false
         }
         Err(error) => {
-            println!("skipped: unshare cannot be run: {error}");
+            crate::skip::tell!("unshare cannot be run: {error}");
             false
         }
     }

@@ -15,6 +15,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 const DATE: &str = "2026-01-30";
 const API_KEY: &str = "key-that-nobody-else-sees";
+const MPIN: &str = "86753091";
+const CLIENT_CODE: &str = "ZQ99XJ17";
 /// Played 400 times as fast: a session in a minute.
 const RECORDED: &str = "--speed 400 --start '2026-01-30 08:45:00' --recording /srv/recording.csv.gz";
 const SYNTHETIC: &str = "--speed 30 --start '2026-01-30 09:14:00' --synthetic --date 2026-01-30 --underlyings NIFTY \
@@ -84,7 +86,8 @@ fn start_market(machine: &Machine, market: &str) -> String {
     machine.run(&format!(
         "rm -f /run/bhavsim.json
          systemd-run -q --unit=bhavsim -p StandardOutput=truncate:/run/bhavsim.json -p StandardError=null \
-             /srv/bhavsim {market} --api-key {API_KEY} --totp-secret {TOTP_SECRET}"
+             /srv/bhavsim {market} --api-key {API_KEY} --totp-secret {TOTP_SECRET} \
+             --mpin {MPIN} --client-code {CLIENT_CODE}"
     ));
     let ready: Json = machine.wait_for("simulator", |machine| {
         serde_json::from_str(&machine.run("cat /run/bhavsim.json 2>/dev/null || true")).ok()
@@ -134,7 +137,8 @@ fn records_with_credentials(machine: &Machine, tables: &str) {
     ));
     assert!(seen.contains("CREDENTIALS_DIRECTORY=") && seen.contains("--config"), "{seen}");
     // The simulator was told them as arguments.
-    let is_secret = |line: &&str| line.contains(API_KEY) || line.contains(TOTP_SECRET);
+    let is_secret =
+        |line: &&str| [API_KEY, TOTP_SECRET, MPIN, CLIENT_CODE].iter().any(|secret| line.contains(secret));
     let leaked: Vec<&str> = seen.lines().filter(|line| !line.contains("bhavsim")).filter(is_secret).collect();
     assert!(leaked.is_empty(), "{leaked:?}");
     let look = format!("{AS_NOBODY} cat /run/credentials/bhavd.service/angel_one.api_key");
@@ -153,7 +157,7 @@ fn admits_by_group(machine: &Machine) {
 /// The daemon's interface with systemd's own client, from systemd 255 on.
 fn speaks_varlink(machine: &Machine) {
     if !machine.try_run("command -v varlinkctl").status.success() {
-        println!("skipped: {} has no varlinkctl", machine.run("systemctl --version | head -n 1"));
+        crate::skip::tell!("{} has no varlinkctl", machine.run("systemctl --version | head -n 1"));
         return;
     }
     let address = "unix:/run/bhavd/control.sock";
@@ -194,7 +198,7 @@ fn reloads_as_the_example_says(machine: &Machine, tables: &str) {
     let version = machine.run("systemctl --version | head -n 1");
     let number = version.split_whitespace().nth(1).and_then(|number| number.parse::<u32>().ok());
     if number.expect("a version") < 253 {
-        println!("skipped: {version} knows no Type=notify-reload");
+        crate::skip::tell!("{version} knows no Type=notify-reload");
         return;
     }
     let drop_in = "/etc/systemd/system/bhavd.service.d/notify-reload.conf";
