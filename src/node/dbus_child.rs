@@ -2,10 +2,7 @@
 //!
 //! A bus that is away or refuses the daemon is a state of the child, never a failure: its supervisor hears of bugs only.
 
-use super::{
-    control_child::{Answers, ControlChild, feed_row},
-    health,
-};
+use super::{answers::Answers, control_child::ControlChild, daemon_report::feed_row, health};
 use crate::{
     actor::{ChildError, Lease},
     control::FeedRow,

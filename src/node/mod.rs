@@ -1,10 +1,12 @@
 //! The daemon's actors, thin shells over engines and I/O; [`tree`] shows all of them on one screen.
 
 mod administration;
+mod answers;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod control_child;
 mod daemon;
+mod daemon_report;
 mod dbus_child;
 mod dead_batch;
 pub mod demo;
@@ -17,6 +19,7 @@ mod held_order;
 mod intake;
 mod live_state;
 mod log_filter;
+mod market_queries;
 mod notifier;
 mod origin;
 mod recorder;
