@@ -4,7 +4,7 @@ use bhavd::{
     cli::{DaemonArguments, DaemonCommand, run_demo},
     config::{Config, ConfigError},
     logging::{self, Event, Logging},
-    node::{Daemon, Origin, credentials_dir},
+    node::{Daemon, Handover, credentials_dir},
 };
 use clap::Parser;
 use std::{fmt::Display, io, path::Path, process::ExitCode};
@@ -52,12 +52,12 @@ fn run(path: &Path) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail_run(&logging, Event::ConfigRefused, &error, CONFIGURATION),
     };
-    let origin = match Origin::from_environment(path) {
-        Ok(origin) => origin,
+    let handover = match Handover::from_environment(path) {
+        Ok(handover) => handover,
         Err(error) => return fail_run(&logging, Event::Failed, &error, CONFIGURATION),
     };
     logging.set_level(config.log.level);
-    match Daemon::open_from(config, origin).and_then(Daemon::run) {
+    match Daemon::open_from(config, handover).and_then(Daemon::run) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => fail_run(&logging, Event::Failed, &error, error.exit_code()),
     }

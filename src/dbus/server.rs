@@ -55,7 +55,7 @@ enum BusError {
     NoConnection(zbus::Error),
     #[error(
         "the name {NAME} is refused: {0}; another bhavd may have it, or the bus does not let this user own it (see \
-         systemd/org.bhavd.Bhavd1.conf)"
+         org.bhavd.Bhavd1.conf in its system.d)"
     )]
     NoName(zbus::Error),
     #[error("it does not answer within {CONNECT_WITHIN:?}")]

@@ -5,11 +5,11 @@ use super::{
     dead_batch,
     feed_orders::FeedOrders,
     feeds::FeedParts,
+    handover::Handover,
     held_order,
     intake::{Beginning, Intake},
     live_state::LiveState,
     notifier::Notice,
-    origin::Origin,
     recorder::Recorder,
     reload::Reloader,
     running_config::RunningConfig,
@@ -114,17 +114,17 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`]; nothing is left open.
     pub fn open(config: Config) -> Result<Daemon, DaemonError> {
-        Daemon::open_from(config, Origin::default())
+        Daemon::open_from(config, Handover::default())
     }
 
     /// Opens log and store and finds out where they stand.
     ///
     /// # Errors
     /// [`DaemonError`]; nothing is left open.
-    pub fn open_from(config: Config, origin: Origin) -> Result<Daemon, DaemonError> {
+    pub fn open_from(config: Config, handover: Handover) -> Result<Daemon, DaemonError> {
         let version = env!("CARGO_PKG_VERSION");
         log::info!(event = Event::Started, version; "bhavd {version} starts");
-        let notifier = origin.notifier;
+        let notifier = handover.notifier;
         let tell = |step: &str| {
             let line = Notice::Status(format!("Starting: {step}"));
             notifier.tell(&[line, Notice::ExtendTimeout(OPEN_WITHIN)]);
@@ -179,8 +179,8 @@ impl Daemon {
         let orders = FeedOrders::new(&shared_config);
         let running = RunningConfig::new(Arc::clone(&shared_config));
         let reloader = Reloader::new(
-            origin.config_file,
-            origin.credentials_dir,
+            handover.config_file,
+            handover.credentials_dir,
             running.clone(),
             orders.clone(),
             Arc::clone(&status),
@@ -227,7 +227,7 @@ impl Daemon {
                 reloader,
                 orders: orders.clone(),
                 intake: intake.clone(),
-                socket: origin.control_socket.map(Arc::new),
+                socket: handover.control_socket.map(Arc::new),
                 clock: clock.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),

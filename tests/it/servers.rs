@@ -288,7 +288,7 @@ impl Bus {
         fs::write(directory.join("keep"), "").expect("the directory is writable");
         // Other users connect, too.
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/org.bhavd.Bhavd1.conf");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("dbus/org.bhavd.Bhavd1.conf");
         let (uid, gid) = own_ids();
         let policy = fs::read_to_string(shipped)
             .expect("the policy file is there")
