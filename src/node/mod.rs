@@ -22,6 +22,7 @@ mod live_state;
 mod log_filter;
 mod market_queries;
 mod notifier;
+mod opening_steps;
 mod recorder;
 mod reload;
 mod running_config;

@@ -10,7 +10,7 @@
 
 use super::{
     health::{self, Freshness},
-    notifier::{Notice, Notifier},
+    notifier::{EXTEND_BY, Notice, Notifier},
     reload::Reloader,
     running_config::RunningConfig,
     status::DaemonStatus,
@@ -36,9 +36,8 @@ use tokio::{
 /// Between two looks; shorter until the daemon is ready.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY_AT_START: Duration = Duration::from_millis(50);
-/// How often more time is asked for, and how much.
+/// How often more time is asked for.
 const EXTEND_EVERY: Duration = Duration::from_secs(5);
-const EXTEND_BY: Duration = Duration::from_secs(30);
 /// A child that did a piece of its work within this time progresses.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(5);
 /// Characters of a status line.

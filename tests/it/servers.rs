@@ -217,6 +217,18 @@ pub async fn postgres_database() -> String {
     address(&name)
 }
 
+/// Run in a fresh database: every table that is made takes until [`END_OF_SLOW_MIGRATION`] has run.
+pub const SLOW_MIGRATION: &str = "
+    CREATE TABLE released (at TIMESTAMPTZ NOT NULL);
+    CREATE FUNCTION dawdle() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        WHILE NOT EXISTS (SELECT FROM released) LOOP
+            PERFORM pg_sleep(0.02);
+        END LOOP;
+    END $$;
+    CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION dawdle();";
+pub const END_OF_SLOW_MIGRATION: &str = "INSERT INTO released VALUES (now())";
+
 /// A Redis server without persistence.
 pub struct Redis {
     directory: PathBuf,

@@ -1,6 +1,6 @@
 //! What the daemon tells the service manager, seen from a manager's socket; no systemd is needed.
 
-use crate::processes;
+use crate::{processes, servers};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -12,6 +12,9 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Nobody listens there: the daemon is ready nevertheless, what is away is a broker's website.
+const TABLES: &str = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
+                      archive_url = \"http://127.0.0.1:9\"\n";
 
 /// A manager's end of the protocol, with a daemon that reports to it.
 struct Managed {
@@ -82,10 +85,7 @@ fn is_in(messages: &[Vec<String>], start: &str) -> bool {
 fn ready_status_watchdog_reload_and_stopping_are_told() {
     let home = tempfile::tempdir().expect("a directory");
     let config = home.path().join("bhavd.toml");
-    // Nobody listens there: the daemon is ready nevertheless, what is away is a broker's website.
-    let tables = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
-                  archive_url = \"http://127.0.0.1:9\"\n";
-    processes::Daemon::configure(&config, home.path(), tables);
+    processes::Daemon::configure(&config, home.path(), TABLES);
     let valid = fs::read_to_string(&config).expect("it was written");
     let mut managed = Managed::start(&config, home.path(), Duration::from_secs(2));
 
@@ -121,12 +121,40 @@ fn ready_status_watchdog_reload_and_stopping_are_told() {
 }
 
 #[test]
+fn more_time_is_asked_for_in_small_steps_while_a_migration_runs() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("bhavd.toml");
+    processes::Daemon::configure(&config, home.path(), TABLES);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let url = runtime.block_on(servers::postgres_database());
+    let execute = |sql| {
+        runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connects");
+            tokio::spawn(connection);
+            client.batch_execute(sql).await.expect("valid SQL");
+        });
+    };
+    execute(servers::SLOW_MIGRATION);
+    let text = fs::read_to_string(&config).expect("it was written");
+    fs::write(&config, text.replace(&processes::store_url(home.path()), &url)).expect("written");
+
+    let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
+    managed.until(|line| line == "STATUS=Starting: opening the store");
+    for _ in 0..3 {
+        assert_eq!(managed.next(), ["EXTEND_TIMEOUT_USEC=30000000"], "nothing else is told meanwhile");
+    }
+    execute(servers::END_OF_SLOW_MIGRATION);
+    managed.until(|line| line == "READY=1");
+    managed.signal(Signal::TERM);
+    assert!(managed.daemon.wait().expect("it ends").success());
+}
+
+#[test]
 fn a_hangup_before_the_daemon_is_ready_does_not_end_it() {
     let home = tempfile::tempdir().expect("a directory");
     let config = home.path().join("bhavd.toml");
-    let tables = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
-                  archive_url = \"http://127.0.0.1:9\"\n";
-    processes::Daemon::configure(&config, home.path(), tables);
+    processes::Daemon::configure(&config, home.path(), TABLES);
     let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
     let first = managed.next();
     assert_eq!(first[0], "STATUS=Starting: opening the log");
