@@ -181,6 +181,7 @@ impl Daemon {
         let parts = Parts {
             service_manager: ServiceManager {
                 notifier,
+                hangups: handover.hangups,
                 reloader: reloader.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),

@@ -1,6 +1,6 @@
 //! What whoever started the daemon hands over besides the configuration.
 
-use super::notifier::Notifier;
+use super::{hangups::Hangups, notifier::Notifier};
 use crate::control::BindError;
 use listenfd::ListenFd;
 use std::{
@@ -19,6 +19,8 @@ pub struct Handover {
     /// The control socket, already listening.
     pub control_socket: Option<UnixListener>,
     pub notifier: Notifier,
+    /// Who asks for a reload by SIGHUP. Without it the signal ends the process, as it does by default.
+    pub hangups: Option<Hangups>,
 }
 
 impl Handover {
@@ -27,7 +29,7 @@ impl Handover {
     ///
     /// # Errors
     /// [`BindError::HandedOver`] if there is a descriptor that is not one listening Unix socket.
-    pub fn from_environment(config_file: &Path) -> Result<Handover, BindError> {
+    pub fn from_environment(config_file: &Path, hangups: Hangups) -> Result<Handover, BindError> {
         let handed_over = |cause| BindError::HandedOver { cause };
         let mut descriptors = ListenFd::from_env();
         if descriptors.len() > 1 {
@@ -39,6 +41,7 @@ impl Handover {
             credentials_dir: credentials_dir(),
             control_socket: descriptors.take_unix_listener(0).map_err(handed_over)?,
             notifier: Notifier::from_environment(),
+            hangups: Some(hangups),
         })
     }
 }

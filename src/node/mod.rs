@@ -15,6 +15,7 @@ mod feed_orders;
 mod feeds;
 mod gap_log;
 mod handover;
+mod hangups;
 mod health;
 mod held_order;
 mod intake;
@@ -37,4 +38,5 @@ mod writer;
 
 pub use daemon::{Daemon, DaemonError};
 pub use handover::{Handover, credentials_dir};
+pub use hangups::Hangups;
 pub use status::DaemonStatus;

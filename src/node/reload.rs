@@ -61,10 +61,6 @@ impl Reloader {
         }
     }
 
-    pub fn has_file(&self) -> bool {
-        self.inner.file.is_some()
-    }
-
     /// The file's path.
     pub fn file(&self) -> Option<String> {
         self.inner.file.as_ref().map(|file| file.display().to_string())

@@ -120,46 +120,70 @@ fn ready_status_watchdog_reload_and_stopping_are_told() {
     assert!(managed.daemon.wait().expect("it ends").success());
 }
 
+/// A database in which the first start's migration takes until it is released.
+struct SlowStore {
+    runtime: tokio::runtime::Runtime,
+    url: String,
+}
+
+impl SlowStore {
+    /// Makes the configuration's daemon use it.
+    fn in_place_of_sqlite(config: &Path, directory: &Path) -> SlowStore {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let url = runtime.block_on(servers::postgres_database());
+        let text = fs::read_to_string(config).expect("it was written");
+        fs::write(config, text.replace(&processes::store_url(directory), &url)).expect("written");
+        let store = SlowStore { runtime, url };
+        store.execute(servers::SLOW_MIGRATION);
+        store
+    }
+
+    fn release(&self) {
+        self.execute(servers::END_OF_SLOW_MIGRATION);
+    }
+
+    fn execute(&self, sql: &str) {
+        self.runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("connects");
+            tokio::spawn(connection);
+            client.batch_execute(sql).await.expect("valid SQL");
+        });
+    }
+}
+
 #[test]
 fn more_time_is_asked_for_in_small_steps_while_a_migration_runs() {
     let home = tempfile::tempdir().expect("a directory");
     let config = home.path().join("bhavd.toml");
     processes::Daemon::configure(&config, home.path(), TABLES);
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let url = runtime.block_on(servers::postgres_database());
-    let execute = |sql| {
-        runtime.block_on(async {
-            let (client, connection) =
-                tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connects");
-            tokio::spawn(connection);
-            client.batch_execute(sql).await.expect("valid SQL");
-        });
-    };
-    execute(servers::SLOW_MIGRATION);
-    let text = fs::read_to_string(&config).expect("it was written");
-    fs::write(&config, text.replace(&processes::store_url(home.path()), &url)).expect("written");
-
+    let store = SlowStore::in_place_of_sqlite(&config, home.path());
     let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
     managed.until(|line| line == "STATUS=Starting: opening the store");
     for _ in 0..3 {
         assert_eq!(managed.next(), ["EXTEND_TIMEOUT_USEC=30000000"], "nothing else is told meanwhile");
     }
-    execute(servers::END_OF_SLOW_MIGRATION);
+    store.release();
     managed.until(|line| line == "READY=1");
     managed.signal(Signal::TERM);
     assert!(managed.daemon.wait().expect("it ends").success());
 }
 
 #[test]
-fn a_hangup_before_the_daemon_is_ready_does_not_end_it() {
+fn a_hangup_before_the_daemon_listens_counts_once_it_does() {
     let home = tempfile::tempdir().expect("a directory");
     let config = home.path().join("bhavd.toml");
     processes::Daemon::configure(&config, home.path(), TABLES);
+    let store = SlowStore::in_place_of_sqlite(&config, home.path());
     let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
-    let first = managed.next();
-    assert_eq!(first[0], "STATUS=Starting: opening the log");
+    managed.until(|line| line == "STATUS=Starting: opening the store");
+    let read = fs::read_to_string(&config).expect("it was written");
+    fs::write(&config, format!("{read}[buckets]\ngrace_s = 6\n")).expect("written");
     managed.signal(Signal::HUP);
-    managed.until(|line| line == "READY=1");
+    store.release();
+    managed.until(|line| {
+        line.starts_with("STATUS=") && line.ends_with("the changed configuration needs a restart")
+    });
     managed.signal(Signal::TERM);
     assert!(managed.daemon.wait().expect("it ends").success());
 }
