@@ -59,7 +59,9 @@ impl Service for Answers {
             Request::ReconnectFeed(request) => child.reconnect_feed(&request).map(Response::ReconnectFeed),
             Request::Failover(request) => self.failover(request).await.map(Response::Failover),
             Request::Configuration => Ok(Response::Configuration(child.show_configuration())),
-            Request::CompareConfiguration => Ok(Response::CompareConfiguration(child.reloader.compare())),
+            Request::CompareConfiguration => {
+                Ok(Response::CompareConfiguration(child.reloader.compare().await))
+            }
             Request::Reload => Ok(Response::Reload(child.reloader.reload().await)),
             Request::LogFilter => Ok(Response::LogFilter(child.show_log_filter())),
             Request::SetLogFilter(request) => child.set_log_filter(&request).map(Response::SetLogFilter),

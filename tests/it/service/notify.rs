@@ -187,3 +187,38 @@ fn a_hangup_before_the_daemon_listens_counts_once_it_does() {
     managed.signal(Signal::TERM);
     assert!(managed.daemon.wait().expect("it ends").success());
 }
+
+#[test]
+fn watchdog_and_status_go_on_while_a_reload_hangs() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("bhavd.toml");
+    // Days of a few seconds: what the status says of the session keeps changing.
+    let now = bhavd::clock::real_now().to_utc().to_rfc3339();
+    let clock =
+        format!("[clock]\nstart = \"2026-02-02T08:00:00+05:30\"\nreal_start = \"{now}\"\nspeed = 7200.0\n");
+    processes::Daemon::configure(&config, home.path(), &format!("{TABLES}{clock}"));
+    let valid = fs::read_to_string(&config).expect("it was written");
+    let mut managed = Managed::start(&config, home.path(), Duration::from_secs(2));
+    managed.until(|line| line == "READY=1");
+
+    // Reading it waits for somebody who writes.
+    fs::remove_file(&config).expect("it was there");
+    let made = Command::new("mkfifo").arg(&config).status().expect("mkfifo runs");
+    assert!(made.success());
+    managed.signal(Signal::HUP);
+    managed.until(|line| line == "RELOADING=1");
+    let mut during = Vec::new();
+    for _ in 0..3 {
+        during.extend(managed.until(|line| line == "WATCHDOG=1"));
+    }
+    during.extend(managed.until(|line| line.starts_with("STATUS=")));
+    assert!(
+        !is_in(&during, "READY=1") && !is_in(&during, "STATUS=Unhealthy: the configuration"),
+        "{during:?}"
+    );
+
+    fs::write(&config, valid).expect("somebody reads it");
+    managed.until(|line| line == "READY=1");
+    managed.signal(Signal::TERM);
+    assert!(managed.daemon.wait().expect("it ends").success());
+}
