@@ -6,7 +6,7 @@ use super::{answers::Answers, control_child::ControlChild, daemon_report::feed_r
 use crate::{
     actor::{ChildError, Lease},
     control::FeedRow,
-    dbus::{BusAddress, BusServer, Counters, Daemon, Gap, Overview},
+    dbus::{BusAddress, BusServer, Counters, Daemon, Gap, Overview, PolkitPatience},
     market::{Provider, TradingDate},
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -43,7 +43,12 @@ impl DBusChild {
             };
             let is_over = if settings.enabled {
                 let address: BusAddress = settings.address.parse()?;
-                let server = BusServer::new(Arc::clone(&daemon), authority.clone(), address);
+                let server = BusServer::new(
+                    Arc::clone(&daemon),
+                    authority.clone(),
+                    address,
+                    PolkitPatience::default(),
+                );
                 server.serve(stop, || lease.pulse().progress()).await
             } else {
                 stop.await
