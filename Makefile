@@ -44,9 +44,9 @@ install:
 	install -m 644 systemd/bhavd.catalog $(libdir)/systemd/catalog
 	install -m 644 systemd/bhavd.sysusers $(libdir)/sysusers.d/bhavd.conf
 	install -m 644 systemd/bhavd.tmpfiles $(libdir)/tmpfiles.d/bhavd.conf
-	install -m 644 systemd/org.bhavd.Bhavd1.conf $(datadir)/dbus-1/system.d
-	install -m 644 systemd/org.bhavd.Bhavd1.service $(datadir)/dbus-1/system-services
-	install -m 644 systemd/org.bhavd.Bhavd1.policy $(datadir)/polkit-1/actions
+	install -m 644 dbus/org.bhavd.Bhavd1.conf $(datadir)/dbus-1/system.d
+	install -m 644 dbus/org.bhavd.Bhavd1.service $(datadir)/dbus-1/system-services
+	install -m 644 dbus/org.bhavd.Bhavd1.policy $(datadir)/polkit-1/actions
 	install -m 644 man/*.1 $(mandir)/man1
 	install -m 644 man/*.8 $(mandir)/man8
 	install -m 644 completions/bhavctl.bash $(bashdir)/bhavctl

@@ -4,11 +4,10 @@ use bhavd::{
     cli::{DaemonArguments, DaemonCommand, run_demo},
     config::{Config, ConfigError},
     logging::{self, Event, Logging},
-    node::{Daemon, Origin, credentials_dir},
+    node::{Daemon, Handover, Hangups, credentials_dir},
 };
 use clap::Parser;
 use std::{fmt::Display, io, path::Path, process::ExitCode};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// sysexits.h
 const USAGE: u8 = 64;
@@ -44,32 +43,25 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &Path) -> ExitCode {
-    if let Err(error) = outlive_hangups() {
-        return fail(&format!("cannot listen for SIGHUP: {error}"), INTERNAL);
-    }
+    // A reload may be asked for at any time, also before there is anything to reload.
+    let hangups = match Hangups::listen() {
+        Ok(hangups) => hangups,
+        Err(error) => return fail(&format!("cannot listen for SIGHUP: {error}"), INTERNAL),
+    };
     let logging = logging::start(log::LevelFilter::Info);
     let config = match read_config(path) {
         Ok(config) => config,
         Err(error) => return fail_run(&logging, Event::ConfigRefused, &error, CONFIGURATION),
     };
-    let origin = match Origin::from_environment(path) {
-        Ok(origin) => origin,
+    let handover = match Handover::from_environment(path, hangups) {
+        Ok(handover) => handover,
         Err(error) => return fail_run(&logging, Event::Failed, &error, CONFIGURATION),
     };
     logging.set_level(config.log.level);
-    match Daemon::open_from(config, origin).and_then(Daemon::run) {
+    match Daemon::open_from(config, handover).and_then(Daemon::run) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => fail_run(&logging, Event::Failed, &error, error.exit_code()),
     }
-}
-
-/// A reload may be asked for at any time: until the daemon listens for SIGHUP it means nothing, rather than the end of the
-/// process. The configuration has then just been read, or is about to be.
-fn outlive_hangups() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _entered = runtime.enter();
-    // What handles the signal stays for the life of the process, whoever listens.
-    signal(SignalKind::hangup()).map(drop)
 }
 
 fn read(path: &Path) -> Result<Config, ExitCode> {

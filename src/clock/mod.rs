@@ -6,6 +6,10 @@
 //!
 //! Left out: timers with callbacks. Callers await [`Clock::sleep_until`].
 
+mod thread_time;
+
+pub use thread_time::ThreadTime;
+
 use crate::market::Timestamp;
 use std::{
     sync::Arc,

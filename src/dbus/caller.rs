@@ -5,7 +5,7 @@
 
 use super::{
     MANAGE_ACTION, NAME,
-    polkit::{self, Verdict},
+    polkit::{self, PolkitPatience, Verdict},
     refusal::Refusal,
 };
 use crate::control::{Access, Authority, Peer};
@@ -26,6 +26,7 @@ pub(super) struct Gate {
     authority: Authority,
     own_gid: u32,
     checks: Arc<Semaphore>,
+    polkit: PolkitPatience,
 }
 
 /// A process on the bus.
@@ -39,9 +40,9 @@ pub(super) struct Caller {
 }
 
 impl Gate {
-    pub fn new(authority: Authority) -> Gate {
+    pub fn new(authority: Authority, polkit: PolkitPatience) -> Gate {
         let checks = Arc::new(Semaphore::new(CHECKS_MAX));
-        Gate { authority, own_gid: rustix::process::getegid().as_raw(), checks }
+        Gate { authority, own_gid: rustix::process::getegid().as_raw(), checks, polkit }
     }
 
     /// Lets the caller of a method that changes something through, or says why not. `verb` is the name of the method.
@@ -59,7 +60,7 @@ impl Gate {
             return Err(fdo::Error::LimitsExceeded(text).into());
         };
         let uid = caller.peer.uid;
-        match polkit::check(connection, &caller.name, caller.may_ask).await {
+        match polkit::check(connection, &caller.name, caller.may_ask, self.polkit).await {
             Verdict::Allowed => Ok(()),
             Verdict::WouldAsk => Err(fdo::Error::InteractiveAuthorizationRequired(format!(
                 "user {uid} may {verb} with a password: allow interactive authorization, as busctl and gdbus do by an \
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn users_and_the_daemons_group_write_without_polkit() {
-        let gate = Gate { own_gid: 990, ..Gate::new(Authority::new(vec![1_000])) };
+        let gate = Gate { own_gid: 990, ..Gate::new(Authority::new(vec![1_000]), PolkitPatience::default()) };
         let knows = |uid, groups: &[u32]| {
             gate.knows(&Peer { uid, gid: groups.first().copied().unwrap_or(u32::MAX), pid: None }, groups)
         };

@@ -35,6 +35,7 @@ mod server;
 
 pub use address::{BusAddress, UnknownBus};
 pub use overview::{Counters, Daemon, Gap, Overview};
+pub use polkit::PolkitPatience;
 pub use server::BusServer;
 
 /// The name on the bus. The version is part of it: an incompatible change makes another name.

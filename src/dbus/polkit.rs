@@ -4,8 +4,20 @@ use super::MANAGE_ACTION;
 use std::{collections::HashMap, time::Duration};
 use zbus::{Connection, Variant, names::UniqueName};
 
-/// A person may be asked for a password meanwhile.
-const ANSWER_WITHIN: Duration = Duration::from_secs(120);
+/// How long polkit may take.
+#[derive(Clone, Copy, Debug)]
+pub struct PolkitPatience {
+    /// By itself. Less than callers wait by default (25 s), so that they are told.
+    pub judging: Duration,
+    /// Where it may ask a person for a password.
+    pub asking: Duration,
+}
+
+impl Default for PolkitPatience {
+    fn default() -> PolkitPatience {
+        PolkitPatience { judging: Duration::from_secs(10), asking: Duration::from_secs(120) }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -19,7 +31,12 @@ pub(super) enum Verdict {
 
 /// Whether the caller is authorised for [`MANAGE_ACTION`], by `CheckAuthorization` of polkit's D-Bus interface. The caller
 /// is named by its unique name, so that polkit looks at the process itself and nothing can be raced.
-pub(super) async fn check(connection: &Connection, caller: &UniqueName<'_>, may_ask: bool) -> Verdict {
+pub(super) async fn check(
+    connection: &Connection,
+    caller: &UniqueName<'_>,
+    may_ask: bool,
+    patience: PolkitPatience,
+) -> Verdict {
     const ALLOW_USER_INTERACTION: u32 = 1;
     let subject = ("system-bus-name", HashMap::from([("name", Variant::from(caller.as_str()))]));
     let details: HashMap<&str, &str> = HashMap::new();
@@ -32,13 +49,17 @@ pub(super) async fn check(connection: &Connection, caller: &UniqueName<'_>, may_
         "CheckAuthorization",
         &arguments,
     );
-    let reply = match tokio::time::timeout(ANSWER_WITHIN, call).await {
+    let answer_within = if may_ask { patience.asking } else { patience.judging };
+    let reply = match tokio::time::timeout(answer_within, call).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => {
             log::debug!("polkit does not judge {caller}: {error}");
             return Verdict::Absent;
         }
-        Err(_) => return Verdict::Denied,
+        Err(_) => {
+            log::warn!("polkit says nothing about {caller} within {answer_within:?}");
+            return Verdict::Absent;
+        }
     };
     match reply.body().deserialize::<(bool, bool, HashMap<String, String>)>() {
         Ok((true, _, _)) => Verdict::Allowed,

@@ -9,6 +9,7 @@ use super::{
     feed::Feed,
     feed_path,
     manager::{Manager, instant_us},
+    polkit::PolkitPatience,
 };
 use crate::control::{Authority, ControlError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -55,7 +56,7 @@ enum BusError {
     NoConnection(zbus::Error),
     #[error(
         "the name {NAME} is refused: {0}; another bhavd may have it, or the bus does not let this user own it (see \
-         systemd/org.bhavd.Bhavd1.conf)"
+         org.bhavd.Bhavd1.conf in its system.d)"
     )]
     NoName(zbus::Error),
     #[error("it does not answer within {CONNECT_WITHIN:?}")]
@@ -79,8 +80,13 @@ struct Presence {
 }
 
 impl<D: Daemon> BusServer<D> {
-    pub fn new(daemon: Arc<D>, authority: Authority, address: BusAddress) -> BusServer<D> {
-        BusServer { daemon, gate: Gate::new(authority), address }
+    pub fn new(
+        daemon: Arc<D>,
+        authority: Authority,
+        address: BusAddress,
+        polkit: PolkitPatience,
+    ) -> BusServer<D> {
+        BusServer { daemon, gate: Gate::new(authority, polkit), address }
     }
 
     /// Is on the bus whenever there is one, until `stop` is ready, and returns what it gives. `note_progress` is called with

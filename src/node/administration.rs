@@ -1,8 +1,9 @@
 //! What operators ask of the daemon itself: feeds on and off, the configuration, the log's filter, the end.
 
 use super::{
-    control_child::{ControlChild, feed_row},
+    control_child::ControlChild,
     daemon::DRAIN_WITHIN,
+    daemon_report::feed_row,
     feed_orders::{FeedDesk, Switch},
     feeds, log_filter, reload,
 };

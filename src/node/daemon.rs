@@ -5,11 +5,11 @@ use super::{
     dead_batch,
     feed_orders::FeedOrders,
     feeds::FeedParts,
+    handover::Handover,
     held_order,
     intake::{Beginning, Intake},
     live_state::LiveState,
-    notifier::Notice,
-    origin::Origin,
+    opening_steps::OpeningSteps,
     recorder::Recorder,
     reload::Reloader,
     running_config::RunningConfig,
@@ -30,7 +30,7 @@ use crate::{
     market::{Provider, Timestamp},
     pipeline::PipelineSettings,
     spool::{Mark, NewRecord, Record, Spool, SpoolError},
-    store::{self, Batch, Birth, Checkpoint, ErrorClass, Store, StoreError},
+    store::{self, Batch, Birth, Checkpoint, ErrorClass, NoteOpening, Store, StoreError},
 };
 use std::{
     io,
@@ -49,8 +49,6 @@ const RECORD_BYTES_MAX: usize = 32 << 20;
 const BATCH_ROWS_MAX: usize = 300_000;
 /// From the wish to stop to the abort of what is left.
 pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(45);
-/// How long opening the log or the store may take: a migration of a large store does not tell how far it is.
-const OPEN_WITHIN: Duration = Duration::from_secs(600);
 
 /// The daemon cannot start. The program ends with the message and the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -114,21 +112,18 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`]; nothing is left open.
     pub fn open(config: Config) -> Result<Daemon, DaemonError> {
-        Daemon::open_from(config, Origin::default())
+        Daemon::open_from(config, Handover::default())
     }
 
     /// Opens log and store and finds out where they stand.
     ///
     /// # Errors
     /// [`DaemonError`]; nothing is left open.
-    pub fn open_from(config: Config, origin: Origin) -> Result<Daemon, DaemonError> {
+    pub fn open_from(config: Config, handover: Handover) -> Result<Daemon, DaemonError> {
         let version = env!("CARGO_PKG_VERSION");
         log::info!(event = Event::Started, version; "bhavd {version} starts");
-        let notifier = origin.notifier;
-        let tell = |step: &str| {
-            let line = Notice::Status(format!("Starting: {step}"));
-            notifier.tell(&[line, Notice::ExtendTimeout(OPEN_WITHIN)]);
-        };
+        let notifier = handover.notifier;
+        let steps = OpeningSteps::new(notifier.clone());
         let clock = match config.clock {
             Some(simulation) => Clock::simulated(simulation),
             None => Clock::system(),
@@ -138,8 +133,7 @@ impl Daemon {
         for warning in calendar.warnings(clock.now().date_ist()) {
             log::warn!(event = Event::CalendarUnsure; "{warning}");
         }
-        tell("opening the log");
-        let opened = Spool::open(&config.spool.dir)?;
+        let opened = steps.open_log(|| Spool::open(&config.spool.dir))?;
         if let Some(torn) = &opened.torn_tail {
             log::warn!(
                 event = Event::SpoolTorn, path:% = torn.path.display(), bytes = torn.bytes_cut;
@@ -150,8 +144,7 @@ impl Daemon {
                 torn.kept.as_ref().map(|path| format!("; they are kept in {}", path.display())).unwrap_or_default()
             );
         }
-        tell("opening the store");
-        let stored = load_record(&config.store.url, birth)?;
+        let stored = steps.open_store(|note| load_record(&config.store.url, birth, note))?;
         let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
         let forced = held_order::read(&config.spool.dir);
         let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), forced)?;
@@ -179,8 +172,8 @@ impl Daemon {
         let orders = FeedOrders::new(&shared_config);
         let running = RunningConfig::new(Arc::clone(&shared_config));
         let reloader = Reloader::new(
-            origin.config_file,
-            origin.credentials_dir,
+            handover.config_file,
+            handover.credentials_dir,
             running.clone(),
             orders.clone(),
             Arc::clone(&status),
@@ -188,6 +181,7 @@ impl Daemon {
         let parts = Parts {
             service_manager: ServiceManager {
                 notifier,
+                hangups: handover.hangups,
                 reloader: reloader.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),
@@ -227,7 +221,7 @@ impl Daemon {
                 reloader,
                 orders: orders.clone(),
                 intake: intake.clone(),
-                socket: origin.control_socket.map(Arc::new),
+                socket: handover.control_socket.map(Arc::new),
                 clock: clock.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),
@@ -319,11 +313,11 @@ fn feed_status(provider: Provider, config: &Config) -> Arc<FeedStatus> {
 }
 
 /// What the store contains already. It is closed again: the writer opens it on its own thread.
-fn load_record(url: &str, birth: Birth) -> Result<StoreRecord, DaemonError> {
+fn load_record(url: &str, birth: Birth, note: NoteOpening<'_>) -> Result<StoreRecord, DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     runtime.block_on(async {
-        let store = store::open(url, birth).await?;
+        let store = store::open_noting(url, birth, note).await?;
         Ok(StoreRecord::read(&store.reader().await?).await?)
     })
 }

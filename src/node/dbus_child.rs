@@ -2,14 +2,11 @@
 //!
 //! A bus that is away or refuses the daemon is a state of the child, never a failure: its supervisor hears of bugs only.
 
-use super::{
-    control_child::{Answers, ControlChild, feed_row},
-    health,
-};
+use super::{answers::Answers, control_child::ControlChild, daemon_report::feed_row, health};
 use crate::{
     actor::{ChildError, Lease},
     control::FeedRow,
-    dbus::{BusAddress, BusServer, Counters, Daemon, Gap, Overview},
+    dbus::{BusAddress, BusServer, Counters, Daemon, Gap, Overview, PolkitPatience},
     market::{Provider, TradingDate},
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -46,7 +43,12 @@ impl DBusChild {
             };
             let is_over = if settings.enabled {
                 let address: BusAddress = settings.address.parse()?;
-                let server = BusServer::new(Arc::clone(&daemon), authority.clone(), address);
+                let server = BusServer::new(
+                    Arc::clone(&daemon),
+                    authority.clone(),
+                    address,
+                    PolkitPatience::default(),
+                );
                 server.serve(stop, || lease.pulse().progress()).await
             } else {
                 stop.await

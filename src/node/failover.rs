@@ -3,10 +3,7 @@
 //! An order is a record of the log, appended by the intake; the pipeline obeys it when it comes to it, live and in every
 //! replay. Nothing else makes the engines change their mind.
 
-use super::{
-    control_child::{Answers, ControlChild},
-    held_order,
-};
+use super::{answers::Answers, control_child::ControlChild, held_order};
 use crate::{
     control::{ControlError, FailoverRequest, FailoverResponse, ProviderChoice},
     feed::RecordSink,

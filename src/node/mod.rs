@@ -1,10 +1,12 @@
 //! The daemon's actors, thin shells over engines and I/O; [`tree`] shows all of them on one screen.
 
 mod administration;
+mod answers;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod control_child;
 mod daemon;
+mod daemon_report;
 mod dbus_child;
 mod dead_batch;
 pub mod demo;
@@ -12,13 +14,16 @@ mod failover;
 mod feed_orders;
 mod feeds;
 mod gap_log;
+mod handover;
+mod hangups;
 mod health;
 mod held_order;
 mod intake;
 mod live_state;
 mod log_filter;
+mod market_queries;
 mod notifier;
-mod origin;
+mod opening_steps;
 mod recorder;
 mod reload;
 mod running_config;
@@ -32,5 +37,6 @@ mod vigil;
 mod writer;
 
 pub use daemon::{Daemon, DaemonError};
-pub use origin::{Origin, credentials_dir};
+pub use handover::{Handover, credentials_dir};
+pub use hangups::Hangups;
 pub use status::DaemonStatus;

@@ -5,6 +5,9 @@
 use sd_notify::NotifyState;
 use std::time::Duration;
 
+/// How much more time is asked for at once, while something progresses. What stops to do so has this long left.
+pub(super) const EXTEND_BY: Duration = Duration::from_secs(30);
+
 /// One thing to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {

@@ -24,6 +24,8 @@ use crate::{
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
+/// How long the disk may take to give the file.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long a feed may take to begin anew. Longer than it may take to stop.
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -61,10 +63,6 @@ impl Reloader {
         }
     }
 
-    pub fn has_file(&self) -> bool {
-        self.inner.file.is_some()
-    }
-
     /// The file's path.
     pub fn file(&self) -> Option<String> {
         self.inner.file.as_ref().map(|file| file.display().to_string())
@@ -76,9 +74,9 @@ impl Reloader {
     }
 
     /// What a reload would do.
-    pub fn compare(&self) -> ReloadResponse {
+    pub async fn compare(&self) -> ReloadResponse {
         let running = self.inner.running.get();
-        match self.inner.read() {
+        match self.inner.read().await {
             Ok(next) => self.inner.report(ReloadOutcome::Compared, &running, &next, false, Vec::new()),
             Err(problems) => self.inner.report(ReloadOutcome::Refused, &running, &running, false, problems),
         }
@@ -94,12 +92,26 @@ impl Reloader {
 }
 
 impl Inner {
-    /// Blocks on the disk.
-    fn read(&self) -> Result<Config, Vec<String>> {
-        let Some(file) = &self.file else {
+    /// Off the caller's thread: a disk that is slow to give the file must not keep the watchdog's thread or the control
+    /// socket's.
+    async fn read(&self) -> Result<Config, Vec<String>> {
+        let Some(file) = self.file.clone() else {
             return Err(vec!["the daemon was started without a configuration file".to_owned()]);
         };
-        Config::read(file, self.credentials_dir.clone()).map_err(|error| match &error {
+        let path = file.display().to_string();
+        let credentials_dir = self.credentials_dir.clone();
+        let reading = tokio::task::spawn_blocking(move || Config::read(&file, credentials_dir));
+        let read = match tokio::time::timeout(READ_WITHIN, reading).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(failure)) => return Err(vec![format!("{path} cannot be read: {failure}")]),
+            Err(_) => {
+                let within_s = READ_WITHIN.as_secs();
+                return Err(vec![format!(
+                    "{path} cannot be read within {within_s} s: see to its disk, then reload again"
+                )]);
+            }
+        };
+        read.map_err(|error| match &error {
             ConfigError::Unreadable { .. } => vec![error.to_string()],
             ConfigError::Wrong { .. } => error.to_string().lines().map(str::to_owned).collect(),
         })
@@ -107,7 +119,7 @@ impl Inner {
 
     async fn reload(&self) -> ReloadResponse {
         let running = self.running.get();
-        let file = match self.read() {
+        let file = match self.read().await {
             Ok(file) => file,
             Err(problems) => return self.report(ReloadOutcome::Refused, &running, &running, false, problems),
         };

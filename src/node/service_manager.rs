@@ -5,12 +5,12 @@
 //! slow to come holds the supervisors up; whether those turn it sees from the root's pulse.
 //!
 //! The watchdog is kicked only while the root turns, each critical child turns and works, and, in session hours, data
-//! comes in or the daemon has said why not. Without a manager only the reload on SIGHUP is left of all this; without a
-//! file to read again SIGHUP ends the process, as it does by default.
+//! comes in or the daemon has said why not. Without a manager only the reload on SIGHUP is left of all this.
 
 use super::{
+    hangups::Hangups,
     health::{self, Freshness},
-    notifier::{Notice, Notifier},
+    notifier::{EXTEND_BY, Notice, Notifier},
     reload::Reloader,
     running_config::RunningConfig,
     status::DaemonStatus,
@@ -28,17 +28,13 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 /// Between two looks; shorter until the daemon is ready.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY_AT_START: Duration = Duration::from_millis(50);
-/// How often more time is asked for, and how much.
+/// How often more time is asked for.
 const EXTEND_EVERY: Duration = Duration::from_secs(5);
-const EXTEND_BY: Duration = Duration::from_secs(30);
 /// A child that did a piece of its work within this time progresses.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(5);
 /// Characters of a status line.
@@ -48,6 +44,7 @@ const LINE_MAX: usize = 400;
 #[derive(Clone)]
 pub struct ServiceManager {
     pub notifier: Notifier,
+    pub hangups: Option<Hangups>,
     pub reloader: Reloader,
     pub tree: Tree,
     pub status: Arc<DaemonStatus>,
@@ -60,9 +57,8 @@ impl ServiceManager {
     /// One incarnation.
     ///
     /// # Errors
-    /// When the process cannot listen for SIGHUP.
+    /// None.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
-        let mut hangups = self.reloader.has_file().then(|| signal(SignalKind::hangup())).transpose()?;
         let mut teller = Teller::new(self.notifier.watchdog());
         let mut freshness = Freshness::new(self.freshness_limit(), Instant::now());
         // Beside everything else: it takes as long as feeds take to begin anew, and once more where they do not.
@@ -81,7 +77,7 @@ impl ServiceManager {
                     }
                     return Ok(());
                 }
-                () = next_hangup(&mut hangups), if reload.is_none() => {
+                () = next_hangup(&self.hangups), if reload.is_none() => {
                     self.notifier.tell(&teller.begin_reload());
                     reload = Some(Box::pin(self.reload(&lease)));
                 }
@@ -196,10 +192,10 @@ async fn under_way(reload: &mut Option<Pin<Box<impl Future<Output = ()>>>>) {
     }
 }
 
-async fn next_hangup(hangups: &mut Option<Signal>) {
-    let Some(signal) = hangups else { return pending().await };
-    if signal.recv().await.is_none() {
-        pending().await
+async fn next_hangup(hangups: &Option<Hangups>) {
+    match hangups {
+        Some(hangups) => hangups.next().await,
+        None => pending().await,
     }
 }
 
@@ -447,6 +443,7 @@ mod tests {
             crate::clock::Simulation { start: open, real_start: crate::clock::real_now(), speed: 1.0 };
         ServiceManager {
             notifier: Notifier::default(),
+            hangups: None,
             reloader: Reloader::new(
                 None,
                 None,

@@ -7,7 +7,7 @@ use super::status::DaemonStatus;
 use crate::{
     actor::{ChildError, Lease, Port},
     clock::Clock,
-    store::{self, Batch, Birth, ErrorClass, Fence, OpenStore, Store, StoreError},
+    store::{self, Batch, Birth, ErrorClass, Fence, OpenStore, OpeningSign, Store, StoreError},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::{
@@ -19,8 +19,8 @@ use std::{
 const DRAIN_MAX: usize = 256;
 /// Rows in one transaction at most: more are written by the next.
 const ROWS_MAX: usize = 100_000;
-/// What migrating a large store may take.
-const MIGRATION_EXCUSE: Duration = Duration::from_secs(600);
+/// How long the database may show no sign of work at a migration: it may wait for a lock that somebody holds.
+const STILL_MAX: Duration = Duration::from_secs(90);
 
 /// What every incarnation begins from.
 #[derive(Clone)]
@@ -78,8 +78,17 @@ impl Writer {
     async fn open(&self, lease: &Lease) -> Result<Option<OpenStore>, ChildError> {
         let mut delays = retry_delays();
         loop {
-            let _excused = lease.pulse().excuse(MIGRATION_EXCUSE);
-            match store::open(&self.url, self.birth).await {
+            let pulse = lease.pulse();
+            let mut excused = Some(pulse.excuse(STILL_MAX));
+            let mut note = |sign| {
+                if sign == OpeningSign::AtWork {
+                    pulse.progress();
+                    // The end of an excuse would end the next one.
+                    drop(excused.take());
+                    excused = Some(pulse.excuse(STILL_MAX));
+                }
+            };
+            match store::open_noting(&self.url, self.birth, &mut note).await {
                 Ok(mut store) => {
                     let fence = lease.clone();
                     store.set_fence(Fence::new(move || fence.is_current()));

@@ -12,7 +12,7 @@ use crate::market::{BucketState, Provider};
 use diesel::{
     QueryableByName, SqliteConnection,
     migration::{MigrationSource, MigrationVersion},
-    sql_types::Text,
+    sql_types::{Integer, Text},
 };
 use diesel_async::{AsyncPgConnection, async_connection_wrapper::AsyncConnectionWrapper};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -24,12 +24,23 @@ pub(super) fn sqlite(connection: &mut SqliteConnection, store: &str) -> Result<(
     run(connection, SQLITE, store)
 }
 
-/// Connects by itself; call it on a plain thread.
-pub(super) fn postgres(url: &str, store: &str) -> Result<(), StoreError> {
-    use diesel::Connection;
-    let mut connection = AsyncConnectionWrapper::<AsyncPgConnection>::establish(url)
-        .map_err(|error| StoreError::Lost { store: store.to_owned(), reason: chain(&error) })?;
+/// Connects by itself; call it on a plain thread. `begun` is told the process on the server before anything is migrated.
+pub(super) fn postgres(url: &str, store: &str, begun: impl FnOnce(i32)) -> Result<(), StoreError> {
+    use diesel::{Connection, RunQueryDsl};
+    let lost = |reason: String| StoreError::Lost { store: store.to_owned(), reason };
+    let mut connection =
+        AsyncConnectionWrapper::<AsyncPgConnection>::establish(url).map_err(|error| lost(chain(&error)))?;
+    let backend: BackendRow = diesel::sql_query("SELECT pg_backend_pid() AS pid")
+        .get_result(&mut connection)
+        .map_err(|error| lost(chain(&error)))?;
+    begun(backend.pid);
     run(&mut connection, POSTGRES, store)
+}
+
+#[derive(QueryableByName)]
+struct BackendRow {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
 }
 
 fn run<C, DB>(connection: &mut C, source: EmbeddedMigrations, store: &str) -> Result<(), StoreError>

@@ -21,6 +21,7 @@ mod dump;
 mod error;
 mod fence;
 mod migrate;
+mod opening;
 mod postgres;
 mod query;
 mod reader;
@@ -35,6 +36,7 @@ pub use batch::{Batch, Checkpoint, CoverageDay, GapRow, InstrumentRow, ProviderS
 pub use dump::DayDump;
 pub use error::{ErrorClass, StoreError};
 pub use fence::Fence;
+pub use opening::{NoteOpening, OpeningSign, ThreadWatch};
 pub use postgres::PostgresStore;
 pub use reader::Reader;
 pub use report::{BucketStates, CoverageReport, DaySummary, StateCounts, UnderlyingCoverage};
@@ -108,10 +110,15 @@ pub enum OpenStore {
 ///
 /// `url` is `sqlite:PATH`, `sqlite::memory:`, a plain path, or `postgres://…`; see [`Address`].
 pub async fn open(url: &str, birth: Birth) -> Result<OpenStore, StoreError> {
+    open_noting(url, birth, &mut |_| {}).await
+}
+
+/// As [`open`], and tells once a second whether the database works at it.
+pub async fn open_noting(url: &str, birth: Birth, note: NoteOpening<'_>) -> Result<OpenStore, StoreError> {
     let address = Address::parse(url)?;
     Ok(match address {
-        Address::Postgres { .. } => OpenStore::Postgres(PostgresStore::open(address, birth).await?),
-        _ => OpenStore::Sqlite(SqliteStore::open(address, birth).await?),
+        Address::Postgres { .. } => OpenStore::Postgres(PostgresStore::open(address, birth, note).await?),
+        _ => OpenStore::Sqlite(SqliteStore::open(address, birth, note).await?),
     })
 }
 

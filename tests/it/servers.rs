@@ -217,6 +217,18 @@ pub async fn postgres_database() -> String {
     address(&name)
 }
 
+/// Run in a fresh database: every table that is made takes until [`END_OF_SLOW_MIGRATION`] has run.
+pub const SLOW_MIGRATION: &str = "
+    CREATE TABLE released (at TIMESTAMPTZ NOT NULL);
+    CREATE FUNCTION dawdle() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        WHILE NOT EXISTS (SELECT FROM released) LOOP
+            PERFORM pg_sleep(0.02);
+        END LOOP;
+    END $$;
+    CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION dawdle();";
+pub const END_OF_SLOW_MIGRATION: &str = "INSERT INTO released VALUES (now())";
+
 /// A Redis server without persistence.
 pub struct Redis {
     directory: PathBuf,
@@ -288,7 +300,7 @@ impl Bus {
         fs::write(directory.join("keep"), "").expect("the directory is writable");
         // Other users connect, too.
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/org.bhavd.Bhavd1.conf");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("dbus/org.bhavd.Bhavd1.conf");
         let (uid, gid) = own_ids();
         let policy = fs::read_to_string(shipped)
             .expect("the policy file is there")

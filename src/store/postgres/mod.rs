@@ -17,12 +17,16 @@ use super::{
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
-    migrate, tables,
+    migrate,
+    opening::{NoteOpening, OpeningSign, watched},
+    tables,
 };
 use crate::market::{CandleInterval, TradingDate};
 use connection::{Link, classify};
 use copy::write_all;
+use futures_util::FutureExt;
 use std::collections::BTreeMap;
+use tokio::sync::oneshot;
 use tokio_postgres::{Error, Transaction};
 
 /// The writer's side. After the connection was lost the next batch opens another one.
@@ -34,11 +38,15 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    pub(super) async fn open(address: Address, birth: Birth) -> Result<PostgresStore, StoreError> {
+    pub(super) async fn open(
+        address: Address,
+        birth: Birth,
+        note: NoteOpening<'_>,
+    ) -> Result<PostgresStore, StoreError> {
         let mut store = PostgresStore { address, birth, link: None, fence: Fence::default() };
         // Says what is wrong with the address or the server before the migrations would, in their words.
         let link = Link::connect(&store.address).await?;
-        migrate_on_a_thread(store.url().to_owned(), store.address.to_string()).await?;
+        store.migrate(&link, note).await?;
         store.claim(&link).await?;
         store.link = Some(link);
         Ok(store)
@@ -50,6 +58,34 @@ impl PostgresStore {
             // Only an address of PostgreSQL is given to this store.
             _ => "",
         }
+    }
+
+    /// diesel-async's harness blocks the thread it runs on, which an actix arbiter forbids. `link` looks at it meanwhile.
+    async fn migrate(&self, link: &Link, note: NoteOpening<'_>) -> Result<(), StoreError> {
+        let (url, store) = (self.url().to_owned(), self.address.to_string());
+        let lost = |reason: String| StoreError::Lost { store: store.clone(), reason };
+        let (done, outcome) = oneshot::channel();
+        let (begun, backend) = oneshot::channel();
+        let name = store.clone();
+        let work = move || {
+            // Whoever opens may have gone.
+            let begun = |pid| {
+                let _ = begun.send(pid);
+            };
+            let _ = done.send(migrate::postgres(&url, &name, begun));
+        };
+        std::thread::Builder::new()
+            .name("migrations".to_owned())
+            .spawn(work)
+            .map_err(|error| lost(error.to_string()))?;
+        let backend = backend.shared();
+        let look = async || match backend.clone().await {
+            Ok(pid) => look_at_backend(link, pid).await,
+            // The outcome says why.
+            Err(_) => OpeningSign::Still,
+        };
+        let outcome = watched(outcome, look, note).await;
+        outcome.map_err(|_| lost("the thread of the migrations ended".to_owned()))?
     }
 
     async fn claim(&self, link: &Link) -> Result<(), StoreError> {
@@ -84,19 +120,15 @@ impl PostgresStore {
     }
 }
 
-/// diesel-async's harness blocks the thread it runs on, which an actix arbiter forbids.
-async fn migrate_on_a_thread(url: String, store: String) -> Result<(), StoreError> {
-    let (done, outcome) = tokio::sync::oneshot::channel();
-    let lost = |reason: String| StoreError::Lost { store: store.clone(), reason };
-    let name = store.clone();
-    let work = move || {
-        let _ = done.send(migrate::postgres(&url, &name));
-    };
-    std::thread::Builder::new()
-        .name("migrations".to_owned())
-        .spawn(work)
-        .map_err(|error| lost(error.to_string()))?;
-    outcome.await.map_err(|_| lost("the thread of the migrations ended".to_owned()))?
+/// Whether the process on the server works for us: one that waits for a lock may wait for ever, and one that is idle waits
+/// for us. The statement says what `pg_stat_activity` shows of it (PostgreSQL's manual, 28.2.3).
+async fn look_at_backend(link: &Link, pid: i32) -> OpeningSign {
+    let text = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active' \
+                AND wait_event_type IS DISTINCT FROM 'Lock'";
+    match link.client.query_opt(text, &[&pid]).await {
+        Ok(Some(_)) => OpeningSign::AtWork,
+        Ok(None) | Err(_) => OpeningSign::Still,
+    }
 }
 
 /// One transaction. Dropped before its end it is rolled back by the client. False if the fence forbade the commit.

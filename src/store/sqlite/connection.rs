@@ -5,6 +5,7 @@ use crate::store::{
     address::Address,
     error::{StoreError, chain},
     migrate,
+    opening::{NoteOpening, OpeningSign, ThreadWatch, watched},
     query::{Bind, Query},
 };
 use diesel::{
@@ -41,12 +42,26 @@ pub(crate) struct SqliteThread {
 }
 
 impl SqliteThread {
-    pub(super) async fn start(address: Address, access: Access) -> Result<SqliteThread, StoreError> {
-        let store = address.to_string();
+    pub(super) async fn start(
+        address: Address,
+        access: Access,
+        note: NoteOpening<'_>,
+    ) -> Result<SqliteThread, StoreError> {
+        Self::start_with(address.to_string(), move || establish(&address, access), note).await
+    }
+
+    async fn start_with(
+        store: String,
+        establish: impl FnOnce() -> Result<SqliteConnection, StoreError> + Send + 'static,
+        note: NoteOpening<'_>,
+    ) -> Result<SqliteThread, StoreError> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         let (opened, outcome) = oneshot::channel();
+        let (begun, watch) = oneshot::channel();
         let serve = move || {
-            let mut connection = match establish(&address, access) {
+            // Whoever opens may have gone; the first job says so.
+            let _ = begun.send(ThreadWatch::of_this_thread());
+            let mut connection = match establish() {
                 Ok(connection) => connection,
                 Err(error) => {
                     let _ = opened.send(Err(error));
@@ -65,13 +80,16 @@ impl SqliteThread {
             .name("sqlite".to_owned())
             .spawn(serve)
             .map_err(|error| lost(error.to_string()))?;
-        outcome.await.map_err(|_| lost("its thread ended while opening".to_owned()))??;
+        let mut watch = watch.await.ok().flatten();
+        let look = async || watch.as_mut().map_or(OpeningSign::Still, ThreadWatch::look);
+        let outcome = watched(outcome, look, note).await;
+        outcome.map_err(|_| lost("its thread ended while opening".to_owned()))??;
         Ok(SqliteThread { store, jobs })
     }
 
     /// Opens an existing store for reading.
     pub(crate) async fn open_to_read(address: Address) -> Result<SqliteThread, StoreError> {
-        Self::start(address, Access::Read).await
+        Self::start(address, Access::Read, &mut |_| {}).await
     }
 
     /// The store's name for errors.
@@ -174,5 +192,60 @@ pub(super) fn classify(store: &str, error: Error) -> StoreError {
         _ if says("disk I/O error") => StoreError::Lost { store, reason },
         _ if says("readonly") || says("unable to open") => StoreError::Refused { store, reason },
         _ => StoreError::Failed { store, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        mpsc as blocking,
+    };
+
+    fn in_memory() -> SqliteConnection {
+        SqliteConnection::establish(":memory:").expect("opens")
+    }
+
+    #[tokio::test]
+    async fn a_long_migration_is_seen_at_work_for_as_long_as_it_runs() {
+        const ENOUGH: u32 = 2;
+        let (seen, goes_on) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(true)));
+        let is_wanted = Arc::clone(&goes_on);
+        let migrate = move || {
+            let mut connection = in_memory();
+            let count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+                         SELECT count(*) FROM n";
+            while is_wanted.load(Relaxed) {
+                connection.batch_execute(count).expect("counts");
+            }
+            Ok(connection)
+        };
+        let mut note = |sign| {
+            if sign == OpeningSign::AtWork && seen.fetch_add(1, Relaxed) + 1 == ENOUGH {
+                goes_on.store(false, Relaxed);
+            }
+        };
+        SqliteThread::start_with("test".to_owned(), migrate, &mut note).await.expect("opens in the end");
+        assert!(seen.load(Relaxed) >= ENOUGH);
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_is_stuck_is_seen_still() {
+        let (release, released) = blocking::channel::<()>();
+        let migrate = move || {
+            let _ = released.recv();
+            Ok(in_memory())
+        };
+        let (mut release, mut signs) = (Some(release), Vec::new());
+        let mut note = |sign| {
+            signs.push(sign);
+            if signs.len() == 2 {
+                drop(release.take());
+            }
+        };
+        SqliteThread::start_with("test".to_owned(), migrate, &mut note).await.expect("opens in the end");
+        assert_eq!(signs[..2], [OpeningSign::Still; 2]);
     }
 }

@@ -19,6 +19,7 @@ use super::{
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
+    opening::NoteOpening,
     tables,
 };
 use crate::market::CandleInterval;
@@ -38,8 +39,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) async fn open(address: Address, birth: Birth) -> Result<SqliteStore, StoreError> {
-        let thread = SqliteThread::start(address.clone(), connection::Access::Write(birth)).await?;
+    pub(super) async fn open(
+        address: Address,
+        birth: Birth,
+        note: NoteOpening<'_>,
+    ) -> Result<SqliteStore, StoreError> {
+        let thread = SqliteThread::start(address.clone(), connection::Access::Write(birth), note).await?;
         Ok(SqliteStore { address, thread, fence: Fence::default() })
     }
 
@@ -53,7 +58,7 @@ impl SqliteStore {
     pub(super) async fn reads(&self) -> Result<SqliteThread, StoreError> {
         match self.address {
             Address::SqliteMemory => Ok(self.thread.clone()),
-            _ => SqliteThread::start(self.address.clone(), connection::Access::Read).await,
+            _ => SqliteThread::open_to_read(self.address.clone()).await,
         }
     }
 }
@@ -148,6 +153,10 @@ mod tests {
         batch
     }
 
+    async fn open(address: Address) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open(address, Birth::Real, &mut |_| {}).await
+    }
+
     async fn limit_pages(store: &SqliteStore, pages: u32) {
         let limit = move |connection: &mut SqliteConnection| {
             connection.batch_execute(&format!("PRAGMA max_page_count = {pages}"))
@@ -159,7 +168,7 @@ mod tests {
     async fn a_full_disk_writes_nothing_and_goes_on_after_space_is_made() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("full.db").display().to_string();
-        let store = SqliteStore::open(Address::SqliteFile { path }, Birth::Real).await.expect("opens");
+        let store = open(Address::SqliteFile { path }).await.expect("opens");
         store.append(&batch(10)).await.expect("ten rows fit");
         limit_pages(&store, 60).await;
         let big = batch(20_000);
@@ -184,7 +193,7 @@ mod tests {
     async fn a_writer_that_was_given_up_commits_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("fenced.db").display().to_string();
-        let mut store = SqliteStore::open(Address::SqliteFile { path }, Birth::Real).await.expect("opens");
+        let mut store = open(Address::SqliteFile { path }).await.expect("opens");
         store.append(&batch(3)).await.expect("written");
         store.fence = Fence::new(|| false);
         let error = store.append(&batch(10)).await.expect_err("refused");
@@ -200,8 +209,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("busy.db").display().to_string();
         let address = Address::SqliteFile { path };
-        let store = SqliteStore::open(address.clone(), Birth::Real).await.expect("opens");
-        let other = SqliteStore::open(address, Birth::Real).await.expect("opens");
+        let store = open(address.clone()).await.expect("opens");
+        let other = open(address).await.expect("opens");
         let lock = |connection: &mut SqliteConnection| connection.batch_execute("BEGIN IMMEDIATE");
         other.thread.run(lock).await.expect("locks");
         let impatient =
@@ -220,7 +229,7 @@ mod tests {
         std::fs::write(&path, "not a database, but long enough to be read as one ".repeat(40))
             .expect("writes");
         let address = Address::SqliteFile { path: path.display().to_string() };
-        let error = SqliteStore::open(address, Birth::Real).await.err().expect("refused");
+        let error = open(address).await.err().expect("refused");
         assert_eq!(error.class(), ErrorClass::Stop, "{error}");
         assert!(error.to_string().contains("notes.txt"), "{error}");
     }

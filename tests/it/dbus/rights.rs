@@ -2,14 +2,21 @@
 
 use super::toy::{Client, FEED, MANAGER, Served, connect};
 use crate::servers::{Bus, own_ids};
-use bhavd::{control::Access, dbus};
+use bhavd::{
+    control::Access,
+    dbus::{self, PolkitPatience},
+};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{
     collections::HashMap,
     process::Command,
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
-use zbus::OwnedVariant;
+use zbus::{Connection, OwnedVariant, object_server::Interface};
 
 const NOBODY: u32 = 65_534;
 
@@ -48,31 +55,69 @@ fn is_root() -> bool {
     is_root
 }
 
+/// A daemon that is on a bus of its own, and root or the daemon's own user there.
+struct Scene {
+    served: Served,
+    client: Client,
+    bus: Bus,
+}
+
+impl Scene {
+    async fn set() -> Scene {
+        Scene::with_patience(PolkitPatience::default()).await
+    }
+
+    async fn with_patience(polkit: PolkitPatience) -> Scene {
+        let bus = Bus::start();
+        let served = Served::with_patience(&bus, polkit);
+        let client = Client::on(&bus).await;
+        Scene { served, client, bus }
+    }
+
+    /// Drains the daemon as the client.
+    async fn drain(&self) {
+        self.client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("it is allowed");
+    }
+
+    /// A call of nobody's, who is in no group of the daemon's. On a thread of its own: this one may play polkit
+    /// meanwhile.
+    fn nobody_calls(&self, method: &'static str) -> impl Future<Output = Result<String, String>> + use<> {
+        let address = self.bus.address();
+        let call = tokio::task::spawn_blocking(move || Stranger { groups: None }.call(&address, method));
+        async { call.await.expect("no panic") }
+    }
+
+    /// Gives the bus a polkit, which leaves when this is closed.
+    async fn with_polkit(&self, polkit: impl Interface) -> Connection {
+        let connection = connect(&self.bus).await;
+        let path = "/org/freedesktop/PolicyKit1/Authority";
+        connection.object_server().at(path, polkit).await.expect("a free path");
+        connection.request_name("org.freedesktop.PolicyKit1").await.expect("a free name");
+        connection
+    }
+}
+
 const DRAIN: &str = "org.bhavd.Bhavd1.Manager.Drain";
 
 #[tokio::test]
 async fn readers_do_not_keep_writers_out() {
     const MORE_THAN_FIT: usize = 100;
-    let bus = Bus::start();
-    let served = Served::on(&bus);
-    served.shown.is_mute.store(true, Relaxed);
-    let client = Client::on(&bus).await;
+    let scene = Scene::set().await;
+    scene.served.shown.is_mute.store(true, Relaxed);
     let mut readers: FuturesUnordered<_> =
-        (0..MORE_THAN_FIT).map(|_| client.call(dbus::PATH, MANAGER, "Status", &())).collect();
+        (0..MORE_THAN_FIT).map(|_| scene.client.call(dbus::PATH, MANAGER, "Status", &())).collect();
     // Once one is refused all places of readers are taken.
     let refused = readers.next().await.expect("an answer").expect_err("no place").to_string();
     assert!(refused.contains("are being answered already"), "{refused}");
-    client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("it is allowed");
-    assert_eq!(served.shown.drains(), 1);
+    scene.drain().await;
+    assert_eq!(scene.served.shown.drains(), 1);
 }
 
 #[tokio::test]
 async fn root_or_the_daemons_own_user_writes() {
-    let bus = Bus::start();
-    let served = Served::on(&bus);
-    let client = Client::on(&bus).await;
-    client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("it is allowed");
-    assert_eq!(served.shown.drains(), 1);
+    let scene = Scene::set().await;
+    scene.drain().await;
+    assert_eq!(scene.served.shown.drains(), 1);
 }
 
 #[tokio::test]
@@ -80,11 +125,9 @@ async fn a_member_of_the_daemons_group_writes() {
     if !is_root() {
         return;
     }
-    let bus = Bus::start();
-    let served = Served::on(&bus);
-    let _client = Client::on(&bus).await;
-    Stranger { groups: Some(own_ids().1) }.call(&bus.address(), DRAIN).expect("it is allowed");
-    assert_eq!(served.shown.drains(), 1);
+    let scene = Scene::set().await;
+    Stranger { groups: Some(own_ids().1) }.call(&scene.bus.address(), DRAIN).expect("it is allowed");
+    assert_eq!(scene.served.shown.drains(), 1);
 }
 
 #[tokio::test]
@@ -92,9 +135,7 @@ async fn a_stranger_reads_everything_and_is_told_how_to_write() {
     if !is_root() {
         return;
     }
-    let bus = Bus::start();
-    let served = Served::on(&bus);
-    let _client = Client::on(&bus).await;
+    let Scene { served, client: _client, bus } = Scene::set().await;
     let stranger = Stranger { groups: None };
     for read in [
         "org.bhavd.Bhavd1.Manager.Status",
@@ -133,9 +174,7 @@ async fn admins_of_a_reload_may_write_at_once() {
     if !is_root() {
         return;
     }
-    let bus = Bus::start();
-    let served = Served::on(&bus);
-    let _client = Client::on(&bus).await;
+    let Scene { served, client: _client, bus } = Scene::set().await;
     let stranger = Stranger { groups: None };
     stranger.call(&bus.address(), DRAIN).expect_err("a stranger");
     served.authority.set_admins(vec![NOBODY]);
@@ -145,12 +184,15 @@ async fn admins_of_a_reload_may_write_at_once() {
     assert_eq!(served.shown.drains(), 1);
 }
 
+/// What polkit is told of a caller, and by which action it is to judge.
+type Asked = Arc<Mutex<Vec<(String, String)>>>;
+
 /// A polkit that answers as it is told.
 struct Polkit {
     authorised: bool,
     /// Whether a person would have to be asked.
     challenge: bool,
-    asked: Arc<Mutex<Vec<(String, String)>>>,
+    asked: Asked,
 }
 
 #[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]
@@ -170,37 +212,96 @@ impl Polkit {
     }
 }
 
+/// A polkit that never answers.
+struct MutePolkit {
+    asked: Arc<AtomicUsize>,
+}
+
+#[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]
+impl MutePolkit {
+    async fn check_authorization(
+        &self,
+        _subject: (String, HashMap<String, OwnedVariant>),
+        _action: String,
+        _details: HashMap<String, String>,
+        _flags: u32,
+        _cancellation: String,
+    ) -> (bool, bool, HashMap<String, String>) {
+        self.asked.fetch_add(1, Relaxed);
+        std::future::pending().await
+    }
+}
+
 #[tokio::test]
 async fn polkit_is_asked_about_strangers() {
     if !is_root() {
         return;
     }
-    let bus = Bus::start();
-    let served = Served::on(&bus);
-    let client = Client::on(&bus).await;
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let path = "/org/freedesktop/PolicyKit1/Authority";
+    let scene = Scene::set().await;
+    let asked = Asked::default();
     let answer = async |authorised, challenge| {
-        let polkit = connect(&bus).await;
-        let authority = Polkit { authorised, challenge, asked: Arc::clone(&asked) };
-        polkit.object_server().at(path, authority).await.expect("a free path");
-        polkit.request_name("org.freedesktop.PolicyKit1").await.expect("a free name");
-        // On a thread of its own: this one plays polkit meanwhile.
-        let address = bus.address();
-        let call = tokio::task::spawn_blocking(move || Stranger { groups: None }.call(&address, DRAIN));
-        let outcome = call.await.expect("no panic");
+        let polkit = Polkit { authorised, challenge, asked: Arc::clone(&asked) };
+        let polkit = scene.with_polkit(polkit).await;
+        let outcome = scene.nobody_calls(DRAIN).await;
         polkit.close().await.expect("it closes");
         outcome
     };
     answer(true, false).await.expect("polkit allows it");
-    assert_eq!(served.shown.drains(), 1);
+    assert_eq!(scene.served.shown.drains(), 1);
     let complaint = answer(false, false).await.expect_err("polkit refuses it");
     assert!(complaint.contains("PermissionDenied"), "{complaint}");
     let complaint = answer(false, true).await.expect_err("nobody was asked for a password");
     assert!(complaint.contains("InteractiveAuthorizationRequired"), "{complaint}");
     assert!(complaint.contains("with a password"), "{complaint}");
-    assert_eq!(served.shown.drains(), 1);
+    assert_eq!(scene.served.shown.drains(), 1);
     let asked = asked.lock().expect("no panic").clone();
     assert_eq!(asked, vec![("system-bus-name".to_owned(), dbus::MANAGE_ACTION.to_owned()); 3]);
-    client.call(dbus::PATH, MANAGER, "Drain", &()).await.expect("root is not asked for");
+    // Root is not asked for.
+    scene.drain().await;
+}
+
+#[tokio::test]
+async fn a_polkit_that_never_answers_holds_neither_a_caller_nor_a_place() {
+    /// One more than there are places.
+    const CALLERS: usize = 9;
+    if !is_root() {
+        return;
+    }
+    let soon = Duration::from_millis(50);
+    let scene = Scene::with_patience(PolkitPatience { judging: soon, asking: soon }).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let _polkit = scene.with_polkit(MutePolkit { asked: Arc::clone(&asked) }).await;
+    for _ in 0..CALLERS {
+        let complaint = scene.nobody_calls(DRAIN).await.expect_err("nobody allowed it");
+        assert!(complaint.contains("PermissionDenied"), "{complaint}");
+    }
+    assert_eq!((asked.load(Relaxed), scene.served.shown.drains()), (CALLERS, 0));
+}
+
+#[tokio::test]
+async fn callers_beyond_those_polkit_is_asked_about_are_refused_and_root_is_not() {
+    const PLACES: usize = 8;
+    if !is_root() {
+        return;
+    }
+    let long = Duration::from_secs(3_600);
+    let scene = Scene::with_patience(PolkitPatience { judging: long, asking: long }).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let polkit = scene.with_polkit(MutePolkit { asked: Arc::clone(&asked) }).await;
+    let held: Vec<_> = (0..PLACES).map(|_| scene.nobody_calls(DRAIN)).collect();
+    while asked.load(Relaxed) < PLACES {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let complaint = scene.nobody_calls(DRAIN).await.expect_err("no place");
+    assert!(complaint.contains("polkit is being asked about 8 others"), "{complaint}");
+    scene.drain().await;
+    assert_eq!(scene.served.shown.drains(), 1);
+    // Its end is an answer: the places are free again.
+    polkit.close().await.expect("it closes");
+    for call in held {
+        let complaint = call.await.expect_err("nobody allowed it");
+        assert!(complaint.contains("PermissionDenied"), "{complaint}");
+    }
+    let complaint = scene.nobody_calls(DRAIN).await.expect_err("a stranger");
+    assert!(complaint.contains("PermissionDenied"), "{complaint}");
 }

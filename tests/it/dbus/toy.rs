@@ -3,7 +3,7 @@
 use crate::{control_samples as samples, servers::Bus};
 use bhavd::{
     control::*,
-    dbus::{self, BusServer, Counters, Daemon, Overview},
+    dbus::{self, BusServer, Counters, Daemon, Overview, PolkitPatience},
 };
 use futures_util::StreamExt;
 use std::{
@@ -136,6 +136,10 @@ pub struct Served {
 
 impl Served {
     pub fn on(bus: &Bus) -> Served {
+        Served::with_patience(bus, PolkitPatience::default())
+    }
+
+    pub fn with_patience(bus: &Bus, polkit: PolkitPatience) -> Served {
         let shown = Arc::new(Shown {
             overview: Mutex::new(overview()),
             ticks: AtomicU64::new(1),
@@ -152,7 +156,7 @@ impl Served {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let server = BusServer::new(Arc::new(toy), judges, address);
+                let server = BusServer::new(Arc::new(toy), judges, address, polkit);
                 server
                     .serve(
                         async {

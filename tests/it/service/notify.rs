@@ -1,6 +1,6 @@
 //! What the daemon tells the service manager, seen from a manager's socket; no systemd is needed.
 
-use crate::processes;
+use crate::{processes, servers};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -12,6 +12,9 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Nobody listens there: the daemon is ready nevertheless, what is away is a broker's website.
+const TABLES: &str = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
+                      archive_url = \"http://127.0.0.1:9\"\n";
 
 /// A manager's end of the protocol, with a daemon that reports to it.
 struct Managed {
@@ -82,10 +85,7 @@ fn is_in(messages: &[Vec<String>], start: &str) -> bool {
 fn ready_status_watchdog_reload_and_stopping_are_told() {
     let home = tempfile::tempdir().expect("a directory");
     let config = home.path().join("bhavd.toml");
-    // Nobody listens there: the daemon is ready nevertheless, what is away is a broker's website.
-    let tables = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
-                  archive_url = \"http://127.0.0.1:9\"\n";
-    processes::Daemon::configure(&config, home.path(), tables);
+    processes::Daemon::configure(&config, home.path(), TABLES);
     let valid = fs::read_to_string(&config).expect("it was written");
     let mut managed = Managed::start(&config, home.path(), Duration::from_secs(2));
 
@@ -120,17 +120,104 @@ fn ready_status_watchdog_reload_and_stopping_are_told() {
     assert!(managed.daemon.wait().expect("it ends").success());
 }
 
+/// A database in which the first start's migration takes until it is released.
+struct SlowStore {
+    runtime: tokio::runtime::Runtime,
+    url: String,
+}
+
+impl SlowStore {
+    /// Makes the configuration's daemon use it.
+    fn in_place_of_sqlite(config: &Path, directory: &Path) -> SlowStore {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let url = runtime.block_on(servers::postgres_database());
+        let text = fs::read_to_string(config).expect("it was written");
+        fs::write(config, text.replace(&processes::store_url(directory), &url)).expect("written");
+        let store = SlowStore { runtime, url };
+        store.execute(servers::SLOW_MIGRATION);
+        store
+    }
+
+    fn release(&self) {
+        self.execute(servers::END_OF_SLOW_MIGRATION);
+    }
+
+    fn execute(&self, sql: &str) {
+        self.runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("connects");
+            tokio::spawn(connection);
+            client.batch_execute(sql).await.expect("valid SQL");
+        });
+    }
+}
+
 #[test]
-fn a_hangup_before_the_daemon_is_ready_does_not_end_it() {
+fn more_time_is_asked_for_in_small_steps_while_a_migration_runs() {
     let home = tempfile::tempdir().expect("a directory");
     let config = home.path().join("bhavd.toml");
-    let tables = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
-                  archive_url = \"http://127.0.0.1:9\"\n";
-    processes::Daemon::configure(&config, home.path(), tables);
+    processes::Daemon::configure(&config, home.path(), TABLES);
+    let store = SlowStore::in_place_of_sqlite(&config, home.path());
     let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
-    let first = managed.next();
-    assert_eq!(first[0], "STATUS=Starting: opening the log");
+    managed.until(|line| line == "STATUS=Starting: opening the store");
+    for _ in 0..3 {
+        assert_eq!(managed.next(), ["EXTEND_TIMEOUT_USEC=30000000"], "nothing else is told meanwhile");
+    }
+    store.release();
+    managed.until(|line| line == "READY=1");
+    managed.signal(Signal::TERM);
+    assert!(managed.daemon.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_hangup_before_the_daemon_listens_counts_once_it_does() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("bhavd.toml");
+    processes::Daemon::configure(&config, home.path(), TABLES);
+    let store = SlowStore::in_place_of_sqlite(&config, home.path());
+    let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
+    managed.until(|line| line == "STATUS=Starting: opening the store");
+    let read = fs::read_to_string(&config).expect("it was written");
+    fs::write(&config, format!("{read}[buckets]\ngrace_s = 6\n")).expect("written");
     managed.signal(Signal::HUP);
+    store.release();
+    managed.until(|line| {
+        line.starts_with("STATUS=") && line.ends_with("the changed configuration needs a restart")
+    });
+    managed.signal(Signal::TERM);
+    assert!(managed.daemon.wait().expect("it ends").success());
+}
+
+#[test]
+fn watchdog_and_status_go_on_while_a_reload_hangs() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("bhavd.toml");
+    // Days of a few seconds: what the status says of the session keeps changing.
+    let now = bhavd::clock::real_now().to_utc().to_rfc3339();
+    let clock =
+        format!("[clock]\nstart = \"2026-02-02T08:00:00+05:30\"\nreal_start = \"{now}\"\nspeed = 7200.0\n");
+    processes::Daemon::configure(&config, home.path(), &format!("{TABLES}{clock}"));
+    let valid = fs::read_to_string(&config).expect("it was written");
+    let mut managed = Managed::start(&config, home.path(), Duration::from_secs(2));
+    managed.until(|line| line == "READY=1");
+
+    // Reading it waits for somebody who writes.
+    fs::remove_file(&config).expect("it was there");
+    let made = Command::new("mkfifo").arg(&config).status().expect("mkfifo runs");
+    assert!(made.success());
+    managed.signal(Signal::HUP);
+    managed.until(|line| line == "RELOADING=1");
+    let mut during = Vec::new();
+    for _ in 0..3 {
+        during.extend(managed.until(|line| line == "WATCHDOG=1"));
+    }
+    during.extend(managed.until(|line| line.starts_with("STATUS=")));
+    assert!(
+        !is_in(&during, "READY=1") && !is_in(&during, "STATUS=Unhealthy: the configuration"),
+        "{during:?}"
+    );
+
+    fs::write(&config, valid).expect("somebody reads it");
     managed.until(|line| line == "READY=1");
     managed.signal(Signal::TERM);
     assert!(managed.daemon.wait().expect("it ends").success());

@@ -1,7 +1,9 @@
 //! What only PostgreSQL can do: go away while in use.
 
 use super::{place::Place, sample};
-use bhavd::store::{self, Birth, ErrorClass, Reader, Store};
+use crate::servers;
+use bhavd::store::{self, Birth, ErrorClass, OpeningSign, Reader, Store};
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_lost_connection_is_retried_and_opened_again() {
@@ -63,4 +65,50 @@ async fn dropping_a_write_half_way_leaves_no_trace() {
     store.append(&store::Batch::new(sample::date(), 7)).await.expect("the same connection goes on");
     assert_eq!(reader.checkpoint().await.expect("readable").expect("written").spool_seq, 7);
     assert_eq!(reader.summary(sample::date()).await.expect("a summary").rows, 0);
+}
+
+/// The last signs of a store being opened in `place`, of which `enough` says when `then` ends what holds it up.
+async fn open_until(
+    place: &Place,
+    enough: impl Fn(&[OpeningSign]) -> bool + Sync,
+    then: impl Future<Output = ()>,
+) -> Vec<OpeningSign> {
+    let (mut signs, (sender, mut is_enough)) = (Vec::new(), tokio::sync::mpsc::channel(1));
+    let mut note = |sign| {
+        signs.push(sign);
+        if enough(&signs) {
+            let _ = sender.try_send(());
+        }
+    };
+    let open = store::open_noting(&place.url, Birth::Real, &mut note);
+    let release = async {
+        is_enough.recv().await.expect("the sender stays");
+        then.await;
+    };
+    let opened = async { tokio::join!(open, release) };
+    let (opened, ()) =
+        tokio::time::timeout(Duration::from_secs(60), opened).await.expect("seen and released");
+    opened.expect("the store opens in the end");
+    signs
+}
+
+#[tokio::test]
+async fn a_long_migration_is_seen_at_work_for_as_long_as_it_runs() {
+    let place = Place::postgres().await;
+    place.execute(servers::SLOW_MIGRATION).await;
+    let at_work = |signs: &[OpeningSign]| signs.ends_with(&[OpeningSign::AtWork; 2]);
+    open_until(&place, at_work, place.execute(servers::END_OF_SLOW_MIGRATION)).await;
+}
+
+#[tokio::test]
+async fn a_migration_that_waits_for_a_lock_is_seen_still() {
+    let place = Place::postgres().await;
+    drop(place.open().await);
+    let client = place.client().await;
+    client
+        .batch_execute("BEGIN; LOCK TABLE __diesel_schema_migrations IN ACCESS EXCLUSIVE MODE")
+        .await
+        .expect("nobody else has it");
+    let still = |signs: &[OpeningSign]| signs.ends_with(&[OpeningSign::Still; 2]);
+    open_until(&place, still, async { client.batch_execute("ROLLBACK").await.expect("unlocks") }).await;
 }

@@ -1,0 +1,76 @@
+//! Who answers the requests that come by the socket and by D-Bus.
+//!
+//! From atomics and from a reader's connection to the store, never from another child, so that there is an answer
+//! whatever hangs.
+
+use super::{control_child::ControlChild, intake::IntakeSink, verify};
+use crate::{
+    actor::Lease,
+    control::{ControlError, Peer, Request, Response, Service, Update, WatchRequest},
+};
+use tokio::sync::mpsc;
+
+/// What one incarnation answers, whichever door is asked.
+pub struct Answers {
+    pub(super) child: ControlChild,
+    pub(super) sink: IntakeSink,
+}
+
+impl Answers {
+    /// An incarnation that was given up gives no orders any more.
+    pub fn new(child: ControlChild, lease: &Lease) -> Answers {
+        let sink = child.intake.sink(lease);
+        Answers { child, sink }
+    }
+}
+
+impl Service for Answers {
+    async fn handle(&self, request: Request, _: Peer) -> Result<Response, ControlError> {
+        let child = &self.child;
+        match request {
+            Request::Status => Ok(Response::Status(child.show_status())),
+            Request::Actors => Ok(Response::Actors(child.show_actors())),
+            Request::Feeds => Ok(Response::Feeds(child.show_feeds())),
+            Request::Chain(request) => child.show_chain(request).await.map(Response::Chain),
+            Request::OpenInterest(request) => {
+                let date = request.date.unwrap_or_else(|| child.today());
+                child.show_open_interest(&request.contract, date).await.map(Response::OpenInterest)
+            }
+            Request::Deltas(request) => child.show_deltas(request).await.map(Response::Deltas),
+            Request::Candles(request) => {
+                let date = request.date.unwrap_or_else(|| child.today());
+                child
+                    .show_candles(&request.symbol, request.interval_minutes(), date)
+                    .await
+                    .map(Response::Candles)
+            }
+            Request::Coverage(request) => child.show_coverage(request.date).await.map(Response::Coverage),
+            Request::ReplayVerify(request) => verify::verify_day(
+                &child.config.store.url,
+                &child.config.spool.dir,
+                &child.settings,
+                request.date,
+            )
+            .await
+            .map(Response::ReplayVerify),
+            Request::Feed(request) => child.show_feed(&request).map(Response::Feed),
+            Request::EnableFeed(request) => child.enable_feed(&request).map(Response::EnableFeed),
+            Request::DisableFeed(request) => child.disable_feed(&request).map(Response::DisableFeed),
+            Request::ReconnectFeed(request) => child.reconnect_feed(&request).map(Response::ReconnectFeed),
+            Request::Failover(request) => self.failover(request).await.map(Response::Failover),
+            Request::Configuration => Ok(Response::Configuration(child.show_configuration())),
+            Request::CompareConfiguration => {
+                Ok(Response::CompareConfiguration(child.reloader.compare().await))
+            }
+            Request::Reload => Ok(Response::Reload(child.reloader.reload().await)),
+            Request::LogFilter => Ok(Response::LogFilter(child.show_log_filter())),
+            Request::SetLogFilter(request) => child.set_log_filter(&request).map(Response::SetLogFilter),
+            Request::Drain => Ok(Response::Drain(child.drain())),
+            Request::Watch(_) => Err(ControlError::ExpectedMore { method: "Watch".to_owned() }),
+        }
+    }
+
+    fn watch(&self, request: WatchRequest, _: Peer) -> Result<mpsc::Receiver<Update>, ControlError> {
+        self.child.live.watch(request)
+    }
+}
