@@ -255,7 +255,8 @@ impl IntakeSink {
         self.tell_down(&broken_off, received).await
     }
 
-    /// Marks those of `providers` that are up as down since the end of their vigils. Needs the turn.
+    /// Marks those of `providers` that are up as down since the end of their vigils. What others said of their parts on
+    /// the way up is taken back. Needs the turn.
     async fn tell_down(
         &self,
         providers: &BTreeSet<Provider>,
@@ -264,10 +265,23 @@ impl IntakeSink {
         for provider in providers {
             let since = {
                 let log = self.intake.log();
-                if !log.up.contains(provider) {
-                    continue;
+                let is_up = log.up.contains(provider);
+                is_up.then(|| log.vigils.get(provider).map_or(received, Vigil::watched_until))
+            };
+            let Some(since) = since else {
+                let parts: Vec<String> = {
+                    let log = self.intake.log();
+                    log.parts_down
+                        .keys()
+                        .filter(|(of, _)| of == provider)
+                        .map(|(_, part)| part.clone())
+                        .collect()
+                };
+                for part in parts {
+                    self.append(NewRecord::mark(received, &Mark::part_up(*provider, part))).await?;
                 }
-                log.vigils.get(provider).map_or(received, Vigil::watched_until)
+                self.intake.log().note_down(*provider);
+                continue;
             };
             let mark = Mark::feed_down(*provider, BROKE_OFF_REASON).since(since);
             self.append(NewRecord::mark(received.max(since), &mark)).await?;

@@ -60,6 +60,8 @@ impl<S: RecordSink> NseFeed<S> {
     /// Runs until told to stop.
     pub async fn run(self) -> Result<(), FeedError> {
         let NseFeed { settings, watch, calendar, clock, status, sink, mut stop, seed } = self;
+        // Of an incarnation that broke off.
+        status.clear_parts();
         let mut feed = Running {
             site: Rc::new(Site::new(&settings, &clock, &status)?),
             health: Health::new(settings.failures_max),

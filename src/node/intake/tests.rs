@@ -77,7 +77,13 @@ async fn parts_that_are_down_are_said_again_before_their_provider() {
     sink.mark(Mark::feed_down(Provider::Nse, "x")).await.expect("accepted");
     sink.mark(up.clone()).await.expect("accepted");
     sink.accept(lots(day(31))).await.expect("accepted");
-    assert_eq!(logged_marks(directory, day(31)), [up], "an outage ends what was said of parts");
+    assert_eq!(logged_marks(directory, day(31)), [up.clone()], "an outage ends what was said of parts");
+    // An incarnation that broke off before it was up leaves nothing behind.
+    sink.mark(Mark::feed_down(Provider::Nse, "x")).await.expect("accepted");
+    sink.mark(down("symbol=C")).await.expect("accepted");
+    intake.admit(Provider::Nse, &Lease::detached("feeds/nse")).await.expect("admitted");
+    let last = logged_marks(directory, day(31)).pop();
+    assert_eq!(last, Some(Mark::part_up(Provider::Nse, "symbol=C")));
 }
 
 #[tokio::test]
