@@ -9,7 +9,7 @@ mod rows;
 mod trading_day;
 pub mod watch;
 
-pub use observation::Observation;
+pub use observation::{COPY_AGE_US_MAX, Observation};
 pub use router::Router;
 pub use rows::Rows;
 pub use trading_day::{DayCounters, SessionHours, SlotSpec, TradingDay};

@@ -6,6 +6,10 @@ use crate::market::{Price, Provider, Quote, Timestamp};
 const NONE: i64 = i64::MIN;
 const NONE_IV: i32 = i32::MIN;
 
+/// NSE stamps copies of a whole chain. One whose stamp is older than this says nothing of the time since. Measured lags are
+/// up to two and a half minutes.
+pub const COPY_AGE_US_MAX: i64 = 600_000_000;
+
 /// What is known of one instrument after its latest observation: the latest value of each field.
 ///
 /// 64 bytes in one line, because the tick path is bound by memory.
@@ -67,6 +71,13 @@ impl Observation {
 
     pub fn provider(&self) -> Option<Provider> {
         self.provider
+    }
+
+    /// Whether nothing can have changed between its stamp and `end` that it does not say.
+    pub(super) fn proves(&self, end: Timestamp) -> bool {
+        let is_old_copy = self.provider == Some(Provider::Nse)
+            && self.received_us.saturating_sub(self.event_us) > COPY_AGE_US_MAX;
+        self.received_time() >= end && !is_old_copy
     }
 
     pub fn open_interest(&self) -> Option<i64> {

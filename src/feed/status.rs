@@ -1,9 +1,12 @@
 //! What a feed shows of itself: atomics, readable while the feed hangs.
 
 use crate::market::{Provider, Timestamp};
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// Where a feed stands.
@@ -64,6 +67,8 @@ pub struct FeedStatus {
     /// Answers that repeated the one before, and so were not handed over.
     pub unchanged: AtomicU64,
     last_error: Mutex<String>,
+    /// What the feed does not watch although it is up, and why.
+    parts_down: Mutex<BTreeMap<String, String>>,
 }
 
 impl FeedStatus {
@@ -81,6 +86,7 @@ impl FeedStatus {
             subscribed: AtomicU64::new(0),
             unchanged: AtomicU64::new(0),
             last_error: Mutex::new(String::new()),
+            parts_down: Mutex::default(),
         }
     }
 
@@ -129,6 +135,27 @@ impl FeedStatus {
         let is_news = *last != error;
         *last = error;
         is_news
+    }
+
+    pub fn set_part_down(&self, part: String, reason: String) {
+        self.locked_parts().insert(part, reason);
+    }
+
+    pub fn set_part_up(&self, part: &str) {
+        self.locked_parts().remove(part);
+    }
+
+    pub fn clear_parts(&self) {
+        self.locked_parts().clear();
+    }
+
+    /// In the order of their names.
+    pub fn parts_down(&self) -> Vec<(String, String)> {
+        self.locked_parts().iter().map(|(part, reason)| (part.clone(), reason.clone())).collect()
+    }
+
+    fn locked_parts(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.parts_down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn last_error(&self) -> String {

@@ -66,6 +66,10 @@ events! {
     FeedUp = "feed_up", "01ba62c8c8cd450cb1192834f1b3745c", ["PROVIDER"];
     /// A feed does not watch everything any more.
     FeedDown = "feed_down", "dce5bd9a501b48fba8ec16006dd04c7d", ["PROVIDER", "REASON"];
+    /// A feed that is up does not watch one of its option chains.
+    ChainDown = "chain_down", "154de13148594c8c91727a86680f505e", ["PROVIDER", "CHAIN", "REASON"];
+    /// It watches the chain again.
+    ChainUp = "chain_up", "f5a78b8cb2a34245b9e9a04f9721dbfe", ["PROVIDER", "CHAIN"];
     /// A request or connection of a feed failed otherwise than the last one.
     FeedFailing = "feed_failing", "263ee7880ab943ff9cac587bdaaf5706", ["PROVIDER", "ERROR"];
     /// An operator forced a provider, or left the choice to the order of preference again.

@@ -51,6 +51,7 @@ mod tests {
             from: Timestamp::from_us(from),
             to: Timestamp::from_us(from + 1),
             provider: Some(Provider::Nse),
+            part: String::new(),
             reason: "closed".to_owned(),
         };
         log.note(&[gap(1), gap(2)]);

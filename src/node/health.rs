@@ -30,6 +30,7 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }
+    problems.extend(unwatched_chains(status, now));
     problems.extend(unheeded_order(status, now));
     let set_aside = status.pipeline.set_aside.load(Relaxed);
     if set_aside > 0 {
@@ -47,6 +48,25 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     let unknown_lots = status.pipeline.unknown_lots.load(Relaxed);
     if unknown_lots > 0 {
         problems.push(format!("{unknown_lots} option-chain rows were left out, their lot size is not known"));
+    }
+    problems
+}
+
+/// Chains that a feed which is up does not watch; the first few by name.
+fn unwatched_chains(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
+    const NAMED_MAX: usize = 3;
+    let mut problems = Vec::new();
+    let is_up = |feed: &&Arc<FeedStatus>| is_in_session(status, now) && feed.state() == FeedState::Up;
+    for feed in status.feeds.iter().filter(is_up) {
+        let parts = feed.parts_down();
+        let named = parts.iter().take(NAMED_MAX);
+        problems.extend(
+            named.map(|(part, why)| format!("feed {}: chain {part} is not answered: {why}", feed.provider)),
+        );
+        if parts.len() > NAMED_MAX {
+            let more = parts.len() - NAMED_MAX;
+            problems.push(format!("feed {}: {more} more chains are not answered", feed.provider));
+        }
     }
     problems
 }

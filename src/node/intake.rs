@@ -45,6 +45,8 @@ struct Log {
     spool: Spool,
     /// Providers whose last mark says "up".
     up: BTreeSet<Provider>,
+    /// Parts whose last mark says "down", with the reason. The log repeats them whenever it says that their provider is up.
+    parts_down: BTreeMap<(Provider, String), String>,
     /// The provider that the last order forces.
     forced: Option<Provider>,
     /// Of each provider's last incarnation.
@@ -68,6 +70,21 @@ enum Tried {
     /// The log is as it was; it may be tried again.
     NoSpace(NewRecord),
     TooLarge,
+}
+
+impl Log {
+    /// A feed that is down ends what was said of its parts.
+    fn note_down(&mut self, provider: Provider) {
+        self.up.remove(&provider);
+        self.parts_down.retain(|(of, _), _| *of != provider);
+    }
+
+    /// What says again that a provider is up: which of its parts are not, first.
+    fn up_again(&self, provider: Provider) -> Vec<Mark> {
+        let of_provider = self.parts_down.iter().filter(|((of, _), _)| *of == provider);
+        let down = of_provider.map(|((_, part), reason)| Mark::part_down(provider, part, reason));
+        down.chain([Mark::feed_up(provider)]).collect()
+    }
 }
 
 /// Who may append. A holder that was given up loses it: its thread may never come back to give it up itself.
@@ -149,7 +166,8 @@ impl Intake {
         status: Arc<DaemonStatus>,
     ) -> Intake {
         let Beginning { date: begun, forced } = beginning;
-        let log = Log { spool, up: BTreeSet::new(), forced, vigils: BTreeMap::new(), begun, full: None };
+        let (up, parts_down, vigils) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        let log = Log { spool, up, parts_down, forced, vigils, begun, full: None };
         Intake { log: Arc::new(Mutex::new(log)), turn: Arc::default(), port, clock, status }
     }
 
@@ -221,11 +239,23 @@ impl IntakeSink {
             let mut log = self.intake.log();
             match mark {
                 Some(Mark::FeedUp { provider }) => log.up.extend(provider.parse::<Provider>()),
-                Some(Mark::FeedDown { provider, .. }) => log.up.retain(|up| up.name() != provider),
+                Some(Mark::FeedDown { provider, .. }) => {
+                    provider.parse().into_iter().for_each(|provider| log.note_down(provider));
+                }
+                Some(Mark::PartDown { provider, part, reason, .. }) => {
+                    let named = provider.parse().map(|provider| ((provider, part.clone()), reason.clone()));
+                    log.parts_down.extend(named);
+                }
+                Some(Mark::PartUp { provider, part }) => {
+                    log.parts_down.retain(|(of, down), _| of.name() != provider || down != part);
+                }
                 Some(Mark::Failover { to }) => {
                     log.forced = to.as_ref().and_then(|provider| provider.parse().ok());
                 }
-                Some(Mark::Started { .. }) => (log.up, log.forced) = (BTreeSet::new(), None),
+                Some(Mark::Started { .. }) => {
+                    (log.up, log.forced) = (BTreeSet::new(), None);
+                    log.parts_down.clear();
+                }
                 Some(Mark::Clock { .. }) | None => {}
             }
         }
@@ -248,13 +278,22 @@ impl IntakeSink {
         if !self.intake.log().up.contains(&provider) {
             return Ok(());
         }
+        let (again, parts_down) = {
+            let log = self.intake.log();
+            (log.up_again(provider), log.parts_down.clone())
+        };
         self.tell_down(&[provider].into(), received, TOO_LARGE_REASON).await?;
-        self.append(NewRecord::mark(received, &Mark::feed_up(provider))).await?;
-        self.intake.log().up.insert(provider);
+        for mark in again {
+            self.append(NewRecord::mark(received, &mark)).await?;
+        }
+        let mut log = self.intake.log();
+        log.up.insert(provider);
+        log.parts_down = parts_down;
         Ok(())
     }
 
-    /// Marks those of `providers` that are up as down since the end of their vigils. Needs the turn.
+    /// Marks those of `providers` that are up as down since the end of their vigils. What others said of their parts on
+    /// the way up is taken back. Needs the turn.
     async fn tell_down(
         &self,
         providers: &BTreeSet<Provider>,
@@ -264,14 +303,27 @@ impl IntakeSink {
         for provider in providers {
             let since = {
                 let log = self.intake.log();
-                if !log.up.contains(provider) {
-                    continue;
+                let is_up = log.up.contains(provider);
+                is_up.then(|| log.vigils.get(provider).map_or(received, Vigil::watched_until))
+            };
+            let Some(since) = since else {
+                let parts: Vec<String> = {
+                    let log = self.intake.log();
+                    log.parts_down
+                        .keys()
+                        .filter(|(of, _)| of == provider)
+                        .map(|(_, part)| part.clone())
+                        .collect()
+                };
+                for part in parts {
+                    self.append(NewRecord::mark(received, &Mark::part_up(*provider, part))).await?;
                 }
-                log.vigils.get(provider).map_or(received, Vigil::watched_until)
+                self.intake.log().note_down(*provider);
+                continue;
             };
             let mark = Mark::feed_down(*provider, reason).since(since);
             self.append(NewRecord::mark(received.max(since), &mark)).await?;
-            self.intake.log().up.remove(provider);
+            self.intake.log().note_down(*provider);
         }
         Ok(())
     }
@@ -283,7 +335,8 @@ impl IntakeSink {
                 let log = self.intake.log();
                 let watched =
                     |provider: &Provider| Some((*provider, log.vigils.get(provider)?.watched_until()));
-                Mark::clock(log.up.iter().filter_map(watched))
+                let parts_down = log.parts_down.keys().cloned();
+                Mark::clock(log.up.iter().filter_map(watched)).with_parts_down(parts_down)
             }
             Mark::FeedDown { .. } => match &self.vigil {
                 Some(vigil) => mark.since(vigil.watched_until()),
@@ -293,7 +346,9 @@ impl IntakeSink {
                 self.vigil.iter().for_each(Vigil::forgive_loss);
                 mark
             }
-            Mark::Started { .. } | Mark::Failover { .. } => mark,
+            Mark::Started { .. } | Mark::PartDown { .. } | Mark::PartUp { .. } | Mark::Failover { .. } => {
+                mark
+            }
         }
     }
 
@@ -346,17 +401,22 @@ impl IntakeSink {
                 let mut log = self.intake.log();
                 let next = log.full.as_mut().and_then(|full| full.told.pop_first());
                 match next {
-                    Some(provider) => log.up.contains(&provider).then_some(provider),
+                    Some(provider) => {
+                        let is_up = log.up.contains(&provider);
+                        is_up.then(|| log.up_again(provider))
+                    }
                     None => {
                         log.full = None;
                         return Ok(());
                     }
                 }
             };
-            let Some(provider) = next else { continue };
-            let up = || NewRecord::mark(self.intake.clock.now(), &Mark::feed_up(provider));
-            while let Tried::NoSpace(_) = self.try_append(up()).await? {
-                self.wait_for_space().await;
+            let Some(marks) = next else { continue };
+            for mark in marks {
+                let again = || NewRecord::mark(self.intake.clock.now(), &mark);
+                while let Tried::NoSpace(_) = self.try_append(again()).await? {
+                    self.wait_for_space().await;
+                }
             }
         }
     }
@@ -409,7 +469,7 @@ impl IntakeSink {
                 return Ok(());
             }
             let order = log.forced.map(|provider| Mark::failover(Some(provider)));
-            order.into_iter().chain(log.up.iter().copied().map(Mark::feed_up)).collect()
+            order.into_iter().chain(log.up.iter().flat_map(|provider| log.up_again(*provider))).collect()
         };
         for mark in again {
             self.append(NewRecord::mark(received, &mark)).await?;

@@ -43,6 +43,11 @@ impl Pipeline {
                 self.observe(slot, Provider::Nse, &quote, received, live);
             }
         }
+        let brought: BTreeSet<TradingDate> =
+            chain.legs.iter().map(|leg| leg.expiry).filter(|expiry| watched.contains(expiry)).collect();
+        if let Some(day) = &mut self.day {
+            brought.iter().for_each(|expiry| self.chains.note_brought(&underlying, *expiry, received, day));
+        }
         for leg in chain.legs.iter().filter(|leg| watched.contains(&leg.expiry)) {
             let Some(lot_size) = self.lots.as_ref().and_then(|lots| lots.lot_size(&underlying, leg.expiry))
             else {

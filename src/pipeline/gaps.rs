@@ -11,7 +11,11 @@ use crate::{
     market::{Provider, Timestamp},
     store::GapRow,
 };
+use std::collections::BTreeMap;
 
+/// A part of what a provider watches may be down while it is up; its spans are rows of their own, which end where the
+/// provider goes down itself.
+///
 /// One entry a provider. Fed from the log alone.
 #[derive(Clone, Debug, Default)]
 pub struct GapTracker {
@@ -20,6 +24,8 @@ pub struct GapTracker {
     hours: Option<SessionHours>,
     /// Whether the day's log has told more than who was up before it.
     is_past_head: bool,
+    /// Gaps of parts that ended with their providers, for whoever drains them.
+    pub ended_parts: Vec<GapRow>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -30,6 +36,15 @@ struct Watch {
     down: Option<(Timestamp, String)>,
     /// Whether today's log shows anything of it.
     is_at_work: bool,
+    /// Those that were ever down while it has been up.
+    parts: BTreeMap<String, Part>,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    /// Since when, and why.
+    Down(Timestamp, String),
+    Up(Timestamp),
 }
 
 const NOT_UP_REASON: &str = "the feed had not come up";
@@ -44,7 +59,8 @@ impl GapTracker {
         let not_up = hours.map(|hours| (hours.open, NOT_UP_REASON.to_owned()));
         let watch = Watch { down: not_up, ..Watch::default() };
         let watches = std::array::from_fn(|_| watch.clone());
-        *self = GapTracker { watches, hours, is_past_head: false };
+        let ended_parts = std::mem::take(&mut self.ended_parts);
+        *self = GapTracker { watches, hours, is_past_head: false, ended_parts };
     }
 
     /// The day's log tells of something else than who was up before it.
@@ -67,10 +83,51 @@ impl GapTracker {
         now: Timestamp,
         reason: &str,
     ) -> Option<Timestamp> {
+        let hours = self.hours;
         let watch = self.watch(provider);
+        let parts = std::mem::take(&mut watch.parts);
         let since = since.min(now).max(watch.up_since.take()?);
         watch.down = Some((since, reason.to_owned()));
+        let ended = hours.into_iter().flat_map(|hours| end_parts(provider, &parts, since, hours));
+        let ended: Vec<GapRow> = ended.collect();
+        self.ended_parts.extend(ended);
         Some(since)
+    }
+
+    /// Since when a part has not been watched, of which it is told at `now` that it was `since`; `None` if that is no news.
+    pub fn part_down_since(
+        &self,
+        provider: Provider,
+        part: &str,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let watch = &self.watches[usize::from(provider.code()) - 1];
+        let since = since.min(now).max(watch.up_since.unwrap_or(now));
+        match watch.parts.get(part) {
+            Some(Part::Down(..)) => None,
+            Some(Part::Up(up_since)) => Some(since.max(*up_since)),
+            None => Some(since),
+        }
+    }
+
+    /// `since`: see [`GapTracker::part_down_since`].
+    pub fn note_part_down(&mut self, provider: Provider, part: String, since: Timestamp, reason: &str) {
+        self.watch(provider).parts.insert(part, Part::Down(since, reason.to_owned()));
+    }
+
+    /// The gap that ends with the part up again, as far as it lies within the session.
+    pub fn note_part_up(&mut self, provider: Provider, part: &str, now: Timestamp) -> Option<GapRow> {
+        let hours = self.hours;
+        let watch = self.watch(provider);
+        let state = watch.parts.get_mut(part).filter(|state| matches!(state, Part::Down(..)))?;
+        let was = std::mem::replace(state, Part::Up(now));
+        match was {
+            Part::Down(since, reason) if watch.up_since.is_some() => {
+                gap(provider, (since, reason), now, hours?).map(|row| GapRow { part: part.to_owned(), ..row })
+            }
+            Part::Down(..) | Part::Up(_) => None,
+        }
     }
 
     /// The daemon was away, or the log is lost: whoever was up was not watched since the last thing that is known of it.
@@ -91,6 +148,11 @@ impl GapTracker {
         watch.is_at_work = true;
         if watch.up_since.is_none() {
             watch.up_since = Some(now);
+            for part in watch.parts.values_mut() {
+                if let Part::Down(since, _) = part {
+                    *since = now.max(*since);
+                }
+            }
             watch.watched_until = watch.watched_until.max(now);
         }
         let down = watch.down.take().filter(|_| is_past_head);
@@ -106,9 +168,27 @@ impl GapTracker {
             let watch = self.watch(provider);
             let down = watch.down.take().filter(|_| watch.is_at_work);
             gaps.extend(down.and_then(|down| gap(provider, down, hours.close, hours)));
+            let parts = std::mem::take(&mut watch.parts);
+            if watch.up_since.is_some() {
+                gaps.extend(end_parts(provider, &parts, hours.close, hours));
+            }
         }
         gaps
     }
+}
+
+/// The gaps of parts that end at `until`.
+fn end_parts(
+    provider: Provider,
+    parts: &BTreeMap<String, Part>,
+    until: Timestamp,
+    hours: SessionHours,
+) -> impl Iterator<Item = GapRow> {
+    parts.iter().filter_map(move |(part, state)| match state {
+        Part::Down(since, reason) => gap(provider, (*since, reason.clone()), until, hours)
+            .map(|row| GapRow { part: part.clone(), ..row }),
+        Part::Up(_) => None,
+    })
 }
 
 fn gap(
@@ -118,7 +198,7 @@ fn gap(
     hours: SessionHours,
 ) -> Option<GapRow> {
     let (from, to) = (since.max(hours.open), until.min(hours.close));
-    (from < to).then_some(GapRow { from, to, provider: Some(provider), reason })
+    (from < to).then_some(GapRow { from, to, provider: Some(provider), part: String::new(), reason })
 }
 
 #[cfg(test)]
@@ -202,5 +282,32 @@ mod tests {
         gaps.note_watched(P, at(20));
         let told = gaps.close_session(at(2_000));
         assert_eq!(told.iter().map(span).collect::<Vec<_>>(), [(5, 1_000)], "it worked, but never came up");
+    }
+
+    #[test]
+    fn a_parts_gap_ends_with_it_with_its_provider_or_with_the_session() {
+        let mut gaps = tracker();
+        let part = || "NIFTY".to_owned();
+        gaps.note_part_down(P, part(), at(1), "never answered");
+        gaps.note_part_down(P, "SBIN".to_owned(), at(1), "the same");
+        gaps.note_up(P, at(10));
+        gaps.end_head();
+        assert_eq!(gaps.part_down_since(P, "NIFTY", at(5), at(20)), None, "told before");
+        let row = gaps.note_part_up(P, "NIFTY", at(20)).expect("a gap");
+        assert_eq!(
+            (span(&row), row.part.as_str(), row.reason.as_str()),
+            ((10, 20), "NIFTY", "never answered")
+        );
+        assert_eq!(gaps.note_part_up(P, "NIFTY", at(21)), None);
+        assert_eq!(gaps.part_down_since(P, "NIFTY", at(5), at(30)), Some(at(20)), "not before it was up");
+        gaps.note_part_down(P, part(), at(25), "404");
+        gaps.note_down(P, at(40), at(50), "x");
+        let ended: Vec<_> = gaps.ended_parts.drain(..).map(|row| (span(&row), row.part)).collect();
+        assert_eq!(ended, [((25, 40), part()), ((10, 40), "SBIN".to_owned())]);
+        gaps.note_up(P, at(60));
+        gaps.note_part_down(P, part(), at(70), "404");
+        let told = gaps.close_session(at(1_000));
+        let told: Vec<_> = told.iter().map(|row| (span(row), row.part.as_str())).collect();
+        assert_eq!(told, [((70, 1_000), "NIFTY")]);
     }
 }

@@ -1,6 +1,9 @@
 //! The machine itself: which record means what, and when a day begins.
 
-use super::{catalog::Catalog, counters::PipelineCounters, gaps::GapTracker, token_table::TokenTable};
+use super::{
+    catalog::Catalog, chains::ChainTable, counters::PipelineCounters, gaps::GapTracker,
+    token_table::TokenTable,
+};
 use crate::{
     calendar::{Calendar, Session},
     engine::{
@@ -74,20 +77,22 @@ pub struct Pipeline {
     /// Today's watched contracts.
     slots: FxHashMap<InstrumentId, u32>,
     catalog: Catalog,
-    date: TradingDate,
-    session: Option<Session>,
-    day: Option<TradingDay>,
+    pub(super) date: TradingDate,
+    pub(super) session: Option<Session>,
+    pub(super) day: Option<TradingDay>,
     /// While there is no session.
-    resting_router: Router,
-    gaps: GapTracker,
+    pub(super) resting_router: Router,
+    pub(super) gaps: GapTracker,
+    /// Today's.
+    pub(super) chains: ChainTable,
     tokens: TokenTable,
     /// Instrument and place in the live state by slot.
     enrolled: Vec<(InstrumentId, u32)>,
-    rows: Rows,
-    last_received: Timestamp,
+    pub(super) rows: Rows,
+    pub(super) last_received: Timestamp,
     last_seq: u64,
     /// A part of the log is lost: the next mark of time tells who is up.
-    is_uncertain: bool,
+    pub(super) is_uncertain: bool,
 }
 
 impl Pipeline {
@@ -104,6 +109,7 @@ impl Pipeline {
             day: None,
             resting_router,
             gaps: GapTracker::default(),
+            chains: ChainTable::default(),
             tokens: TokenTable::default(),
             enrolled: Vec::new(),
             rows: Rows::default(),
@@ -156,7 +162,7 @@ impl Pipeline {
         // Before time passes: what closes by it is not watched any more.
         self.end_watching(mark.as_ref(), now, live, batch);
         self.pass_time(now, live, batch);
-        if !matches!(mark, Some(Mark::FeedUp { .. } | Mark::Failover { .. })) {
+        if !matches!(mark, Some(Mark::FeedUp { .. } | Mark::PartDown { .. } | Mark::Failover { .. })) {
             self.gaps.end_head();
         }
         if let Some(provider) = record.source.provider() {
@@ -182,22 +188,13 @@ impl Pipeline {
                 Err(error) => self.counters.note_malformed(&error),
             }),
         }
+        batch.gaps.append(&mut self.gaps.ended_parts);
         live.settle();
         self.last_received = now;
         self.last_seq = record.seq;
         batch.session_date = self.date;
         batch.spool_seq = record.seq;
         self.move_rows(batch);
-    }
-
-    /// The log lacks what followed the record that was applied last: nobody counts as having watched from there on, until
-    /// the log says again who is up.
-    pub fn note_loss(&mut self) {
-        let now = self.last_received;
-        for (provider, since) in self.gaps.note_away(now, "a part of the log is lost") {
-            self.set_down(provider, since, now);
-        }
-        self.is_uncertain = true;
     }
 
     /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
@@ -249,102 +246,8 @@ impl Pipeline {
         }
     }
 
-    fn read_mark(&mut self, record: &Record) -> Option<Mark> {
-        match serde_json::from_slice(record.frames.bytes()) {
-            Ok(mark) => Some(mark),
-            Err(error) => {
-                self.counters.note_malformed(&error);
-                None
-            }
-        }
-    }
-
-    fn apply_mark(&mut self, mark: &Mark, now: Timestamp, batch: &mut Batch) {
-        match mark {
-            Mark::Started { .. } | Mark::FeedDown { .. } => {}
-            Mark::Clock { watched_until_us } => {
-                for (provider, until_us) in watched_until_us {
-                    if let Some(provider) = self.known_provider(provider) {
-                        if self.is_uncertain {
-                            self.set_up(provider, now, batch);
-                        }
-                        self.gaps.note_watched(provider, Timestamp::from_us(*until_us).min(now));
-                    }
-                }
-                self.is_uncertain = false;
-            }
-            Mark::FeedUp { provider } => {
-                if let Some(provider) = self.known_provider(provider) {
-                    self.set_up(provider, now, batch);
-                }
-            }
-            Mark::Failover { to: None } => self.force(None, now),
-            Mark::Failover { to: Some(provider) } => {
-                if let Some(provider) = self.known_provider(provider) {
-                    self.force(Some(provider), now);
-                }
-            }
-        }
-    }
-
-    /// Takes note of what a mark says of feeds that do not watch any more.
-    fn end_watching(
-        &mut self,
-        mark: Option<&Mark>,
-        now: Timestamp,
-        live: &mut impl LiveSink,
-        batch: &mut Batch,
-    ) {
-        let ended = match mark {
-            Some(Mark::Started { .. }) => {
-                self.is_uncertain = false;
-                self.gaps.note_away(now, "the daemon was not running")
-            }
-            Some(Mark::FeedDown { provider, reason, since_us }) => {
-                let Some(provider) = self.known_provider(provider) else { return };
-                let since = since_us.map_or(now, Timestamp::from_us);
-                let since = self.gaps.note_down(provider, since, now, reason);
-                since.map(|since| (provider, since)).into_iter().collect()
-            }
-            Some(Mark::Clock { .. } | Mark::FeedUp { .. } | Mark::Failover { .. }) | None => return,
-        };
-        for (provider, since) in ended {
-            self.pass_time(since, live, batch);
-            self.set_down(provider, since, now);
-        }
-        if let Some(Mark::Started { .. }) = mark {
-            self.force(None, now);
-        }
-    }
-
-    fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp) {
-        match &mut self.day {
-            Some(day) => day.set_down(provider, since, now, &mut self.rows),
-            None => self.resting_router.set_down(provider, since, now),
-        }
-    }
-
-    fn set_up(&mut self, provider: Provider, now: Timestamp, batch: &mut Batch) {
-        match &mut self.day {
-            Some(day) => day.set_up(provider, now),
-            None => self.resting_router.set_up(provider, now),
-        }
-        batch.gaps.extend(self.gaps.note_up(provider, now));
-    }
-
-    fn force(&mut self, provider: Option<Provider>, now: Timestamp) {
-        match &mut self.day {
-            Some(day) => day.force(provider, now),
-            None => self.resting_router.force(provider, now),
-        }
-    }
-
-    fn known_provider(&mut self, name: &str) -> Option<Provider> {
-        name.parse().inspect_err(|error| self.counters.note_malformed(error)).ok()
-    }
-
     /// Closes what ends before `now`, a session's gaps included, and begins the next day where `now` lies in one.
-    fn pass_time(&mut self, now: Timestamp, live: &mut impl LiveSink, batch: &mut Batch) {
+    pub(super) fn pass_time(&mut self, now: Timestamp, live: &mut impl LiveSink, batch: &mut Batch) {
         if let Some(day) = &mut self.day {
             day.advance(now, &mut self.rows);
         }
@@ -365,6 +268,7 @@ impl Pipeline {
         self.date = date;
         live.begin_day(date);
         self.slots.clear();
+        self.chains = ChainTable::default();
         self.tokens.clear();
         self.enrolled.clear();
         self.lots = None;
@@ -401,10 +305,12 @@ impl Pipeline {
             None => {
                 let instrument =
                     self.catalog.enroll(contract, listing.lot_size, listing.tick_size, self.date, batch);
+                let chain = self.chains.chain_of(contract, day);
                 let slot = day.add_slot(SlotSpec {
                     instrument,
                     close: session.close_for(contract),
                     is_option: contract.is_option(),
+                    chain,
                     previous_open_interest: self.catalog.final_open_interest(instrument),
                 });
                 self.slots.insert(instrument, slot);
@@ -536,42 +442,6 @@ fn parse_token(context: &str) -> Option<ProviderToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::NewRecord;
-
-    #[test]
-    fn after_a_loss_nobody_watches_until_the_log_says_who_does() {
-        let settings = PipelineSettings {
-            watch: WatchList::default(),
-            grace_us: 0,
-            preference: Provider::ALL.into(),
-            calendar: Arc::new(Calendar::embedded()),
-        };
-        let mut pipeline = Pipeline::new(settings, Catalog::default());
-        // 10:00 IST on a Friday.
-        let at = |second| Timestamp::from_us(1_769_747_400_000_000).plus_seconds(second);
-        let mut batch = Batch::new(at(0).date_ist(), 0);
-        let mut seq = 0;
-        let mut apply = |pipeline: &mut Pipeline, second, mark: Mark| {
-            seq += 1;
-            pipeline.apply(&NewRecord::mark(at(second), &mark).numbered(seq), &mut NoLive, &mut batch);
-            batch.gaps.drain(..).map(|gap| (gap.from, gap.to, gap.reason)).collect::<Vec<_>>()
-        };
-        assert_eq!(apply(&mut pipeline, 0, Mark::feed_up(Provider::Nse)), []);
-        assert_eq!(apply(&mut pipeline, 0, Mark::feed_up(Provider::AngelOne)), []);
-        let watched = [(Provider::Nse, at(9)), (Provider::AngelOne, at(8))];
-        assert_eq!(apply(&mut pipeline, 10, Mark::clock(watched)), []);
-        pipeline.note_loss();
-        assert_eq!(pipeline.watching(), None);
-        let gaps =
-            apply(&mut pipeline, 60, Mark::clock([(Provider::AngelOne, at(59)), (Provider::Nse, at(60))]));
-        let lost = || "a part of the log is lost".to_owned();
-        assert_eq!(gaps, [(at(8), at(60), lost()), (at(9), at(60), lost())]);
-        assert!(pipeline.watching().is_some());
-        apply(&mut pipeline, 70, Mark::feed_down(Provider::AngelOne, "x"));
-        apply(&mut pipeline, 70, Mark::feed_down(Provider::Nse, "x"));
-        apply(&mut pipeline, 71, Mark::clock([(Provider::Nse, at(70))]));
-        assert_eq!(pipeline.watching(), None, "only the first mark of time after a loss says who is up");
-    }
 
     #[test]
     fn the_context_of_candles_names_a_token() {

@@ -10,9 +10,11 @@
 
 mod catalog;
 mod chain;
+mod chains;
 mod counters;
 mod gaps;
 mod machine;
+mod marks;
 mod token_table;
 
 pub use catalog::Catalog;

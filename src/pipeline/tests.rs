@@ -36,16 +36,24 @@ enum Step {
     Up(Provider),
     /// Told so many seconds after the watching ended.
     Down(Provider, i64),
+    /// Told so many seconds after the chain was last answered.
+    PartDown(Provider, usize, i64),
+    PartUp(Provider, usize),
     Force(Option<Provider>),
     Clock,
     Start,
 }
+
+const PARTS: [&str; 2] = ["symbol=NIFTY&expiry=2026-02-03", "symbol=M%26M"];
 
 fn steps() -> impl Strategy<Value = Vec<(u32, i64, Step)>> {
     let provider = || prop::sample::select(Provider::ALL.to_vec());
     let step = prop_oneof![
         4 => provider().prop_map(Step::Up),
         3 => (provider(), 0_i64..20_000).prop_map(|(provider, late)| Step::Down(provider, late)),
+        3 => (provider(), 0..PARTS.len(), 0_i64..20_000)
+            .prop_map(|(provider, part, late)| Step::PartDown(provider, part, late)),
+        2 => (provider(), 0..PARTS.len()).prop_map(|(provider, part)| Step::PartUp(provider, part)),
         1 => prop::option::of(provider()).prop_map(Step::Force),
         3 => Just(Step::Clock),
         1 => Just(Step::Start),
@@ -61,19 +69,34 @@ fn steps() -> impl Strategy<Value = Vec<(u32, i64, Step)>> {
 /// The log of these steps, as the intake writes it.
 fn log_of(steps: Vec<(u32, i64, Step)>) -> Vec<Record> {
     let (mut up, mut forced, mut begun) = (BTreeSet::new(), None, 28);
+    let mut parts_down: BTreeSet<(Provider, usize)> = BTreeSet::new();
     let mut log: Vec<Record> = Vec::new();
     for (day, second, step) in steps {
         let now = at(day, second);
         let mut marks = Vec::new();
         if day > begun && !matches!(step, Step::Start) {
             marks.extend(forced.map(|provider| Mark::failover(Some(provider))));
-            marks.extend(up.iter().copied().map(Mark::feed_up));
+            for provider in &up {
+                let of_provider = parts_down.iter().filter(|(of, _)| of == provider);
+                marks.extend(of_provider.map(|(_, part)| Mark::part_down(*provider, PARTS[*part], "x")));
+                marks.push(Mark::feed_up(*provider));
+            }
         }
         begun = day;
         match step {
             Step::Up(provider) if up.insert(provider) => marks.push(Mark::feed_up(provider)),
             Step::Down(provider, late) if up.remove(&provider) => {
+                parts_down.retain(|(of, _)| *of != provider);
                 marks.push(Mark::feed_down(provider, "x").since(now.plus_seconds(-late)));
+            }
+            Step::PartDown(provider, part, late)
+                if up.contains(&provider) && parts_down.insert((provider, part)) =>
+            {
+                let since = now.plus_seconds(-late);
+                marks.push(Mark::part_down(provider, PARTS[part], "x").since(since));
+            }
+            Step::PartUp(provider, part) if parts_down.remove(&(provider, part)) => {
+                marks.push(Mark::part_up(provider, PARTS[part]));
             }
             Step::Force(to) => {
                 forced = to;
@@ -81,9 +104,10 @@ fn log_of(steps: Vec<(u32, i64, Step)>) -> Vec<Record> {
             }
             Step::Start => {
                 (up, forced) = (BTreeSet::new(), None);
+                parts_down.clear();
                 marks.push(Mark::Started { version: String::new() });
             }
-            Step::Up(_) | Step::Down(..) | Step::Clock => {
+            Step::Up(_) | Step::Down(..) | Step::PartDown(..) | Step::PartUp(..) | Step::Clock => {
                 marks.push(Mark::clock(up.iter().map(|provider| (*provider, now))));
             }
         }
@@ -100,7 +124,8 @@ fn gaps<'a>(records: impl IntoIterator<Item = &'a Record>, date: TradingDate) ->
     let (mut pipeline, mut batch) = (pipeline(), Batch::new(date, 0));
     records.into_iter().for_each(|record| pipeline.apply(record, &mut NoLive, &mut batch));
     let of_day = batch.gaps.into_iter().filter(|gap| gap.from.date_ist() == date);
-    let by_key: BTreeMap<_, _> = of_day.map(|gap| ((gap.from, gap.provider), gap)).collect();
+    let by_key: BTreeMap<_, _> =
+        of_day.map(|gap| ((gap.from, gap.provider, gap.part.clone()), gap)).collect();
     by_key.into_values().collect()
 }
 

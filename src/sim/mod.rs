@@ -25,7 +25,7 @@ mod state;
 mod synthetic;
 
 pub use candles::candles;
-pub use faults::Faults;
+pub use faults::{ChainFault, Faults};
 pub use lots::{LotOverrides, lot_size};
 pub use market::{SimContract, SimEvent, SimMarket};
 pub use playback::{Cursor, Pace, Playback, Progress, Repeat};

@@ -2,7 +2,7 @@
 
 use super::segment::BLOCK_BYTES;
 use crate::market::{Provider, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which wire format a record's frames have. The number is on disk: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,9 +71,13 @@ pub enum Mark {
         /// By provider that is up: everything that had reached its feed by then is in the log. µs UTC.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         watched_until_us: BTreeMap<String, i64>,
+        /// By provider: its parts that are down, for whoever lost the marks that said so.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        parts_down: BTreeMap<String, BTreeSet<String>>,
     },
-    /// The provider watches everything it was asked to watch.
+    /// The provider watches everything it was asked to watch, but for the parts that are down.
     FeedUp { provider: String },
+    /// Ends what was said of its parts too.
     FeedDown {
         provider: String,
         reason: String,
@@ -81,6 +85,20 @@ pub enum Mark {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since_us: Option<i64>,
     },
+    /// The provider does not watch a part of what it was asked to watch: `part` is a chain record's context, such as
+    /// `symbol=NIFTY&expiry=2026-02-03`; without an expiry it means all of the symbol's. Holds until the part's
+    /// `PartUp`, until a `FeedDown` of its provider, or until the daemon came up. Said of a provider that is not up, it
+    /// holds from its `FeedUp` on.
+    PartDown {
+        provider: String,
+        part: String,
+        reason: String,
+        /// When the part was last answered, µs UTC; the mark's own time if it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_us: Option<i64>,
+    },
+    /// The part is watched again.
+    PartUp { provider: String, part: String },
     /// An operator forced a provider, or leaves the choice to the order of preference. Holds until the next one, or until
     /// the daemon came up.
     Failover { to: Option<String> },
@@ -95,10 +113,19 @@ impl Mark {
         Mark::FeedDown { provider: provider.name().to_owned(), reason: reason.into(), since_us: None }
     }
 
-    /// With the last instant at which the feed that is down is known to have watched; of two the earlier. Changes no
+    pub fn part_down(provider: Provider, part: impl Into<String>, reason: impl Into<String>) -> Mark {
+        let (provider, part) = (provider.name().to_owned(), part.into());
+        Mark::PartDown { provider, part, reason: reason.into(), since_us: None }
+    }
+
+    pub fn part_up(provider: Provider, part: impl Into<String>) -> Mark {
+        Mark::PartUp { provider: provider.name().to_owned(), part: part.into() }
+    }
+
+    /// With the last instant at which the feed or part that is down is known to have watched; of two the earlier. Changes no
     /// other mark.
     pub fn since(mut self, since: Timestamp) -> Mark {
-        if let Mark::FeedDown { since_us, .. } = &mut self {
+        if let Mark::FeedDown { since_us, .. } | Mark::PartDown { since_us, .. } = &mut self {
             *since_us = Some(since_us.map_or(since.as_us(), |us| us.min(since.as_us())));
         }
         self
@@ -111,7 +138,18 @@ impl Mark {
             watched_until_us: watched
                 .map(|(provider, until)| (provider.name().to_owned(), until.as_us()))
                 .collect(),
+            parts_down: BTreeMap::new(),
         }
+    }
+
+    /// Adds parts that are down to a mark of time. Changes no other mark.
+    pub fn with_parts_down(mut self, parts: impl IntoIterator<Item = (Provider, String)>) -> Mark {
+        if let Mark::Clock { parts_down, .. } = &mut self {
+            for (provider, part) in parts {
+                parts_down.entry(provider.name().to_owned()).or_default().insert(part);
+            }
+        }
+        self
     }
 
     pub fn failover(to: Option<Provider>) -> Mark {
@@ -270,7 +308,10 @@ mod tests {
         let at = Timestamp::from_us;
         for mark in [
             Mark::clock([(Provider::Nse, at(5)), (Provider::AngelOne, at(6))]),
+            Mark::clock([]).with_parts_down([(Provider::Nse, "symbol=A".to_owned())]),
             Mark::feed_down(Provider::Nse, "x").since(at(7)).since(at(6)).since(at(8)),
+            Mark::part_down(Provider::Nse, "symbol=A", "x").since(at(7)),
+            Mark::part_up(Provider::Nse, "symbol=A"),
         ] {
             let json = serde_json::to_string(&mark).expect("JSON");
             assert_eq!(serde_json::from_str::<Mark>(&json).expect("a mark"), mark, "{json}");

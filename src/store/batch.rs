@@ -103,13 +103,15 @@ pub struct CoverageDay {
     pub runs: Vec<CoverageRun>,
 }
 
-/// A span in which nobody watched. Known by its beginning and its provider; a longer end replaces a shorter one.
+/// A span in which nobody watched. Known by its beginning, its provider and its part; a longer end replaces a shorter one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapRow {
     pub from: Timestamp,
     pub to: Timestamp,
     /// `None` where it concerns all of them: the daemon was down.
     pub provider: Option<Provider>,
+    /// The option chain that the provider did not watch, `NIFTY 2026-02-03`; empty where it watched nothing.
+    pub part: String,
     pub reason: String,
 }
 

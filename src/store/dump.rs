@@ -131,7 +131,7 @@ const TABLES: &[Lines] = &[
     },
     Lines {
         table: "gaps",
-        values: &["g.from_time", "g.to_time", "g.provider", "g.reason"],
+        values: &["g.from_time", "g.to_time", "g.provider", "g.part", "g.reason"],
         from: "gaps g WHERE g.from_time >= $1 AND g.from_time < $2 AND $3 <> ''",
     },
 ];

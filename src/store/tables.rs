@@ -371,20 +371,21 @@ pub(crate) struct Gaps;
 
 impl Table for Gaps {
     type Row = GapRow;
-    type Key = (Timestamp, u8);
+    type Key = (Timestamp, u8, String);
     const NAME: &'static str = "gaps";
-    const COLUMNS: &'static [&'static str] = &["from_time", "provider", "to_time", "reason"];
-    const KEY: &'static [&'static str] = &["from_time", "provider"];
+    const COLUMNS: &'static [&'static str] = &["from_time", "provider", "part", "to_time", "reason"];
+    const KEY: &'static [&'static str] = &["from_time", "provider", "part"];
     const REPLACES_WHEN: Option<&'static str> = Some("excluded.to_time >= gaps.to_time");
     const MOSTLY_NEW: bool = false;
 
     fn key(row: &GapRow) -> Self::Key {
-        (row.from, row.provider.map_or(0, Provider::code))
+        (row.from, row.provider.map_or(0, Provider::code), row.part.clone())
     }
 
     fn cells<'a>(row: &'a GapRow, mut put: impl FnMut(Cell<'a>)) {
         put(row.from.into());
         put(Cell::Small(row.provider.map_or(0, |provider| i16::from(provider.code()))));
+        put(Cell::text(&*row.part));
         put(row.to.into());
         put(Cell::text(&*row.reason));
     }

@@ -40,11 +40,16 @@ impl KeptRecords {
         self.of(Source::Mark).iter().map(parse).collect()
     }
 
+    /// The last mark of the feed as a whole.
+    fn last_of_feed(&self) -> Option<Mark> {
+        self.marks().into_iter().rfind(|mark| matches!(mark, Mark::FeedUp { .. } | Mark::FeedDown { .. }))
+    }
+
     pub fn is_up(&self) -> bool {
-        matches!(self.marks().last(), Some(Mark::FeedUp { .. }))
+        matches!(self.last_of_feed(), Some(Mark::FeedUp { .. }))
     }
 
     pub fn is_down(&self) -> bool {
-        matches!(self.marks().last(), Some(Mark::FeedDown { .. }))
+        matches!(self.last_of_feed(), Some(Mark::FeedDown { .. }))
     }
 }

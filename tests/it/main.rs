@@ -3,6 +3,7 @@
 mod administration;
 mod angel_one_feed;
 mod bad_input;
+mod chain_outage;
 mod config;
 mod control;
 mod control_samples;

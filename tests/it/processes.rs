@@ -112,6 +112,20 @@ impl Simulator {
         )
     }
 
+    /// What the website does wrong from here on: JSON as `POST /sim/faults` takes it.
+    pub fn set_nse_faults(&self, faults: &str) {
+        let url = format!("{}/sim/faults", text(&self.ready, "/nse/site_url"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let sent = runtime.block_on(
+            reqwest::Client::new()
+                .post(url)
+                .body(faults.to_owned())
+                .header("content-type", "application/json")
+                .send(),
+        );
+        sent.and_then(reqwest::Response::error_for_status).expect("the simulator takes the faults");
+    }
+
     pub fn wait_until(&self, instant: Timestamp) {
         while self.clock.now() < instant {
             let left_us = instant.us_since(self.clock.now()).max(0);

@@ -10,10 +10,20 @@ use crate::{
 use std::collections::BTreeSet;
 
 impl TradingDay {
-    /// Tells a closed bucket again of which it was wrongly believed that somebody watched at its end.
-    pub(super) fn reopen(&mut self, index: usize, changed: &mut BTreeSet<usize>, rows: &mut Rows) {
+    /// Tells a closed bucket again of which it was wrongly believed that somebody watched at its end; of all contracts, or
+    /// of one chain's.
+    pub(super) fn reopen(
+        &mut self,
+        index: usize,
+        chain: Option<u32>,
+        changed: &mut BTreeSet<usize>,
+        rows: &mut Rows,
+    ) {
         let bucket = self.bucket(index);
         for slot in 0..self.slots.len() {
+            if chain.is_some_and(|chain| self.chains.of(slot) != chain as usize) {
+                continue;
+            }
             let at = slot * self.bucket_count + index;
             let mark = self.marks[at];
             if !matches!(mark.state(), Some(BucketState::Live | BucketState::Carried)) {
@@ -21,7 +31,7 @@ impl TradingDay {
             }
             // None are left where later buckets were observed since: then this contract was watched after all.
             let Some(observation) = self.observed_before(slot, bucket.end()) else { continue };
-            if observation.received_time() >= bucket.end() {
+            if observation.proves(bucket.end()) {
                 continue;
             }
             let shown = Some(observation).filter(|observation| observation.event_time() >= bucket.start());
@@ -99,24 +109,36 @@ impl TradingDay {
             let mark = self.marks[at];
             let is_in_bucket = observation.event_time() >= bucket.start();
             let observed = if is_in_bucket { BucketState::Live } else { BucketState::Carried };
+            let is_watched = |day: &TradingDay| {
+                let watchers = day.router.watchers_since(bucket.end());
+                day.chains.is_watched_since(day.chains.of(slot), watchers, bucket.end())
+            };
+            let is_proven = observation.proves(observation.received_time());
             let (state, revision) = match mark.state() {
                 Some(BucketState::Live | BucketState::Carried) if repeats => continue,
                 Some(BucketState::Live | BucketState::Carried) => (observed, mark.revision() + 1),
                 Some(BucketState::Backfilled) if repeats => continue,
                 // Watched, but no value of it was known yet.
-                Some(BucketState::Missing) if self.router.watched_since(bucket.end()) => {
-                    (observed, mark.revision() + 1)
+                Some(BucketState::Missing) if is_watched(self) => (observed, mark.revision() + 1),
+                // An old copy says nothing of the time since.
+                Some(BucketState::Missing) if !is_proven => {
+                    if !is_in_bucket || repeats {
+                        continue;
+                    }
+                    (BucketState::Missing, mark.revision() + 1)
                 }
                 Some(BucketState::Missing | BucketState::Backfilled) => {
                     (BucketState::Backfilled, mark.revision() + 1)
                 }
-                None if self.router.watched_since(bucket.end()) => (observed, 0),
+                None if is_watched(self) => (observed, 0),
+                None if !is_proven => (BucketState::Missing, 0),
                 None => (BucketState::Backfilled, 0),
             };
             changed = true;
-            let mark = BucketMark::new(state, observation.provider(), revision);
+            let shown = Some(observation).filter(|_| state != BucketState::Missing || is_in_bucket);
+            let mark = BucketMark::new(state, shown.and_then(Observation::provider), revision);
             self.marks[at] = mark;
-            rows.buckets.push(self.bucket_row(slot, bucket, mark, Some(observation)));
+            rows.buckets.push(self.bucket_row(slot, bucket, mark, shown));
         }
         if changed {
             self.counters.late += 1;

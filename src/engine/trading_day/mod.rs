@@ -6,7 +6,8 @@
 //! - A bucket's values are the last ones observed before its end. An observation that comes after the bucket closed
 //!   changes the closed row, and every later closed row that carried the older values, with the next revision.
 //! - A value counts as certain if somebody watched at the bucket's end or if it was received after that end; an
-//!   uncertain bucket is missing until an observation proves it.
+//!   uncertain bucket is missing until an observation proves it. A provider that is up may not watch single chains
+//!   ([`TradingDay::set_chain_down`]): if its values count, nobody watches those.
 //! - Where it comes out late that nobody watched ([`TradingDay::set_down`]), closed buckets are told again with the states
 //!   they would have if it had been known in time. Values that another provider brought meanwhile were not taken, so it
 //!   is no witness.
@@ -15,10 +16,11 @@
 //!
 //! Left out: which contract a slot is, what was on the wire, and when anything is stored.
 
+mod chains;
 mod correction;
 mod slot;
 
-use self::slot::Slot;
+use self::{chains::Chains, slot::Slot};
 use super::{
     candle::{CandleBook, SlotCandles, Trade, UnderlyingCandles},
     coverage::{self, BucketMark},
@@ -54,6 +56,8 @@ pub struct SlotSpec {
     pub close: Timestamp,
     /// Options make buckets and deltas; underlyings make three-minute candles.
     pub is_option: bool,
+    /// The same for all options of one underlying and expiry, which providers watch together; counted from 0.
+    pub chain: u32,
     /// Yesterday's final open interest in units, where it is known.
     pub previous_open_interest: Option<i64>,
 }
@@ -91,6 +95,8 @@ pub struct TradingDay {
     /// The different closing times of the day.
     closes: Vec<Timestamp>,
     marks: Vec<BucketMark>,
+    /// Read when buckets close, and when they are told again.
+    chains: Chains,
     /// By closed bucket: on whom its claim to have been watched rests.
     watchers: Vec<Watchers>,
     candles: CandleBook,
@@ -117,6 +123,7 @@ impl TradingDay {
             previous_open_interest: Vec::new(),
             closes: Vec::new(),
             marks: Vec::new(),
+            chains: Chains::default(),
             watchers: Vec::new(),
             candles: CandleBook::new(hours.open),
             underlyings: BTreeMap::new(),
@@ -148,17 +155,47 @@ impl TradingDay {
     pub fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp, rows: &mut Rows) {
         self.router.set_down(provider, since, now);
         let mut changed = BTreeSet::new();
-        let reaches = |index: &usize| self.end_of(*index).plus_us(self.grace_us) > since;
-        let first = (0..self.closed_buckets).rev().take_while(reaches).last();
-        for index in first.unwrap_or(self.closed_buckets)..self.closed_buckets {
+        for index in self.closed_after(since) {
             if self.watchers[index].contains(provider) {
                 self.watchers[index] = Watchers::default();
-                self.reopen(index, &mut changed, rows);
+                self.reopen(index, None, &mut changed, rows);
             }
         }
         if self.is_day_closed {
             changed.into_iter().for_each(|slot| self.tell_coverage(slot, rows));
         }
+    }
+
+    /// A provider watches a chain as long as it is up itself, but not before `since`.
+    pub fn set_chain_up(&mut self, provider: Provider, chain: u32, since: Timestamp) {
+        self.chains.set_up(provider, chain, since);
+    }
+
+    /// A provider does not watch a chain that has no rows yet.
+    pub fn set_chain_left_out(&mut self, provider: Provider, chain: u32) {
+        self.chains.set_down(provider, chain);
+    }
+
+    /// It is known that a provider has not watched a chain since `since`, whether or not it is up itself. Closed buckets of
+    /// the chain's contracts whose states rest on its watching are told again.
+    pub fn set_chain_down(&mut self, provider: Provider, chain: u32, since: Timestamp, rows: &mut Rows) {
+        self.chains.set_down(provider, chain);
+        let mut changed = BTreeSet::new();
+        for index in self.closed_after(since) {
+            if self.watchers[index].contains(provider) {
+                self.reopen(index, Some(chain), &mut changed, rows);
+            }
+        }
+        if self.is_day_closed {
+            changed.into_iter().for_each(|slot| self.tell_coverage(slot, rows));
+        }
+    }
+
+    /// Closed buckets whose ends, with their grace, lie after `since`.
+    fn closed_after(&self, since: Timestamp) -> std::ops::Range<usize> {
+        let reaches = |index: &usize| self.end_of(*index).plus_us(self.grace_us) > since;
+        let first = (0..self.closed_buckets).rev().take_while(reaches).last();
+        first.unwrap_or(self.closed_buckets)..self.closed_buckets
     }
 
     /// The last observation stamped before `end`, if it is one of the two that are kept.
@@ -203,6 +240,7 @@ impl TradingDay {
             close: u16::try_from(close).expect("a calendar knows a handful of closing times"),
             is_option: spec.is_option,
         });
+        self.chains.add_slot(spec.chain);
         self.previous.push(Observation::default());
         self.previous_open_interest.push(spec.previous_open_interest);
         self.marks.resize(self.marks.len() + self.bucket_count, BucketMark::default());
@@ -426,7 +464,7 @@ impl TradingDay {
         let index = self.closed_buckets;
         let bucket = self.bucket(index);
         let watchers = self.router.watchers_since(self.end_of(index));
-        let is_watched = !watchers.is_empty();
+        let watched_chains = self.chains.watched_since(watchers, self.end_of(index));
         for slot in 0..self.slots.len() {
             if !self.slots[slot].is_option || bucket.start() >= self.close_of(&self.slots[slot]) {
                 continue;
@@ -434,8 +472,9 @@ impl TradingDay {
             let observation = self.observed_before(slot, bucket.end());
             let is_in_bucket =
                 observation.is_some_and(|observation| observation.event_time() >= bucket.start());
-            let is_certain = observation
-                .is_some_and(|observation| is_watched || observation.received_time() >= bucket.end());
+            let is_certain = observation.is_some_and(|observation| {
+                watched_chains[self.chains.of(slot)] || observation.proves(bucket.end())
+            });
             let state = match (is_certain, is_in_bucket) {
                 (true, true) => BucketState::Live,
                 (true, false) => BucketState::Carried,

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 const GRACE_US: i64 = 5_000_000;
 const ID: InstrumentId = InstrumentId(7);
+const OTHER_ID: InstrumentId = InstrumentId(8);
 
 fn at(hour: u32, minute: u32, second: u32) -> Timestamp {
     let date = NaiveDate::from_ymd_opt(2026, 1, 30).expect("a date");
@@ -16,7 +17,7 @@ fn hours() -> SessionHours {
 }
 
 fn spec() -> SlotSpec {
-    SlotSpec { instrument: ID, close: hours().close, is_option: true, previous_open_interest: None }
+    SlotSpec { instrument: ID, close: hours().close, is_option: true, chain: 0, previous_open_interest: None }
 }
 
 fn day() -> TradingDay {
@@ -207,6 +208,50 @@ fn what_another_provider_saw_meanwhile_was_not_taken_and_proves_nothing() {
 }
 
 #[test]
+fn a_chain_matters_only_while_its_provider_counts() {
+    let (mut day, mut rows) = (day(), Rows::default());
+    day.set_up(Provider::Nse, at(9, 0, 0));
+    observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
+    day.set_chain_down(Provider::Nse, 0, at(9, 17, 0), &mut rows);
+    day.advance(at(9, 24, 6), &mut rows);
+    day.set_down(Provider::AngelOne, at(9, 24, 6), at(9, 24, 6), &mut rows);
+    day.advance(at(9, 30, 6), &mut rows);
+    day.set_chain_up(Provider::Nse, 0, at(9, 31, 0));
+    day.advance(at(9, 33, 6), &mut rows);
+    use BucketState::{Carried, Live, Missing};
+    let seen: Vec<_> = final_rows(&rows).values().map(|row| (row.state, row.revision)).collect();
+    let expected = [(Live, 0), (Carried, 0), (Carried, 0), (Missing, 0), (Missing, 0), (Carried, 0)];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_old_copy_proves_nothing_of_the_time_since() {
+    let mut router = Router::new(vec![Provider::Nse]);
+    router.set_up(Provider::Nse, at(9, 0, 0));
+    let (mut day, mut rows) = (TradingDay::new(hours(), GRACE_US, router), Rows::default());
+    day.add_slot(spec());
+    day.observe(0, Provider::Nse, &quote(at(9, 16, 0), 100), at(9, 16, 0), &mut rows);
+    day.set_chain_down(Provider::Nse, 0, at(9, 17, 0), &mut rows);
+    let copy = |day: &mut TradingDay, event, received, rows: &mut Rows| {
+        day.advance(received, rows);
+        day.observe(0, Provider::Nse, &quote(event, 150), received, rows);
+    };
+    // Within the grace of the bucket that ends at 09:30, and fifteen minutes old.
+    copy(&mut day, at(9, 19, 0), at(9, 30, 1), &mut rows);
+    day.advance(at(9, 30, 6), &mut rows);
+    let told = |rows: &Rows| -> Vec<_> {
+        final_rows(rows).values().map(|row| (row.state, row.open_interest)).collect()
+    };
+    use BucketState::{Backfilled, Missing};
+    let mut expected = vec![(Missing, Some(100)), (Missing, Some(150))];
+    expected.resize(5, (Missing, None));
+    assert_eq!(told(&rows), expected);
+    // A fresh one says that nothing changed since its stamp.
+    copy(&mut day, at(9, 28, 0), at(9, 31, 0), &mut rows);
+    assert_eq!(told(&rows)[4], (Backfilled, Some(150)));
+}
+
+#[test]
 fn an_outage_told_after_the_day_closed_changes_its_coverage() {
     let (mut day, mut rows) = (day(), Rows::default());
     observe(&mut day, at(9, 16, 0), 100, at(9, 16, 0), &mut rows);
@@ -315,24 +360,43 @@ enum Input {
     Up,
 }
 
-/// The rows of a day, which closes at its end.
-fn play(mut inputs: Vec<(Timestamp, Input)>) -> Rows {
+/// What outages are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outage {
+    Feed,
+    /// Slot 0's.
+    Chain,
+    None,
+}
+
+/// The rows of a day of two contracts of two chains, alike but for their numbers. It closes at its end.
+fn play(mut inputs: Vec<(Timestamp, Input)>, outage: Outage) -> Rows {
     inputs.sort_unstable();
     let (mut day, mut rows) = (day(), Rows::default());
+    day.add_slot(SlotSpec { instrument: OTHER_ID, chain: 1, ..spec() });
     for (now, input) in inputs {
         match input {
             Input::Pulse => day.advance(now, &mut rows),
             Input::Observed { event, open_interest } => {
                 observe(&mut day, event, open_interest, now, &mut rows);
+                day.observe(1, Provider::AngelOne, &quote(event, open_interest), now, &mut rows);
             }
             Input::Down { since } => {
                 day.advance(since, &mut rows);
-                day.set_down(Provider::AngelOne, since, now, &mut rows);
+                match outage {
+                    Outage::Feed => day.set_down(Provider::AngelOne, since, now, &mut rows),
+                    Outage::Chain => day.set_chain_down(Provider::AngelOne, 0, since, &mut rows),
+                    Outage::None => {}
+                }
                 day.advance(now, &mut rows);
             }
             Input::Up => {
                 day.advance(now, &mut rows);
-                day.set_up(Provider::AngelOne, now);
+                match outage {
+                    Outage::Feed => day.set_up(Provider::AngelOne, now),
+                    Outage::Chain => day.set_chain_up(Provider::AngelOne, 0, now),
+                    Outage::None => {}
+                }
             }
         }
     }
@@ -370,14 +434,33 @@ proptest! {
                 inputs.push((received, Input::Observed { event, open_interest: 650 + 65 * level }));
             }
         }
-        let [in_time, late] = [in_time, late].map(|marks| {
-            let mut rows = play(inputs.iter().copied().chain(marks).collect());
-            let buckets: Vec<BucketRow> =
-                final_rows(&rows).into_values().map(|row| BucketRow { revision: 0, ..row }).collect();
-            (buckets, rows.coverage.pop(), rows.deltas, rows.candles, rows.closes.pop())
-        });
-        prop_assert_eq!(late.0.len(), 125);
-        prop_assert_eq!(late, in_time);
+        let rows_of = |id: InstrumentId, outage, marks: &[(Timestamp, Input)]| {
+            let mut rows = play(inputs.iter().chain(marks).copied().collect(), outage);
+            rows.buckets.retain(|row| row.instrument == id);
+            rows.coverage.retain(|(instrument, ..)| *instrument == id);
+            rows.deltas.retain(|delta| delta.instrument == id);
+            rows.candles.retain(|candle| candle.instrument == id);
+            rows.closes.retain(|close| close.instrument == id);
+            // The last telling counts; what is the same of both contracts is compared without their numbers.
+            let buckets: Vec<BucketRow> = final_rows(&rows)
+                .into_values()
+                .map(|row| BucketRow { revision: 0, instrument: ID, ..row })
+                .collect();
+            let runs = rows.coverage.pop().map(|(_, _, runs)| {
+                runs.into_iter().map(|run| (run.from_bucket, run.to_bucket, run.state, run.provider)).collect::<Vec<_>>()
+            });
+            let closes = rows.closes.pop().map(|close| DayClose { instrument: ID, ..close });
+            (buckets, runs, rows.deltas.len(), rows.candles.len(), closes)
+        };
+        let expected = rows_of(ID, Outage::Feed, &in_time);
+        prop_assert_eq!(expected.0.len(), 125);
+        prop_assert_eq!(&rows_of(ID, Outage::Feed, &late), &expected);
+        // A chain's outage is the feed's for that chain's contracts, and none for the others.
+        prop_assert_eq!(&rows_of(ID, Outage::Chain, &in_time), &expected);
+        prop_assert_eq!(&rows_of(ID, Outage::Chain, &late), &expected);
+        let unharmed = rows_of(ID, Outage::None, &late);
+        prop_assert_eq!(&rows_of(OTHER_ID, Outage::Chain, &late), &unharmed);
+        prop_assert_eq!(&rows_of(OTHER_ID, Outage::Chain, &in_time), &rows_of(ID, Outage::None, &in_time));
     }
 
     #[test]

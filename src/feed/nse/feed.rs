@@ -60,6 +60,8 @@ impl<S: RecordSink> NseFeed<S> {
     /// Runs until told to stop.
     pub async fn run(self) -> Result<(), FeedError> {
         let NseFeed { settings, watch, calendar, clock, status, sink, mut stop, seed } = self;
+        // Of an incarnation that broke off.
+        status.clear_parts();
         let mut feed = Running {
             site: Rc::new(Site::new(&settings, &clock, &status)?),
             health: Health::new(settings.failures_max),
@@ -81,9 +83,9 @@ impl<S: RecordSink> NseFeed<S> {
             _ = stop.wait_for(|stop| *stop) => Ok(()),
             ended = feed.run_days() => ended.map(|never| match never {}),
         };
-        let change = feed.health.down("the feed was stopped");
+        let changes = feed.health.down("the feed was stopped");
         // A log that is closed or stuck does not hold the stop up.
-        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(change)).await;
+        let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, feed.tell(changes)).await;
         feed.status.set_state(FeedState::Stopped);
         ended.map_err(FeedError::from)
     }
@@ -145,8 +147,8 @@ impl<S: RecordSink> Running<S> {
             self.last_bodies.clear();
             self.health.begin_day();
             self.poll(window).await?;
-            let change = self.health.down("polling hours are over");
-            self.tell(change).await?;
+            let changes = self.health.down("polling hours are over");
+            self.tell(changes).await?;
         }
     }
 
@@ -186,13 +188,13 @@ impl<S: RecordSink> Running<S> {
                 (_, Ok(Answer::Lots(body, table))) => {
                     self.hand_over(Source::NseLots, received_time, String::new(), &body).await?;
                     self.lots = Some(Lots { body, table });
-                    self.set_targets(&mut targets, &mut schedule);
+                    self.set_targets(&mut targets, &mut schedule).await?;
                 }
                 (Job::Contracts(symbol), Ok(Answer::Contracts(listed))) => {
                     targets.set_expiries(&self.watch, symbol, listed, window.session.date);
                     schedule.set_chains(targets.chains(), self.clock.now());
                     schedule.add(job.clone(), received_time.plus_seconds(CONTRACTS_INTERVAL_SECONDS));
-                    self.set_round(&targets);
+                    self.set_round(&targets).await?;
                     self.succeeded(&job, received_time).await?;
                 }
                 (Job::Chain(chain), Ok(Answer::Chain(body, timestamp))) => {
@@ -215,7 +217,7 @@ impl<S: RecordSink> Running<S> {
                             // Lot sizes change a few times a year: yesterday's are better than no chains.
                             if lots_failures == self.settings.failures_max {
                                 self.repeat_lots(window.session.date, received_time).await?;
-                                self.set_targets(&mut targets, &mut schedule);
+                                self.set_targets(&mut targets, &mut schedule).await?;
                             }
                         }
                     }
@@ -238,8 +240,12 @@ impl<S: RecordSink> Running<S> {
     }
 
     /// Chooses what to poll by the lot-size file at hand.
-    fn set_targets(&mut self, targets: &mut Targets, schedule: &mut Schedule) {
-        let Some(Lots { table, .. }) = &self.lots else { return };
+    async fn set_targets(
+        &mut self,
+        targets: &mut Targets,
+        schedule: &mut Schedule,
+    ) -> Result<(), NotAccepted> {
+        let Some(Lots { table, .. }) = &self.lots else { return Ok(()) };
         *targets = Targets::new(&self.watch, table, self.settings.chain);
         for name in &targets.unlisted {
             log::warn!(event = Event::SymbolUnlisted, provider:% = Provider::Nse, symbol:% = name;
@@ -252,15 +258,17 @@ impl<S: RecordSink> Running<S> {
                 schedule.add(Job::Contracts(symbol.clone()), now);
             }
         }
-        self.set_round(targets);
+        self.set_round(targets).await
     }
 
     /// A full round is every chain and, where chains need them, every underlying's expiries.
-    fn set_round(&mut self, targets: &Targets) {
+    async fn set_round(&mut self, targets: &Targets) -> Result<(), NotAccepted> {
         let needs_expiries = self.settings.chain == super::ChainGeneration::V3;
         let contracts = targets.underlyings().filter(|_| needs_expiries).cloned().map(Job::Contracts);
-        self.health.set_round(contracts.chain(targets.chains().iter().cloned().map(Job::Chain)));
+        let chains = targets.chains().iter().cloned().map(Job::Chain);
+        let changes = self.health.set_round(contracts.chain(chains));
         self.status.subscribed.store(targets.chains().len() as u64, Relaxed);
+        self.tell(changes).await
     }
 
     async fn take_chain(
@@ -297,10 +305,10 @@ impl<S: RecordSink> Running<S> {
 
     async fn succeeded(&mut self, job: &Job, received_time: Timestamp) -> Result<(), NotAccepted> {
         self.backoff.reset();
-        let change = self.health.succeeded(job, received_time);
+        let changes = self.health.succeeded(job, received_time);
         let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
         self.status.set_state(state);
-        self.tell(change).await
+        self.tell(changes).await
     }
 
     async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
@@ -317,29 +325,51 @@ impl<S: RecordSink> Running<S> {
         if matches!(error, SiteError::NoAnswer(_)) && *job != Job::Lots {
             self.site.doubt_cookies();
         }
-        let change = match error {
-            SiteError::Stale { .. } => self.health.fell_behind(&reason),
+        let changes = match error {
+            SiteError::Stale { .. } => self.health.fell_behind(job, &reason),
             _ => self.health.failed(job, &reason),
         };
-        if change.is_some() && self.status.state() == FeedState::Up {
+        let is_down = changes.iter().any(|change| matches!(change, Change::Down { .. }));
+        if is_down && self.status.state() == FeedState::Up {
             self.status.set_state(FeedState::Connecting);
         }
-        self.status.reconnects.fetch_add(u64::from(change.is_some()), Relaxed);
-        self.tell(change).await
+        self.status.reconnects.fetch_add(u64::from(is_down), Relaxed);
+        self.tell(changes).await
     }
 
-    /// Writes a change of the feed's health into the log.
-    async fn tell(&self, change: Option<Change>) -> Result<(), NotAccepted> {
+    /// Writes changes of the feed's health into the log.
+    async fn tell(&self, changes: Vec<Change>) -> Result<(), NotAccepted> {
+        for change in changes {
+            self.tell_one(change).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_one(&self, change: Change) -> Result<(), NotAccepted> {
         match change {
-            None => Ok(()),
-            Some(Change::Up) => {
+            Change::Up => {
                 log::info!(event = Event::FeedUp, provider:% = Provider::Nse; "nse: watching");
                 self.sink.mark(Mark::feed_up(Provider::Nse)).await
             }
-            Some(Change::Down { reason, since }) => {
+            Change::Down { reason, since } => {
+                self.status.clear_parts();
                 log::warn!(event = Event::FeedDown, provider:% = Provider::Nse, reason; "nse: not watching: {reason}");
                 let mark = Mark::feed_down(Provider::Nse, reason);
                 self.sink.mark(since.into_iter().fold(mark, Mark::since)).await
+            }
+            Change::PartDown { part, reason, since } => {
+                let chain = part.name();
+                log::warn!(event = Event::ChainDown, provider:% = Provider::Nse, chain, reason;
+                    "nse: not watching chain {chain}: {reason}");
+                self.status.set_part_down(chain, reason.clone());
+                let mark = Mark::part_down(Provider::Nse, part.context(), reason);
+                self.sink.mark(since.into_iter().fold(mark, Mark::since)).await
+            }
+            Change::PartUp { part } => {
+                let chain = part.name();
+                log::info!(event = Event::ChainUp, provider:% = Provider::Nse, chain; "nse: watching chain {chain}");
+                self.status.set_part_up(&chain);
+                self.sink.mark(Mark::part_up(Provider::Nse, part.context())).await
             }
         }
     }

@@ -38,9 +38,18 @@ impl Job {
 }
 
 impl ChainKey {
-    /// The context of the chain's records.
+    /// The context of the chain's records, and its name in marks.
     pub fn context(&self) -> String {
-        ChainContext { symbol: self.symbol.to_string(), expiry: self.expiry }.to_string()
+        self.of_log().to_string()
+    }
+
+    /// For people: `NIFTY 2026-02-03`.
+    pub fn name(&self) -> String {
+        self.of_log().name()
+    }
+
+    fn of_log(&self) -> ChainContext {
+        ChainContext { symbol: self.symbol.to_string(), expiry: self.expiry }
     }
 }
 

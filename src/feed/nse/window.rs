@@ -2,6 +2,7 @@
 
 use crate::{
     calendar::{Calendar, Session},
+    engine::COPY_AGE_US_MAX,
     market::Timestamp,
 };
 
@@ -9,8 +10,8 @@ const BEFORE_OPEN_SECONDS: i64 = 10 * 60;
 /// The open interest is provisional after the close. What changes it later than this is in the exchange's end-of-day
 /// file, which nothing here fetches.
 const AFTER_CLOSE_SECONDS: i64 = 60 * 60;
-/// How old a chain's own time may be within the session. Measured lags are up to two and a half minutes.
-const STALE_SECONDS: i64 = 10 * 60;
+/// How old a chain's own time may be within the session.
+const STALE_SECONDS: i64 = COPY_AGE_US_MAX / 1_000_000;
 
 /// The hours of polling that belong to one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::{
     clock::Simulation,
     spool::{Frames, Source, SpoolReader},
 };
-use std::future::pending;
+use std::{future::pending, slice};
 
 fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
     let records = SpoolReader::open(directory, date).expect("the day");
@@ -57,6 +57,37 @@ async fn a_days_log_begins_with_the_order_that_holds_and_with_who_is_up() {
         .expect("accepted");
     sink.accept(lots(day(31))).await.expect("accepted");
     assert_eq!(logged_marks(directory, day(31)), [up], "nobody is forced");
+}
+
+#[tokio::test]
+async fn parts_that_are_down_are_said_again_before_their_provider() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let (intake, _port) = simulated_intake(directory, 100);
+    let sink = intake.sink(&Lease::detached("test"));
+    let down = |part: &str| Mark::part_down(Provider::Nse, part, "404");
+    let up = Mark::feed_up(Provider::Nse);
+    for mark in [down("symbol=A"), down("symbol=B"), up.clone(), Mark::part_up(Provider::Nse, "symbol=A")] {
+        sink.mark(mark).await.expect("accepted");
+    }
+    sink.accept(lots(day(30))).await.expect("accepted");
+    assert_eq!(logged_marks(directory, day(30)), [down("symbol=B"), up.clone()]);
+    let clock = sink.complete(Mark::clock([]));
+    assert_eq!(clock, Mark::clock([]).with_parts_down([(Provider::Nse, "symbol=B".to_owned())]));
+    sink.mark(Mark::feed_down(Provider::Nse, "x")).await.expect("accepted");
+    sink.mark(up.clone()).await.expect("accepted");
+    sink.accept(lots(day(31))).await.expect("accepted");
+    assert_eq!(
+        logged_marks(directory, day(31)),
+        slice::from_ref(&up),
+        "an outage ends what was said of parts"
+    );
+    // An incarnation that broke off before it was up leaves nothing behind.
+    sink.mark(Mark::feed_down(Provider::Nse, "x")).await.expect("accepted");
+    sink.mark(down("symbol=C")).await.expect("accepted");
+    intake.admit(Provider::Nse, &Lease::detached("feeds/nse")).await.expect("admitted");
+    let last = logged_marks(directory, day(31)).pop();
+    assert_eq!(last, Some(Mark::part_up(Provider::Nse, "symbol=C")));
 }
 
 #[tokio::test]
@@ -151,7 +182,7 @@ async fn a_feed_that_broke_off_is_told_before_time_passes() {
     feed.mark(Mark::feed_up(P)).await.expect("accepted");
     timekeeper.mark(Mark::clock([])).await.expect("accepted");
     let told = marks(&port).await;
-    let [(_, Mark::FeedUp { .. }), (at, Mark::Clock { watched_until_us })] = &told[..] else {
+    let [(_, Mark::FeedUp { .. }), (at, Mark::Clock { watched_until_us, .. })] = &told[..] else {
         panic!("{told:?}")
     };
     let told_us = watched_until_us["angel_one"];
@@ -171,7 +202,7 @@ async fn a_feed_that_broke_off_is_told_before_time_passes() {
     timekeeper.mark(Mark::clock([])).await.expect("accepted");
     timekeeper.mark(Mark::clock([])).await.expect("accepted");
     let told = marks(&port).await;
-    let [(at, down), (_, Mark::Clock { .. }), (_, Mark::Clock { watched_until_us })] = &told[..] else {
+    let [(at, down), (_, Mark::Clock { .. }), (_, Mark::Clock { watched_until_us, .. })] = &told[..] else {
         panic!("{told:?}")
     };
     assert!(since(down) == watched && watched <= *at, "{told:?}");

@@ -3,6 +3,7 @@
 use super::{NseServer, bodies::Generation};
 use crate::{
     market::{InstrumentKind, Price, TradingDate, is_index_underlying},
+    sim::faults::ChainFault,
     wire::nse::{ContractInfo, MarketState, MarketStatus, encode_contracts, encode_status, parse_expiry},
 };
 use axum::{
@@ -58,6 +59,16 @@ impl NseServer {
     /// Cookies handed out before everything was dropped are not good any more.
     fn cookie_value(&self) -> String {
         format!("simulated-{}", self.faults.drop_count())
+    }
+
+    /// What is answered instead of a chain that is broken.
+    fn fault(&self, symbol: &str, expiry: Option<TradingDate>) -> Option<Response> {
+        let faults = self.faults.current().broken_chains;
+        let of_expiry = expiry.and_then(|expiry| faults.get(&format!("{symbol} {expiry}")));
+        Some(match faults.get(symbol).or(of_expiry)? {
+            ChainFault::NotFound => StatusCode::NOT_FOUND.into_response(),
+            ChainFault::Html => Html("<!DOCTYPE html><title>Resource not found</title>").into_response(),
+        })
     }
 
     fn chain(&self, symbol: &str, expiry: Option<TradingDate>) -> Option<Bytes> {
@@ -159,15 +170,24 @@ async fn chain_v3(State(server): State<Server>, Query(query): Query<ChainQuery>)
     let (Some(expiry), true) = (expiry, query.r#type.as_deref() == Some(wanted_kind)) else {
         return nothing();
     };
+    if let Some(fault) = server.fault(&query.symbol, Some(expiry)) {
+        return fault;
+    }
     server.chain(&query.symbol, Some(expiry)).map_or_else(nothing, json_body)
 }
 
 async fn chain_of_index(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
+    if let Some(fault) = server.fault(&query.symbol, None) {
+        return fault;
+    }
     let body = server.is_index(&query.symbol).then(|| server.chain(&query.symbol, None)).flatten();
     body.map_or_else(nothing, json_body)
 }
 
 async fn chain_of_share(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
+    if let Some(fault) = server.fault(&query.symbol, None) {
+        return fault;
+    }
     let body = (!server.is_index(&query.symbol)).then(|| server.chain(&query.symbol, None)).flatten();
     body.map_or_else(nothing, json_body)
 }

@@ -20,6 +20,21 @@ pub struct ContextError {
     pub offset: usize,
 }
 
+impl ChainContext {
+    /// For people: `NIFTY 2026-02-03`, or `NIFTY` where all expiries are meant.
+    pub fn name(&self) -> String {
+        match self.expiry {
+            Some(expiry) => format!("{} {expiry}", self.symbol),
+            None => self.symbol.clone(),
+        }
+    }
+
+    /// Whether a chain is this one or among these.
+    pub fn contains(&self, symbol: &str, expiry: TradingDate) -> bool {
+        self.symbol == symbol && self.expiry.is_none_or(|of_part| of_part == expiry)
+    }
+}
+
 impl fmt::Display for ChainContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("symbol=")?;
@@ -88,8 +103,10 @@ mod tests {
         let expiry = NaiveDate::from_ymd_opt(2026, 2, 3);
         let context = ChainContext { symbol: "NIFTY".to_owned(), expiry };
         assert_eq!(context.to_string(), "symbol=NIFTY&expiry=2026-02-03");
+        assert_eq!(context.name(), "NIFTY 2026-02-03");
         let context = ChainContext { symbol: "M&M".to_owned(), expiry: None };
         assert_eq!(context.to_string(), "symbol=M%26M");
+        assert!(context.contains("M&M", expiry.expect("a date")) && context.name() == "M&M");
         for text in ["", "NIFTY", "symbol=A&b=c", "symbol=A%2", "symbol=%+1", "symbol=A&expiry=2026-02-30"] {
             assert!(text.parse::<ChainContext>().is_err(), "{text}");
         }

@@ -367,8 +367,9 @@ pub async fn gaps_grow_and_instruments_widen(place: &Place) {
     let first = batch();
     let mut second = Batch::new(date(), 42);
     let longer = GapRow { to: at(9, 25, 0), reason: "longer".to_owned(), ..first.gaps[0].clone() };
+    let of_part = GapRow { part: "NIFTY 2026-02-03".to_owned(), ..first.gaps[0].clone() };
     let of_provider = GapRow { provider: Some(Provider::Nse), ..first.gaps[0].clone() };
-    second.gaps = vec![longer, of_provider];
+    second.gaps = vec![longer, of_part, of_provider];
     let mut earlier = first.instruments[1].clone();
     (earlier.first_seen, earlier.last_seen, earlier.lot_size) = (day(1), day(2), 75);
     let mut later = first.instruments[2].clone();
@@ -376,9 +377,15 @@ pub async fn gaps_grow_and_instruments_widen(place: &Place) {
     second.instruments = vec![earlier, later];
     let (mut store, _reader) = place.with(&[first.clone(), second]).await;
     store.append(&first).await.expect("is repeated");
-    let (_, gaps) = place.select("SELECT provider, to_time, reason FROM gaps ORDER BY provider").await;
+    let (_, gaps) =
+        place.select("SELECT provider, part, to_time, reason FROM gaps ORDER BY provider, part").await;
     let [nine_nineteen, nine_twenty_five] = [at(9, 19, 0), at(9, 25, 0)].map(|at| at.as_us().to_string());
-    let expected = [["0", &nine_twenty_five, "longer"], ["2", &nine_nineteen, "the daemon was down"]];
+    let was_down = "the daemon was down";
+    let expected = [
+        ["0", "", &nine_twenty_five, "longer"],
+        ["0", "NIFTY 2026-02-03", &nine_nineteen, was_down],
+        ["2", "", &nine_nineteen, was_down],
+    ];
     assert_eq!(gaps, expected.map(|row| texts(&row)));
     let rows = store.instruments().await.expect("readable");
     let spans: Vec<_> = rows[1..3].iter().map(|row| (row.first_seen, row.last_seen, row.lot_size)).collect();

@@ -96,7 +96,7 @@ fn gap() -> impl Strategy<Value = GapRow> {
     (0_i64..2, 0_i64..100, prop::option::of(provider()), "[a-zé|\\\\']{0,8}").prop_map(
         |(from, length, provider, reason)| {
             let from = sample::at(9, 20, 0).plus_seconds(from);
-            GapRow { from, to: from.plus_seconds(length), provider, reason }
+            GapRow { from, to: from.plus_seconds(length), provider, part: String::new(), reason }
         },
     )
 }

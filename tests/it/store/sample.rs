@@ -200,6 +200,7 @@ pub fn batch() -> Batch {
         from: at(9, 18, 0),
         to: at(9, 19, 0),
         provider: None,
+        part: String::new(),
         reason: "the daemon was down".to_owned(),
     }];
     batch
