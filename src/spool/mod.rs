@@ -12,6 +12,7 @@ mod codec;
 mod damage;
 mod dead_letters;
 mod flusher;
+mod log_size;
 mod reader;
 mod record;
 mod segment;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
+pub use log_size::LogSize;
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
 pub use sync_status::SyncStatus;
