@@ -18,6 +18,7 @@ mod record;
 mod segment;
 mod sync_status;
 mod tail;
+mod unsynced;
 mod writer;
 
 pub use damage::Damage;

@@ -9,6 +9,7 @@ use super::{
     segment::Segment,
     sync_status::SyncStatus,
     tail::Tail,
+    unsynced::Unsynced,
 };
 use crate::{
     logging::Event,
@@ -70,13 +71,14 @@ impl Spool {
     pub fn open(directory: &Path) -> Result<Opened, SpoolError> {
         fs::create_dir_all(directory).map_err(SpoolError::io("create", directory))?;
         let lock = lock(directory)?;
+        let unsynced = Unsynced::read(directory);
         let mut spool = Spool {
             directory: directory.to_owned(),
             segment: None,
             next_seq: 1,
             last_received: Timestamp::from_us(i64::MIN),
             head: Vec::new(),
-            flusher: Flusher::start(directory)?,
+            flusher: Flusher::start(directory, unsynced.clone())?,
             archiver: None,
             size: Arc::default(),
             _lock: lock,
@@ -96,14 +98,16 @@ impl Spool {
                 }
             }
         }
-        let current = spool.segment.as_ref().map(|segment| segment.tail.path.clone());
+        let current = spool.segment.as_ref().map(|segment| Arc::clone(&segment.tail));
+        let current_path = current.as_ref().map(|tail| &tail.path);
         let mut finished = Vec::new();
         for date in days {
             let segments = reader::segments(directory, date)?;
             finished.extend(segments.into_iter().filter(|path| {
-                path.extension().is_some_and(|e| e == RAW_EXTENSION) && Some(path) != current.as_ref()
+                path.extension().is_some_and(|e| e == RAW_EXTENSION) && Some(path) != current_path
             }));
         }
+        spool.suspect(&unsynced, &finished)?;
         spool.size.count(directory)?;
         spool.archive(finished);
         Ok(Opened { spool, torn_tail, damages })
@@ -168,6 +172,25 @@ impl Spool {
                 Found::Damage(damage) | Found::Tail { damage, .. } => damages.push(damage),
             }
         }
+        Ok(())
+    }
+
+    /// Has what an earlier life did not get onto the disk written again. A segment that is compressed is on the disk, and
+    /// one that is gone has nothing to write.
+    fn suspect(&self, unsynced: &Unsynced, finished: &[PathBuf]) -> Result<(), SpoolError> {
+        let mut suspects = Vec::new();
+        for path in finished {
+            if let Some(from) = unsynced.from(path) {
+                let file = File::open(path).map_err(SpoolError::io("open", path))?;
+                let length = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
+                suspects.push((Arc::new(Tail::new(path.clone(), file, length)), from));
+            }
+        }
+        if let Some(segment) = &self.segment {
+            let from = unsynced.from(&segment.tail.path);
+            suspects.extend(from.map(|from| (Arc::clone(&segment.tail), from)));
+        }
+        self.flusher.suspect(suspects);
         Ok(())
     }
 
