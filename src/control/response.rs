@@ -108,6 +108,7 @@ pub struct SpoolStatus {
     pub dir: String,
     /// The last record appended.
     pub last_seq: u64,
+    /// Of all days. What somebody removed by hand counts until the daemon starts again.
     pub files: u64,
     pub bytes: u64,
     /// Bytes that a loss of power may take because the disk refused some of them; 0 while it takes all.

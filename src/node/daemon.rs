@@ -150,7 +150,7 @@ impl Daemon {
         let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
-        let log = SpoolStatus::new(spool.sync_status());
+        let log = SpoolStatus::new(&spool);
         opened.damages.iter().for_each(|damage| log.note_damage(damage));
         let status = Arc::new(DaemonStatus { feeds, spool: log, ..DaemonStatus::default() });
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);

@@ -9,7 +9,7 @@ use crate::{
     market::Bucket,
     store,
 };
-use std::{path::Path, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 impl ControlChild {
     /// From memory alone: it is asked for most of all when the store is away.
@@ -24,7 +24,6 @@ impl ControlChild {
             .filter(|_| closed > 0)
             .map(|(open, _)| Bucket::containing(open).start().plus_us((closed - 1) * Bucket::LENGTH_US));
         let problems = health::problems(status, &self.tree.snapshot(), now);
-        let (files, bytes) = directory_size(&self.config.spool.dir);
         StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -55,8 +54,8 @@ impl ControlChild {
             spool: SpoolStatus {
                 dir: self.config.spool.dir.display().to_string(),
                 last_seq: status.spool.seq(),
-                files,
-                bytes,
+                files: status.spool.size.files(),
+                bytes: status.spool.size.bytes(),
                 unsynced_bytes: status.spool.sync.unsynced_bytes(),
             },
             live: self.live.describe(),
@@ -129,15 +128,6 @@ fn micros(span: Duration) -> u64 {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Files and bytes of a directory of directories; what cannot be read counts nothing.
-fn directory_size(directory: &Path) -> (u64, u64) {
-    let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries(directory)
-        .flat_map(|day| entries(&day.path()).collect::<Vec<_>>())
-        .filter_map(|file| file.metadata().ok())
-        .fold((0, 0), |(files, bytes), file| (files + 1, bytes + file.len()))
 }
 
 /// From /proc/self/statm; 0 where there is none.

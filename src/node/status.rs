@@ -5,7 +5,7 @@ use crate::{
     feed::{FeedState, FeedStatus},
     logging::Event,
     market::{Provider, Timestamp},
-    spool::{Damage, SpoolError, SyncStatus},
+    spool::{Damage, LogSize, Spool, SpoolError, SyncStatus},
     store::ErrorClass,
 };
 use std::sync::{
@@ -124,11 +124,12 @@ pub struct SpoolStatus {
     damages: Mutex<Vec<Damage>>,
     /// Whether the disk takes what was appended: a failure there stops nothing.
     pub sync: Arc<SyncStatus>,
+    pub size: Arc<LogSize>,
 }
 
 impl SpoolStatus {
-    pub fn new(sync: Arc<SyncStatus>) -> SpoolStatus {
-        SpoolStatus { sync, ..SpoolStatus::default() }
+    pub fn new(spool: &Spool) -> SpoolStatus {
+        SpoolStatus { sync: spool.sync_status(), size: spool.size(), ..SpoolStatus::default() }
     }
 
     pub fn note_appended(&self, seq: u64) {

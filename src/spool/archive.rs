@@ -2,6 +2,7 @@
 
 use super::{
     SpoolError,
+    log_size::LogSize,
     reader::{COMPRESSED_EXTENSION, Found, SegmentReader},
 };
 use std::{
@@ -14,18 +15,22 @@ use std::{
 const LEVEL: i32 = 3;
 
 /// Compresses a segment beside itself and removes the raw file once the compressed one is on disk. Killed anywhere, it
-/// leaves the raw file complete or the compressed one.
+/// leaves the raw file complete or the compressed one. `size` is told what that changes.
 ///
 /// Every record is checked on its way: a compressed segment is the proof that the log is on the disk.
 ///
 /// # Errors
 /// [`SpoolError::Damaged`] if not all of it is records, and what the operating system reports; the raw file stays then.
-pub fn compress(raw: &Path) -> Result<(), SpoolError> {
+pub fn compress(raw: &Path, size: &LogSize) -> Result<(), SpoolError> {
     let compressed = raw.with_added_extension(COMPRESSED_EXTENSION);
     let partial = raw.with_added_extension("partial");
+    size.across(&[raw, &compressed, &partial], || compress_into(raw, &compressed, &partial))
+}
+
+fn compress_into(raw: &Path, compressed: &Path, partial: &Path) -> Result<(), SpoolError> {
     let input = File::open(raw).map_err(SpoolError::io("open", raw))?;
-    let output = File::create(&partial).map_err(SpoolError::io("create", &partial))?;
-    let into = || SpoolError::io("compress into", &partial);
+    let output = File::create(partial).map_err(SpoolError::io("create", partial))?;
+    let into = || SpoolError::io("compress into", partial);
     let pack = || -> Result<(), SpoolError> {
         let mut encoder = zstd::Encoder::new(output, LEVEL).map_err(into())?;
         encoder.include_checksum(true).map_err(into())?;
@@ -40,10 +45,10 @@ pub fn compress(raw: &Path) -> Result<(), SpoolError> {
     };
     if let Err(error) = pack() {
         // A failed attempt must not keep the space it took.
-        let _ = fs::remove_file(&partial);
+        let _ = fs::remove_file(partial);
         return Err(error);
     }
-    fs::rename(&partial, &compressed).map_err(SpoolError::io("rename to", &compressed))?;
+    fs::rename(partial, compressed).map_err(SpoolError::io("rename to", compressed))?;
     fs::remove_file(raw).map_err(SpoolError::io("remove", raw))
 }
 
@@ -87,12 +92,12 @@ mod tests {
         let mut damaged = sound.clone();
         *damaged.last_mut().expect("bytes") ^= 1;
         fs::write(&raw, &damaged).expect("written");
-        let error = compress(&raw).expect_err("no record");
+        let error = compress(&raw, &LogSize::default()).expect_err("no record");
         assert!(matches!(error, SpoolError::Damaged(_)), "{error}");
         assert!(fs::read(&raw).expect("it stays") == damaged);
         assert_eq!(fs::read_dir(&day).expect("a day").count(), 1, "nothing else does");
         fs::write(&raw, &sound).expect("written");
-        compress(&raw).expect("compressed");
+        compress(&raw, &LogSize::default()).expect("compressed");
         let packed = File::open(raw.with_added_extension(COMPRESSED_EXTENSION)).expect("a file");
         assert!(zstd::decode_all(packed).expect("unpacked") == sound);
     }

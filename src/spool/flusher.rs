@@ -13,6 +13,10 @@
 //! sync may have concerned is therefore read back, checked, and written again in its place; only a sync after that counts.
 //! Until then nothing of it is let go of, and [`SyncStatus`] says so. Recording goes on: what is in the page cache and in the
 //! store survives everything but a loss of power, and a feed that does not read would lose for certain.
+//!
+//! The daemon may end before: what is suspect stands in a file beside the log ([`super::unsynced`]), and the next life
+//! begins with writing it again. It may do so while the archiver compresses the same segment: the compressed one is made
+//! of checked records and synced, so that it settles the suspicion too.
 
 use super::{
     Damage, SpoolError,
@@ -20,6 +24,7 @@ use super::{
     reader::COMPRESSED_EXTENSION,
     sync_status::SyncStatus,
     tail::Tail,
+    unsynced::Unsynced,
 };
 use rustix::fs::{Advice, fadvise};
 use std::{
@@ -53,30 +58,42 @@ pub(super) struct Flusher {
     status: Arc<SyncStatus>,
 }
 
-/// Segments that a sync was asked for, each once, in the order of the requests.
+/// A sync that was asked for.
+#[derive(Clone, Debug)]
+struct Request {
+    tail: Arc<Tail>,
+    /// What an earlier life did not get onto the disk: everything from there on that was appended before.
+    suspect_from: Option<u64>,
+}
+
+/// Requests, one for each segment, in their order.
 #[derive(Clone, Debug, Default)]
-struct Waiting(Arc<Mutex<Vec<Arc<Tail>>>>);
+struct Waiting(Arc<Mutex<Vec<Request>>>);
 
 impl Waiting {
-    fn add(&self, tail: &Arc<Tail>) {
-        let mut tails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !tails.iter().any(|waiting| Arc::ptr_eq(waiting, tail)) {
-            tails.push(Arc::clone(tail));
+    fn add(&self, requests: impl IntoIterator<Item = Request>) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for request in requests {
+            if !waiting.iter().any(|known| Arc::ptr_eq(&known.tail, &request.tail)) {
+                waiting.push(request);
+            }
         }
     }
 
-    fn take(&self) -> Vec<Arc<Tail>> {
+    fn take(&self) -> Vec<Request> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Flusher {
+    /// `unsynced`: what an earlier life left; [`Self::suspect`] is told of it before anything else is asked for.
+    ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(directory: &Path) -> Result<Flusher, SpoolError> {
+    pub fn start(directory: &Path, unsynced: Unsynced) -> Result<Flusher, SpoolError> {
         let (requests, queue) = sync_channel(1);
         let status = Arc::new(SyncStatus::default());
-        let files = Files::new(Kernel, Arc::clone(&status));
+        let files = Files::new(Kernel, Arc::clone(&status), unsynced);
         let waiting = Waiting::default();
         let tails = waiting.clone();
         let thread =
@@ -88,8 +105,23 @@ impl Flusher {
     /// Asks for what was appended to be on the disk soon. Failures are in the status.
     pub fn request(&self, tail: &Arc<Tail>) {
         if let Some(requests) = &self.requests {
-            self.waiting.add(tail);
+            self.waiting.add([Request { tail: Arc::clone(tail), suspect_from: None }]);
             // Full: the thread has not looked yet. Ended: it has panicked, which the panic's record tells.
+            let _ = requests.try_send(());
+        }
+    }
+
+    /// Hands over all segments of which an earlier life left something that the disk refused, oldest first, each with the
+    /// offset from which on it is to be written again. The status shows it until that is done.
+    pub fn suspect(&self, suspects: Vec<(Arc<Tail>, u64)>) {
+        if let Some((tail, from)) = suspects.first() {
+            let left = |(tail, from): &(Arc<Tail>, u64)| tail.appended().complete.saturating_sub(*from);
+            self.status.note_suspicion(&tail.path, *from, suspects.iter().map(left).sum());
+        }
+        let requests = suspects.into_iter().map(|(tail, from)| Request { tail, suspect_from: Some(from) });
+        // At once: were one of them missing at a flush, the file that names it would be removed.
+        self.waiting.add(requests);
+        if let Some(requests) = &self.requests {
             let _ = requests.try_send(());
         }
     }
@@ -101,7 +133,7 @@ impl Flusher {
     /// Syncs what was asked for and `tail`, and ends the thread.
     pub fn finish(&mut self, tail: Option<&Arc<Tail>>) {
         if let (Some(requests), Some(tail)) = (self.requests.take(), tail) {
-            self.waiting.add(tail);
+            self.waiting.add([Request { tail: Arc::clone(tail), suspect_from: None }]);
             let _ = requests.send(());
         }
         if let Some(thread) = self.thread.take() {
@@ -127,7 +159,7 @@ fn serve(queue: &Receiver<()>, waiting: &Waiting, mut files: Files<Kernel>) {
         };
         match next {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {
-                waiting.take().into_iter().for_each(|tail| files.add(tail))
+                waiting.take().into_iter().for_each(|request| files.add(request))
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -166,30 +198,41 @@ struct Files<D> {
     disk: D,
     files: Vec<Segment>,
     status: Arc<SyncStatus>,
+    unsynced: Unsynced,
 }
 
 impl<D: Disk> Files<D> {
-    fn new(disk: D, status: Arc<SyncStatus>) -> Files<D> {
-        Files { disk, files: Vec::new(), status }
+    fn new(disk: D, status: Arc<SyncStatus>, unsynced: Unsynced) -> Files<D> {
+        Files { disk, files: Vec::new(), status, unsynced }
     }
 
-    fn add(&mut self, tail: Arc<Tail>) {
-        if !self.files.iter().any(|file| Arc::ptr_eq(&file.tail, &tail)) {
-            self.files.push(Segment { tail, safe: 0, released: 0, suspicion: None });
+    fn add(&mut self, Request { tail, suspect_from }: Request) {
+        if self.files.iter().any(|file| Arc::ptr_eq(&file.tail, &tail)) {
+            return;
         }
+        let complete = tail.appended().complete;
+        // The log may be shorter than it was: what is gone was cut and told when it was opened.
+        let from = suspect_from.map(|from| from.min(complete));
+        let suspicion = from.map(|from| Suspicion { until: Some(complete), rewritten: from, is_torn: false });
+        self.files.push(Segment { tail, safe: from.unwrap_or(0), released: 0, suspicion });
     }
 
     /// Whether everything is on the disk.
     fn flush(&mut self) -> bool {
         let (mut failure, mut is_synced) = (None, true);
         for file in &mut self.files {
-            match file.flush(&mut self.disk, &self.status) {
+            match file.flush(&mut self.disk, &self.status, &mut self.unsynced) {
                 Ok(is_done) => is_synced &= is_done,
                 Err(error) => {
                     is_synced = false;
                     failure.get_or_insert(error);
                 }
             }
+        }
+        if self.files.iter().any(|file| file.suspicion.is_some()) {
+            self.unsynced.write();
+        } else {
+            self.unsynced.clear();
         }
         if let Some(error) = failure {
             let unsynced =
@@ -229,13 +272,19 @@ struct Suspicion {
 
 impl Segment {
     /// Whether everything that was complete is on the disk. False while the reach of a failure is not known yet.
-    fn flush(&mut self, disk: &mut impl Disk, status: &SyncStatus) -> Result<bool, SpoolError> {
+    fn flush(
+        &mut self,
+        disk: &mut impl Disk,
+        status: &SyncStatus,
+        unsynced: &mut Unsynced,
+    ) -> Result<bool, SpoolError> {
         loop {
             let appended = self.tail.appended();
             status.note_sync(Some(Instant::now()));
             let synced = disk.sync(&self.tail);
             status.note_sync(None);
             if let Err(error) = synced {
+                unsynced.note(&self.tail.path, self.safe);
                 let is_torn = self.suspicion.is_some_and(|suspicion| suspicion.is_torn);
                 let suspicion = Suspicion { until: None, rewritten: self.safe, is_torn };
                 let suspicion = self.suspicion.insert(suspicion);

@@ -12,15 +12,18 @@ mod codec;
 mod damage;
 mod dead_letters;
 mod flusher;
+mod log_size;
 mod reader;
 mod record;
 mod segment;
 mod sync_status;
 mod tail;
+mod unsynced;
 mod writer;
 
 pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
+pub use log_size::LogSize;
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
 pub use sync_status::SyncStatus;

@@ -42,7 +42,7 @@ pub(super) fn segments(directory: &Path, date: TradingDate) -> Result<Vec<PathBu
     Ok(paths.iter().filter(|path| raw(path) || compressed(path)).cloned().collect())
 }
 
-fn list(directory: &Path) -> Result<Vec<PathBuf>, SpoolError> {
+pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, SpoolError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -3,6 +3,7 @@
 use super::{Damage, SpoolError};
 use crate::logging::Event;
 use std::{
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -66,13 +67,24 @@ impl SyncStatus {
 
     /// Logs the first failure of a row of them.
     pub(super) fn note_failure(&self, error: &SpoolError, unsynced_bytes: u64) {
+        self.fail(&error.to_string(), unsynced_bytes);
+    }
+
+    /// The disk refused a part of the log in an earlier life, which is written again soon.
+    pub(super) fn note_suspicion(&self, path: &Path, from: u64, unsynced_bytes: u64) {
+        let path = path.display();
+        let cause = format!("before this start the disk refused to sync {path} from byte {from} on");
+        self.fail(&cause, unsynced_bytes);
+    }
+
+    fn fail(&self, error: &str, unsynced_bytes: u64) {
         self.unsynced_bytes.store(unsynced_bytes, Relaxed);
         let text = format!(
             "{error}; until the disk takes it, what was appended lately would not survive a loss of power"
         );
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = text;
         if !self.is_failing.swap(true, Relaxed) {
-            log::error!(event = Event::SpoolUnsynced, error:%;
+            log::error!(event = Event::SpoolUnsynced, error;
                 "{error}; {unsynced_bytes} bytes of the log may not survive a loss of power; they are written again");
         }
     }

@@ -4,10 +4,12 @@ use super::{
     Damage, NewRecord, SpoolError, archive,
     codec::{self, BODY_LEN_MAX, SEGMENT_HEADER},
     flusher::Flusher,
+    log_size::LogSize,
     reader::{self, Found, RAW_EXTENSION, SegmentReader},
     segment::Segment,
     sync_status::SyncStatus,
     tail::Tail,
+    unsynced::Unsynced,
 };
 use crate::{
     logging::Event,
@@ -35,6 +37,7 @@ pub struct Spool {
     head: Vec<u8>,
     flusher: Flusher,
     archiver: Option<thread::JoinHandle<()>>,
+    size: Arc<LogSize>,
     _lock: File,
 }
 
@@ -68,14 +71,16 @@ impl Spool {
     pub fn open(directory: &Path) -> Result<Opened, SpoolError> {
         fs::create_dir_all(directory).map_err(SpoolError::io("create", directory))?;
         let lock = lock(directory)?;
+        let unsynced = Unsynced::read(directory);
         let mut spool = Spool {
             directory: directory.to_owned(),
             segment: None,
             next_seq: 1,
             last_received: Timestamp::from_us(i64::MIN),
             head: Vec::new(),
-            flusher: Flusher::start(directory)?,
+            flusher: Flusher::start(directory, unsynced.clone())?,
             archiver: None,
+            size: Arc::default(),
             _lock: lock,
         };
         let (mut torn_tail, mut damages) = (None, Vec::new());
@@ -93,14 +98,17 @@ impl Spool {
                 }
             }
         }
-        let current = spool.segment.as_ref().map(|segment| segment.tail.path.clone());
+        let current = spool.segment.as_ref().map(|segment| Arc::clone(&segment.tail));
+        let current_path = current.as_ref().map(|tail| &tail.path);
         let mut finished = Vec::new();
         for date in days {
             let segments = reader::segments(directory, date)?;
             finished.extend(segments.into_iter().filter(|path| {
-                path.extension().is_some_and(|e| e == RAW_EXTENSION) && Some(path) != current.as_ref()
+                path.extension().is_some_and(|e| e == RAW_EXTENSION) && Some(path) != current_path
             }));
         }
+        spool.suspect(&unsynced, &finished)?;
+        spool.size.count(directory)?;
         spool.archive(finished);
         Ok(Opened { spool, torn_tail, damages })
     }
@@ -167,6 +175,25 @@ impl Spool {
         Ok(())
     }
 
+    /// Has what an earlier life did not get onto the disk written again. A segment that is compressed is on the disk, and
+    /// one that is gone has nothing to write.
+    fn suspect(&self, unsynced: &Unsynced, finished: &[PathBuf]) -> Result<(), SpoolError> {
+        let mut suspects = Vec::new();
+        for path in finished {
+            if let Some(from) = unsynced.from(path) {
+                let file = File::open(path).map_err(SpoolError::io("open", path))?;
+                let length = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
+                suspects.push((Arc::new(Tail::new(path.clone(), file, length)), from));
+            }
+        }
+        if let Some(segment) = &self.segment {
+            let from = unsynced.from(&segment.tail.path);
+            suspects.extend(from.map(|from| (Arc::clone(&segment.tail), from)));
+        }
+        self.flusher.suspect(suspects);
+        Ok(())
+    }
+
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -203,8 +230,10 @@ impl Spool {
         let body = record.frames.bytes();
         let padding = segment.direct_padding(codec::head_len(record), body);
         codec::encode_head(self.next_seq, record, padding.unwrap_or(0), &mut self.head);
+        let before = segment.length;
         let appended = segment.append(&self.head, body, padding.is_some());
         appended.map_err(SpoolError::io("append to", &segment.tail.path))?;
+        self.size.add_bytes(segment.length - before);
         if segment.cached >= UNSYNCED_BYTES_MAX {
             self.flush_soon();
         }
@@ -227,6 +256,11 @@ impl Spool {
         self.flusher.status()
     }
 
+    /// How much of the disk the log takes.
+    pub fn size(&self) -> Arc<LogSize> {
+        Arc::clone(&self.size)
+    }
+
     fn rotate_to(&mut self, hour: (TradingDate, u32)) -> Result<(), SpoolError> {
         // A later one: the hour before is being compressed, and a record of it was refused after the rotation.
         if self.segment.as_ref().is_some_and(|segment| segment.hour >= hour) {
@@ -238,19 +272,7 @@ impl Spool {
         let day = self.directory.join(hour.0.to_string());
         fs::create_dir_all(&day).map_err(SpoolError::io("create", &day))?;
         let path = day.join(format!("{:02}.{RAW_EXTENSION}", hour.1));
-        let file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(SpoolError::io("create", &path))?;
-        let found = file.metadata().map_err(SpoolError::io("inspect", &path))?.len();
-        if found == 0 {
-            (&file).write_all(SEGMENT_HEADER).map_err(|error| {
-                let _ = fs::remove_file(&path);
-                SpoolError::io("create", &path)(error)
-            })?;
-        }
+        let (file, found) = self.size.across(&[&path], || create(&path))?;
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
         let tail = Arc::new(Tail::new(path, file, length));
@@ -270,13 +292,13 @@ impl Spool {
         if segments.is_empty() {
             return;
         }
-        let before = self.archiver.take();
+        let (before, size) = (self.archiver.take(), self.size());
         let work = move || {
             if let Some(before) = before {
                 let _ = before.join();
             }
             for path in segments {
-                if let Err(error) = archive::compress(&path) {
+                if let Err(error) = archive::compress(&path, &size) {
                     log::warn!(event = Event::SegmentUncompressed, error:%; "segment stays uncompressed: {error}");
                 }
             }
@@ -297,6 +319,20 @@ impl Drop for Spool {
             let _ = archiver.join();
         }
     }
+}
+
+/// Opens a segment for appending, with its header; also gives its length before.
+fn create(path: &Path) -> Result<(File, u64), SpoolError> {
+    let opened = OpenOptions::new().create(true).read(true).append(true).open(path);
+    let file = opened.map_err(SpoolError::io("create", path))?;
+    let found = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
+    if found == 0 {
+        (&file).write_all(SEGMENT_HEADER).map_err(|error| {
+            let _ = fs::remove_file(path);
+            SpoolError::io("create", path)(error)
+        })?;
+    }
+    Ok((file, found))
 }
 
 /// Copies a segment's bytes from `from` on to a file beside it, behind what is there.
@@ -385,7 +421,7 @@ mod tests {
         let mut spool = Spool::open(directory.path()).expect("opens").spool;
         spool.append(&mut record(0, "a")).expect("appended");
         let reader = SpoolReader::open(directory.path(), at(0).date_ist()).expect("a readable day");
-        archive::compress(&directory.path().join("2026-01-30/09.spool")).expect("compressed");
+        archive::compress(&directory.path().join("2026-01-30/09.spool"), &spool.size()).expect("compressed");
         assert_eq!(reader.map(|record| record.expect("a sound record").seq).collect::<Vec<_>>(), [1]);
     }
 

@@ -68,11 +68,39 @@ fn a_log_that_the_disk_refuses_is_shown_until_it_is_there() {
     assert_eq!(status["healthy"], false, "{status}");
     assert!(!daemon.asks_well(&["status", "--check"]));
 
+    let marker = home.path().join("spool/unsynced");
+    assert!(marker.exists());
+
     fs::remove_file(&flag).expect("removed");
     daemon.wait_for("health", |daemon| daemon.asks_well(&["status", "--check"]));
+    assert!(!marker.exists());
     assert_eq!(unsynced(&daemon.ask(&["status"])), 0);
     let log = daemon.log();
     let place = |event: &str| log.find(event).unwrap_or_else(|| panic!("no {event}: {log}"));
     assert!(place("event=spool_unsynced") < place("event=spool_synced"), "{log}");
+    daemon.stop();
+}
+
+#[test]
+fn a_refusal_is_remembered_over_a_restart() {
+    let home = tempfile::tempdir().expect("a directory");
+    let Some(shim) = build_shim(home.path()) else { return };
+    let config = home.path().join("bhavd.toml");
+    Daemon::configure(&config, home.path(), TABLES);
+    let flag = home.path().join("refuse");
+    fs::write(&flag, "").expect("written");
+    let environment = [("LD_PRELOAD", shim.as_str()), ("REFUSE_WHILE", flag.to_str().expect("UTF-8"))];
+    let mut daemon = Daemon::start_in(&config, home.path(), &environment);
+    let is_refused = |daemon: &Daemon| daemon.log().contains("event=spool_unsynced");
+    daemon.wait_for("the refusal", is_refused);
+    daemon.stop();
+    let marker = home.path().join("spool/unsynced");
+    assert!(marker.exists());
+
+    // A disk that takes everything: only what the daemon remembers can tell it of the refusal.
+    let mut daemon = Daemon::start(&config, home.path());
+    daemon.wait_for("the sync", |daemon| daemon.log().contains("event=spool_synced"));
+    assert!(daemon.log().contains("before this start the disk refused to sync"), "{}", daemon.log());
+    assert!(!marker.exists());
     daemon.stop();
 }

@@ -51,7 +51,7 @@ impl Disk for Forgetful {
 
 /// A segment in a directory of its own, and its flusher over that disk.
 struct Bench {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     tail: Arc<Tail>,
     length: u64,
     files: Files<Forgetful>,
@@ -69,9 +69,29 @@ impl Bench {
         let tail = Arc::new(Tail::new(path, file, length));
         let status = Arc::new(SyncStatus::default());
         let disk = Forgetful { failures: failures.into_iter().collect(), ..Forgetful::default() };
-        let mut files = Files::new(disk, Arc::clone(&status));
-        files.add(Arc::clone(&tail));
-        Bench { _directory: directory, tail, length, files, status }
+        let unsynced = Unsynced::read(directory.path());
+        let mut files = Files::new(disk, Arc::clone(&status), unsynced);
+        files.add(Request { tail: Arc::clone(&tail), suspect_from: None });
+        Bench { directory, tail, length, files, status }
+    }
+
+    /// A kill, and the flusher of the next life: disk and kernel go on.
+    fn restart(&mut self) {
+        let unsynced = self.marker();
+        let suspect_from = unsynced.from(&self.tail.path);
+        self.status = Arc::default();
+        let disk = std::mem::take(&mut self.files.disk);
+        self.files = Files::new(disk, Arc::clone(&self.status), unsynced);
+        self.files.add(Request { tail: Arc::clone(&self.tail), suspect_from });
+    }
+
+    /// As the next life would find it.
+    fn marker(&self) -> Unsynced {
+        Unsynced::read(self.directory.path())
+    }
+
+    fn has_marker(&self) -> bool {
+        self.directory.path().join("unsynced").exists()
     }
 
     fn record(length: usize) -> Vec<u8> {
@@ -105,6 +125,12 @@ impl Bench {
         let file = &self.files.files[0];
         let (safe, content) = (file.safe as usize, std::fs::read(&self.tail.path).expect("readable"));
         assert!(self.files.disk.durable[..safe] == content[..safe], "{safe} bytes are claimed");
+        // What is not is told to the next life.
+        let from = self.marker().from(&self.tail.path);
+        match file.suspicion {
+            Some(_) => assert!(from.is_some_and(|from| from <= file.safe), "{from:?}, {safe} are safe"),
+            None => assert!(!self.has_marker()),
+        }
         if is_synced {
             assert_eq!(file.safe, self.length);
             assert_eq!((self.status.trouble(), self.status.unsynced_bytes()), (None, 0));
@@ -129,6 +155,62 @@ fn a_failed_sync_is_shown_until_what_it_concerned_is_on_the_disk() {
     assert!(bench.flush());
     let content = std::fs::read(&bench.tail.path).expect("readable");
     assert!(bench.files.disk.durable == content);
+}
+
+#[test]
+fn a_new_life_writes_again_what_the_last_one_was_refused() {
+    let mut bench = Bench::new([false, true, true]);
+    bench.append(100);
+    assert!(bench.flush());
+    let safe = bench.length;
+    bench.append(100);
+    assert!(!bench.flush());
+    bench.restart();
+    bench.append(100);
+    assert_eq!((bench.files.files[0].safe, bench.marker().from(&bench.tail.path)), (safe, Some(safe)));
+    assert!(bench.flush());
+    assert!(bench.files.disk.durable == std::fs::read(&bench.tail.path).expect("readable"));
+    assert!(!bench.has_marker());
+}
+
+#[test]
+fn a_disk_that_refuses_the_marker_too_gets_it_later() {
+    let mut bench = Bench::new([true, true, true]);
+    bench.append(100);
+    let in_the_way = bench.directory.path().join("unsynced.partial");
+    std::fs::create_dir(&in_the_way).expect("created");
+    assert!(!bench.files.flush());
+    assert!(!bench.has_marker() && bench.status.trouble().is_some());
+    std::fs::remove_dir(&in_the_way).expect("removed");
+    assert!(!bench.flush());
+    assert!(bench.has_marker());
+    assert!(bench.flush());
+}
+
+#[test]
+fn what_an_earlier_life_was_refused_is_shown_until_it_is_done() {
+    let (requests, _queue) = sync_channel(1);
+    let mut flusher = Flusher {
+        waiting: Waiting::default(),
+        requests: Some(requests),
+        thread: None,
+        status: Arc::default(),
+    };
+    let benches = [Bench::new([]), Bench::new([])];
+    flusher.suspect(Vec::new());
+    assert_eq!(flusher.status().trouble(), None);
+    for bench in &benches {
+        bench.write(&[1; 92]);
+        bench.tail.end_write(100);
+    }
+    flusher.suspect(
+        [(&benches[0], 30), (&benches[1], 90)].map(|(bench, from)| (Arc::clone(&bench.tail), from)).into(),
+    );
+    let trouble = flusher.status().trouble().expect("it is shown");
+    assert!(trouble.contains("before this start") && trouble.contains("from byte 30 on"), "{trouble}");
+    assert_eq!(flusher.status().unsynced_bytes(), 70 + 10);
+    assert_eq!(flusher.waiting.take().len(), 2);
+    flusher.requests = None;
 }
 
 #[test]
@@ -201,14 +283,15 @@ fn a_request_is_kept_while_another_segments_waits() {
     flusher.requests = None;
     assert_eq!(queue.iter().count(), 1);
     let waiting = flusher.waiting.take();
-    let is_same = |(waiting, bench): (&Arc<Tail>, &Bench)| Arc::ptr_eq(waiting, &bench.tail);
+    let is_same = |(waiting, bench): (&Request, &Bench)| Arc::ptr_eq(&waiting.tail, &bench.tail);
     assert!(waiting.len() == 2 && waiting.iter().zip(&benches).all(is_same));
 }
 
 #[test]
 fn ending_it_waits_for_what_was_asked() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut flusher = Flusher::start(directory.path()).expect("starts");
+    let unsynced = Unsynced::read(directory.path());
+    let mut flusher = Flusher::start(directory.path(), unsynced).expect("starts");
     let bench = Bench::new([]);
     for _ in 0..3 {
         flusher.request(&bench.tail);
@@ -226,6 +309,7 @@ enum Step {
     /// A record of which the flusher sees half.
     AppendAround(usize),
     Flush,
+    Restart,
 }
 
 proptest! {
@@ -239,6 +323,7 @@ proptest! {
                 (0..2_000_usize).prop_map(Step::Append),
                 (0..2_000_usize).prop_map(Step::AppendAround),
                 Just(Step::Flush),
+                Just(Step::Restart),
             ],
             0..30,
         ),
@@ -257,6 +342,7 @@ proptest! {
                     bench.tail.end_write(bench.length);
                 }
                 Step::Flush => drop(bench.flush()),
+                Step::Restart => bench.restart(),
             }
         }
         let mut tries = 0;
