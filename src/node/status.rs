@@ -3,6 +3,7 @@
 use super::gap_log::GapLog;
 use crate::{
     feed::{FeedState, FeedStatus},
+    jobs::JobBoard,
     logging::Event,
     market::{Provider, Timestamp},
     spool::{Damage, LogSize, Spool, SpoolError, SyncStatus},
@@ -24,6 +25,7 @@ pub struct DaemonStatus {
     pub gaps: GapLog,
     pub feeds: Vec<Arc<FeedStatus>>,
     pub freshness: FreshnessStatus,
+    pub jobs: Arc<JobBoard>,
 }
 
 impl DaemonStatus {

@@ -30,13 +30,8 @@ pub enum RunState {
 }
 
 impl RunState {
-    pub const ALL: [RunState; 5] = [
-        RunState::Running,
-        RunState::Done,
-        RunState::Faulty,
-        RunState::Failed,
-        RunState::Interrupted,
-    ];
+    pub const ALL: [RunState; 5] =
+        [RunState::Running, RunState::Done, RunState::Faulty, RunState::Failed, RunState::Interrupted];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,7 +86,8 @@ impl Reader {
         if let Some(since) = filter.since {
             conditions.push(("session_date >=", date_text(since)));
         }
-        let mut text = "SELECT job, session_date, attempt, state, started, ended, error FROM job_runs".to_owned();
+        let mut text =
+            "SELECT job, session_date, attempt, state, started, ended, error FROM job_runs".to_owned();
         for (number, (condition, _)) in (1..).zip(&conditions) {
             let word = if number == 1 { "WHERE" } else { "AND" };
             text.push_str(&format!(" {word} {condition} ${number}"));
@@ -127,7 +123,8 @@ impl FromStored for JobRun {
         Ok(JobRun {
             session_date: date(&row.session_date, store)?,
             attempt: u32::try_from(row.attempt).map_err(|_| strange(store, "attempt", row.attempt))?,
-            state: RunState::from_name(&row.state).ok_or_else(|| strange(store, "state of a run", &row.state))?,
+            state: RunState::from_name(&row.state)
+                .ok_or_else(|| strange(store, "state of a run", &row.state))?,
             started: Timestamp::from_us(row.started),
             ended: row.ended.map(Timestamp::from_us),
             error: row.error,

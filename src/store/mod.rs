@@ -34,11 +34,11 @@ mod tables;
 
 pub use address::Address;
 pub use batch::{Batch, Checkpoint, CoverageDay, GapRow, InstrumentRow, ProviderSymbolRow};
-pub use dump::DayDump;
+pub use dump::{DayDump, dumped_tables};
 pub use error::{ErrorClass, StoreError};
 pub use fence::Fence;
-pub use opening::{NoteOpening, OpeningSign, ThreadWatch};
 pub use job_run::{JobRun, JobRunFilter, RunState};
+pub use opening::{NoteOpening, OpeningSign, ThreadWatch};
 pub use postgres::PostgresStore;
 pub use reader::Reader;
 pub use report::{BucketStates, CoverageReport, DaySummary, StateCounts, UnderlyingCoverage};

@@ -17,10 +17,10 @@ use super::{
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
+    job_run::JobRuns,
     migrate,
     opening::{NoteOpening, OpeningSign, watched},
     tables,
-    job_run::JobRuns,
 };
 use crate::market::{CandleInterval, TradingDate};
 use connection::{Link, classify};

@@ -19,8 +19,8 @@ use super::{
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
-    opening::NoteOpening,
     job_run::JobRuns,
+    opening::NoteOpening,
     tables,
 };
 use crate::market::CandleInterval;
