@@ -1,6 +1,10 @@
 //! What the jobs show of themselves, readable whatever hangs, and the orders they take.
 
-use super::{JobName, plan::CATCH_UP_DAYS};
+use super::{
+    JobName,
+    plan::CATCH_UP_DAYS,
+    replay::{Verified, VerifyError},
+};
 use crate::{
     market::{Timestamp, TradingDate},
     store::{JobRun, RunState},
@@ -69,6 +73,14 @@ struct Sheet {
     /// Of the last days, by day and number. `None` until the store was asked for them.
     runs: Option<BTreeMap<(TradingDate, u32), JobRun>>,
     order: Option<Order>,
+    comparison: Option<Comparison>,
+}
+
+/// A day whose log somebody wants compared with the store at once, whatever is due.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    pub date: TradingDate,
+    pub answer: oneshot::Sender<Result<Verified, VerifyError>>,
 }
 
 /// The answer of a job's child to an order: why it does not follow, if it does not.
@@ -125,6 +137,31 @@ impl JobBoard {
         drop(sheet);
         self.desk(job).wake.notify_one();
         Ok(answer)
+    }
+
+    /// Has the job verify compare a day, in its thread but as no run of its own. It begins once nothing else is under way
+    /// there. The answer fails if its child is restarted meanwhile.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn compare(
+        &self,
+        date: TradingDate,
+    ) -> Result<oneshot::Receiver<Result<Verified, VerifyError>>, String> {
+        let mut sheet = self.sheet(JobName::Verify);
+        if sheet.comparison.as_ref().is_some_and(|waiting| !waiting.answer.is_closed()) {
+            return Err("another comparison waits already".to_owned());
+        }
+        let (answer, answered) = oneshot::channel();
+        sheet.comparison = Some(Comparison { date, answer });
+        drop(sheet);
+        self.desk(JobName::Verify).wake.notify_one();
+        Ok(answered)
+    }
+
+    /// One that nobody waits for any more is none.
+    pub(super) fn take_comparison(&self, job: JobName) -> Option<Comparison> {
+        self.sheet(job).comparison.take().filter(|comparison| !comparison.answer.is_closed())
     }
 
     /// Days of the log to keep; 0 for all.

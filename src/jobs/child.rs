@@ -30,8 +30,8 @@ const RUNS_MAX: u32 = 10_000;
 
 /// What the jobs need to know of the daemon around them.
 pub trait Surroundings: Send + Sync {
-    /// Whether everything that was received is in the store.
-    fn is_settled(&self) -> bool;
+    /// Whether the store contains what the log gives up to this record.
+    fn is_settled(&self, seq: u64) -> bool;
 
     /// The number of the log's last record.
     fn last_seq(&self) -> u64;
@@ -70,7 +70,8 @@ impl JobChild {
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
         let JobChild { job, parts } = self;
         let writer = parts.batches.producer(&lease);
-        let mut shift = Shift { job, parts, lease: lease.clone(), writer, damaged: BTreeSet::new() };
+        let mut shift =
+            Shift { job, parts, lease: lease.clone(), writer, damaged: BTreeSet::new(), awaited_seq: None };
         let is_loaded = tokio::select! {
             biased;
             _ = lease.stopping() => false,
@@ -81,6 +82,10 @@ impl JobChild {
         }
         shift.end_cut_runs().await?;
         while !lease.is_stopping() {
+            if let Some(wanted) = shift.parts.board.take_comparison(job) {
+                shift.compare(wanted).await;
+                continue;
+            }
             match shift.next()? {
                 Turn::Run { date } => shift.attempt(date).await?,
                 Turn::Settle => shift.rest(None).await,
@@ -104,6 +109,8 @@ pub(super) struct Shift {
     writer: Producer<Batch>,
     /// Segments that cannot be compressed.
     pub damaged: BTreeSet<PathBuf>,
+    /// The record up to which the store is to be, while that is waited for: the log goes on meanwhile.
+    awaited_seq: Option<u64>,
 }
 
 impl Shift {
@@ -140,9 +147,16 @@ impl Shift {
         Ok(())
     }
 
+    fn next(&mut self) -> Result<Turn, SpoolError> {
+        let awaited_seq = self.awaited_seq.unwrap_or_else(|| self.parts.daemon.last_seq());
+        let turn = self.next_once(self.parts.daemon.is_settled(awaited_seq))?;
+        self.awaited_seq = (turn == Turn::Settle).then_some(awaited_seq);
+        Ok(turn)
+    }
+
     /// An order goes before whatever is due.
-    fn next(&self) -> Result<Turn, SpoolError> {
-        let JobParts { settings, board, daemon, spool_directory, .. } = &self.parts;
+    fn next_once(&self, is_settled: bool) -> Result<Turn, SpoolError> {
+        let JobParts { settings, board, spool_directory, .. } = &self.parts;
         let runs = board.runs(self.job).unwrap_or_default();
         let log_days = match self.job {
             JobName::Verify => spool::days(spool_directory)?,
@@ -155,7 +169,7 @@ impl Shift {
             log_days: &log_days,
             has_segments: self.job == JobName::Archive && !self.segments()?.is_empty(),
             keep_days: board.keep_days(),
-            is_settled: daemon.is_settled(),
+            is_settled,
         };
         if let Some(order) = board.take_order(self.job) {
             let date = circumstances.ordered(self.job);
@@ -169,10 +183,9 @@ impl Shift {
     }
 
     /// Sleeps until then, or for a short while; until something happens at most.
-    async fn rest(&self, until: Option<Timestamp>) {
-        let JobParts { board, clock, written, .. } = &self.parts;
+    async fn rest(&mut self, until: Option<Timestamp>) {
+        let JobParts { board, clock, written, .. } = &mut self.parts;
         let is_archive = self.job == JobName::Archive;
-        let mut written = written.clone();
         let time = async {
             match until {
                 Some(until) => clock.sleep_until(until).await,

@@ -27,7 +27,7 @@ mod verify;
 
 pub use board::{JobBoard, JobState, JobView};
 pub use child::{JobChild, JobParts, Surroundings};
-pub use replay::{TableComparison, Verified, VerifyError, verify_day};
+pub use replay::{TableComparison, Verified, VerifyError};
 
 use std::{fmt, str::FromStr};
 

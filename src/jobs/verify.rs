@@ -1,8 +1,9 @@
-//! Replays a finished day's log and compares it with the store.
+//! Replays a finished day's log and compares it with the store; also any day, at once, for somebody who asks.
 
 use super::{
     Outcome,
-    child::Shift,
+    board::Comparison,
+    child::{JobParts, Shift},
     replay::{Verified, VerifyError, verify_day},
 };
 use crate::{logging::Event, market::TradingDate};
@@ -11,10 +12,7 @@ impl Shift {
     pub async fn verify(&self, date: TradingDate) -> Outcome {
         let parts = &self.parts;
         let last_seq = parts.daemon.last_seq();
-        let verified =
-            verify_day(&parts.store_url, &parts.spool_directory, &parts.settings, date, self.lease.pulse())
-                .await;
-        let verified = match verified {
+        let verified = match self.replay(date).await {
             Ok(verified) => verified,
             Err(error @ VerifyError::NoLog { .. }) => return Outcome::Done(Some(error.to_string())),
             Err(error) => return Outcome::Failed(error.to_string()),
@@ -32,6 +30,23 @@ impl Shift {
         let difference = describe(date, &verified);
         log::error!(event = Event::DayDiffers, date:%, difference; "{difference}");
         Outcome::Faulty(difference)
+    }
+
+    /// For somebody who asked, and as long as he waits.
+    pub async fn compare(&self, mut wanted: Comparison) {
+        let compared = tokio::select! {
+            biased;
+            _ = self.lease.stopping() => return,
+            () = wanted.answer.closed() => return,
+            compared = self.replay(wanted.date) => compared,
+        };
+        // He may have gone right now.
+        let _ = wanted.answer.send(compared);
+    }
+
+    async fn replay(&self, date: TradingDate) -> Result<Verified, VerifyError> {
+        let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
+        verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::control_child::ControlChild;
 use crate::{
-    actor::Pulse,
     control::{
         ControlError, JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState,
         JobState, JobsResponse, ReplayRow, ReplayVerifyResponse, RunJobResponse, WallTime,
@@ -67,11 +66,13 @@ impl ControlChild {
         Ok(RunJobResponse { job: self.show_job(job) })
     }
 
-    /// By hand, on the spot: what the job does after the session.
+    /// What the job does after the session, for a day and at a time of the caller's choice.
     pub(super) async fn verify(&self, date: TradingDate) -> Result<ReplayVerifyResponse, ControlError> {
         let began = Instant::now();
-        let (url, directory) = (&self.config.store.url, &self.config.spool.dir);
-        let verified = jobs::verify_day(url, directory, &self.settings, date, &Pulse::default()).await;
+        let unavailable = |reason: String| ControlError::Unavailable { reason };
+        let compared = self.status.jobs.compare(date).map_err(unavailable)?.await;
+        let verified =
+            compared.map_err(|_| unavailable("jobs/verify began anew meanwhile; ask again".to_owned()))?;
         let verified = verified.map_err(|error| match error {
             VerifyError::NoLog { .. } => ControlError::NoData { reason: error.to_string() },
             VerifyError::Spool(_) | VerifyError::Store(_) => {

@@ -3,7 +3,10 @@
 use super::{recovery::Recovery, status::DaemonStatus};
 use crate::{actor::PortGauge, jobs::Surroundings, store::Checkpoint};
 use futures_util::future::LocalBoxFuture;
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::Ordering::{Acquire, Relaxed},
+};
 
 pub struct JobSurroundings {
     pub recovery: Recovery,
@@ -13,12 +16,12 @@ pub struct JobSurroundings {
 }
 
 impl Surroundings for JobSurroundings {
-    fn is_settled(&self) -> bool {
-        let DaemonStatus { pipeline, spool, store, readiness, .. } = &*self.status;
+    fn is_settled(&self, seq: u64) -> bool {
+        let DaemonStatus { pipeline, store, readiness, .. } = &*self.status;
         let batches = self.batches.snapshot();
         readiness.pipeline_up.load(Relaxed)
             && !self.recovery.is_rebuilding()
-            && pipeline.seq.load(Relaxed) >= spool.seq()
+            && pipeline.seq.load(Acquire) >= seq
             && batches.depth + batches.in_hand == 0
             && store.trouble().is_none()
     }

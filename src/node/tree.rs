@@ -1,8 +1,9 @@
 //! The whole tree on one screen: who runs, where, in which order, and how each is restarted.
 //!
 //! Children start from top to bottom and stop from bottom to top: feeds first, so that nothing comes in any more, then
-//! the jobs, whose runs are still noted, the recorder, which works off its port, then the writer, which works off the rows; last the child that tells the
-//! service manager of all this. The control side has a thread of its own, so that it answers while others hang.
+//! the jobs, whose runs are still noted, then the recorder, which works off its port, then the writer, which works off the
+//! rows; last the child that tells the service manager of all this. The control side has a thread of its own, so that it
+//! answers while others hang.
 
 use super::{
     control_child::ControlChild, dbus_child::DBusChild, feed_orders::FeedOrders, feeds, feeds::FeedParts,

@@ -7,7 +7,7 @@ use super::{LogSize, SpoolError, reader};
 use crate::market::TradingDate;
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 const REMOVED_EXTENSION: &str = "removed";
@@ -48,7 +48,7 @@ pub fn sweep(directory: &Path) -> Result<Removed, SpoolError> {
     Ok(removed)
 }
 
-fn is_removed_day(path: &PathBuf) -> bool {
+fn is_removed_day(path: &Path) -> bool {
     let is_day =
         |stem: &std::ffi::OsStr| stem.to_str().is_some_and(|stem| stem.parse::<TradingDate>().is_ok());
     path.extension().is_some_and(|extension| extension == REMOVED_EXTENSION)

@@ -52,3 +52,36 @@ impl WrittenSegment {
         Ok(finished)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        market::Timestamp,
+        spool::{Frames, NewRecord, Source, Spool},
+    };
+    use futures_util::FutureExt;
+
+    fn append(spool: &mut Spool, hour: i64) {
+        let received_time = Timestamp::from_us(1_769_743_800_000_000).plus_seconds(3_600 * hour);
+        let frames = Frames::one(b"text");
+        let mut record =
+            NewRecord { source: Source::NseChain, received_time, context: String::new(), frames };
+        spool.append(&mut record).expect("appended");
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        let mut written = spool.written();
+        for hour in 0..2 {
+            assert_eq!(written.changed().now_or_never(), None);
+            append(&mut spool, hour);
+            append(&mut spool, hour);
+            assert_eq!(written.changed().now_or_never(), Some(()));
+            assert!(written.get().is_some());
+        }
+        drop(spool);
+        assert_eq!(written.changed().now_or_never(), None, "closed");
+    }
+}

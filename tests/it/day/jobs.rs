@@ -56,8 +56,10 @@ fn write_wrong_rows(url: &str) {
     });
 }
 
+/// But for those behind the played one: the clock of a slow machine comes to its night.
 fn days_in(spool_directory: &Path) -> Vec<TradingDate> {
-    spool::days(spool_directory).expect("listed")
+    let days = spool::days(spool_directory).expect("listed").into_iter();
+    days.filter(|day| *day <= date(30)).collect()
 }
 
 /// Runs of a job as `session_date state`, the first first.
@@ -116,7 +118,7 @@ fn jobs_are_done_over_a_day_whatever_is_killed() {
     // Killed with an hour compressed beside itself and not yet in its place.
     let mut daemon = Daemon::start_in(&config, directory, &[("BHAVD_HOLD_JOB", "archive")]);
     wait_until_held(&mut daemon, "archive");
-    assert!(raw_segments(&log).iter().any(|name| name.ends_with(".partial")), "{:?}", raw_segments(&log));
+    daemon.wait_for("a part of it", |_| raw_segments(&log).iter().any(|name| name.ends_with(".partial")));
     drop(daemon);
     let mut daemon = Daemon::start_in(&config, directory, &[("BHAVD_HOLD_JOB", "verify")]);
     daemon.wait_for("the compression of old days", |daemon| {
@@ -180,8 +182,8 @@ fn jobs_are_done_over_a_day_whatever_is_killed() {
     assert_eq!(reloaded["outcome"], "applied", "{reloaded:#}");
     // Killed with one day removed.
     wait_until_held(&mut daemon, "retention");
+    daemon.wait_for("the first removal", |_| days_in(&log).first() == Some(&date(20)));
     drop(daemon);
-    assert_eq!(days_in(&log).first(), Some(&date(20)));
     // As a kill within a removal leaves it.
     fs::rename(log.join("2026-01-20"), log.join("2026-01-20.removed")).expect("renamed");
     let mut daemon = Daemon::start(&config, directory);
