@@ -49,6 +49,9 @@ _bhavctl() {
             bhavctl,feeds)
                 cmd="bhavctl__subcmd__feeds"
                 ;;
+            bhavctl,jobs)
+                cmd="bhavctl__subcmd__jobs"
+                ;;
             bhavctl,loglevel)
                 cmd="bhavctl__subcmd__loglevel"
                 ;;
@@ -91,6 +94,15 @@ _bhavctl() {
             bhavctl__subcmd__feed,show)
                 cmd="bhavctl__subcmd__feed__subcmd__show"
                 ;;
+            bhavctl__subcmd__jobs,history)
+                cmd="bhavctl__subcmd__jobs__subcmd__history"
+                ;;
+            bhavctl__subcmd__jobs,list)
+                cmd="bhavctl__subcmd__jobs__subcmd__list"
+                ;;
+            bhavctl__subcmd__jobs,run)
+                cmd="bhavctl__subcmd__jobs__subcmd__run"
+                ;;
             bhavctl__subcmd__replay,verify)
                 cmd="bhavctl__subcmd__replay__subcmd__verify"
                 ;;
@@ -101,7 +113,7 @@ _bhavctl() {
 
     case "${cmd}" in
         bhavctl)
-            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi deltas candles coverage watch replay feed failover config loglevel drain wait bugreport"
+            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi deltas candles coverage watch replay feed failover jobs config loglevel drain wait bugreport"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -565,6 +577,102 @@ _bhavctl() {
         bhavctl__subcmd__feeds)
             opts="-h --socket --json --timeout --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__jobs)
+            opts="-h --socket --json --timeout --help list history run"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__jobs__subcmd__history)
+            opts="-h --job --limit --socket --json --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --job)
+                    COMPREPLY=($(compgen -W "archive retention verify" -- "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__jobs__subcmd__list)
+            opts="-h --socket --json --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__jobs__subcmd__run)
+            opts="-h --socket --json --timeout --help archive retention verify"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

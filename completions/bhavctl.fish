@@ -41,6 +41,7 @@ complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "watch" -d 'What hap
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "replay" -d 'The log of what was received'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "feed" -d 'One feed: what it does, and whether it may'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "failover" -d 'Choose which provider\'s values count; holds until the next choice, over restarts as well'
+complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "jobs" -d 'The scheduled jobs: what they do, what became of their runs, and having one run'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "config" -d 'The configuration: what runs, what the file says, and the way from one to the other'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "loglevel" -d 'What the daemon logs; with a filter, logs more or less until it ends'
 complete -c bhavctl -n "__fish_bhavctl_needs_command" -f -a "drain" -d 'End the daemon in order: feeds first, then everything that was accepted is written'
@@ -132,6 +133,29 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -l socket -d '
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand failover" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and not __fish_seen_subcommand_from list history run" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and not __fish_seen_subcommand_from list history run" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and not __fish_seen_subcommand_from list history run" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and not __fish_seen_subcommand_from list history run" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and not __fish_seen_subcommand_from list history run" -f -a "list" -d 'Each job, when it is due and how its last run ended; also without a command'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and not __fish_seen_subcommand_from list history run" -f -a "history" -d 'The last runs, the last first'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and not __fish_seen_subcommand_from list history run" -f -a "run" -d 'Have a job run at once, whether or not it is due; does not wait for its end'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from list" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from list" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l job -r -f -a "archive\t''
+retention\t''
+verify\t''"
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l limit -d 'Rows at most, 1 to 10000' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from run" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from run" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from run" -l json -d 'Print the answer as one JSON object (watch: one a line)'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand config; and not __fish_seen_subcommand_from show check diff reload" -l json -d 'Print the answer as one JSON object (watch: one a line)'

@@ -13,6 +13,7 @@ pub mod control;
 pub mod dbus;
 pub mod engine;
 pub mod feed;
+pub mod jobs;
 pub mod live;
 pub mod logging;
 pub mod market;

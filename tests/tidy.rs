@@ -8,7 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "calendar", "wire", "engine", "logging"],
     &["actor", "spool", "store", "live"],
     &["pipeline", "feed"],
-    &["config", "control", "dbus", "sim"],
+    &["config", "control", "dbus", "jobs", "sim"],
     &["node", "cli"],
 ];
 

@@ -4,9 +4,10 @@ use super::Condition;
 use crate::{
     control::{
         CandlesRequest, ChainRequest, ControlError, CoverageRequest, DeltasRequest, FailoverRequest,
-        FeedRequest, LocalTime, OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest,
-        WatchRequest,
+        FeedRequest, JobHistoryRequest, JobRequest, LocalTime, OpenInterestRequest, ReplayVerifyRequest,
+        Request, SetLogFilterRequest, WatchRequest,
     },
+    jobs::JobName,
     market::{CandleInterval, Contract, Provider, TradingDate},
 };
 use chrono::NaiveDate;
@@ -135,6 +136,11 @@ pub enum Command {
         #[arg(value_name = "PROVIDER", value_parser = destinations())]
         to: String,
     },
+    /// The scheduled jobs: what they do, what became of their runs, and having one run
+    Jobs {
+        #[command(subcommand)]
+        command: Option<JobsCommand>,
+    },
     /// The configuration: what runs, what the file says, and the way from one to the other
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -186,6 +192,29 @@ pub struct FeedName {
     /// angel_one or nse
     #[arg(value_name = "NAME")]
     pub feed: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// Each job, when it is due and how its last run ended; also without a command
+    List,
+    /// The last runs, the last first
+    History {
+        #[arg(long, value_name = "NAME", value_parser = jobs())]
+        job: Option<String>,
+        /// Rows at most, 1 to 10000
+        #[arg(
+            long,
+            default_value_t = JobHistoryRequest::LIMIT_DEFAULT,
+            value_parser = clap::value_parser!(u32).range(1..=JobHistoryRequest::LIMIT_MAX as i64)
+        )]
+        limit: u32,
+    },
+    /// Have a job run at once, whether or not it is due; does not wait for its end
+    Run {
+        #[arg(value_name = "NAME", value_parser = jobs())]
+        job: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -253,6 +282,13 @@ impl Command {
             Command::Failover { to } => {
                 Request::Failover(to.parse().map_err(|error: ControlError| error.to_string())?)
             }
+            Command::Jobs { command: None | Some(JobsCommand::List) } => Request::Jobs,
+            Command::Jobs { command: Some(JobsCommand::History { job, limit }) } => {
+                Request::JobHistory(JobHistoryRequest { job: job.clone(), limit: Some(*limit) })
+            }
+            Command::Jobs { command: Some(JobsCommand::Run { job }) } => {
+                Request::RunJob(JobRequest { job: job.clone() })
+            }
             Command::Config(ConfigCommand::Show) => Request::Configuration,
             Command::Config(ConfigCommand::Check { file: None } | ConfigCommand::Diff) => {
                 Request::CompareConfiguration
@@ -276,6 +312,10 @@ fn destinations() -> PossibleValuesParser {
     PossibleValuesParser::new(
         Provider::ALL.iter().map(|provider| provider.name()).chain([FailoverRequest::AUTO]),
     )
+}
+
+fn jobs() -> PossibleValuesParser {
+    PossibleValuesParser::new(JobName::ALL.map(JobName::name))
 }
 
 fn date(text: &str) -> Result<TradingDate, String> {
@@ -346,6 +386,10 @@ mod tests {
             ("bhavctl feed disable nse", "DisableFeed", json!({"feed": "nse"})),
             ("bhavctl failover nse", "Failover", json!({"to": "nse"})),
             ("bhavctl failover auto", "Failover", json!({"to": null})),
+            ("bhavctl jobs", "Jobs", json!({})),
+            ("bhavctl jobs list", "Jobs", json!({})),
+            ("bhavctl jobs history --job verify", "JobHistory", json!({"job": "verify", "limit": 20})),
+            ("bhavctl jobs run archive", "RunJob", json!({"job": "archive"})),
             ("bhavctl config check", "CompareConfiguration", json!({})),
             ("bhavctl loglevel", "LogFilter", json!({})),
             ("bhavctl loglevel debug", "SetLogFilter", json!({"filter": "debug"})),
@@ -366,6 +410,8 @@ mod tests {
             ("bhavctl deltas --limit 0", "1..=10000"),
             ("bhavctl failover dhan", "[possible values: angel_one, nse, auto]"),
             ("bhavctl failover", "<PROVIDER>"),
+            ("bhavctl jobs run", "<NAME>"),
+            ("bhavctl jobs run eod", "[possible values: archive, retention, verify]"),
             ("bhavctl wait --for rain", "ready, drained, feed=NAME or feed=any"),
             ("bhavctl wait --for feed=", "ready, drained, feed=NAME or feed=any"),
             ("bhavctl candles NIFTY --interval 7m", "3m, 5m and day"),

@@ -4,7 +4,9 @@
 //! goes through [`super::redaction`].
 
 use super::redaction::{REDACTED, is_secret, redact};
-use crate::control::{Client, ClientError, ConfigurationResponse, Request, Response, Versioned};
+use crate::control::{
+    Client, ClientError, ConfigurationResponse, JobHistoryRequest, Request, Response, Versioned,
+};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -37,6 +39,8 @@ impl BugReport {
             ("status", Request::Status),
             ("actors", Request::Actors),
             ("feeds", Request::Feeds),
+            ("jobs", Request::Jobs),
+            ("last runs of the jobs", Request::JobHistory(JobHistoryRequest::default())),
             ("log filter", Request::LogFilter),
             ("configuration", Request::Configuration),
             ("configuration file against what runs", Request::CompareConfiguration),

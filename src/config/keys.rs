@@ -48,7 +48,8 @@ pub enum Effect {
 /// By key, or by the table for all keys below it; the longest name that fits counts.
 pub(super) const EFFECTS: &[(&str, Effect)] = &[
     ("store", Effect::RestartDaemon),
-    ("spool", Effect::RestartDaemon),
+    ("spool.dir", Effect::RestartDaemon),
+    ("spool.keep_days", Effect::Live),
     ("control.socket", Effect::RestartDaemon),
     ("control.admins", Effect::Live),
     ("watch", Effect::RestartDaemon),
@@ -92,7 +93,7 @@ pub(super) const ROOT: &[Entry] = &[
         "store",
         Node::Table(&[("url", Node::Key(Kind::Prefixed(&["sqlite:", "postgres://", "postgresql://"])))]),
     ),
-    ("spool", Node::Table(&[("dir", Node::Key(Kind::Path))])),
+    ("spool", Node::Table(&[("dir", Node::Key(Kind::Path)), ("keep_days", whole(0, 36_500))])),
     ("control", Node::Table(&[("socket", Node::Key(Kind::Path)), ("admins", Node::Key(Kind::UserIds))])),
     ("dbus", Node::Table(&[("enabled", Node::Key(Kind::Flag)), ("address", Node::Key(Kind::Bus))])),
     ("watch", Node::Tables(&[("underlying", Node::Key(Kind::Underlying)), ("expiries", whole(0, 100))])),

@@ -60,6 +60,7 @@ impl Config {
             credentials: next.credentials.clone(),
             log: next.log.clone(),
             dbus: next.dbus.clone(),
+            spool: SpoolSettings { keep_days: next.spool.keep_days, ..self.spool.clone() },
             control: ControlSettings { admins: next.control.admins.clone(), ..self.control.clone() },
             ..self.clone()
         }
@@ -85,11 +86,13 @@ impl Default for StoreSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolSettings {
     pub dir: PathBuf,
+    /// Days of the log to keep; 0 for all.
+    pub keep_days: u32,
 }
 
 impl Default for SpoolSettings {
     fn default() -> SpoolSettings {
-        SpoolSettings { dir: "/var/lib/bhavd/spool".into() }
+        SpoolSettings { dir: "/var/lib/bhavd/spool".into(), keep_days: 0 }
     }
 }
 

@@ -97,7 +97,7 @@ mod tests {
     const EVERY_KEY_CHANGED: &str = r#"
         watch = [{ underlying = "NIFTY", expiries = 1 }]
         store.url = "sqlite:/other"
-        spool.dir = "/other"
+        spool = { dir = "/other", keep_days = 9 }
         control = { socket = "/other", admins = [7] }
         live.redis_url = "redis://operator:hunter2@127.0.0.1:6379"
         credentials.dir = "/other"

@@ -26,6 +26,10 @@ pub enum ControlError {
     #[serde(rename = "org.bhavd.Control1.UnknownFeed")]
     UnknownFeed { feed: String, known: Vec<String> },
 
+    #[error("there is no job {job}; there are {}", list(known))]
+    #[serde(rename = "org.bhavd.Control1.UnknownJob")]
+    UnknownJob { job: String, known: Vec<String> },
+
     /// The question is valid, and the store holds nothing for it.
     #[error("there is no data: {reason}")]
     #[serde(rename = "org.bhavd.Control1.NoData")]

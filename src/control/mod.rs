@@ -21,6 +21,7 @@ mod configuration;
 mod connection;
 mod door;
 mod error;
+mod jobs;
 mod listener;
 mod request;
 mod response;
@@ -40,6 +41,10 @@ pub use configuration::{
 };
 pub use door::Door;
 pub use error::ControlError;
+pub use jobs::{
+    JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState, JobState,
+    JobsResponse, RunJobResponse,
+};
 pub use listener::{BindError, ControlListener, KeptSocket};
 pub use request::{
     CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FailoverRequest, FeedRequest,

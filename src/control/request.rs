@@ -1,6 +1,6 @@
 //! What can be asked of the daemon.
 
-use super::{Access, ControlError, LocalTime};
+use super::{Access, ControlError, JobHistoryRequest, JobRequest, LocalTime};
 use crate::market::{Provider, TradingDate};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -30,10 +30,13 @@ pub enum Verb {
     LogFilter,
     SetLogFilter,
     Drain,
+    Jobs,
+    JobHistory,
+    RunJob,
 }
 
 impl Verb {
-    pub const ALL: [Verb; 21] = [
+    pub const ALL: [Verb; 24] = [
         Verb::Status,
         Verb::Actors,
         Verb::Feeds,
@@ -55,6 +58,9 @@ impl Verb {
         Verb::LogFilter,
         Verb::SetLogFilter,
         Verb::Drain,
+        Verb::Jobs,
+        Verb::JobHistory,
+        Verb::RunJob,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -80,6 +86,9 @@ impl Verb {
             Verb::LogFilter => "LogFilter",
             Verb::SetLogFilter => "SetLogFilter",
             Verb::Drain => "Drain",
+            Verb::Jobs => "Jobs",
+            Verb::JobHistory => "JobHistory",
+            Verb::RunJob => "RunJob",
         }
     }
 
@@ -103,14 +112,17 @@ impl Verb {
             | Verb::Feed
             | Verb::Configuration
             | Verb::CompareConfiguration
-            | Verb::LogFilter => Access::Read,
+            | Verb::LogFilter
+            | Verb::Jobs
+            | Verb::JobHistory => Access::Read,
             Verb::EnableFeed
             | Verb::DisableFeed
             | Verb::ReconnectFeed
             | Verb::Failover
             | Verb::Reload
             | Verb::SetLogFilter
-            | Verb::Drain => Access::Write,
+            | Verb::Drain
+            | Verb::RunJob => Access::Write,
         }
     }
 
@@ -292,6 +304,10 @@ pub enum Request {
     SetLogFilter(SetLogFilterRequest),
     /// Ends the daemon in order: feeds first, then everything that was accepted is written.
     Drain,
+    Jobs,
+    JobHistory(JobHistoryRequest),
+    /// Has a job run at once, whether or not it is due.
+    RunJob(JobRequest),
 }
 
 impl Request {
@@ -318,6 +334,9 @@ impl Request {
             Request::LogFilter => Verb::LogFilter,
             Request::SetLogFilter(_) => Verb::SetLogFilter,
             Request::Drain => Verb::Drain,
+            Request::Jobs => Verb::Jobs,
+            Request::JobHistory(_) => Verb::JobHistory,
+            Request::RunJob(_) => Verb::RunJob,
         }
     }
 
@@ -348,6 +367,9 @@ impl Request {
             Verb::LogFilter => nothing(parameters).map(|()| Request::LogFilter)?,
             Verb::SetLogFilter => Request::SetLogFilter(typed(parameters)?),
             Verb::Drain => nothing(parameters).map(|()| Request::Drain)?,
+            Verb::Jobs => nothing(parameters).map(|()| Request::Jobs)?,
+            Verb::JobHistory => Request::JobHistory(typed(parameters)?),
+            Verb::RunJob => Request::RunJob(typed(parameters)?),
         };
         request.check()?;
         Ok(request)
@@ -363,7 +385,8 @@ impl Request {
             | Request::CompareConfiguration
             | Request::Reload
             | Request::LogFilter
-            | Request::Drain => Ok(Value::Object(serde_json::Map::new())),
+            | Request::Drain
+            | Request::Jobs => Ok(Value::Object(serde_json::Map::new())),
             Request::Feed(request)
             | Request::EnableFeed(request)
             | Request::DisableFeed(request)
@@ -377,6 +400,8 @@ impl Request {
             Request::Coverage(request) => serde_json::to_value(request),
             Request::Watch(request) => serde_json::to_value(request),
             Request::ReplayVerify(request) => serde_json::to_value(request),
+            Request::JobHistory(request) => serde_json::to_value(request),
+            Request::RunJob(request) => serde_json::to_value(request),
         };
         value.expect("requests have string keys and no failing fields")
     }
@@ -384,11 +409,7 @@ impl Request {
     fn check(&self) -> Result<(), ControlError> {
         match self {
             Request::Deltas(request) => {
-                if !(1..=DeltasRequest::LIMIT_MAX).contains(&(request.limit() as u32)) {
-                    let reason =
-                        format!("found {}, allowed is 1 to {}", request.limit(), DeltasRequest::LIMIT_MAX);
-                    return Err(ControlError::invalid("limit", reason));
-                }
+                check_limit(request.limit() as u32, DeltasRequest::LIMIT_MAX)?;
                 if request.contract.is_some() && request.underlying.is_some() {
                     return Err(ControlError::invalid(
                         "contract",
@@ -397,6 +418,7 @@ impl Request {
                 }
                 Ok(())
             }
+            Request::JobHistory(request) => check_limit(request.limit(), JobHistoryRequest::LIMIT_MAX),
             Request::Candles(request) => {
                 let minutes = i64::from(request.interval_minutes());
                 match crate::market::CandleInterval::from_minutes(minutes) {
@@ -409,6 +431,13 @@ impl Request {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn check_limit(limit: u32, max: u32) -> Result<(), ControlError> {
+    match limit {
+        limit if (1..=max).contains(&limit) => Ok(()),
+        _ => Err(ControlError::invalid("limit", format!("found {limit}, allowed is 1 to {max}"))),
     }
 }
 
@@ -482,6 +511,9 @@ mod tests {
             Request::LogFilter,
             Request::SetLogFilter(SetLogFilterRequest { filter: "debug".to_owned() }),
             Request::Drain,
+            Request::Jobs,
+            Request::JobHistory(JobHistoryRequest { job: Some("verify".to_owned()), limit: Some(7) }),
+            Request::RunJob(JobRequest { job: "archive".to_owned() }),
         ];
         assert_eq!(requests.each_ref().map(Request::verb), Verb::ALL);
         for request in requests {
@@ -508,6 +540,8 @@ mod tests {
             (Verb::Coverage, json!({"date": "2026-02-30"}), "date", "input is out of range"),
             (Verb::Failover, json!({"to": "dhan"}), "to", "expected `angel_one` or `nse`"),
             (Verb::Deltas, json!({"limit": 0}), "limit", "allowed is 1 to 10000"),
+            (Verb::JobHistory, json!({"limit": 10_001}), "limit", "allowed is 1 to 10000"),
+            (Verb::RunJob, json!({}), ".", "missing field `job`"),
             (Verb::Deltas, json!({"contract": "a", "underlying": "b"}), "contract", "not both"),
             (
                 Verb::Candles,

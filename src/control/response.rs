@@ -1,6 +1,9 @@
 //! What the daemon answers.
 
-use super::{ConfigurationResponse, FeedResponse, ReloadResponse, Verb, WallTime};
+use super::{
+    ConfigurationResponse, FeedResponse, JobHistoryResponse, JobsResponse, ReloadResponse, RunJobResponse,
+    Verb, WallTime,
+};
 use crate::market::{BucketState, TradingDate};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -407,6 +410,9 @@ pub enum Response {
     LogFilter(LogFilterResponse),
     SetLogFilter(LogFilterResponse),
     Drain(DrainResponse),
+    Jobs(JobsResponse),
+    JobHistory(JobHistoryResponse),
+    RunJob(RunJobResponse),
 }
 
 impl Response {
@@ -433,6 +439,9 @@ impl Response {
             Response::LogFilter(_) => Verb::LogFilter,
             Response::SetLogFilter(_) => Verb::SetLogFilter,
             Response::Drain(_) => Verb::Drain,
+            Response::Jobs(_) => Verb::Jobs,
+            Response::JobHistory(_) => Verb::JobHistory,
+            Response::RunJob(_) => Verb::RunJob,
         }
     }
 
@@ -463,6 +472,9 @@ impl Response {
             Verb::LogFilter => from_value(parameters).map(Response::LogFilter),
             Verb::SetLogFilter => from_value(parameters).map(Response::SetLogFilter),
             Verb::Drain => from_value(parameters).map(Response::Drain),
+            Verb::Jobs => from_value(parameters).map(Response::Jobs),
+            Verb::JobHistory => from_value(parameters).map(Response::JobHistory),
+            Verb::RunJob => from_value(parameters).map(Response::RunJob),
             Verb::Watch => Err(serde::de::Error::custom("Watch answers by a stream")),
         }
     }

@@ -42,6 +42,9 @@ impl From<ControlError> for Refusal {
             ControlError::UnknownFeed { .. } => {
                 return Refusal::own("org.bhavd.Bhavd1.Error.UnknownFeed", text);
             }
+            ControlError::UnknownJob { .. } => {
+                return Refusal::own("org.bhavd.Bhavd1.Error.UnknownJob", text);
+            }
             ControlError::UnknownUnderlying { .. } => {
                 return Refusal::own("org.bhavd.Bhavd1.Error.UnknownUnderlying", text);
             }

@@ -104,6 +104,14 @@ events! {
     DiskFull = "disk_full", "6fee3b1f8d6a4d59800d66856c72fb38", ["PLACE", "ERROR"];
     /// A finished part of the log stays as it is.
     SegmentUncompressed = "segment_uncompressed", "eb657657b73341f1b4709b2f380dd4df", ["ERROR"];
+    /// Days of the log were removed because of their age.
+    LogRemoved = "log_removed", "7823aaed82984bc39eedf33469d0b8d5", ["DAYS", "BYTES"];
+    /// A run of a scheduled job failed.
+    JobFailed = "job_failed", "7659ffee82cd4fb09418a23d457c2013", ["JOB", "ERROR"];
+    /// A finished day's log gives what the store holds.
+    DayVerified = "day_verified", "fba9b25f868e4b5395925f068bd724cb", ["DATE"];
+    /// A finished day's log does not give what the store holds.
+    DayDiffers = "day_differs", "27fe70ff45dd46c2a3d49246604d2198", ["DATE", "DIFFERENCE"];
     /// The store does not answer and is tried again.
     StoreAway = "store_away", "a1a16fd1fcc34658b611efacbf41163e", ["ERROR"];
     /// The store reports what waiting does not mend.

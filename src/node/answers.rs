@@ -3,7 +3,7 @@
 //! From atomics and from a reader's connection to the store, never from another child, so that there is an answer
 //! whatever hangs.
 
-use super::{control_child::ControlChild, intake::IntakeSink, verify};
+use super::{control_child::ControlChild, intake::IntakeSink};
 use crate::{
     actor::Lease,
     control::{ControlError, Peer, Request, Response, Service, Update, WatchRequest},
@@ -45,14 +45,7 @@ impl Service for Answers {
                     .map(Response::Candles)
             }
             Request::Coverage(request) => child.show_coverage(request.date).await.map(Response::Coverage),
-            Request::ReplayVerify(request) => verify::verify_day(
-                &child.config.store.url,
-                &child.config.spool.dir,
-                &child.settings,
-                request.date,
-            )
-            .await
-            .map(Response::ReplayVerify),
+            Request::ReplayVerify(request) => child.verify(request.date).await.map(Response::ReplayVerify),
             Request::Feed(request) => child.show_feed(&request).map(Response::Feed),
             Request::EnableFeed(request) => child.enable_feed(&request).map(Response::EnableFeed),
             Request::DisableFeed(request) => child.disable_feed(&request).map(Response::DisableFeed),
@@ -66,6 +59,9 @@ impl Service for Answers {
             Request::LogFilter => Ok(Response::LogFilter(child.show_log_filter())),
             Request::SetLogFilter(request) => child.set_log_filter(&request).map(Response::SetLogFilter),
             Request::Drain => Ok(Response::Drain(child.drain())),
+            Request::Jobs => Ok(Response::Jobs(child.show_jobs())),
+            Request::JobHistory(request) => child.show_job_history(&request).await.map(Response::JobHistory),
+            Request::RunJob(request) => child.run_job(&request).await.map(Response::RunJob),
             Request::Watch(_) => Err(ControlError::ExpectedMore { method: "Watch".to_owned() }),
         }
     }

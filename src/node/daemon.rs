@@ -8,9 +8,11 @@ use super::{
     handover::Handover,
     held_order,
     intake::{Beginning, Intake},
+    job_surroundings::JobSurroundings,
     live_state::LiveState,
     opening_steps::OpeningSteps,
     recorder::Recorder,
+    recovery::Recovery,
     reload::Reloader,
     running_config::RunningConfig,
     service_manager::ServiceManager,
@@ -26,6 +28,7 @@ use crate::{
     clock::Clock,
     config::Config,
     feed::{FeedState, FeedStatus},
+    jobs::JobParts,
     logging::Event,
     market::{Provider, Timestamp},
     pipeline::PipelineSettings,
@@ -153,6 +156,7 @@ impl Daemon {
         let log = SpoolStatus::new(&spool);
         opened.damages.iter().for_each(|damage| log.note_damage(damage));
         let status = Arc::new(DaemonStatus { feeds, spool: log, ..DaemonStatus::default() });
+        status.jobs.set_keep_days(config.spool.keep_days);
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
         let dead_batches = config.spool.dir.clone();
@@ -165,6 +169,8 @@ impl Daemon {
             preference: Provider::ALL.into(),
             calendar: Arc::clone(&calendar),
         };
+        let written = spool.written();
+        let recovery = Recovery::new(config.store.url.clone(), stored);
         let intake = Intake::new(spool, beginning, records.clone(), clock.clone(), Arc::clone(&status));
         let tree = Tree::new();
         let live = LiveState::new(config.live.redis_url.is_some());
@@ -199,11 +205,10 @@ impl Daemon {
             recorder: Recorder {
                 settings: settings.clone(),
                 handed_over: Arc::new(AtomicU64::new(stored_seq)),
-                stored,
-                store_url: config.store.url.clone(),
+                recovery: recovery.clone(),
                 spool_directory: config.spool.dir.clone(),
                 records,
-                batches,
+                batches: batches.clone(),
                 live: live.clone(),
                 status: Arc::clone(&status),
                 told: Arc::new(AtomicU64::new(stored_seq)),
@@ -214,6 +219,20 @@ impl Daemon {
                 calendar: Arc::clone(&calendar),
                 clock: clock.clone(),
                 grace_us,
+            },
+            jobs: JobParts {
+                settings: settings.clone(),
+                store_url: config.store.url.clone(),
+                spool_directory: config.spool.dir.clone(),
+                written,
+                clock: clock.clone(),
+                board: Arc::clone(&status.jobs),
+                daemon: Arc::new(JobSurroundings {
+                    recovery,
+                    status: Arc::clone(&status),
+                    batches: batches.gauge(),
+                }),
+                batches,
             },
             control: ControlChild {
                 config: shared_config,

@@ -210,7 +210,7 @@ fn configure(options: &DemoOptions, simulator: &RunningSimulator) -> Result<Conf
     let sqlite = || format!("sqlite:{}", directory.join("bhavd.sqlite").display());
     let mut config = Config {
         store: StoreSettings { url: options.store_url.clone().unwrap_or_else(sqlite) },
-        spool: SpoolSettings { dir: directory.join("spool") },
+        spool: SpoolSettings { dir: directory.join("spool"), ..SpoolSettings::default() },
         control: ControlSettings { socket, ..ControlSettings::default() },
         dbus: BusSettings { enabled: false, ..BusSettings::default() },
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },

@@ -27,6 +27,7 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     problems.extend(status.spool.damage());
     problems.extend(status.spool.not_kept());
     problems.extend(status.freshness.staleness());
+    problems.extend(status.jobs.problems());
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }

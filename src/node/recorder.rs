@@ -9,6 +9,7 @@
 
 use super::{
     live_state::{LiveState, RecorderEnd},
+    recovery::Recovery,
     status::DaemonStatus,
     store_record::StoreRecord,
 };
@@ -19,7 +20,7 @@ use crate::{
     market::TradingDate,
     pipeline::{Pipeline, PipelineSettings},
     spool::{self, DeadLetter, DeadLetters, Record, Source, SpoolError, SpoolReader},
-    store::{Batch, Reader},
+    store::Batch,
 };
 use std::{
     path::{Path, PathBuf},
@@ -34,16 +35,12 @@ use std::{
 const DRAIN_MAX: usize = 256;
 /// What decoding a master may take on a slow machine.
 const MASTER_EXCUSE: Duration = Duration::from_secs(60);
-/// How long the store is asked what it contains.
-const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every incarnation begins from.
 #[derive(Clone)]
 pub struct Recorder {
     pub settings: PipelineSettings,
-    /// What the store held when the daemon started; later incarnations look again.
-    pub stored: StoreRecord,
-    pub store_url: String,
+    pub recovery: Recovery,
     pub spool_directory: PathBuf,
     pub records: Port<Record>,
     pub batches: Port<Batch>,
@@ -65,6 +62,7 @@ impl Recorder {
         let mut live = self.live.sink(&lease);
         let dead_letters = DeadLetters::read(&self.spool_directory)?;
         let mut work = Work { recorder: &self, lease: &lease, dead_letters };
+        self.recovery.begin(&lease);
         let StoreRecord { catalog, checkpoint } = self.stored_record(&lease).await;
         let mut pipeline = Pipeline::new(self.settings.clone(), catalog);
         let mut applied = 0;
@@ -92,6 +90,7 @@ impl Recorder {
         if applied > 0 {
             log::info!(event = Event::SpoolReplayed, seq = applied; "rebuilt from the log up to record {applied}");
         }
+        self.recovery.end(&lease);
         self.show(&pipeline);
         self.status.readiness.pipeline_up.store(true, Ordering::Relaxed);
         let mut records = self.records.consumer(&lease);
@@ -116,26 +115,22 @@ impl Recorder {
         Ok(())
     }
 
-    /// What the store contains as this incarnation begins. Where the store does not say, what it contained at the daemon's
-    /// start: more of the log is read then, with the same outcome.
+    /// What the store contains as this incarnation begins. Where the store does not say, what was last known of it: more of
+    /// the log is read then, with the same outcome.
     async fn stored_record(&self, lease: &Lease) -> StoreRecord {
         if lease.incarnation() == 1 {
-            return self.stored.clone();
+            return self.recovery.stored();
         }
         let _waiting = lease.pulse().wait();
         self.read_store().await
     }
 
     async fn read_store(&self) -> StoreRecord {
-        let read = async { StoreRecord::read(&Reader::open(&self.store_url).await?).await };
-        let reason = match tokio::time::timeout(STORE_PATIENCE, read).await {
-            Ok(Ok(stored)) => return stored,
-            Ok(Err(error)) => error.to_string(),
-            Err(late) => late.to_string(),
-        };
-        log::warn!(event = Event::StoreAway, error = reason;
-            "the store does not say what it contains, so the log is read from where it stood at the start: {reason}");
-        self.stored.clone()
+        self.recovery.read_store().await.unwrap_or_else(|reason| {
+            log::warn!(event = Event::StoreAway, error = reason;
+                "the store does not say what it contains, so the log is read from where it last said: {reason}");
+            self.recovery.stored()
+        })
     }
 
     fn show(&self, pipeline: &Pipeline) {
@@ -283,8 +278,10 @@ mod tests {
                 preference: Provider::ALL.into(),
                 calendar: Arc::new(Calendar::embedded()),
             },
-            stored: StoreRecord::default(),
-            store_url: format!("sqlite:{}", directory.join("bhavd.db").display()),
+            recovery: Recovery::new(
+                format!("sqlite:{}", directory.join("bhavd.db").display()),
+                StoreRecord::default(),
+            ),
             spool_directory: directory.join("spool"),
             records: Port::new("records", 100, Policy::Wait),
             batches: Port::new("batches", 100, Policy::Wait),
@@ -302,10 +299,13 @@ mod tests {
     #[tokio::test]
     async fn a_rebuild_begins_where_the_store_stands_by_then() {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut recorder = recorder(directory.path());
-        recorder.stored.checkpoint = Some(Checkpoint { session_date: TradingDate::MIN, spool_seq: 1 });
-        assert_eq!(recorder.read_store().await.checkpoint, recorder.stored.checkpoint, "there is no store");
-        let mut store = store::open(&recorder.store_url, Birth::Simulated).await.expect("opens");
+        let url = format!("sqlite:{}", directory.path().join("bhavd.db").display());
+        let known = Some(Checkpoint { session_date: TradingDate::MIN, spool_seq: 1 });
+        let recovery =
+            Recovery::new(url.clone(), StoreRecord { checkpoint: known, ..StoreRecord::default() });
+        let recorder = Recorder { recovery, ..recorder(directory.path()) };
+        assert_eq!(recorder.read_store().await.checkpoint, known, "there is no store");
+        let mut store = store::open(&url, Birth::Simulated).await.expect("opens");
         store.append(&Batch::new(date(), 7)).await.expect("written");
         let checkpoint = Checkpoint { session_date: date(), spool_seq: 7 };
         assert_eq!(recorder.read_store().await.checkpoint, Some(checkpoint));

@@ -174,6 +174,7 @@ impl Inner {
     /// Sets everything but the log's level, and gives the orders that the feeds are then to follow.
     fn set<'a>(&'a self, from: &'a Config, to: &'a Arc<Config>) -> Vec<(&'a FeedDesk, u64)> {
         self.authority.set_admins(to.control.admins.clone());
+        self.status.jobs.set_keep_days(to.spool.keep_days);
         self.affected(from, to).map(|desk| (desk, desk.configure(Arc::clone(to)))).collect()
     }
 

@@ -3,10 +3,11 @@
 use super::gap_log::GapLog;
 use crate::{
     feed::{FeedState, FeedStatus},
+    jobs::JobBoard,
     logging::Event,
     market::{Provider, Timestamp},
     spool::{Damage, LogSize, Spool, SpoolError, SyncStatus},
-    store::ErrorClass,
+    store::{Checkpoint, ErrorClass},
 };
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -24,6 +25,7 @@ pub struct DaemonStatus {
     pub gaps: GapLog,
     pub feeds: Vec<Arc<FeedStatus>>,
     pub freshness: FreshnessStatus,
+    pub jobs: Arc<JobBoard>,
 }
 
 impl DaemonStatus {
@@ -216,11 +218,14 @@ impl StoreStatus {
         self.rows_handed_over.fetch_add(rows as u64, Relaxed);
     }
 
-    pub fn note_written(&self, seq: u64, rows: usize, at: Timestamp) {
-        self.seq.store(seq, Relaxed);
+    pub fn note_written(&self, checkpoint: Option<Checkpoint>, rows: usize, at: Timestamp) {
+        if let Some(checkpoint) = checkpoint {
+            self.seq.store(checkpoint.spool_seq, Relaxed);
+        }
         self.rows.fetch_add(rows as u64, Relaxed);
         self.last_commit_us.store(at.as_us(), Relaxed);
         if self.trouble.clear() {
+            let seq = self.seq();
             log::info!(event = Event::StoreBack, seq; "the store takes rows again, up to record {seq}");
         }
     }

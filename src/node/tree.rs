@@ -1,8 +1,9 @@
 //! The whole tree on one screen: who runs, where, in which order, and how each is restarted.
 //!
 //! Children start from top to bottom and stop from bottom to top: feeds first, so that nothing comes in any more, then
-//! the recorder, which works off its port, then the writer, which works off the rows; last the child that tells the
-//! service manager of all this. The control side has a thread of its own, so that it answers while others hang.
+//! the jobs, whose runs are still noted, then the recorder, which works off its port, then the writer, which works off the
+//! rows; last the child that tells the service manager of all this. The control side has a thread of its own, so that it
+//! answers while others hang.
 
 use super::{
     control_child::ControlChild, dbus_child::DBusChild, feed_orders::FeedOrders, feeds, feeds::FeedParts,
@@ -13,6 +14,7 @@ use crate::{
     actor::{Backoff, ChildSpec, Placement, Strategy, SupervisorSpec},
     clock::Clock,
     config::{Config, SupervisionSettings},
+    jobs::{JobChild, JobName, JobParts},
 };
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ pub struct Parts {
     pub live: LiveState,
     pub timekeeper: Timekeeper,
     pub control: ControlChild,
+    pub jobs: JobParts,
     pub feeds: FeedParts,
     /// Each feed has a child, also one that rests.
     pub orders: FeedOrders,
@@ -31,7 +34,7 @@ pub struct Parts {
 
 /// `root` and all below it.
 pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
-    let Parts { service_manager, writer, recorder, live, timekeeper, control, feeds, orders } = parts;
+    let Parts { service_manager, writer, recorder, live, timekeeper, control, jobs, feeds, orders } = parts;
     let (batches, records) = (writer.batches.gauge(), recorder.records.gauge());
     let limits = &config.supervision;
     let heartbeat = Duration::from_millis(limits.hang_after_ms.into());
@@ -82,7 +85,21 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
             .heartbeat(heartbeat)
             .critical(),
     )
+    .supervisor(jobs_supervisor(jobs, limits, heartbeat))
     .supervisor(feeds_supervisor(feeds, &orders, limits, heartbeat))
+}
+
+/// Each on a thread of its own: they block on the disk. No job is worth the daemon, so this never gives up.
+fn jobs_supervisor(parts: JobParts, limits: &SupervisionSettings, heartbeat: Duration) -> SupervisorSpec {
+    let mut jobs = SupervisorSpec::new("jobs", Strategy::OneForOne)
+        .intensity(usize::MAX, Duration::from_secs(1))
+        .backoff(backoff(limits));
+    for job in JobName::ALL {
+        let child = JobChild { job, parts: parts.clone() };
+        let run = move |lease| child.clone().run(lease);
+        jobs = jobs.child(ChildSpec::new(job.name(), run).placement(Placement::Own).heartbeat(heartbeat));
+    }
+    jobs
 }
 
 fn feeds_supervisor(

@@ -111,7 +111,9 @@ impl Writer {
         loop {
             match store.append(batch).await {
                 Ok(()) => {
-                    self.status.store.note_written(batch.spool_seq, batch.row_count(), self.clock.now());
+                    // Those that the recorder handed over.
+                    let rows = batch.outcome_row_count();
+                    self.status.store.note_written(batch.checkpoint(), rows, self.clock.now());
                     return Ok(true);
                 }
                 Err(error) => {

@@ -32,7 +32,7 @@ mod tests {
     use crate::{
         market::{Timestamp, TradingDate},
         spool::{
-            Frames, NewRecord, Opened, Source, Spool, SpoolError, SpoolReader, codec::BODY_LEN_MAX,
+            Frames, NewRecord, Opened, Source, Spool, SpoolError, SpoolReader, codec::BODY_LEN_MAX, pack,
             writer::TornTail,
         },
     };
@@ -154,7 +154,10 @@ mod tests {
         let (path, _) = written(directory.path(), 3);
         let mut spool = Spool::open(directory.path()).expect("opens").spool;
         spool.append(&mut record(1, "the next hour")).expect("appended");
+        let size = spool.size();
         drop(spool);
+        let packed = pack(&path, || true).expect("packed").expect("not stopped");
+        packed.put_in_place(&size, || true).expect("in place");
         let compressed = path.with_added_extension("zst");
         let bytes = fs::read(&compressed).expect("compressed");
         fs::write(&compressed, &bytes[..bytes.len() / 2]).expect("written");

@@ -1,11 +1,12 @@
 //! The raw-first log: every frame and body that carries market data, in the order in which it is worked on.
 //!
 //! Owns the files under the spool directory: one segment an hour, `YYYY-MM-DD/HH.spool` by the receive time in IST,
-//! compressed to `HH.spool.zst` when the next one begins. A record is appended before anything decodes it, and the
+//! compressed to `HH.spool.zst` some time after the next one has begun. A record is appended before anything decodes it, and the
 //! pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the same
 //! order. A torn tail is cut when the log is opened, and the cut is reported; damage elsewhere is reported and left as it is.
 //!
-//! Left out: deleting days, which nothing in the daemon does, and knowing what any frame means.
+//! Left out: when a finished segment is compressed ([`pack`]) and which days are removed ([`remove_day`]), which are jobs
+//! of their own, and knowing what any frame means.
 
 mod archive;
 mod codec;
@@ -15,19 +16,24 @@ mod flusher;
 mod log_size;
 mod reader;
 mod record;
+mod removal;
 mod segment;
 mod sync_status;
 mod tail;
 mod unsynced;
 mod writer;
+mod written;
 
+pub use archive::{Packed, pack};
 pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use log_size::LogSize;
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Source};
+pub use removal::{Removed, remove_day, sweep};
 pub use sync_status::SyncStatus;
 pub use writer::{Opened, Spool, TornTail};
+pub use written::WrittenSegment;
 
 use std::{io, path::PathBuf};
 

@@ -17,6 +17,8 @@ use std::{
 
 pub(super) const RAW_EXTENSION: &str = "spool";
 pub(super) const COMPRESSED_EXTENSION: &str = "zst";
+/// Of what is not a compressed segment yet.
+pub(super) const PARTIAL_EXTENSION: &str = "partial";
 
 /// The days that have segments, ascending.
 ///
@@ -40,6 +42,26 @@ pub(super) fn segments(directory: &Path, date: TradingDate) -> Result<Vec<PathBu
             && !paths.contains(&path.with_extension(""))
     };
     Ok(paths.iter().filter(|path| raw(path) || compressed(path)).cloned().collect())
+}
+
+/// Segments of all days that are not compressed, in order.
+pub(super) fn raw_segments(directory: &Path) -> Result<Vec<PathBuf>, SpoolError> {
+    let mut raw = Vec::new();
+    for date in days(directory)? {
+        let segments = segments(directory, date)?.into_iter();
+        raw.extend(segments.filter(|path| path.extension().is_some_and(|e| e == RAW_EXTENSION)));
+    }
+    Ok(raw)
+}
+
+pub(super) fn is_partial(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == PARTIAL_EXTENSION)
+}
+
+/// The day and hour that a segment's name says; `None` for what is named otherwise.
+pub(super) fn hour_of_path(path: &Path) -> Option<(TradingDate, u32)> {
+    let date = path.parent()?.file_name()?.to_str()?.parse().ok()?;
+    Some((date, path.file_name()?.to_str()?.get(..2)?.parse().ok()?))
 }
 
 pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, SpoolError> {

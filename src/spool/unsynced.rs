@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         market::Timestamp,
-        spool::{Frames, NewRecord, Source, Spool},
+        spool::{Frames, NewRecord, Source, Spool, pack},
     };
     use chrono::Timelike;
     use std::time::SystemTime;
@@ -245,14 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_segment_that_can_be_compressed_is() {
+    fn a_suspect_segment_that_is_compressed_meanwhile_is_on_the_disk() {
         let directory = tempfile::tempdir().expect("a directory");
         let (damaged, current) = two_raw_segments(directory.path());
-        // Sound and not the last one: the archiver and the flusher both take it.
+        // Sound and not the last one: the job that compresses and the flusher both take it.
         let finished = damaged.with_file_name("01.spool");
         fs::copy(&current, &finished).expect("copied");
         Unsynced::read(directory.path()).note(&finished, 8);
-        rewritten(directory.path(), [&damaged, &current]);
+        let spool = Spool::open(directory.path()).expect("opens").spool;
+        assert!(spool.written().finished_segments().expect("listed").contains(&finished));
+        let packed = pack(&finished, || true).expect("packed").expect("not stopped");
+        assert!(packed.put_in_place(&spool.size(), || true).expect("in place").is_some());
+        let status = spool.sync_status();
+        drop(spool);
+        assert_eq!((status.trouble(), status.unsynced_bytes()), (None, 0));
         assert!(!finished.exists() && finished.with_added_extension("zst").exists());
         assert!(!directory.path().join(FILE).exists());
     }

@@ -1,7 +1,7 @@
 //! Appends records, rotates by the hour, and leaves a readable log however it ends.
 
 use super::{
-    Damage, NewRecord, SpoolError, archive,
+    Damage, NewRecord, SpoolError, WrittenSegment,
     codec::{self, BODY_LEN_MAX, SEGMENT_HEADER},
     flusher::Flusher,
     log_size::LogSize,
@@ -11,18 +11,15 @@ use super::{
     tail::Tail,
     unsynced::Unsynced,
 };
-use crate::{
-    logging::Event,
-    market::{Timestamp, TradingDate},
-};
+use crate::market::{Timestamp, TradingDate};
 use chrono::Timelike;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
 };
+use tokio::sync::watch;
 
 /// What may pile up between two syncs however fast records come.
 const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
@@ -36,8 +33,9 @@ pub struct Spool {
     last_received: Timestamp,
     head: Vec<u8>,
     flusher: Flusher,
-    archiver: Option<thread::JoinHandle<()>>,
     size: Arc<LogSize>,
+    /// Of the segment that is being written; it never goes back.
+    written: watch::Sender<Option<PathBuf>>,
     _lock: File,
 }
 
@@ -64,7 +62,7 @@ pub struct Opened {
 }
 
 impl Spool {
-    /// Opens or creates the log, cuts a torn tail, and begins to compress finished segments in the background.
+    /// Opens or creates the log and cuts a torn tail.
     ///
     /// # Errors
     /// When the directory is locked by another process, or cannot be read or written.
@@ -79,14 +77,13 @@ impl Spool {
             last_received: Timestamp::from_us(i64::MIN),
             head: Vec::new(),
             flusher: Flusher::start(directory, unsynced.clone())?,
-            archiver: None,
             size: Arc::default(),
+            written: watch::Sender::new(None),
             _lock: lock,
         };
         let (mut torn_tail, mut damages) = (None, Vec::new());
-        let days = reader::days(directory)?;
-        'newest_first: for date in days.iter().rev() {
-            for path in reader::segments(directory, *date)?.iter().rev() {
+        'newest_first: for date in reader::days(directory)?.into_iter().rev() {
+            for path in reader::segments(directory, date)?.iter().rev() {
                 if spool.segment.is_none() {
                     torn_tail = spool.resume(path, &mut damages)?;
                 } else {
@@ -98,18 +95,9 @@ impl Spool {
                 }
             }
         }
-        let current = spool.segment.as_ref().map(|segment| Arc::clone(&segment.tail));
-        let current_path = current.as_ref().map(|tail| &tail.path);
-        let mut finished = Vec::new();
-        for date in days {
-            let segments = reader::segments(directory, date)?;
-            finished.extend(segments.into_iter().filter(|path| {
-                path.extension().is_some_and(|e| e == RAW_EXTENSION) && Some(path) != current_path
-            }));
-        }
-        spool.suspect(&unsynced, &finished)?;
+        spool.tell_written();
+        spool.suspect(&unsynced)?;
         spool.size.count(directory)?;
-        spool.archive(finished);
         Ok(Opened { spool, torn_tail, damages })
     }
 
@@ -154,7 +142,8 @@ impl Spool {
             (&file).write_all(SEGMENT_HEADER).map_err(SpoolError::io("write", path))?;
             length = SEGMENT_HEADER.len() as u64;
         }
-        let hour = hour.unwrap_or((TradingDate::MIN, 0));
+        // Of an empty one its name says it: what comes must not go to an hour before, which may be compressed.
+        let hour = hour.or_else(|| reader::hour_of_path(path)).unwrap_or((TradingDate::MIN, 0));
         let tail = Arc::new(Tail::new(path.to_owned(), file, length));
         self.segment = Some(Segment::new(tail, length, hour, self.flusher.status()));
         Ok(torn_tail)
@@ -177,12 +166,16 @@ impl Spool {
 
     /// Has what an earlier life did not get onto the disk written again. A segment that is compressed is on the disk, and
     /// one that is gone has nothing to write.
-    fn suspect(&self, unsynced: &Unsynced, finished: &[PathBuf]) -> Result<(), SpoolError> {
+    fn suspect(&self, unsynced: &Unsynced) -> Result<(), SpoolError> {
         let mut suspects = Vec::new();
-        for path in finished {
-            if let Some(from) = unsynced.from(path) {
-                let file = File::open(path).map_err(SpoolError::io("open", path))?;
-                let length = file.metadata().map_err(SpoolError::io("inspect", path))?.len();
+        let current = self.segment.as_ref().map(|segment| &segment.tail.path);
+        for path in reader::raw_segments(&self.directory)? {
+            if Some(&path) == current {
+                continue;
+            }
+            if let Some(from) = unsynced.from(&path) {
+                let file = File::open(&path).map_err(SpoolError::io("open", &path))?;
+                let length = file.metadata().map_err(SpoolError::io("inspect", &path))?.len();
                 suspects.push((Arc::new(Tail::new(path.clone(), file, length)), from));
             }
         }
@@ -276,48 +269,24 @@ impl Spool {
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
         let tail = Arc::new(Tail::new(path, file, length));
-        let finished = self.segment.replace(Segment::new(tail, length, hour, self.flusher.status()));
-        let current = self.segment.as_ref().map(|segment| segment.tail.path.clone());
-        let finished: Vec<PathBuf> = finished
-            .map(|segment| segment.tail.path.clone())
-            .into_iter()
-            .filter(|path| Some(path) != current.as_ref())
-            .collect();
-        self.archive(finished);
+        self.segment = Some(Segment::new(tail, length, hour, self.flusher.status()));
+        self.tell_written();
         Ok(())
     }
 
-    /// One archiver at a time; what it cannot do is found again at the next opening.
-    fn archive(&mut self, segments: Vec<PathBuf>) {
-        if segments.is_empty() {
-            return;
-        }
-        let (before, size) = (self.archiver.take(), self.size());
-        let work = move || {
-            if let Some(before) = before {
-                let _ = before.join();
-            }
-            for path in segments {
-                if let Err(error) = archive::compress(&path, &size) {
-                    log::warn!(event = Event::SegmentUncompressed, error:%; "segment stays uncompressed: {error}");
-                }
-            }
-        };
-        match thread::Builder::new().name("spool-archive".to_owned()).spawn(work) {
-            Ok(handle) => self.archiver = Some(handle),
-            Err(error) => {
-                log::warn!(event = Event::SegmentUncompressed, error:%; "cannot start the archiver, segments stay uncompressed: {error}")
-            }
-        }
+    /// Which segment is being written, from now on.
+    pub fn written(&self) -> WrittenSegment {
+        WrittenSegment::new(self.directory.clone(), self.written.subscribe(), self.size())
+    }
+
+    fn tell_written(&self) {
+        self.written.send_replace(self.segment.as_ref().map(|segment| segment.tail.path.clone()));
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
         self.flusher.finish(self.segment.as_ref().map(|segment| &segment.tail));
-        if let Some(archiver) = self.archiver.take() {
-            let _ = archiver.join();
-        }
     }
 }
 
@@ -367,7 +336,7 @@ fn hour_of(instant: Timestamp) -> (TradingDate, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::{Frames, Source, SpoolReader};
+    use crate::spool::{Frames, Source, SpoolReader, archive};
     use chrono::NaiveDate;
     use proptest::prelude::*;
 
@@ -395,15 +364,26 @@ mod tests {
             .collect()
     }
 
+    fn pack(spool: &Spool, raw: &Path) {
+        let packed = archive::pack(raw, || true).expect("packed").expect("not stopped");
+        assert!(packed.put_in_place(&spool.size(), || true).expect("in place").is_some());
+    }
+
     #[test]
-    fn hours_rotate_compress_and_read_back_in_order() {
+    fn hours_rotate_and_read_back_in_order_once_compressed_too() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut spool = Spool::open(directory.path()).expect("opens").spool;
         for (second, text) in [(0, "a"), (10, "b"), (3_600, "c"), (7_200, "d")] {
             spool.append(&mut record(second, text)).expect("appended");
         }
-        drop(spool);
         let day = directory.path().join("2026-01-30");
+        let written = spool.written();
+        assert_eq!(written.get(), Some(day.join("11.spool")));
+        let waiting = written.finished_segments().expect("a listing");
+        assert_eq!(waiting, [day.join("09.spool"), day.join("10.spool")]);
+        waiting.iter().for_each(|raw| pack(&spool, raw));
+        assert_eq!(written.finished_segments().expect("a listing"), [""; 0].map(PathBuf::from));
+        drop(spool);
         let mut names: Vec<String> = fs::read_dir(&day)
             .expect("a day")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -421,7 +401,7 @@ mod tests {
         let mut spool = Spool::open(directory.path()).expect("opens").spool;
         spool.append(&mut record(0, "a")).expect("appended");
         let reader = SpoolReader::open(directory.path(), at(0).date_ist()).expect("a readable day");
-        archive::compress(&directory.path().join("2026-01-30/09.spool"), &spool.size()).expect("compressed");
+        pack(&spool, &directory.path().join("2026-01-30/09.spool"));
         assert_eq!(reader.map(|record| record.expect("a sound record").seq).collect::<Vec<_>>(), [1]);
     }
 
@@ -435,6 +415,25 @@ mod tests {
         spool.append(&mut record(10, "b")).expect("appended");
         let segment = spool.segment.as_ref().expect("a segment");
         assert!(segment.tail.path.ends_with("10.spool"), "{}", segment.tail.path.display());
+        drop(spool);
+        assert_eq!(texts(directory.path()), [(1, "a".to_owned()), (2, "b".to_owned())]);
+    }
+
+    #[test]
+    fn an_empty_segment_is_not_left_for_an_hour_before() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        spool.append(&mut record(0, "a")).expect("appended");
+        drop(spool);
+        let day = directory.path().join("2026-01-30");
+        // As a kill leaves it between a segment's creation and its first record.
+        fs::write(day.join("10.spool"), SEGMENT_HEADER).expect("written");
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        assert_eq!(spool.written().finished_segments().expect("a listing"), [day.join("09.spool")]);
+        pack(&spool, &day.join("09.spool"));
+        // The machine's clock was turned back.
+        spool.append(&mut record(10, "b")).expect("appended");
+        assert_eq!(spool.written().get(), Some(day.join("10.spool")));
         drop(spool);
         assert_eq!(texts(directory.path()), [(1, "a".to_owned()), (2, "b".to_owned())]);
     }

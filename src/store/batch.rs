@@ -1,5 +1,6 @@
 //! What is written at once, and the rows that are the store's own.
 
+use super::job_run::JobRun;
 use crate::market::{
     BucketRow, Candle, Contract, CoverageRun, DayClose, InstrumentId, OiDelta, Price, Provider,
     ProviderToken, Timestamp, TradingDate,
@@ -11,7 +12,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub session_date: TradingDate,
-    /// The checkpoint: the outcome of the log up to this record is contained once the batch is committed.
+    /// The checkpoint: the outcome of the log up to this record is contained once the batch is committed. 0 in a batch that
+    /// is none of the log's outcome: it leaves the checkpoint as it is.
     pub spool_seq: u64,
     pub instruments: Vec<InstrumentRow>,
     pub symbols: Vec<ProviderSymbolRow>,
@@ -21,6 +23,8 @@ pub struct Batch {
     pub closes: Vec<DayClose>,
     pub coverage: Vec<CoverageDay>,
     pub gaps: Vec<GapRow>,
+    /// None of the log's outcome, whatever the checkpoint.
+    pub job_runs: Vec<JobRun>,
 }
 
 impl Batch {
@@ -37,7 +41,20 @@ impl Batch {
             closes: Vec::new(),
             coverage: Vec::new(),
             gaps: Vec::new(),
+            job_runs: Vec::new(),
         }
+    }
+
+    /// A batch of one run, which moves no checkpoint.
+    pub fn of_job_run(run: JobRun) -> Batch {
+        let session_date = run.session_date;
+        Batch { job_runs: vec![run], ..Batch::new(session_date, 0) }
+    }
+
+    /// `None` if the batch is none of the log's outcome.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        let Batch { spool_seq, session_date, .. } = *self;
+        (spool_seq > 0).then_some(Checkpoint { spool_seq, session_date })
     }
 
     /// Whether there are no rows, whatever the checkpoint.
@@ -47,6 +64,11 @@ impl Batch {
 
     /// Rows of all kinds, a coverage day counting as its runs.
     pub fn row_count(&self) -> usize {
+        self.outcome_row_count() + self.job_runs.len()
+    }
+
+    /// Rows that the log gives.
+    pub fn outcome_row_count(&self) -> usize {
         self.instruments.len()
             + self.symbols.len()
             + self.buckets.len()
@@ -57,9 +79,11 @@ impl Batch {
             + self.gaps.len()
     }
 
-    /// Adds what a later batch of the same session holds and takes over its checkpoint.
+    /// Adds what a later batch of the same session holds and takes over its checkpoint, if it has one.
     pub fn merge(&mut self, later: Batch) {
-        self.session_date = later.session_date;
+        if later.spool_seq > 0 || self.spool_seq == 0 {
+            self.session_date = later.session_date;
+        }
         self.spool_seq = self.spool_seq.max(later.spool_seq);
         self.instruments.extend(later.instruments);
         self.symbols.extend(later.symbols);
@@ -69,6 +93,7 @@ impl Batch {
         self.closes.extend(later.closes);
         self.coverage.extend(later.coverage);
         self.gaps.extend(later.gaps);
+        self.job_runs.extend(later.job_runs);
     }
 }
 
@@ -120,4 +145,33 @@ pub struct GapRow {
 pub struct Checkpoint {
     pub spool_seq: u64,
     pub session_date: TradingDate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RunState;
+
+    #[test]
+    fn a_jobs_run_moves_no_checkpoint_whatever_it_is_merged_with() {
+        let date = |day| TradingDate::from_ymd_opt(2026, 1, day).expect("a date");
+        let run = JobRun {
+            job: "verify".to_owned(),
+            session_date: date(2),
+            attempt: 1,
+            state: RunState::Running,
+            started: Timestamp::from_us(0),
+            ended: None,
+            error: None,
+        };
+        let run = Batch::of_job_run(run);
+        assert_eq!((run.checkpoint(), run.row_count(), run.outcome_row_count()), (None, 1, 0));
+        let outcome = Batch::new(date(30), 7);
+        for (first, second) in [(&run, &outcome), (&outcome, &run)] {
+            let mut merged = first.clone();
+            merged.merge(second.clone());
+            let checkpoint = Checkpoint { session_date: date(30), spool_seq: 7 };
+            assert_eq!((merged.checkpoint(), merged.job_runs.len()), (Some(checkpoint), 1));
+        }
+    }
 }

@@ -142,26 +142,43 @@ struct StoredLine {
     line: String,
 }
 
+/// The tables of a [`DayDump`].
+pub fn dumped_tables() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|lines| lines.table)
+}
+
 impl Reader {
     /// Every table's rows of a day. Tables without rows of the day are missing.
     pub async fn dump_day(&self, date: TradingDate) -> Result<DayDump, StoreError> {
-        let day = DaySpan::of(date);
         let mut dump = DayDump::new();
         for lines in TABLES {
-            let values: Vec<String> =
-                lines.values.iter().map(|value| format!("COALESCE(CAST({value} AS TEXT), '')")).collect();
-            let query =
-                Query::new(format!("SELECT {} AS line FROM {}", values.join(" || '|' || "), lines.from))
-                    .big(day.from.as_us())
-                    .big(day.until.as_us())
-                    .text(date_text(date));
-            let rows: Vec<StoredLine> = self.select(query).await?;
-            let mut rows: Vec<String> = rows.into_iter().map(|row| row.line).collect();
+            let rows = self.dump_lines(lines, date).await?;
             if !rows.is_empty() {
-                rows.sort_unstable();
                 dump.insert(lines.table.to_owned(), rows);
             }
         }
         Ok(dump)
+    }
+
+    /// One of [`dumped_tables`] of a day, in byte order; of any other nothing.
+    pub async fn dump_table(&self, table: &str, date: TradingDate) -> Result<Vec<String>, StoreError> {
+        match TABLES.iter().find(|lines| lines.table == table) {
+            Some(lines) => self.dump_lines(lines, date).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn dump_lines(&self, lines: &Lines, date: TradingDate) -> Result<Vec<String>, StoreError> {
+        let day = DaySpan::of(date);
+        let values: Vec<String> =
+            lines.values.iter().map(|value| format!("COALESCE(CAST({value} AS TEXT), '')")).collect();
+        let query = Query::new(format!("SELECT {} AS line FROM {}", values.join(" || '|' || "), lines.from))
+            .big(day.from.as_us())
+            .big(day.until.as_us())
+            .text(date_text(date));
+        let rows: Vec<StoredLine> = self.select(query).await?;
+        let mut rows: Vec<String> = rows.into_iter().map(|row| row.line).collect();
+        rows.sort_unstable();
+        Ok(rows)
     }
 }

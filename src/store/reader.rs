@@ -70,7 +70,7 @@ impl Reader {
         }
     }
 
-    async fn rows<T: FromStored>(&self, query: Query) -> Result<Vec<T>, StoreError>
+    pub(super) async fn rows<T: FromStored>(&self, query: Query) -> Result<Vec<T>, StoreError>
     where
         T::Stored: FromSqlRow<Untyped, Sqlite> + FromSqlRow<Untyped, Pg> + Send + 'static,
     {

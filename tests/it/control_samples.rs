@@ -401,6 +401,64 @@ pub fn reload(outcome: ReloadOutcome) -> ReloadResponse {
 }
 
 /// One answer to every request that has one.
+fn run(job: &str, day: u32, attempt: u32, state: JobRunState, error: Option<&str>) -> JobRunRow {
+    let ran = |second: i64| WallTime(at(16, 35, 0).0.plus_seconds(second - 86_400 * (30 - i64::from(day))));
+    JobRunRow {
+        job: job.to_owned(),
+        session_date: date(day),
+        attempt,
+        state,
+        started: ran(90 * i64::from(attempt)),
+        ended: (state != JobRunState::Running).then(|| ran(90 * i64::from(attempt) + 14)),
+        error: error.map(str::to_owned),
+    }
+}
+
+const DIFFERS: &str =
+    "the log of 2026-01-29 does not give what the store holds: 3 rows of oi_delta_log differ";
+
+pub fn jobs() -> JobsResponse {
+    let row = |job: &str, purpose: &str, state, next_due, last_run| JobRow {
+        job: job.to_owned(),
+        purpose: purpose.to_owned(),
+        state,
+        next_due,
+        last_run,
+    };
+    let full = Some("no space left for the spool in /var/lib/bhavd/spool");
+    let verified = run("verify", 29, 2, JobRunState::Faulty, Some(DIFFERS));
+    JobsResponse {
+        jobs: vec![
+            row(
+                "archive",
+                "compresses ended hours of the log",
+                JobState::WaitingForRetry,
+                Some(at(16, 40, 0)),
+                Some(run("archive", 30, 1, JobRunState::Failed, full)),
+            ),
+            row("retention", "removes days of the log", JobState::Idle, None, None),
+            row(
+                "verify",
+                "replays the finished day's log",
+                JobState::Idle,
+                Some(at(16, 35, 0)),
+                Some(verified),
+            ),
+        ],
+    }
+}
+
+pub fn job_history() -> JobHistoryResponse {
+    JobHistoryResponse {
+        runs: vec![
+            run("archive", 30, 1, JobRunState::Running, None),
+            run("verify", 29, 2, JobRunState::Faulty, Some(DIFFERS)),
+            run("verify", 29, 1, JobRunState::Interrupted, Some("a session was about to open")),
+            run("retention", 28, 1, JobRunState::Done, Some("removed 2 days, 734003200 bytes")),
+        ],
+    }
+}
+
 pub fn responses() -> Vec<Response> {
     vec![
         Response::Status(status()),
@@ -427,6 +485,9 @@ pub fn responses() -> Vec<Response> {
         }),
         // A process number that no process can have.
         Response::Drain(DrainResponse { pid: u32::MAX, within_s: 45 }),
+        Response::Jobs(jobs()),
+        Response::JobHistory(job_history()),
+        Response::RunJob(RunJobResponse { job: jobs().jobs.remove(2) }),
     ]
 }
 

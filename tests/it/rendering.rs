@@ -124,6 +124,7 @@ fn every_field_and_error_is_described_in_the_interface() {
         expiry: samples::date(30),
         known: Vec::new(),
     });
+    described(ControlError::UnknownJob { job: String::new(), known: Vec::new() });
     described(ControlError::UnknownContract { contract: String::new(), hint: String::new() });
     described(ControlError::NoData { reason: String::new() });
     described(ControlError::Unavailable { reason: String::new() });

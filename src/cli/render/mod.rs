@@ -5,6 +5,7 @@ mod actors;
 mod chain;
 mod configuration;
 mod daemon;
+mod jobs;
 mod number;
 mod series;
 mod table;
@@ -59,6 +60,9 @@ pub fn render(response: &Response, style: Style) -> String {
         }
         Response::LogFilter(answer) | Response::SetLogFilter(answer) => configuration::log_filter(answer),
         Response::Drain(answer) => format!("process {} ends\n", answer.pid),
+        Response::Jobs(answer) => jobs::list(answer, style),
+        Response::JobHistory(answer) => jobs::history(answer, style),
+        Response::RunJob(answer) => jobs::ordered(&answer.job),
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
+    job_run::JobRuns,
     migrate,
     opening::{NoteOpening, OpeningSign, watched},
     tables,
@@ -148,8 +149,10 @@ async fn write(link: &mut Link, batch: &Batch, fence: &Fence) -> Result<bool, Er
     clear_coverage(at, coverage.keys().copied()).await?;
     write_all::<tables::Coverage>(at, coverage.into_values().flatten()).await?;
     write_all::<tables::Gaps>(at, batch.gaps.iter()).await?;
-    let checkpoint = Checkpoint { spool_seq: batch.spool_seq, session_date: batch.session_date };
-    write_checkpoint(at, &checkpoint).await?;
+    write_all::<JobRuns>(at, batch.job_runs.iter()).await?;
+    if let Some(checkpoint) = batch.checkpoint() {
+        write_checkpoint(at, &checkpoint).await?;
+    }
     if !fence.holds() {
         transaction.rollback().await?;
         return Ok(false);

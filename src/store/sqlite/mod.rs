@@ -15,10 +15,11 @@ pub(super) use connection::SqliteThread;
 use super::{
     Birth,
     address::Address,
-    batch::{Batch, Checkpoint},
+    batch::Batch,
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
+    job_run::JobRuns,
     opening::NoteOpening,
     tables,
 };
@@ -97,8 +98,8 @@ fn write_rows(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<(
     }
     upsert_all::<tables::Coverage>(connection, coverage.into_values().flatten())?;
     upsert_all::<tables::Gaps>(connection, batch.gaps.iter())?;
-    let checkpoint = Checkpoint { spool_seq: batch.spool_seq, session_date: batch.session_date };
-    upsert_all::<tables::Checkpoints>(connection, [&checkpoint].into_iter())
+    upsert_all::<JobRuns>(connection, batch.job_runs.iter())?;
+    upsert_all::<tables::Checkpoints>(connection, batch.checkpoint().iter())
 }
 
 /// Deletes an instrument's runs that begin within a day.

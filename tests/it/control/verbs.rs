@@ -39,6 +39,9 @@ fn requests() -> Vec<Request> {
         Request::LogFilter,
         Request::SetLogFilter(SetLogFilterRequest { filter: "debug".to_owned() }),
         Request::Drain,
+        Request::Jobs,
+        Request::JobHistory(JobHistoryRequest { job: Some("verify".to_owned()), limit: None }),
+        Request::RunJob(JobRequest { job: "archive".to_owned() }),
     ]
 }
 

@@ -14,7 +14,16 @@ use bhavd::market::Timestamp;
 use std::{collections::BTreeMap, ffi::OsStr};
 
 const FAULTS: u64 = 200;
-const CHILDREN: [&str; 5] = ["writer", "recorder", "control", "timekeeper", "feeds/angel_one"];
+const CHILDREN: [&str; 8] = [
+    "writer",
+    "recorder",
+    "control",
+    "timekeeper",
+    "jobs/archive",
+    "jobs/retention",
+    "jobs/verify",
+    "feeds/angel_one",
+];
 const SPEED: i64 = 600;
 
 /// Faults that the daemon's log says were done: by child, then by kind.

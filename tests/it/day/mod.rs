@@ -2,6 +2,7 @@
 
 pub mod answer;
 mod chaos;
+mod jobs;
 mod kills;
 pub mod outages;
 mod played;

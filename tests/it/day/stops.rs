@@ -56,7 +56,12 @@ fn what_was_accepted_before_sigterm_is_in_sql() {
     Daemon::configure(&config, directory, &tables);
     let date = simulator.clock.now().date_ist();
     let (spool, store) = (directory.join("spool"), store_url(directory));
-    for life in 1..=2 {
+    let mut simulator = Some(simulator);
+    for life in 1..=3 {
+        if life == 3 {
+            // Nobody is there any more; what it missed is written as missing.
+            simulator = None;
+        }
         let mut daemon = Daemon::start(&config, directory);
         let count = || dump(&store, date).get("intraday_option_oi").map_or(0, Vec::len);
         let before = count();
@@ -65,7 +70,7 @@ fn what_was_accepted_before_sigterm_is_in_sql() {
         let actors = daemon.ask(&["actors"]);
         let rows = actors["actors"].as_array().expect("rows");
         let recorder = rows.iter().find(|row| row["path"] == "recorder").expect("the recorder");
-        println!("life {life}: SIGTERM at {}, {} records wait", simulator.clock.now(), recorder["queue"]);
+        println!("life {life}: SIGTERM, {} records wait", recorder["queue"]);
         daemon.stop();
         let (stored, replayed) = (dump(&store, date), replay(&spool, date));
         for (table, lines) in &replayed {
@@ -74,9 +79,4 @@ fn what_was_accepted_before_sigterm_is_in_sql() {
         assert!(stored == replayed, "a row differs from its replay, life {life}");
     }
     drop(simulator);
-    let mut daemon = Daemon::start(&config, directory);
-    let date = date.to_string();
-    daemon
-        .wait_for("a record that equals its replay", |daemon| daemon.asks_well(&["replay", "verify", &date]));
-    daemon.stop();
 }

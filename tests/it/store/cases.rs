@@ -4,10 +4,11 @@ use super::{place::Place, sample::*};
 use bhavd::{
     market::{
         Bucket, BucketState, CandleInterval, Contract, Exchange, InstrumentId, OptionType, Price, Provider,
+        TradingDate,
     },
     store::{
-        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, Reader,
-        StateCounts, Store, StoreError,
+        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, JobRun,
+        JobRunFilter, Reader, RunState, StateCounts, Store, StoreError,
     },
 };
 use std::sync::{
@@ -390,4 +391,70 @@ pub async fn gaps_grow_and_instruments_widen(place: &Place) {
     let rows = store.instruments().await.expect("readable");
     let spans: Vec<_> = rows[1..3].iter().map(|row| (row.first_seen, row.last_seen, row.lot_size)).collect();
     assert_eq!(spans, [(day(1), date(), 65), (date(), day(31), 50)]);
+}
+
+fn job_run(job: &str, session_date: TradingDate, attempt: u32, state: RunState) -> JobRun {
+    let started = at(16, 35, 0).plus_seconds(attempt.into());
+    let ended = (state != RunState::Running).then(|| started.plus_seconds(9));
+    let error = (state == RunState::Failed).then(|| "no space".to_owned());
+    JobRun { job: job.to_owned(), session_date, attempt, state, started, ended, error }
+}
+
+pub async fn runs_of_jobs_are_kept_beside_the_checkpoint(place: &Place) {
+    let runs = [
+        job_run("verify", day(29), 1, RunState::Failed),
+        job_run("verify", day(29), 2, RunState::Done),
+        job_run("archive", date(), 3, RunState::Running),
+    ];
+    let mut batches = vec![batch()];
+    batches.extend(runs.clone().map(Batch::of_job_run));
+    // The transaction of before, repeated, comes after the run's end.
+    let over = job_run("archive", date(), 3, RunState::Interrupted);
+    batches.extend([Batch::of_job_run(over.clone()), Batch::of_job_run(runs[2].clone())]);
+    let (_store, reader) = place.with(&batches).await;
+    let checkpoint = reader.checkpoint().await.expect("readable").expect("written");
+    assert_eq!((checkpoint.spool_seq, checkpoint.session_date), (batch().spool_seq, date()));
+    let all = reader.job_runs(&JobRunFilter::default(), 10).await.expect("readable");
+    assert_eq!(all, [over.clone(), runs[1].clone(), runs[0].clone()], "the last first");
+    let of = JobRunFilter { job: Some("verify".to_owned()), since: Some(day(29)) };
+    assert_eq!(reader.job_runs(&of, 1).await.expect("readable"), runs[1..2]);
+    let later = JobRunFilter { since: Some(date()), ..of };
+    assert_eq!(reader.job_runs(&later, 10).await.expect("readable"), []);
+    // What the daemon did is none of the day.
+    assert!(!reader.dump_day(date()).await.expect("readable").contains_key("job_runs"));
+}
+
+/// The schema as the first released version left it.
+const FIRST_VERSION: &str = "20260101000000";
+
+pub async fn a_store_of_the_first_version_is_brought_up_to_date(place: &Place) {
+    let is_sqlite = place.url.starts_with("sqlite:");
+    let schema = match is_sqlite {
+        true => include_str!("../../../migrations/sqlite/2026-01-01-000000_record/up.sql"),
+        false => include_str!("../../../migrations/postgres/2026-01-01-000000_record/up.sql"),
+    };
+    place.execute(schema).await;
+    let versions = format!(
+        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
+         run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
+         INSERT INTO __diesel_schema_migrations (version) VALUES ('{FIRST_VERSION}'); \
+         INSERT INTO store_identity (id, birth) VALUES (1, 'real'); \
+         INSERT INTO checkpoints (session_date, spool_seq) VALUES ('2026-01-29', 41); \
+         INSERT INTO gaps (from_time, provider, to_time, reason) VALUES (1, 0, 2, 'kept');"
+    );
+    place.execute(&versions).await;
+    let done = job_run("verify", day(29), 1, RunState::Done);
+    let (store, reader) = place.with(&[Batch::of_job_run(done.clone())]).await;
+    let checkpoint = reader.checkpoint().await.expect("readable").expect("written");
+    assert_eq!((checkpoint.spool_seq, checkpoint.session_date), (41, day(29)));
+    let (_, gaps) = place.select("SELECT reason FROM gaps").await;
+    assert_eq!(gaps, [texts(&["kept"])]);
+    assert_eq!(reader.job_runs(&JobRunFilter::default(), 10).await.expect("readable"), [done]);
+    drop((store, reader));
+    let (_, versions) = place.select("SELECT version FROM __diesel_schema_migrations ORDER BY version").await;
+    assert_eq!(
+        versions,
+        [FIRST_VERSION, "20260102000000", "20260103000000"].map(|version| texts(&[version]))
+    );
+    place.open().await;
 }

@@ -41,6 +41,8 @@ on_both! {
     a_close_follows_the_latest_event_and_keeps_the_official_values
     the_last_final_open_interest_is_found
     gaps_grow_and_instruments_widen
+    runs_of_jobs_are_kept_beside_the_checkpoint
+    a_store_of_the_first_version_is_brought_up_to_date
 }
 
 #[tokio::test]

@@ -1,0 +1,255 @@
+//! Works a day's log off again, into a store of its own, and compares the two records of the day, table by table.
+
+use crate::{
+    actor::Pulse,
+    market::TradingDate,
+    pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
+    spool::{self, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
+    store::{self, Batch, Birth, OpenStore, Reader, Store, StoreError},
+};
+use std::{cmp::Ordering, path::Path, time::Duration};
+
+/// Differences told in words.
+const DIFFERENCES_MAX: usize = 20;
+/// Rows gathered before they are written.
+const ROWS_MAX: usize = 50_000;
+/// Records worked off in one turn.
+const TURN_RECORDS: u64 = 64;
+/// What one turn may take on a slow machine: a master's rows, or a table's comparison.
+const TURN_EXCUSE: Duration = Duration::from_secs(60);
+
+/// What can end a verification without a verdict.
+///
+/// The job tries again later; who asked by hand is told.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("the log in {directory} has nothing of {date}")]
+    NoLog { directory: String, date: TradingDate },
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether a day's log gives again what the store holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Records of the log that were replayed.
+    pub records: u64,
+    pub tables: Vec<TableComparison>,
+    /// Parts of the log that are lost, and then the first differences; in words, 20 at most.
+    pub differences: Vec<String>,
+}
+
+/// One table in the comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableComparison {
+    pub table: String,
+    pub stored: u64,
+    pub replayed: u64,
+    /// Rows that only one side has, or that are not equal.
+    pub different: u64,
+}
+
+impl Verified {
+    pub fn is_equal(&self) -> bool {
+        self.tables.iter().all(|table| table.different == 0)
+    }
+}
+
+/// Replays the day's log over what the store knew before and compares every table of the day, line by line.
+///
+/// May be dropped at any time. `pulse` is told of the progress.
+///
+/// # Errors
+/// [`VerifyError`].
+pub async fn verify_day(
+    url: &str,
+    spool_directory: &Path,
+    settings: &PipelineSettings,
+    date: TradingDate,
+    pulse: &Pulse,
+) -> Result<Verified, VerifyError> {
+    let Replayed { records, store, damages: mut differences } =
+        replay(url, spool_directory, settings, date, pulse).await?;
+    if records == 0 {
+        return Err(VerifyError::NoLog { directory: spool_directory.display().to_string(), date });
+    }
+    #[cfg(feature = "chaos")]
+    super::chaos::wait(super::JobName::Verify).await;
+    let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
+    let mut tables = Vec::new();
+    // One after the other: a day's tables together take a lot of memory as text.
+    for table in store::dumped_tables() {
+        let stored = ours.dump_table(table, date).await?;
+        pulse.progress();
+        let replayed = theirs.dump_table(table, date).await?;
+        pulse.progress();
+        if stored.is_empty() && replayed.is_empty() {
+            continue;
+        }
+        let _excused = pulse.excuse(TURN_EXCUSE);
+        tables.push(compare(table, &stored, &replayed, &mut differences));
+    }
+    differences.truncate(DIFFERENCES_MAX);
+    Ok(Verified { records, tables, differences })
+}
+
+/// What the log gives.
+struct Replayed {
+    records: u64,
+    store: OpenStore,
+    /// Parts of the log that are lost, in words.
+    damages: Vec<String>,
+}
+
+async fn replay(
+    url: &str,
+    spool_directory: &Path,
+    settings: &PipelineSettings,
+    date: TradingDate,
+    pulse: &Pulse,
+) -> Result<Replayed, VerifyError> {
+    let reader = Reader::open(url).await?;
+    let mut symbols = reader.symbols().await?;
+    symbols.retain(|row| row.valid_from < date);
+    let catalog = Catalog::new(reader.instruments().await?, symbols, reader.final_open_interest(date).await?);
+    drop(reader);
+    let mut pipeline = Pipeline::new(settings.clone(), catalog);
+    let mut store = store::open("sqlite::memory:", Birth::Simulated).await?;
+    let mut batch = Batch::new(date, 0);
+    let (mut records, mut damages) = (0, Vec::new());
+    // What was left out live is left out here.
+    let dead_letters = DeadLetters::read(spool_directory)?;
+    for read in SpoolReader::open(spool_directory, date)? {
+        let record = match read {
+            Ok(record) => record,
+            Err(SpoolError::Damaged(damage)) => {
+                damages.push(format!("a part of the log is lost: {damage}"));
+                pipeline.note_loss();
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        records += 1;
+        if dead_letters.contains(record.seq) {
+            continue;
+        }
+        let is_long = record.source == Source::AngelOneMaster;
+        let excused = is_long.then(|| pulse.excuse(TURN_EXCUSE));
+        pipeline.apply(&record, &mut NoLive, &mut batch);
+        drop(excused);
+        pulse.progress();
+        if batch.row_count() >= ROWS_MAX {
+            store.append(&batch).await?;
+            batch = Batch::new(date, batch.spool_seq);
+        }
+        if records % TURN_RECORDS == 0 {
+            // A day is a lot of work for a thread that serves others too.
+            tokio::task::yield_now().await;
+        }
+    }
+    if let Some(record) = first_record_after(spool_directory, date, &dead_letters)? {
+        pipeline.apply(&record, &mut NoLive, &mut batch);
+    }
+    store.append(&batch).await?;
+    Ok(Replayed { records, store, damages })
+}
+
+/// The record by which the day was over, if it is not the log's last. It says that time has passed, and whether the daemon
+/// was running; what else it brings belongs to its own day.
+fn first_record_after(
+    spool_directory: &Path,
+    date: TradingDate,
+    dead_letters: &DeadLetters,
+) -> Result<Option<Record>, SpoolError> {
+    for date in spool::days(spool_directory)?.into_iter().filter(|later| *later > date) {
+        for record in SpoolReader::open(spool_directory, date)? {
+            let record = record?;
+            if dead_letters.contains(record.seq) {
+                continue;
+            }
+            if record.source == Source::Mark {
+                return Ok(Some(record));
+            }
+            return Ok(Some(NewRecord::mark(record.received_time, &Mark::clock([])).numbered(record.seq)));
+        }
+    }
+    Ok(None)
+}
+
+/// Counts what differs, and adds the first differences to `differences`. Both sides in byte order.
+fn compare(
+    table: &str,
+    stored: &[String],
+    replayed: &[String],
+    differences: &mut Vec<String>,
+) -> TableComparison {
+    let mut different = 0;
+    let mut differs = |side: &str, line: &str| {
+        different += 1;
+        if differences.len() < DIFFERENCES_MAX {
+            differences.push(format!("{table}: {side} only: {line}"));
+        }
+    };
+    let (mut ours, mut theirs) = (stored.iter().peekable(), replayed.iter().peekable());
+    loop {
+        let order = match (ours.peek(), theirs.peek()) {
+            (Some(our), Some(their)) => our.cmp(their),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => break,
+        };
+        if order != Ordering::Greater
+            && let Some(line) = ours.next()
+            && order == Ordering::Less
+        {
+            differs("stored", line);
+        }
+        if order != Ordering::Less
+            && let Some(line) = theirs.next()
+            && order == Ordering::Greater
+        {
+            differs("replayed", line);
+        }
+    }
+    TableComparison {
+        table: table.to_owned(),
+        stored: stored.len() as u64,
+        replayed: replayed.len() as u64,
+        different,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn lines(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn every_difference_is_counted_and_the_first_are_told() {
+        let mut differences = Vec::new();
+        let compared = compare("t", &lines(&["a", "b"]), &lines(&["b", "c"]), &mut differences);
+        assert_eq!((compared.stored, compared.replayed, compared.different), (2, 2, 2));
+        assert_eq!(differences, ["t: stored only: a", "t: replayed only: c"]);
+        let compared = compare("t", &lines(&["a"]), &lines(&["a"]), &mut differences);
+        assert_eq!((compared.different, differences.len()), (0, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn the_differences_are_those_of_the_two_sets(
+            ours in prop::collection::btree_set("[a-c]{0,2}", 0..12),
+            theirs in prop::collection::btree_set("[a-c]{0,2}", 0..12),
+        ) {
+            let sorted = |lines: &BTreeSet<String>| lines.iter().cloned().collect::<Vec<_>>();
+            let compared = compare("t", &sorted(&ours), &sorted(&theirs), &mut Vec::new());
+            prop_assert_eq!(compared.different as usize, ours.symmetric_difference(&theirs).count());
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Removes days of the log that are older than the configuration wants them kept.
+//!
+//! A day stays, however old, if the store does not contain it whole, if a rebuild of the pipeline may begin with it, or if
+//! it was found to differ from the store: then the log is the only witness.
+
+use super::{JobName, Outcome, child::Shift, plan::last_session};
+use crate::{
+    logging::Event,
+    market::TradingDate,
+    spool::{self, Removed, SpoolError, SpoolReader},
+    store::{Checkpoint, JobRunFilter, Reader, RunState, StoreError},
+};
+use chrono::Days;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+/// What deleting a day's files may take on a slow disk.
+const REMOVAL_EXCUSE: Duration = Duration::from_secs(120);
+/// More verified days than a machine will live.
+const VERIFIED_MAX: u32 = 100_000;
+
+/// Why nothing, or nothing more, was removed. The job tries again later.
+#[derive(Debug, thiserror::Error)]
+enum RetentionError {
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("nothing may be removed at this moment: {0}")]
+    Unsafe(String),
+}
+
+/// What decides which days go.
+#[derive(Clone, Debug)]
+struct Bounds {
+    today: TradingDate,
+    keep_days: u32,
+    /// The last before today. Not known: everything stays.
+    last_session: Option<TradingDate>,
+    checkpoint: Checkpoint,
+    /// Days that were found to differ from the store.
+    faulty: BTreeSet<TradingDate>,
+}
+
+impl Bounds {
+    /// Whether the day may go as far as dates tell.
+    fn lets_go(&self, date: TradingDate) -> bool {
+        let oldest_kept = self.today.checked_sub_days(Days::new(self.keep_days.into()));
+        self.keep_days > 0
+            && oldest_kept.is_some_and(|oldest| date < oldest)
+            && self.last_session.is_some_and(|last| date < last)
+            && date < self.checkpoint.session_date
+            && !self.faulty.contains(&date)
+    }
+
+    /// The days that go. `first_after` says which record of the log is the first after a day; the store must be as far as
+    /// that, and where there is none the day is the log's last.
+    fn removable(
+        &self,
+        days: &[TradingDate],
+        mut first_after: impl FnMut(TradingDate) -> Result<Option<u64>, SpoolError>,
+    ) -> Result<Vec<TradingDate>, SpoolError> {
+        let mut removable: Vec<TradingDate> =
+            days.iter().copied().filter(|date| self.lets_go(*date)).collect();
+        while let Some(newest) = removable.last() {
+            if first_after(*newest)?.is_some_and(|seq| seq <= self.checkpoint.spool_seq) {
+                break;
+            }
+            removable.pop();
+        }
+        Ok(removable)
+    }
+}
+
+impl Shift {
+    pub async fn remove_old_days(&self) -> Outcome {
+        match self.remove().await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    async fn remove(&self) -> Result<Outcome, RetentionError> {
+        let directory = &self.parts.spool_directory;
+        {
+            let _excused = self.lease.pulse().excuse(REMOVAL_EXCUSE);
+            spool::sweep(directory)?;
+        }
+        // In this order: no rebuild begins before this checkpoint from now on.
+        let checkpoint = self.parts.daemon.recovery_point().await.map_err(RetentionError::Unsafe)?;
+        let Some(checkpoint) = checkpoint else {
+            return Ok(Outcome::Done(Some("the store contains nothing, so every day is kept".to_owned())));
+        };
+        let today = self.now().date_ist();
+        let yesterday = today.pred_opt().unwrap_or(today);
+        let bounds = Bounds {
+            today,
+            keep_days: self.parts.board.keep_days(),
+            last_session: last_session(&self.parts.settings.calendar, yesterday, |_| true)
+                .map(|session| session.date),
+            checkpoint,
+            faulty: self.faulty_days().await?,
+        };
+        let days = spool::days(directory)?;
+        let removable = bounds.removable(&days, |date| first_seq_after(directory, &days, date))?;
+        let (mut removed, mut freed, mut ended) = (0, Removed::default(), Ok(true));
+        for date in removable {
+            ended = self.remove_day(date, &mut freed);
+            if !matches!(ended, Ok(true)) {
+                break;
+            }
+            removed += 1;
+            #[cfg(feature = "chaos")]
+            super::chaos::block(JobName::Retention);
+            tokio::task::yield_now().await;
+        }
+        if removed > 0 {
+            log::info!(
+                event = Event::LogRemoved, days = removed, bytes = freed.bytes;
+                "removed {removed} days of the log, {} bytes, older than {} days", freed.bytes, bounds.keep_days
+            );
+        }
+        if !ended? {
+            return Ok(Outcome::Interrupted("it was asked to stop"));
+        }
+        let remark = (removed > 0).then(|| format!("removed {removed} days, {} bytes", freed.bytes));
+        Ok(Outcome::Done(remark))
+    }
+
+    /// Blocks. False if it was not to go on.
+    fn remove_day(&self, date: TradingDate, freed: &mut Removed) -> Result<bool, SpoolError> {
+        if !self.lease.is_current() || self.lease.is_stopping() {
+            return Ok(false);
+        }
+        let _excused = self.lease.pulse().excuse(REMOVAL_EXCUSE);
+        let Removed { files, bytes } =
+            spool::remove_day(&self.parts.spool_directory, date, self.parts.written.log_size())?;
+        freed.files += files;
+        freed.bytes += bytes;
+        self.lease.pulse().progress();
+        Ok(true)
+    }
+
+    /// By the last word on each.
+    async fn faulty_days(&self) -> Result<BTreeSet<TradingDate>, StoreError> {
+        let filter = JobRunFilter { job: Some(JobName::Verify.name().to_owned()), since: None };
+        let runs = Reader::open(&self.parts.store_url).await?.job_runs(&filter, VERIFIED_MAX).await?;
+        let words = runs.into_iter().filter(|run| matches!(run.state, RunState::Done | RunState::Faulty));
+        // The last run comes first, and is to be the last to count.
+        let last: BTreeMap<TradingDate, RunState> =
+            words.map(|run| (run.session_date, run.state)).collect::<Vec<_>>().into_iter().rev().collect();
+        Ok(last.into_iter().filter(|(_, state)| *state == RunState::Faulty).map(|(date, _)| date).collect())
+    }
+}
+
+/// The number of the first record after a day. What cannot be read is passed over: a later number is the safer one.
+fn first_seq_after(
+    directory: &Path,
+    days: &[TradingDate],
+    date: TradingDate,
+) -> Result<Option<u64>, SpoolError> {
+    for later in days.iter().filter(|later| **later > date) {
+        if let Some(record) = SpoolReader::open(directory, *later)?.find_map(Result::ok) {
+            return Ok(Some(record.seq));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn date(day: u32) -> TradingDate {
+        TradingDate::from_ymd_opt(2026, 1, 1)
+            .and_then(|first| first.checked_add_days(Days::new(day.into())))
+            .expect("a date")
+    }
+
+    fn bounds(keep_days: u32) -> Bounds {
+        Bounds {
+            today: date(20),
+            keep_days,
+            last_session: Some(date(17)),
+            checkpoint: Checkpoint { session_date: date(20), spool_seq: 2_000 },
+            faulty: BTreeSet::new(),
+        }
+    }
+
+    /// Day `n` begins with record `100 n`.
+    fn first_after(days: &[TradingDate]) -> impl FnMut(TradingDate) -> Result<Option<u64>, SpoolError> {
+        move |asked| {
+            let later = days.iter().find(|day| **day > asked);
+            Ok(later.map(|day| day.signed_duration_since(date(0)).num_days() as u64 * 100))
+        }
+    }
+
+    #[test]
+    fn what_is_older_goes_and_what_is_needed_stays() {
+        let days: Vec<TradingDate> = (10..=20).map(date).collect();
+        let removable = |bounds: Bounds| bounds.removable(&days, first_after(&days)).expect("readable");
+        assert_eq!(removable(bounds(8)), [date(10), date(11)]);
+        assert_eq!(removable(bounds(0)), [], "everything is kept");
+        assert_eq!(
+            removable(bounds(1)).last(),
+            Some(&date(16)),
+            "the last session's day and the days after it stay"
+        );
+        let behind =
+            Bounds { checkpoint: Checkpoint { session_date: date(12), spool_seq: 1_250 }, ..bounds(1) };
+        assert_eq!(removable(behind), [date(10), date(11)], "the store is at the third day");
+        let number =
+            Bounds { checkpoint: Checkpoint { session_date: date(20), spool_seq: 1_150 }, ..bounds(1) };
+        assert_eq!(removable(number), [date(10)], "the store has not come to the third day's first record");
+        let faulty = Bounds { faulty: [date(10), date(12)].into(), ..bounds(7) };
+        assert_eq!(removable(faulty), [date(11)]);
+        let unknown = Bounds { last_session: None, ..bounds(1) };
+        assert_eq!(removable(unknown), []);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_goes_that_may_be_needed(
+            days in prop::collection::btree_set(0_u32..40, 0..20),
+            today in 20_u32..40,
+            keep_days in 0_u32..30,
+            since_session in 1_u32..5,
+            checkpoint_day in 0_u32..40,
+            spool_seq in 0_u64..4_500,
+            faulty in prop::collection::btree_set(0_u32..40, 0..4),
+        ) {
+            let days: Vec<TradingDate> = days.into_iter().map(date).collect();
+            let faulty: BTreeSet<TradingDate> = faulty.into_iter().map(date).collect();
+            let bounds = Bounds {
+                today: date(today),
+                keep_days,
+                last_session: Some(date(today - since_session)),
+                checkpoint: Checkpoint { session_date: date(checkpoint_day), spool_seq },
+                faulty: faulty.clone(),
+            };
+            let removable = bounds.removable(&days, first_after(&days)).expect("readable");
+            prop_assert!(keep_days > 0 || removable.is_empty());
+            for gone in removable {
+                prop_assert!(gone.checked_add_days(Days::new(keep_days.into())).is_some_and(|until| until < date(today)));
+                prop_assert!(gone < date(today - since_session) && gone < date(checkpoint_day));
+                prop_assert!(!faulty.contains(&gone));
+                let after = first_after(&days)(gone).expect("readable");
+                prop_assert!(after.is_some_and(|seq| seq <= spool_seq), "{gone} is not stored whole");
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Replays a finished day's log and compares it with the store; also any day, at once, for somebody who asks.
+
+use super::{
+    Outcome,
+    board::Comparison,
+    child::{JobParts, Shift},
+    replay::{Verified, VerifyError, verify_day},
+};
+use crate::{logging::Event, market::TradingDate};
+
+impl Shift {
+    pub async fn verify(&self, date: TradingDate) -> Outcome {
+        let parts = &self.parts;
+        let last_seq = parts.daemon.last_seq();
+        let verified = match self.replay(date).await {
+            Ok(verified) => verified,
+            Err(error @ VerifyError::NoLog { .. }) => return Outcome::Done(Some(error.to_string())),
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        if verified.is_equal() {
+            log::info!(
+                event = Event::DayVerified, date:%;
+                "the log of {date} gives what the store holds, {} records replayed", verified.records
+            );
+            return Outcome::Done(None);
+        }
+        if date == self.now().date_ist() && parts.daemon.last_seq() != last_seq {
+            return Outcome::Failed("the log went on while it was replayed".to_owned());
+        }
+        let difference = describe(date, &verified);
+        log::error!(event = Event::DayDiffers, date:%, difference; "{difference}");
+        Outcome::Faulty(difference)
+    }
+
+    /// For somebody who asked, and as long as he waits.
+    pub async fn compare(&self, mut wanted: Comparison) {
+        let compared = tokio::select! {
+            biased;
+            _ = self.lease.stopping() => return,
+            () = wanted.answer.closed() => return,
+            compared = self.replay(wanted.date) => compared,
+        };
+        // He may have gone right now.
+        let _ = wanted.answer.send(compared);
+    }
+
+    async fn replay(&self, date: TradingDate) -> Result<Verified, VerifyError> {
+        let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
+        verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await
+    }
+}
+
+fn describe(date: TradingDate, verified: &Verified) -> String {
+    let tables: Vec<String> = verified
+        .tables
+        .iter()
+        .filter(|table| table.different > 0)
+        .map(|table| format!("{} rows of {}", table.different, table.table))
+        .collect();
+    format!("the log of {date} does not give what the store holds: {} differ", tables.join(", "))
+}
