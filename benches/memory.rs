@@ -5,15 +5,17 @@
 //! within the play: a row for every contract. Ends with 1 above 150 MB.
 //! `cargo bench --bench memory`.
 
+mod process;
 mod service_unit;
 mod simulated;
 
 use bhavd::sim::{Pace, SyntheticMarket};
 use chrono::NaiveTime;
+use process::{Running, megabytes};
 use std::{
     fs,
     path::Path,
-    process::{Child, Command, ExitCode},
+    process::{Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
@@ -30,27 +32,6 @@ const SPAN_S: u32 = 60;
 const BEGINS_AT: NaiveTime = NaiveTime::from_hms_opt(9, 17, 30).expect("a time of day");
 /// The market begins this long after its clock, so that the daemon has logged in and read the master.
 const OPENS_AFTER: Duration = Duration::from_secs(20);
-
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Daemon {
-    /// A figure of /proc/PID/status, in units of 1,024 bytes.
-    fn memory_kb(&mut self, name: &str) -> u64 {
-        assert!(self.0.try_wait().expect("a child").is_none(), "the daemon ended");
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("the process's status");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let figure = line.and_then(|line| line.split_whitespace().next()).expect("the figure");
-        figure.parse().expect("a number")
-    }
-}
 
 /// What `bhavd run` does.
 fn run_daemon(file: &Path) -> ExitCode {
@@ -80,7 +61,7 @@ fn main() -> ExitCode {
     fs::write(&file, simulated::configuration(&simulator, directory.path())).expect("is written");
     let own = std::env::current_exe().expect("this program");
     let run = Command::new(own).arg(RUN_DAEMON).arg(&file).envs(service_unit::environment()).spawn();
-    let mut daemon = Daemon(run.expect("the daemon starts"));
+    let mut daemon = Running(run.expect("the daemon starts"));
     let mut highest_playing_kb = 0;
     let patience = Instant::now();
     while !simulator.progress().is_finished() {
@@ -89,26 +70,25 @@ fn main() -> ExitCode {
             "the play ends"
         );
         if simulator.progress().played > 0 {
-            highest_playing_kb = highest_playing_kb.max(daemon.memory_kb("VmRSS"));
+            highest_playing_kb = highest_playing_kb.max(daemon.figure("VmRSS"));
         }
         thread::park_timeout(Duration::from_millis(100));
     }
     assert!(simulator.playback().subscriptions() >= contracts, "the daemon watches every contract");
-    let (resident_kb, peak_kb) = (daemon.memory_kb("VmRSS"), daemon.memory_kb("VmHWM"));
-    let mb = |kb: u64| kb as f64 * 1_024.0 / 1e6;
+    let (resident_kb, peak_kb) = (daemon.figure("VmRSS"), daemon.figure("VmHWM"));
     println!(
         "{contracts} contracts watched, {} ticks played: {:.0} MB resident at the end, {:.0} MB at most while playing, {:.0} \
          MB at most since the start",
         simulator.progress().played,
-        mb(resident_kb),
-        mb(highest_playing_kb),
-        mb(peak_kb)
+        megabytes(resident_kb),
+        megabytes(highest_playing_kb),
+        megabytes(peak_kb)
     );
     drop(daemon);
     simulator.stop();
     if resident_kb <= RESIDENT_MAX_KB && highest_playing_kb <= RESIDENT_MAX_KB {
         return ExitCode::SUCCESS;
     }
-    println!("above {:.0} MB", mb(RESIDENT_MAX_KB));
+    println!("above {:.0} MB", megabytes(RESIDENT_MAX_KB));
     ExitCode::FAILURE
 }

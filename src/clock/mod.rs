@@ -81,14 +81,18 @@ impl Clock {
 
     /// Returns once this clock shows `instant` or later. A step of the machine's clock is noticed within a second.
     pub async fn sleep_until(&self, instant: Timestamp) {
-        const RECHECK: Duration = Duration::from_secs(1);
+        self.sleep_until_looking(instant, Duration::from_secs(1)).await;
+    }
+
+    /// The same for what is not urgent: a step is noticed within `look_every`. Each look wakes the processor up.
+    pub async fn sleep_until_looking(&self, instant: Timestamp, look_every: Duration) {
         loop {
             let left_us = instant.us_since(self.now());
             if left_us <= 0 {
                 return;
             }
             let left = self.real_span(Duration::from_micros(left_us.unsigned_abs()));
-            tokio::time::sleep(left.min(RECHECK)).await;
+            tokio::time::sleep(left.min(look_every)).await;
         }
     }
 }

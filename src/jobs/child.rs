@@ -19,6 +19,8 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 /// How long it sleeps at most. What it waits for wakes it, but a calendar or a clock may have been put right.
 const LOOK_US: i64 = 3_600_000_000;
+/// In real time: how soon a step of the machine's clock is noticed.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
 /// In real time, while the store is not as far as the log.
 const SETTLE_LOOK: Duration = Duration::from_secs(2);
 /// In real time, while the store does not say which runs there were.
@@ -188,7 +190,7 @@ impl Shift {
         let is_archive = self.job == JobName::Archive;
         let time = async {
             match until {
-                Some(until) => clock.sleep_until(until).await,
+                Some(until) => clock.sleep_until_looking(until, CLOCK_LOOK).await,
                 None => tokio::time::sleep(SETTLE_LOOK).await,
             }
         };
@@ -239,7 +241,7 @@ impl Shift {
         let end = end.filter(|_| self.job != JobName::Archive);
         let session_nears = async {
             match end {
-                Some(end) => clock.sleep_until(end).await,
+                Some(end) => clock.sleep_until_looking(end, CLOCK_LOOK).await,
                 None => std::future::pending().await,
             }
         };

@@ -11,8 +11,8 @@ use std::{cmp::Ordering, path::Path, time::Duration};
 
 /// Differences told in words.
 const DIFFERENCES_MAX: usize = 20;
-/// Rows gathered before they are written.
-const ROWS_MAX: usize = 50_000;
+/// Rows gathered before they are written: few, because what a comparison takes of memory the daemon may keep.
+const ROWS_MAX: usize = 2_000;
 /// Records worked off in one turn.
 const TURN_RECORDS: u64 = 64;
 /// What one turn may take on a slow machine: a master's rows, or a table's comparison.
@@ -79,17 +79,19 @@ pub async fn verify_day(
     super::chaos::wait(super::JobName::Verify).await;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
     let mut tables = Vec::new();
-    // One after the other: a day's tables together take a lot of memory as text.
     for table in store::dumped_tables() {
-        let stored = ours.dump_table(table, date).await?;
-        pulse.progress();
-        let replayed = theirs.dump_table(table, date).await?;
-        pulse.progress();
-        if stored.is_empty() && replayed.is_empty() {
-            continue;
+        let mut whole = TableComparison { table: table.to_owned(), stored: 0, replayed: 0, different: 0 };
+        for part in store::day_parts(date) {
+            let stored = ours.dump_part(table, date, part).await?;
+            pulse.progress();
+            let replayed = theirs.dump_part(table, date, part).await?;
+            pulse.progress();
+            let _excused = pulse.excuse(TURN_EXCUSE);
+            whole.add(&stored, &replayed, &mut differences);
         }
-        let _excused = pulse.excuse(TURN_EXCUSE);
-        tables.push(compare(table, &stored, &replayed, &mut differences));
+        if whole.stored + whole.replayed > 0 {
+            tables.push(whole);
+        }
     }
     differences.truncate(DIFFERENCES_MAX);
     Ok(Verified { records, tables, differences })
@@ -116,7 +118,7 @@ async fn replay(
     let catalog = Catalog::new(reader.instruments().await?, symbols, reader.final_open_interest(date).await?);
     drop(reader);
     let mut pipeline = Pipeline::new(settings.clone(), catalog);
-    let mut store = store::open("sqlite::memory:", Birth::Simulated).await?;
+    let mut store = store::open_scratch(Birth::Simulated).await?;
     let mut batch = Batch::new(date, 0);
     let (mut records, mut damages) = (0, Vec::new());
     // What was left out live is left out here.
@@ -178,46 +180,38 @@ fn first_record_after(
     Ok(None)
 }
 
-/// Counts what differs, and adds the first differences to `differences`. Both sides in byte order.
-fn compare(
-    table: &str,
-    stored: &[String],
-    replayed: &[String],
-    differences: &mut Vec<String>,
-) -> TableComparison {
-    let mut different = 0;
-    let mut differs = |side: &str, line: &str| {
-        different += 1;
-        if differences.len() < DIFFERENCES_MAX {
-            differences.push(format!("{table}: {side} only: {line}"));
-        }
-    };
-    let (mut ours, mut theirs) = (stored.iter().peekable(), replayed.iter().peekable());
-    loop {
-        let order = match (ours.peek(), theirs.peek()) {
-            (Some(our), Some(their)) => our.cmp(their),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => break,
+impl TableComparison {
+    /// Counts what differs in a part of the table, and adds the first differences to `differences`. Both sides in byte order.
+    fn add(&mut self, stored: &[String], replayed: &[String], differences: &mut Vec<String>) {
+        self.stored += stored.len() as u64;
+        self.replayed += replayed.len() as u64;
+        let mut differs = |side: &str, line: &str| {
+            self.different += 1;
+            if differences.len() < DIFFERENCES_MAX {
+                differences.push(format!("{}: {side} only: {line}", self.table));
+            }
         };
-        if order != Ordering::Greater
-            && let Some(line) = ours.next()
-            && order == Ordering::Less
-        {
-            differs("stored", line);
+        let (mut ours, mut theirs) = (stored.iter().peekable(), replayed.iter().peekable());
+        loop {
+            let order = match (ours.peek(), theirs.peek()) {
+                (Some(our), Some(their)) => our.cmp(their),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            if order != Ordering::Greater
+                && let Some(line) = ours.next()
+                && order == Ordering::Less
+            {
+                differs("stored", line);
+            }
+            if order != Ordering::Less
+                && let Some(line) = theirs.next()
+                && order == Ordering::Greater
+            {
+                differs("replayed", line);
+            }
         }
-        if order != Ordering::Less
-            && let Some(line) = theirs.next()
-            && order == Ordering::Greater
-        {
-            differs("replayed", line);
-        }
-    }
-    TableComparison {
-        table: table.to_owned(),
-        stored: stored.len() as u64,
-        replayed: replayed.len() as u64,
-        different,
     }
 }
 
@@ -231,14 +225,20 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
+    fn none() -> TableComparison {
+        TableComparison { table: "t".to_owned(), stored: 0, replayed: 0, different: 0 }
+    }
+
     #[test]
     fn every_difference_is_counted_and_the_first_are_told() {
         let mut differences = Vec::new();
-        let compared = compare("t", &lines(&["a", "b"]), &lines(&["b", "c"]), &mut differences);
+        let mut compared = none();
+        compared.add(&lines(&["a", "b"]), &lines(&["b", "c"]), &mut differences);
         assert_eq!((compared.stored, compared.replayed, compared.different), (2, 2, 2));
         assert_eq!(differences, ["t: stored only: a", "t: replayed only: c"]);
-        let compared = compare("t", &lines(&["a"]), &lines(&["a"]), &mut differences);
-        assert_eq!((compared.different, differences.len()), (0, 2));
+        compared.add(&lines(&["d"]), &lines(&["d"]), &mut differences);
+        assert_eq!((compared.stored, compared.replayed), (3, 3));
+        assert_eq!((compared.different, differences.len()), (2, 2));
     }
 
     proptest! {
@@ -248,7 +248,8 @@ mod tests {
             theirs in prop::collection::btree_set("[a-c]{0,2}", 0..12),
         ) {
             let sorted = |lines: &BTreeSet<String>| lines.iter().cloned().collect::<Vec<_>>();
-            let compared = compare("t", &sorted(&ours), &sorted(&theirs), &mut Vec::new());
+            let mut compared = none();
+            compared.add(&sorted(&ours), &sorted(&theirs), &mut Vec::new());
             prop_assert_eq!(compared.different as usize, ours.symmetric_difference(&theirs).count());
         }
     }

@@ -147,7 +147,7 @@ impl Daemon {
                 torn.kept.as_ref().map(|path| format!("; they are kept in {}", path.display())).unwrap_or_default()
             );
         }
-        let stored = steps.open_store(|note| load_record(&config.store.url, birth, note))?;
+        let stored = load_record(&config.store.url, birth, &steps)?;
         let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
         let forced = held_order::read(&config.spool.dir);
         let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), forced)?;
@@ -332,13 +332,14 @@ fn feed_status(provider: Provider, config: &Config) -> Arc<FeedStatus> {
 }
 
 /// What the store contains already. It is closed again: the writer opens it on its own thread.
-fn load_record(url: &str, birth: Birth, note: NoteOpening<'_>) -> Result<StoreRecord, DaemonError> {
+fn load_record(url: &str, birth: Birth, steps: &OpeningSteps) -> Result<StoreRecord, DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
-    runtime.block_on(async {
+    let load = async |note: NoteOpening<'_>| {
         let store = store::open_noting(url, birth, note).await?;
-        Ok(StoreRecord::read(&store.reader().await?).await?)
-    })
+        StoreRecord::read(&store.reader().await?).await
+    };
+    Ok(runtime.block_on(steps.open_store(load))?)
 }
 
 /// Says in the log that a new life begins: whoever was up before is not any more; an operator's order holds on.

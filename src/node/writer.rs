@@ -11,6 +11,8 @@ use crate::{
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::{
+    convert::Infallible,
+    future::pending,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -19,6 +21,8 @@ use std::{
 const DRAIN_MAX: usize = 256;
 /// Rows in one transaction at most: more are written by the next.
 const ROWS_MAX: usize = 100_000;
+/// Without rows for this long there is no session, or nothing happens in it.
+const QUIET_AFTER: Duration = Duration::from_secs(300);
 /// How long the database may show no sign of work at a migration: it may wait for a lock that somebody holds.
 const STILL_MAX: Duration = Duration::from_secs(90);
 
@@ -41,7 +45,13 @@ impl Writer {
         let mut batches = self.batches.consumer(&lease);
         let Some(mut store) = self.open(&lease).await? else { return Ok(()) };
         self.status.readiness.store_open.store(true, Relaxed);
-        while let Some(mut taken) = batches.drain(DRAIN_MAX).await {
+        loop {
+            let taken = tokio::select! {
+                biased;
+                taken = batches.drain(DRAIN_MAX) => taken,
+                never = self.rest_when_quiet(&mut store) => match never {},
+            };
+            let Some(mut taken) = taken else { break };
             if taken.redelivery() > 0 {
                 // One of these may have killed the incarnation before: it shows by itself.
                 while let Some(batch) = taken.next() {
@@ -72,6 +82,13 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Gives back what the store keeps for writing fast. Never returns; may be dropped at any time.
+    async fn rest_when_quiet(&self, store: &mut OpenStore) -> Infallible {
+        self.clock.sleep(QUIET_AFTER).await;
+        store.rest();
+        pending().await
     }
 
     /// `None` if the incarnation was given up meanwhile.
@@ -153,4 +170,71 @@ fn retry_delays() -> impl Iterator<Item = Duration> {
         .with_max_delay(RETRY_LONGEST)
         .without_max_times()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        actor::Policy,
+        clock::{Simulation, real_now},
+        market::TradingDate,
+        store::Reader,
+    };
+    use std::{fs, path::PathBuf};
+
+    async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let looks = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), looks)
+            .await
+            .unwrap_or_else(|_| panic!("no {what} in time"));
+    }
+
+    #[tokio::test]
+    async fn a_quiet_writer_closes_its_store_and_writes_on() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("quiet.db");
+        let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
+        let (log, elsewhere) = (beside("-wal"), beside(".elsewhere"));
+        let clock =
+            Clock::simulated(Simulation { start: real_now(), real_start: real_now(), speed: 5_000.0 });
+        let writer = Writer {
+            url: format!("sqlite:{}", path.display()),
+            birth: Birth::Simulated,
+            clock,
+            batches: Port::new("batches", 16, Policy::Wait),
+            status: Arc::default(),
+        };
+        let (batches, status) = (writer.batches.clone(), Arc::clone(&writer.status));
+        let lease = Lease::detached("writer");
+        let producer = batches.producer(&lease);
+        let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        let work = async {
+            for seq in 1..=3 {
+                producer.push(Batch::new(date, seq)).await.expect("a writer");
+                wait_until("commit", || status.store.seq() == seq).await;
+                // SQLite's last connection takes it away as it closes.
+                wait_until("rest", || !log.exists()).await;
+            }
+            fs::rename(&path, &elsewhere).expect("moved");
+            producer.push(Batch::new(date, 4)).await.expect("a writer");
+            wait_until("trouble", || {
+                status.store.trouble().is_some_and(|trouble| trouble.contains("is gone"))
+            })
+            .await;
+            assert!(!path.exists(), "an empty store in its place");
+            fs::rename(&elsewhere, &path).expect("moved");
+            wait_until("commit after trouble", || status.store.seq() == 4).await;
+            batches.close();
+        };
+        let url = writer.url.clone();
+        let (ended, ()) = tokio::join!(writer.run(lease.clone()), work);
+        ended.expect("it ends with its port");
+        let stored = Reader::open(&url).await.expect("opens").checkpoint().await.expect("readable");
+        assert_eq!(stored.map(|checkpoint| checkpoint.spool_seq), Some(4));
+    }
 }

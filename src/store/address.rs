@@ -10,6 +10,8 @@ pub enum Address {
     SqliteFile { path: String },
     /// Lives as long as the store that opened it; for tests and trials.
     SqliteMemory,
+    /// As `SqliteMemory`, on the disk where it is large. No address names it.
+    SqliteScratch,
     /// `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?host=SOCKET_DIRECTORY]`, as libpq reads it, without TLS.
     Postgres { url: String },
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Address {
         match self {
             Address::SqliteFile { path } => write!(f, "sqlite:{path}"),
             Address::SqliteMemory => f.write_str("sqlite::memory:"),
+            Address::SqliteScratch => f.write_str("sqlite, a temporary file"),
             Address::Postgres { url } => {
                 let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
                 let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
@@ -65,6 +68,13 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Address({self})")
+    }
+}
+
+impl Address {
+    /// Whether the store ends with the connection that made it.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Address::SqliteMemory | Address::SqliteScratch)
     }
 }
 

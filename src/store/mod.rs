@@ -34,7 +34,7 @@ mod tables;
 
 pub use address::Address;
 pub use batch::{Batch, Checkpoint, CoverageDay, GapRow, InstrumentRow, ProviderSymbolRow};
-pub use dump::{DayDump, dumped_tables};
+pub use dump::{DayDump, DayPart, day_parts, dumped_tables};
 pub use error::{ErrorClass, StoreError};
 pub use fence::Fence;
 pub use job_run::{JobRun, JobRunFilter, RunState};
@@ -124,12 +124,27 @@ pub async fn open_noting(url: &str, birth: Birth, note: NoteOpening<'_>) -> Resu
     })
 }
 
+/// A store that nobody else sees and that is gone when it is dropped. What does not fit into a small cache goes into a file
+/// without a name in the system's directory for temporary files.
+pub async fn open_scratch(birth: Birth) -> Result<OpenStore, StoreError> {
+    Ok(OpenStore::Sqlite(SqliteStore::open(Address::SqliteScratch, birth, &mut |_| {}).await?))
+}
+
 impl OpenStore {
     /// What is asked before every commit from now on.
     pub fn set_fence(&mut self, fence: Fence) {
         match self {
             OpenStore::Sqlite(store) => store.fence = fence,
             OpenStore::Postgres(store) => store.fence = fence,
+        }
+    }
+
+    /// Gives back memory that is kept to write fast. The next batch may be written at any time, and takes a little longer.
+    pub fn rest(&mut self) {
+        match self {
+            OpenStore::Sqlite(store) => store.rest(),
+            // Its cache is the server's.
+            OpenStore::Postgres(_) => {}
         }
     }
 }

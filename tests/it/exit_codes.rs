@@ -1,7 +1,7 @@
 //! How the daemon ends, as systemd is told it: sysexits.h.
 
 use crate::processes::{Daemon, Simulator};
-use std::process::Command;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 /// `bhavd`, from its beginning to its end.
 fn bhavd(arguments: &[&str]) -> (Option<i32>, String) {
@@ -34,6 +34,31 @@ fn a_log_in_use_is_69() {
     assert!(said.contains("is in use by another bhavd"), "{said}");
     assert!(daemon.asks_well(&["status"]), "the first one goes on");
     daemon.stop();
+}
+
+#[test]
+fn a_log_that_may_not_be_written_is_77() {
+    const TABLES: &str = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\nsite_url = \"http://127.0.0.1:9\"\n\
+                          archive_url = \"http://127.0.0.1:9\"\n";
+    let directory = tempfile::tempdir().expect("a directory");
+    let (directory, config) = (directory.path(), directory.path().join("bhavd.toml"));
+    Daemon::configure(&config, directory, TABLES);
+    let spool = directory.join("spool");
+    fs::create_dir(&spool).expect("a directory");
+    fs::set_permissions(&spool, fs::Permissions::from_mode(0o500)).expect("permitted");
+    // Root may write everywhere, unless it has given up its capabilities.
+    let mut command = match rustix::process::geteuid().is_root() {
+        true => {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_bhavd")]);
+            command
+        }
+        false => Command::new(env!("CARGO_BIN_EXE_bhavd")),
+    };
+    let output = command.args(["run", "--config"]).arg(&config).output().expect("bhavd starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(said.contains(&spool.display().to_string()) && said.contains("denied"), "{said}");
 }
 
 #[test]

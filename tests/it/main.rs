@@ -27,6 +27,7 @@ mod live_redis;
 mod nse_feed;
 mod nse_recordings;
 mod processes;
+mod reloaded_feeds;
 mod rendering;
 mod servers;
 mod service;

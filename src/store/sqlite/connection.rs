@@ -140,6 +140,8 @@ fn establish(address: &Address, access: Access) -> Result<SqliteConnection, Stor
     let store = address.to_string();
     let path = match address {
         Address::SqliteFile { path } => path.as_str(),
+        // SQLite's name for a database in a temporary file.
+        Address::SqliteScratch => "",
         _ => ":memory:",
     };
     if matches!(access, Access::Read) && !Path::new(path).is_file() {
@@ -156,7 +158,9 @@ fn establish(address: &Address, access: Access) -> Result<SqliteConnection, Stor
             execute(&mut connection, "PRAGMA journal_mode = WAL")?;
             execute(&mut connection, "PRAGMA synchronous = NORMAL")?;
             // 8 MiB: the inner pages of the tables being written stay in memory; leaves come from the system's cache.
-            execute(&mut connection, "PRAGMA cache_size = -8192")?;
+            // What is to leave no trace in memory makes do with 1.
+            let cache_kib = if *address == Address::SqliteScratch { 1_024 } else { 8_192 };
+            execute(&mut connection, &format!("PRAGMA cache_size = -{cache_kib}"))?;
             migrate::sqlite(&mut connection, &store)?;
             execute(&mut connection, &migrate::claim(birth))?;
             let born: Vec<migrate::BirthRow> =

@@ -30,12 +30,15 @@ use diesel::{
     sql_types::BigInt,
     sqlite::Sqlite,
 };
+use std::path::Path;
 use upsert::upsert_all;
 
 /// The writer's side.
 pub struct SqliteStore {
     address: Address,
-    thread: SqliteThread,
+    birth: Birth,
+    /// `None` while it rests.
+    thread: Option<SqliteThread>,
     pub(super) fence: Fence,
 }
 
@@ -46,19 +49,48 @@ impl SqliteStore {
         note: NoteOpening<'_>,
     ) -> Result<SqliteStore, StoreError> {
         let thread = SqliteThread::start(address.clone(), connection::Access::Write(birth), note).await?;
-        Ok(SqliteStore { address, thread, fence: Fence::default() })
+        Ok(SqliteStore { address, birth, thread: Some(thread), fence: Fence::default() })
     }
 
-    pub(super) async fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+    pub(super) async fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
         // The thread outlives a dropped future, so it needs rows of its own; the copy is a fiftieth of the work.
         let (batch, fence) = (batch.clone(), self.fence.clone());
-        self.thread.run(move |connection| write(connection, &batch, &fence)).await
+        self.thread().await?.run(move |connection| write(connection, &batch, &fence)).await
+    }
+
+    /// Closes the connection, and with it ends a thread whose pages are 8 MiB after a day: what is only emptied stays the
+    /// allocator's. A store that ends with its connection stays.
+    pub(super) fn rest(&mut self) {
+        if !self.address.is_transient() {
+            self.thread = None;
+        }
+    }
+
+    async fn thread(&mut self) -> Result<&SqliteThread, StoreError> {
+        let thread = match self.thread.take() {
+            Some(thread) => thread,
+            None => self.wake().await?,
+        };
+        Ok(self.thread.insert(thread))
+    }
+
+    /// Another file in the place of the one that was left would have this one's checkpoint with the next batch, and nothing
+    /// of what came before it.
+    async fn wake(&self) -> Result<SqliteThread, StoreError> {
+        if let Address::SqliteFile { path } = &self.address
+            && !Path::new(path).is_file()
+        {
+            let reason = "its file is gone; put it back, or restart bhavd, which fills another from the log";
+            return Err(StoreError::Lost { store: self.address.to_string(), reason: reason.to_owned() });
+        }
+        let access = connection::Access::Write(self.birth);
+        SqliteThread::start(self.address.clone(), access, &mut |_| {}).await
     }
 
     /// A connection for reading.
     pub(super) async fn reads(&self) -> Result<SqliteThread, StoreError> {
-        match self.address {
-            Address::SqliteMemory => Ok(self.thread.clone()),
+        match &self.thread {
+            Some(thread) if self.address.is_transient() => Ok(thread.clone()),
             _ => SqliteThread::open_to_read(self.address.clone()).await,
         }
     }
@@ -158,20 +190,20 @@ mod tests {
         SqliteStore::open(address, Birth::Real, &mut |_| {}).await
     }
 
-    async fn limit_pages(store: &SqliteStore, pages: u32) {
+    async fn limit_pages(store: &mut SqliteStore, pages: u32) {
         let limit = move |connection: &mut SqliteConnection| {
             connection.batch_execute(&format!("PRAGMA max_page_count = {pages}"))
         };
-        store.thread.run(limit).await.expect("the limit is accepted");
+        store.thread().await.expect("open").run(limit).await.expect("the limit is accepted");
     }
 
     #[tokio::test]
     async fn a_full_disk_writes_nothing_and_goes_on_after_space_is_made() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("full.db").display().to_string();
-        let store = open(Address::SqliteFile { path }).await.expect("opens");
+        let mut store = open(Address::SqliteFile { path }).await.expect("opens");
         store.append(&batch(10)).await.expect("ten rows fit");
-        limit_pages(&store, 60).await;
+        limit_pages(&mut store, 60).await;
         let big = batch(20_000);
         for _ in 0..2 {
             let error = store.append(&big).await.expect_err("20,000 rows do not fit");
@@ -184,7 +216,7 @@ mod tests {
             assert_eq!(checkpoint.spool_seq, 10);
         }
         store.append(&batch(10)).await.expect("what fits is still written");
-        limit_pages(&store, 1_000_000).await;
+        limit_pages(&mut store, 1_000_000).await;
         store.append(&big).await.expect("space was made");
         let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
         assert_eq!(reader.summary(big.session_date).await.expect("a summary").rows, 20_000);
@@ -210,16 +242,22 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("busy.db").display().to_string();
         let address = Address::SqliteFile { path };
-        let store = open(address.clone()).await.expect("opens");
-        let other = open(address).await.expect("opens");
+        let mut store = open(address.clone()).await.expect("opens");
+        let mut other = open(address).await.expect("opens");
         let lock = |connection: &mut SqliteConnection| connection.batch_execute("BEGIN IMMEDIATE");
-        other.thread.run(lock).await.expect("locks");
+        other.thread().await.expect("open").run(lock).await.expect("locks");
         let impatient =
             |connection: &mut SqliteConnection| connection.batch_execute("PRAGMA busy_timeout = 1");
-        store.thread.run(impatient).await.expect("is set");
+        store.thread().await.expect("open").run(impatient).await.expect("is set");
         let error = store.append(&batch(1)).await.expect_err("the other one holds the lock");
         assert_eq!(error.class(), ErrorClass::Retry, "{error}");
-        other.thread.run(|connection| connection.batch_execute("ROLLBACK")).await.expect("unlocks");
+        other
+            .thread()
+            .await
+            .expect("open")
+            .run(|connection| connection.batch_execute("ROLLBACK"))
+            .await
+            .expect("unlocks");
         store.append(&batch(1)).await.expect("the lock is gone");
     }
 
@@ -233,5 +271,23 @@ mod tests {
         let error = open(address).await.err().expect("refused");
         assert_eq!(error.class(), ErrorClass::Stop, "{error}");
         assert!(error.to_string().contains("notes.txt"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_rested_goes_on_where_it_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("rested.db").display().to_string();
+        for address in [Address::SqliteFile { path }, Address::SqliteMemory, Address::SqliteScratch] {
+            let mut store = open(address).await.expect("opens");
+            store.append(&batch(1)).await.expect("one row");
+            for rows in 2..4 {
+                store.rest();
+                store.rest();
+                let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
+                let date = batch(1).session_date;
+                assert_eq!(reader.summary(date).await.expect("a summary").rows, i64::from(rows) - 1);
+                store.append(&batch(rows)).await.expect("further rows");
+            }
+        }
     }
 }

@@ -5,7 +5,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     io::ErrorKind,
-    os::unix::net::{UnixDatagram, UnixStream},
+    os::unix::{
+        fs::symlink,
+        net::{UnixDatagram, UnixStream},
+    },
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -164,6 +167,37 @@ fn more_time_is_asked_for_in_small_steps_while_a_migration_runs() {
         assert_eq!(managed.next(), ["EXTEND_TIMEOUT_USEC=30000000"], "nothing else is told meanwhile");
     }
     store.release();
+    managed.until(|line| line == "READY=1");
+    managed.signal(Signal::TERM);
+    assert!(managed.daemon.wait().expect("it ends").success());
+}
+
+/// A desk whose database server comes up after the daemon.
+#[test]
+fn a_database_that_comes_up_later_is_waited_for_and_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("bhavd.toml");
+    processes::Daemon::configure(&config, home.path(), TABLES);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let url = runtime.block_on(servers::postgres_database());
+    // The server's directory, under a name that does not lead there yet.
+    let (sockets, database) = url
+        .strip_prefix("postgres://bhavd@")
+        .and_then(|address| address.rsplit_once('/'))
+        .expect("a server's address");
+    let later = home.path().join("later");
+    let late = format!("postgres://bhavd@{}/{database}", later.display().to_string().replace('/', "%2F"));
+    let text = fs::read_to_string(&config).expect("it was written");
+    fs::write(&config, text.replace(&processes::store_url(home.path()), &late)).expect("written");
+    let mut managed = Managed::start(&config, home.path(), Duration::from_secs(60));
+    for _ in 0..2 {
+        let told = managed.until(|line| line.starts_with("STATUS=Starting: waiting for the store: "));
+        let last = told.last().expect("a message");
+        assert!(last.iter().any(|line| line.contains("%2Flater/")), "{last:?}");
+        assert!(last.iter().any(|line| line == "EXTEND_TIMEOUT_USEC=30000000"), "{last:?}");
+        assert!(!is_in(&told, "READY=1"), "{told:?}");
+    }
+    symlink(sockets.replace("%2F", "/"), &later).expect("linked");
     managed.until(|line| line == "READY=1");
     managed.signal(Signal::TERM);
     assert!(managed.daemon.wait().expect("it ends").success());
