@@ -84,7 +84,12 @@ impl SqliteStore {
             return Err(StoreError::Lost { store: self.address.to_string(), reason: reason.to_owned() });
         }
         let access = connection::Access::Write(self.birth);
-        SqliteThread::start(self.address.clone(), access, &mut |_| {}).await
+        let woken = SqliteThread::start(self.address.clone(), access, &mut |_| {}).await;
+        woken.map_err(|error| match error {
+            // It was not refused before: a full disk, which has no room for the files beside it, says the same.
+            StoreError::Refused { store, reason } => StoreError::Lost { store, reason },
+            other => other,
+        })
     }
 
     /// A connection for reading.
@@ -289,5 +294,26 @@ mod tests {
                 store.append(&batch(rows)).await.expect("further rows");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_rested_store_that_cannot_be_opened_is_tried_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("rested.db");
+        let log = directory.path().join("rested.db-wal");
+        let mut store = open(Address::SqliteFile { path: path.display().to_string() }).await.expect("opens");
+        store.append(&batch(1)).await.expect("one row");
+        store.rest();
+        // The connection is closed on its thread.
+        while log.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        std::fs::create_dir(&log).expect("in SQLite's way");
+        for _ in 0..2 {
+            let error = store.append(&batch(2)).await.expect_err("its log cannot be made");
+            assert_eq!(error.class(), ErrorClass::Retry, "{error}");
+        }
+        std::fs::remove_dir(&log).expect("out of the way");
+        store.append(&batch(2)).await.expect("goes on");
     }
 }
