@@ -13,6 +13,7 @@
 //!
 //! `cargo bench --bench idle [-- [saturday | evening] [--day RECORDING] [--speed N] [--watch all]]`; without a recording
 //! (BHAVD_TEST_DATA) there is no evening.
+#![expect(clippy::disallowed_methods, reason = "the service manager is no part of any tree")]
 
 mod process;
 mod service_unit;

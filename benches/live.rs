@@ -4,6 +4,7 @@
 //! same server; the medians of the rounds and their ratio are printed. In the table's way the ticks are written as fast
 //! as the table takes them, so most are conflated; the sent quotes are shown beside them. The paced row writes at a fixed
 //! rate instead and shows the server's and this process's share of a core.
+#![expect(clippy::disallowed_methods, reason = "the other side of a measurement, without a tree")]
 
 mod median;
 

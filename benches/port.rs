@@ -1,5 +1,6 @@
 //! What an item costs on its way through a [`Port`], beside a tokio channel. Prints nanoseconds an item, the median of
 //! the rounds, with the two interleaved so that a noisy machine hits both.
+#![expect(clippy::disallowed_methods, reason = "the other side of a measurement, without a tree")]
 
 use bhavd::actor::{Lease, Policy, Port};
 use std::{

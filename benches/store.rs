@@ -3,6 +3,7 @@
 //! Prints, for SQLite against the fastest bare prepared loops of rusqlite and for PostgreSQL against a bare binary
 //! COPY, the ratio of throughputs: median of interleaved rounds of 20,000 rows on tables with the same keys. Run it
 //! on an idle machine: `cargo bench --bench store`.
+#![expect(clippy::disallowed_methods, reason = "the bare client that the store is measured against")]
 
 mod median;
 #[path = "../tests/it/servers.rs"]

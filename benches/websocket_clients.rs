@@ -3,6 +3,7 @@
 //! A thread writes batches of 512 encoded 379-byte frames over loopback; each client reads them on a current-thread
 //! runtime, once only counting and once copying them into batches as the feed does. Handshakes are left out.
 //! Prints medians of interleaved rounds. Run with `cargo bench --bench websocket_clients`.
+#![expect(clippy::disallowed_methods, reason = "the other end of the connection is no part of any tree")]
 
 use fastwebsockets::{Role as FastRole, WebSocket};
 use futures_util::StreamExt;

@@ -56,7 +56,7 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand actors" -l socket -d 'Th
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand actors" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand actors" -l tree -d 'Draw the tree of supervisors, with everything that is known of each actor'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand actors" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand actors" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand actors" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feeds" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feeds" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand feeds" -l json -d 'Print the answer as one JSON object (watch: one a line)'

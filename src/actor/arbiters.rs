@@ -1,4 +1,12 @@
 //! The threads children are placed on, and those that were given up.
+//!
+//! A thread that was given up is a zombie until it comes back, and then ends. Zombies are counted while they last,
+//! whatever blocked them, and one more than `zombies_max` ends the tree. Those that an item blocked which was condemned and
+//! set aside (`suspects.rs`) count like any other, although their cause is gone: a budget of failures can be given back,
+//! but not a thread with its stack, what it holds, and perhaps a processor that it keeps busy. So two records that block
+//! the recorder for ever spend the usual four, and the first block of a third ends the daemon. What was condemned by then
+//! is set aside for good, so that each life of the daemon comes further. A thread that blocks for a while counts for that
+//! while only.
 
 use super::{
     Placement,

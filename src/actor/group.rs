@@ -1,6 +1,7 @@
 //! A supervisor at work: starts children in order, restarts those that fail or hang, stops them in reverse order.
 //!
-//! Invariants: children are started in the order of the spec, also after a rest-for-one stop; a child's restart waits
+//! Invariants: children are launched in the order of the spec, also after a rest-for-one stop, and none waits for an
+//! elder to be up; each is asked to stop only after its younger siblings have ended; a child's restart waits
 //! for its backoff and for the end of what is stopped for it; a supervisor ends only after its children; what was
 //! given up is fenced before anything takes its place.
 //!
@@ -24,13 +25,17 @@ use futures_util::FutureExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+#[cfg(test)]
+mod tests;
 
 /// How long an aborted child may take to be gone when it was asked to stop. Longer means that its thread is blocked.
 pub(super) const ABORT_WAIT: Duration = Duration::from_secs(1);
 /// The same for a child that hung, which somebody waits for.
 const HUNG_ABORT_WAIT: Duration = Duration::from_millis(50);
 /// A supervisor that wakes up this much too late knows nothing of its children: the whole process may have stood still.
+/// Nobody is judged then, whether it runs or is being ended: each has its time once more.
 const LATE: Duration = Duration::from_millis(250);
 
 /// What one supervisor works from, the same for all its incarnations.
@@ -202,6 +207,10 @@ impl<'a> Group<'a> {
             let is_overdue = match &mut self.posts[index] {
                 Post::Running { look_at, .. } if is_late => {
                     *look_at = now + seat.heartbeat;
+                    continue;
+                }
+                Post::Ending { until, .. } if is_late => {
+                    *until = now + HUNG_ABORT_WAIT;
                     continue;
                 }
                 Post::Running { look_at, .. } => *look_at <= now,
@@ -402,16 +411,13 @@ impl<'a> Group<'a> {
             };
             seat.status.set_state(ChildState::Stopping);
             incarnation.ask_to_stop(signal);
-            let left = by.saturating_duration_since(Instant::now());
-            let reason = match timeout(left, &mut *incarnation).await {
-                Ok(reason) => reason,
-                Err(_) => {
+            let reason = match end_of(incarnation, by).await {
+                Some(reason) => reason,
+                None => {
                     report::aborted(&self.plan.path, &seat.status.path, incarnation.number, seat.grace);
                     incarnation.abort();
-                    match timeout(ABORT_WAIT, &mut *incarnation).await {
-                        Ok(reason) => reason,
-                        Err(_) => ExitReason::Blocked(incarnation.pulse.turn_age()),
-                    }
+                    let ended = end_of(incarnation, Instant::now() + ABORT_WAIT).await;
+                    ended.unwrap_or_else(|| ExitReason::Blocked(incarnation.pulse.turn_age()))
                 }
             };
             let post = std::mem::replace(&mut self.posts[index], Post::Finished);
@@ -434,6 +440,21 @@ impl<'a> Group<'a> {
             }
             self.start(index);
         }
+    }
+}
+
+/// The end of an incarnation, waited for until the instant; who wakes up late waits a moment more.
+async fn end_of(incarnation: &mut Incarnation, until: Instant) -> Option<ExitReason> {
+    let mut until = until.max(Instant::now());
+    loop {
+        if let Ok(reason) = timeout_at(until, &mut *incarnation).await {
+            return Some(reason);
+        }
+        let now = Instant::now();
+        if now.duration_since(until) <= LATE {
+            return None;
+        }
+        until = now + ABORT_WAIT;
     }
 }
 

@@ -7,7 +7,8 @@
 //! - A child is a [`ChildSpec`]: plain data and a start function. Each start is one incarnation with its own
 //!   [`Lease`], which says when to stop, whether the incarnation still counts, and takes its [`Pulse`].
 //! - A [`SupervisorSpec`] holds children and further supervisors. It starts them in order, restarts what fails after a
-//!   backoff, stops them in reverse order, and gives up upward when failures come too fast.
+//!   backoff, stops them in reverse order, and gives up upward when failures come too fast. A start waits for nobody, an
+//!   end does: see below.
 //! - A [`Port`] is the bounded queue between children. It lies outside both, so a restart loses nothing: a batch in
 //!   hand is handed again unless it was declared done.
 //! - A [`Tree`] runs the root supervisor on its threads, drains it on SIGTERM, and shows its state from atomics.
@@ -16,6 +17,13 @@
 //!   that keeps its thread loses it, and whoever lived there moves to a new thread.
 //! - An item that kills two incarnations is condemned ([`Verdict`]): the child sets it aside and goes on. Those two deaths
 //!   do not count against the supervisor's [`Intensity`], within bounds.
+//!
+//! Order: children are launched in the order of the spec, one right after the other. None waits until an elder one is up,
+//! which only the elder knows; a group's children follow when the group runs, which may be after its younger siblings.
+//! Whoever needs another finds its port there from the beginning, which takes items before anybody consumes them, and
+//! waits for anything else itself. Stopping is strict: the last one is asked first, and the next one is asked when it has
+//! ended, or was aborted after its grace. A single restart waits for its backoff alone; with [`Strategy::RestForOne`] the
+//! younger siblings are stopped first, the last one first, and launched again after it, in order.
 //!
 //! Invariants: every queue has a bound and a policy; nothing a fenced incarnation pushes is accepted; nothing waits
 //! without an end except for a stop signal or for items; a panic ends one incarnation and nothing else.

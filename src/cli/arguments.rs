@@ -18,6 +18,27 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers, 4 denied, 5 timed out, 6 unhealthy.
 Dates are YYYY-MM-DD and times are IST; without a date it is the day that the daemon's clock shows.";
 
+const ACTOR_COLUMNS: &str = "\
+Columns; counts are from the daemon's start on:
+  state      waiting: for somebody else, such as the database or room in the next queue; backing off: it failed and
+             is started again after a while; hung: it is being ended; in bold if it is neither running nor waiting
+  restarts   how often it was started again
+  pulse      since it last showed that it lives; supervisors, and who waits inside the daemon, show it by themselves
+  queue      messages that wait, and how many may; - for an actor without a queue
+  paused     how often the queue was nearly full, so that who brings messages had to wait until half of it was free
+  rejected   messages that a full queue gave back to who brought them
+  dropped    messages that the queue took and then gave up for later ones
+  last exit  why it last restarted or stopped
+With --tree as well:
+  life       which life of the actor this is: 1 until its first restart
+  ended by   how its earlier lives ended, where not in order; block: it kept its thread, displacement: another did
+  worked     since it last did a piece of work; long without harm while nothing is to do
+  p50, p99   time in the handler that half and 99 of 100 turns do not exceed
+  highest    the most messages that ever waited
+  oldest     age of the oldest message that waits or is being handled
+  accepted   messages that the queue took
+  set aside  messages left out because they ended two lives of the actor";
+
 /// Ask bhavd, the recorder of the Indian options market.
 #[derive(Debug, Parser)]
 #[command(name = "bhavctl", version, after_help = EXIT_CODES, arg_required_else_help = true)]
@@ -56,6 +77,7 @@ pub enum Command {
         check: bool,
     },
     /// The actors, their queues and their restarts
+    #[command(after_long_help = ACTOR_COLUMNS)]
     Actors {
         /// Draw the tree of supervisors, with everything that is known of each actor
         #[arg(long)]

@@ -63,6 +63,9 @@ fn without_hidden(command: &Command) -> Command {
     if let Some(text) = command.get_after_help() {
         bare = bare.after_help(text.clone());
     }
+    if let Some(text) = command.get_after_long_help() {
+        bare = bare.after_long_help(text.clone());
+    }
     bare.disable_help_flag(true).disable_version_flag(true).disable_help_subcommand(true).subcommands(shown)
 }
 

@@ -147,8 +147,9 @@ pub struct ActorRow {
     pub hangs: u64,
     pub blocked: u64,
     pub displaced: u64,
-    /// How long ago it last did a piece of work, and how long ago it last showed that it lives.
+    /// How long ago its present life last did a piece of work, in ms; `None` before the first life.
     pub progress_age_ms: Option<u64>,
+    /// How long ago it last showed that it lives, working or waiting, in ms. Past its heartbeat it counts as hung.
     pub pulse_age_ms: Option<u64>,
     /// Whether it waits for somebody else, such as a full queue.
     pub waiting: bool,
@@ -161,7 +162,13 @@ pub struct ActorRow {
     pub queue_high_water: Option<u64>,
     /// Age of the oldest message that waits or is being handled.
     pub queue_oldest_ms: Option<u64>,
-    /// Messages refused or dropped by the queue's policy.
+    /// Messages that the queue took since the daemon's start.
+    pub queue_accepted: Option<u64>,
+    /// How often the queue was nearly full and made those who bring messages wait until half of it was free.
+    pub queue_pauses: Option<u64>,
+    /// Messages that a full queue gave back to who brought them; 0 for an actor without a queue.
+    pub rejected: u64,
+    /// Messages that the queue took and then gave up for later ones; 0 for an actor without a queue.
     pub dropped: u64,
     /// Messages left out because they ended two lives of the actor.
     pub set_aside: u64,

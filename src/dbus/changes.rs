@@ -172,7 +172,7 @@ mod tests {
             "path": path, "parent": "root", "state": state, "critical": true,
             "incarnation": restarts + 1, "restarts": restarts,
             "errors": 0, "panics": restarts, "hangs": 0, "blocked": 0, "displaced": 0,
-            "waiting": false, "dropped": 0, "set_aside": 0,
+            "waiting": false, "rejected": 0, "dropped": 0, "set_aside": 0,
             "last_exit": if restarts > 0 { "panicked: x" } else { "" },
         });
         let response = serde_json::json!({ "actors": [row], "zombies": 0, "zombies_total": 0 });

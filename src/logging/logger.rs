@@ -132,6 +132,7 @@ struct Choice {
 
 impl Logger {
     /// `sink` is made on the writing thread.
+    #[expect(clippy::disallowed_methods, reason = "it outlives the tree, whose end is logged")]
     fn new(
         records_max: usize,
         is_journal: bool,

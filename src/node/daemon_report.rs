@@ -88,7 +88,10 @@ impl ControlChild {
                 queue_max: queue.map(|port| port.capacity as u64),
                 queue_high_water: queue.map(|port| port.high_water),
                 queue_oldest_ms: queue.and_then(|port| port.oldest_age).map(millis),
-                dropped: queue.map_or(0, |port| port.dropped + port.rejected),
+                queue_accepted: queue.map(|port| port.accepted),
+                queue_pauses: queue.map(|port| port.pauses),
+                rejected: queue.map_or(0, |port| port.rejected),
+                dropped: queue.map_or(0, |port| port.dropped),
                 set_aside: row.set_aside,
                 last_exit: row.last_exit.map_or_else(String::new, |reason| reason.to_string()),
             }

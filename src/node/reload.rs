@@ -94,6 +94,10 @@ impl Reloader {
 impl Inner {
     /// Off the caller's thread: a disk that is slow to give the file must not keep the watchdog's thread or the control
     /// socket's.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the caller waits for it, 30 s at most; a disk may hold it for longer"
+    )]
     async fn read(&self) -> Result<Config, Vec<String>> {
         let Some(file) = self.file.clone() else {
             return Err(vec!["the daemon was started without a configuration file".to_owned()]);

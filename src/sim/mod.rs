@@ -9,6 +9,10 @@
 //! the same values. Everything listens on loopback only.
 //!
 //! Left out: orders, margins, other brokers, TLS.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a broker of its own, outside any tree: it shares nothing with a daemon"
+)]
 
 pub mod angel_one;
 pub mod black76;

@@ -90,6 +90,10 @@ impl Flusher {
     ///
     /// # Errors
     /// When the operating system gives no thread.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it outlives every child: the log is synced while the tree drains, too"
+    )]
     pub fn start(directory: &Path, unsynced: Unsynced) -> Result<Flusher, SpoolError> {
         let (requests, queue) = sync_channel(1);
         let status = Arc::new(SyncStatus::default());

@@ -102,6 +102,8 @@ pub fn actors() -> ActorsResponse {
         queue_max: Some(1_024),
         queue_high_water: Some(311),
         queue_oldest_ms: Some(2),
+        queue_accepted: Some(1_843_298),
+        queue_pauses: Some(0),
         ..row(path, "root")
     };
     ActorsResponse {
@@ -116,6 +118,9 @@ pub fn actors() -> ActorsResponse {
                 hangs: 1,
                 displaced: 1,
                 set_aside: 1,
+                queue_pauses: Some(12),
+                rejected: 3,
+                dropped: 7,
                 last_exit: "hung: no sign of life for 10.0s".to_owned(),
                 ..consumer("recorder", 17)
             },

@@ -197,6 +197,7 @@ fn start_postgres() -> Result<Server, String> {
 }
 
 /// The address of a fresh database on the server that all tests of this process share.
+#[expect(clippy::disallowed_methods, reason = "the task of the connection; the test waits for its end")]
 pub async fn postgres_database() -> String {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
     static DATABASES: AtomicU32 = AtomicU32::new(0);

@@ -251,6 +251,62 @@ fn too_many_failures_go_upward_and_end_the_tree() {
     });
 }
 
+/// Starts are in the order of the spec and wait for nobody; a group's children follow when it runs. Ends are in reverse
+/// order, and each waits for the one before it.
+#[test]
+fn children_start_from_first_to_last_and_end_from_last_to_first() {
+    in_virtual_time(async {
+        let diary = Diary::default();
+        // Each stops a while after it was asked, the earlier ones in less: without order the diary would be another.
+        let slow = |name: &'static str, stops_after_ms: u64| {
+            let diary = diary.clone();
+            ChildSpec::new(name, move |lease| {
+                let diary = diary.clone();
+                async move {
+                    diary.note(format!("{name} starts"));
+                    // Not up yet; the next one does not wait for it.
+                    lease.stopping().await;
+                    diary.note(format!("{name} is asked"));
+                    tokio::time::sleep(Duration::from_millis(stops_after_ms)).await;
+                    diary.note(format!("{name} ends"));
+                    Ok(())
+                }
+            })
+        };
+        let group = SupervisorSpec::new("group", Strategy::OneForOne)
+            .child(slow("inner", 10))
+            .child(slow("inmost", 40));
+        let root = SupervisorSpec::new("root", Strategy::OneForOne)
+            .child(slow("first", 5))
+            .supervisor(group)
+            .child(slow("last", 80));
+        let tree = Tree::new();
+        let stopper = tree.clone();
+        actix::Arbiter::current().spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stopper.drain(Duration::from_secs(10));
+        });
+        assert_eq!(drive(&tree, root).await.end, TreeEnd::Drained);
+        assert_eq!(
+            diary.lines(),
+            [
+                "first starts",
+                "last starts",
+                "inner starts",
+                "inmost starts",
+                "last is asked",
+                "last ends",
+                "inmost is asked",
+                "inmost ends",
+                "inner is asked",
+                "inner ends",
+                "first is asked",
+                "first ends",
+            ]
+        );
+    });
+}
+
 /// Takes from one port, hands on to the next, notes its end.
 fn stage(
     name: &'static str,

@@ -14,6 +14,8 @@ pub(super) fn table(actors: &ActorsResponse, style: Style) -> String {
         ("restarts", Align::Right),
         ("pulse", Align::Right),
         ("queue", Align::Right),
+        ("paused", Align::Right),
+        ("rejected", Align::Right),
         ("dropped", Align::Right),
         ("last exit", Align::Left),
     ];
@@ -25,7 +27,9 @@ pub(super) fn table(actors: &ActorsResponse, style: Style) -> String {
             actor.restarts.to_string(),
             actor.pulse_age_ms.map_or_else(nothing, span_ms),
             queue(actor),
-            grouped_count(actor.dropped),
+            actor.queue_pauses.map_or_else(nothing, grouped_count),
+            lost(actor, actor.rejected),
+            lost(actor, actor.dropped),
             actor.last_exit.clone(),
         ];
         if actor.state == "running" { grid.row(cells) } else { grid.bold_row(cells) }
@@ -46,6 +50,10 @@ pub(super) fn tree(actors: &ActorsResponse, style: Style) -> String {
         ("queue", Align::Right),
         ("highest", Align::Right),
         ("oldest", Align::Right),
+        ("accepted", Align::Right),
+        ("paused", Align::Right),
+        ("rejected", Align::Right),
+        ("dropped", Align::Right),
         ("set aside", Align::Right),
         ("last exit", Align::Left),
     ];
@@ -65,6 +73,10 @@ pub(super) fn tree(actors: &ActorsResponse, style: Style) -> String {
             queue(actor),
             actor.queue_high_water.map_or_else(nothing, grouped_count),
             ago(actor.queue_oldest_ms),
+            actor.queue_accepted.map_or_else(nothing, grouped_count),
+            actor.queue_pauses.map_or_else(nothing, grouped_count),
+            lost(actor, actor.rejected),
+            lost(actor, actor.dropped),
             grouped_count(actor.set_aside),
             actor.last_exit.clone(),
         ];
@@ -146,6 +158,11 @@ fn queue(actor: &ActorRow) -> String {
         (Some(queue), None) => queue.to_string(),
         (None, _) => NOTHING.to_owned(),
     }
+}
+
+/// What a queue did not keep; nothing where there is no queue.
+fn lost(actor: &ActorRow, count: u64) -> String {
+    actor.queue.map_or_else(nothing, |_| grouped_count(count))
 }
 
 fn notes(actors: &ActorsResponse) -> String {

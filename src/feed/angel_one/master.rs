@@ -53,6 +53,7 @@ fn next_fetch(now: Timestamp) -> Timestamp {
 }
 
 /// The cut master, and what is listed in it.
+#[expect(clippy::disallowed_methods, reason = "the feed waits for it, and pure computing ends")]
 async fn fetch<S: RecordSink>(
     shared: &Shared<S>,
 ) -> Result<(Vec<u8>, Vec<(ProviderToken, Contract)>), RestError> {

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     actor::Policy,
     clock::Simulation,
+    node::{failover, held_order},
     spool::{Frames, Source, SpoolReader},
 };
 use std::{future::pending, slice};
@@ -57,6 +58,36 @@ async fn a_days_log_begins_with_the_order_that_holds_and_with_who_is_up() {
         .expect("accepted");
     sink.accept(lots(day(31))).await.expect("accepted");
     assert_eq!(logged_marks(directory, day(31)), [up], "nobody is forced");
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_waits_for_any_more_is_kept_if_the_log_says_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    // The order takes the last free place, and what is to be said after a full disk must wait behind it.
+    let (intake, port) = simulated_intake(directory, 5);
+    let sink = intake.sink(&Lease::detached("test"));
+    sink.mark(Mark::feed_up(P)).await.expect("accepted");
+    for _ in 0..2 {
+        sink.accept(lots(day(29))).await.expect("accepted");
+    }
+    intake.log().full = Some(Full { since: noon(day(29)), told: [P].into() });
+    tokio::select! {
+        biased;
+        ordered = failover::order(&sink, directory, Some(Provider::Nse)) => panic!("it does not wait: {ordered:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    let last = logged_marks(directory, day(29)).pop();
+    assert_eq!((last, sink.forced()), (Some(Mark::failover(Some(Provider::Nse))), Some(Provider::Nse)));
+    assert_eq!(held_order::read(directory), Some(Provider::Nse));
+    // One that does not reach the log is not kept.
+    tokio::select! {
+        biased;
+        ordered = failover::order(&sink, directory, None) => panic!("it does not wait: {ordered:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert_eq!((sink.forced(), port.gauge().snapshot().depth), (Some(Provider::Nse), 4));
+    assert_eq!(held_order::read(directory), Some(Provider::Nse));
 }
 
 #[tokio::test]

@@ -34,6 +34,10 @@ pub(super) struct Link {
 }
 
 impl Link {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with the client, which its owner holds, and whoever uses the client notices"
+    )]
     pub(super) async fn connect(address: &Address) -> Result<Link, StoreError> {
         let store = address.to_string();
         let (client, connection) =

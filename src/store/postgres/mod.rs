@@ -62,6 +62,10 @@ impl PostgresStore {
     }
 
     /// diesel-async's harness blocks the thread it runs on, which an actix arbiter forbids. `link` looks at it meanwhile.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the caller waits for its outcome and watches it meanwhile"
+    )]
     async fn migrate(&self, link: &Link, note: NoteOpening<'_>) -> Result<(), StoreError> {
         let (url, store) = (self.url().to_owned(), self.address.to_string());
         let lost = |reason: String| StoreError::Lost { store: store.clone(), reason };

@@ -50,6 +50,10 @@ impl SqliteThread {
         Self::start_with(address.to_string(), move || establish(&address, access), note).await
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one thread for one connection: it ends with its owner, who notices when it is gone"
+    )]
     async fn start_with(
         store: String,
         establish: impl FnOnce() -> Result<SqliteConnection, StoreError> + Send + 'static,

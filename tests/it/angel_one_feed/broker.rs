@@ -1,4 +1,8 @@
 //! A scripted Angel One on loopback: answers what the test put down for it and keeps what it was asked.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the broker is no part of any tree; its tasks end with the test"
+)]
 
 use axum::{
     Router,

@@ -1,4 +1,8 @@
 //! A control server on a private socket, with a service of known answers.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a server without a tree, and those who listen to it; the test joins them"
+)]
 
 use crate::control_samples as samples;
 use bhavd::control::*;

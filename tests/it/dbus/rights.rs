@@ -81,6 +81,7 @@ impl Scene {
 
     /// A call of nobody's, who is in no group of the daemon's. On a thread of its own: this one may play polkit
     /// meanwhile.
+    #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
     fn nobody_calls(&self, method: &'static str) -> impl Future<Output = Result<String, String>> + use<> {
         let address = self.bus.address();
         let call = tokio::task::spawn_blocking(move || Stranger { groups: None }.call(&address, method));

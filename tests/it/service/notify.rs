@@ -145,6 +145,7 @@ impl SlowStore {
         self.execute(servers::END_OF_SLOW_MIGRATION);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the task of the connection; it ends with the client")]
     fn execute(&self, sql: &str) {
         self.runtime.block_on(async {
             let (client, connection) =

@@ -52,6 +52,7 @@ impl Place {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the task of the connection; it ends with the client")]
     pub async fn client(&self) -> tokio_postgres::Client {
         let (client, connection) =
             tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("connects");
