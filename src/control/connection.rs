@@ -2,7 +2,7 @@
 
 use super::{
     Access, Call, Command, ControlError, ControlServer, Door, FrameDecoder, FrameTooLarge, Peer, Reply,
-    Request, Service, Update, Verb, Versioned, encode_frame, parse_call,
+    Request, Response, Service, Update, Verb, Versioned, encode_frame, parse_call,
     seat::{Seat, Seats, Turn},
 };
 use crate::logging::Event;
@@ -67,8 +67,14 @@ pub(super) async fn converse<S: Service>(
             log::debug!(peer_uid = peer.uid, peer_pid = peer.pid, ended:%; "control connection of user {} ended: {ended}", peer.uid);
         }
         Ended::Idle | Ended::Unread | Ended::Garbage(_) => {
-            log::info!(event = Event::ControlCutOff, peer_uid = peer.uid, peer_pid = peer.pid, ended:%;
-                "control connection of user {} cut off: {ended}", peer.uid);
+            if let Some(count) = server.cut_off.add() {
+                let others = match count {
+                    1 => String::new(),
+                    _ => format!("; and {} others since the last record of this kind", count - 1),
+                };
+                log::info!(event = Event::ControlCutOff, peer_uid = peer.uid, peer_pid = peer.pid, count, ended:%;
+                    "control connection of user {} cut off: {ended}{others}", peer.uid);
+            }
         }
     }
 }
@@ -212,7 +218,17 @@ impl<S: Service> Conversation<'_, S> {
             Door::Socket.note_write(verb, &parameters, &self.peer, &outcome);
         }
         match answer {
-            Ok(response) => encode_frame(&Parameters { parameters: Versioned::new(&response) }),
+            Ok(response) if response.is_bulky() => {
+                self.seat.set_turn(Turn::Ours);
+                // Beside this thread, where everybody else would wait for it.
+                let encoded = tokio::task::spawn_blocking(move || encode_response(&response)).await;
+                self.seat.set_turn(Turn::Theirs);
+                encoded.unwrap_or_else(|failure| {
+                    let reason = format!("the answer could not be written down: {failure}");
+                    encode_frame(&ControlError::Unavailable { reason })
+                })
+            }
+            Ok(response) => encode_response(&response),
             Err(error) => encode_frame(&error),
         }
     }
@@ -249,6 +265,10 @@ impl<S: Service> Conversation<'_, S> {
             Err(_) => Err(Ended::Unread),
         }
     }
+}
+
+fn encode_response(response: &Response) -> Vec<u8> {
+    encode_frame(&Parameters { parameters: Versioned::new(response) })
 }
 
 /// As [`Reply`], without a detour over [`serde_json::Value`].

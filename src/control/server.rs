@@ -69,11 +69,13 @@ pub struct ControlServer<S> {
     pub(super) authority: Authority,
     pub(super) limits: Limits,
     pub(super) long_answers: Semaphore,
+    pub(super) cut_off: Tally,
 }
 
 impl<S: Service> ControlServer<S> {
     pub fn new(service: S, authority: Authority, limits: Limits) -> ControlServer<S> {
-        ControlServer { service, authority, limits, long_answers: Semaphore::new(limits.long_answers_max) }
+        let long_answers = Semaphore::new(limits.long_answers_max);
+        ControlServer { service, authority, limits, long_answers, cut_off: Tally::default() }
     }
 
     /// Serves until `stop` is ready; then no connection is accepted, streams end, and answers under way get
@@ -168,14 +170,14 @@ async fn take_turns(conversations: &mut FuturesUnordered<impl Future<Output = ()
 
 /// Counts what a hostile peer can make happen often, so that the log tells of it once a second at most.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     count: Cell<u64>,
     told: Cell<Option<Instant>>,
 }
 
 impl Tally {
     /// The count since it was last told, where it is time to tell again.
-    fn add(&self) -> Option<u64> {
+    pub(super) fn add(&self) -> Option<u64> {
         const TELL_EVERY: Duration = Duration::from_secs(1);
         self.count.set(self.count.get() + 1);
         let now = Instant::now();
