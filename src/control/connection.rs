@@ -6,7 +6,7 @@ use super::{
     seat::{Seat, Seats, Turn},
 };
 use crate::logging::Event;
-use std::{io, rc::Rc};
+use std::{io, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -14,10 +14,13 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 const READ_BYTES: usize = 8 * 1024;
+
+/// A call that comes this soon after the last answer is one of a stream of calls.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Updates written together, at most.
 const UPDATES_PER_WRITE: usize = 32;
@@ -137,6 +140,7 @@ struct Conversation<'a, S> {
 
 impl<S: Service> Conversation<'_, S> {
     async fn run(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let mut answered: Option<Instant> = None;
         loop {
             let frame = tokio::select! {
                 biased;
@@ -151,7 +155,11 @@ impl<S: Service> Conversation<'_, S> {
                 }
                 Err(ended) => return Err(ended),
             };
+            if answered.is_some_and(|at| at.elapsed() < PAUSE) {
+                self.server.take_turn().await;
+            }
             self.answer(&call).await?;
+            answered = Some(Instant::now());
             // One call a turn, so that a peer that sends many at once delays others by one.
             tokio::task::yield_now().await;
         }

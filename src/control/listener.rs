@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 /// Read and write for the owner and the group; nobody else is admitted.
 const SOCKET_MODE: u32 = 0o660;
 /// Connections that wait to be accepted. Few, because a newcomer waits for all of them; further ones wait in connect(2).
-const BACKLOG: i32 = 32;
+const BACKLOG: i32 = 16;
 /// Whose members are admitted, where there is such a group and the daemon may give files to it.
 const SOCKET_GROUP: &str = "bhavd";
 

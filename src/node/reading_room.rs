@@ -2,7 +2,8 @@
 //!
 //! The thread that serves a door only waits for them: neither the rows of a whole day nor its replay delay what others ask.
 //!
-//! Invariants: a few read at once, the others wait for a place in the order they came. A reader whose caller is gone stops
+//! Invariants: a few read at once, some more wait for a place in the order they came, further ones are refused; so all of
+//! them never fill a door's places. A reader whose caller is gone stops
 //! at its next await. A reader's panic is its caller's, so that the supervisor learns of it.
 
 use crate::control::ControlError;
@@ -14,18 +15,22 @@ use std::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-/// Readers at once. More of them would take the processor from the recording.
-const PLACES: usize = 4;
+/// Readers at once. More of them would take the processor from the recording, and from whoever serves the doors.
+const PLACES: usize = 2;
+/// Readers and those who wait to be.
+const ADMITTED_MAX: usize = 64;
 
 /// Cheap to clone; clones share the places.
 #[derive(Clone, Debug)]
 pub struct ReadingRoom {
+    admitted: Arc<Semaphore>,
     places: Arc<Semaphore>,
 }
 
 impl Default for ReadingRoom {
     fn default() -> ReadingRoom {
-        ReadingRoom { places: Arc::new(Semaphore::new(PLACES)) }
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        ReadingRoom { admitted: semaphore(ADMITTED_MAX), places: semaphore(PLACES) }
     }
 }
 
@@ -33,7 +38,7 @@ impl ReadingRoom {
     /// Runs `read` on a thread of its own, within a runtime of its own.
     ///
     /// # Errors
-    /// Those of `read`; [`ControlError::Unavailable`] where the operating system gives no thread.
+    /// Those of `read`; [`ControlError::Unavailable`] where too many wait, or the operating system gives no thread.
     pub async fn read<Answer, Reading>(
         &self,
         read: impl FnOnce() -> Reading + Send + 'static,
@@ -42,6 +47,9 @@ impl ReadingRoom {
         Answer: Send + 'static,
         Reading: Future<Output = Result<Answer, ControlError>>,
     {
+        let _admitted = self.admitted.try_acquire().map_err(|_| {
+            unavailable(&format!("{ADMITTED_MAX} questions to the record are being worked on; try again"))
+        })?;
         let place = Arc::clone(&self.places).acquire_owned().await.expect("the places are never closed");
         let (mut caller, answered) = oneshot::channel();
         let work = move || {
@@ -127,6 +135,21 @@ mod tests {
         }
         let answer = tokio::time::timeout(PATIENCE, room.read(|| async { Ok(7) })).await;
         assert_eq!(answer.expect("there is a place"), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn whom_too_many_wait_before_is_refused() {
+        let room = ReadingRoom::default();
+        let mut waiting: Vec<_> = (0..ADMITTED_MAX)
+            .map(|_| Box::pin(room.read(|| pending::<Result<(), ControlError>>())))
+            .collect();
+        for reader in &mut waiting {
+            assert!(reader.now_or_never().is_none());
+        }
+        let refused = room.read(|| async { Ok(7) }).await.expect_err("too many wait").to_string();
+        assert!(refused.contains("64 questions to the record are being worked on; try again"), "{refused}");
+        drop(waiting);
+        assert_eq!(room.read(|| async { Ok(7) }).await, Ok(7));
     }
 
     #[tokio::test]
