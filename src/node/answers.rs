@@ -36,7 +36,6 @@ impl Service for Answers {
             | Request::Deltas(_)
             | Request::Candles(_)
             | Request::Coverage(_)
-            | Request::ReplayVerify(_)
             | Request::JobHistory(_) => {
                 if let Request::Chain(request) = &request
                     && let Some(chain) = child.live_chain(request)
@@ -46,6 +45,7 @@ impl Service for Answers {
                 let record = child.record();
                 child.reading_room.read(move || record.answer(request)).await
             }
+            Request::ReplayVerify(request) => child.verify(request.date).await.map(Response::ReplayVerify),
             Request::Feed(request) => child.show_feed(&request).map(Response::Feed),
             Request::EnableFeed(request) => child.enable_feed(&request).map(Response::EnableFeed),
             Request::DisableFeed(request) => child.disable_feed(&request).map(Response::DisableFeed),

@@ -66,7 +66,9 @@ impl RecordQueries {
         let runs = runs.map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
         Ok(JobHistoryResponse { runs: runs.into_iter().map(run_row).collect() })
     }
+}
 
+impl ControlChild {
     /// What the job does after the session, for a day and at a time of the caller's choice.
     pub(super) async fn verify(&self, date: TradingDate) -> Result<ReplayVerifyResponse, ControlError> {
         let began = Instant::now();

@@ -52,8 +52,8 @@ impl ControlChild {
 #[derive(Clone)]
 pub(super) struct RecordQueries {
     /// What the daemon was started with.
-    pub(super) config: Arc<Config>,
-    pub(super) settings: PipelineSettings,
+    config: Arc<Config>,
+    settings: PipelineSettings,
     clock: Clock,
 }
 
@@ -69,7 +69,6 @@ impl RecordQueries {
             Request::Deltas(request) => self.show_deltas(request).await.map(Response::Deltas),
             Request::Candles(request) => self.show_candles(request).await.map(Response::Candles),
             Request::Coverage(request) => self.show_coverage(request).await.map(Response::Coverage),
-            Request::ReplayVerify(request) => self.verify(request.date).await.map(Response::ReplayVerify),
             Request::JobHistory(request) => self.show_job_history(&request).await.map(Response::JobHistory),
             _ => Err(ControlError::NoData { reason: format!("the record does not tell {}", verb.name()) }),
         }

@@ -1,6 +1,6 @@
-//! Threads on which answers are worked out that read the store or the log.
+//! Threads on which answers are worked out that read the store.
 //!
-//! The thread that serves a door only waits for them: neither the rows of a whole day nor its replay delay what others ask.
+//! The thread that serves a door only waits for them: the rows of a whole day do not delay what others ask.
 //!
 //! Invariants: a few read at once, some more wait for a place in the order they came, further ones are refused; so all of
 //! them never fill a door's places. A reader whose caller is gone stops
@@ -140,9 +140,8 @@ mod tests {
     #[tokio::test]
     async fn whom_too_many_wait_before_is_refused() {
         let room = ReadingRoom::default();
-        let mut waiting: Vec<_> = (0..ADMITTED_MAX)
-            .map(|_| Box::pin(room.read(|| pending::<Result<(), ControlError>>())))
-            .collect();
+        let mut waiting: Vec<_> =
+            (0..ADMITTED_MAX).map(|_| Box::pin(room.read(pending::<Result<(), ControlError>>))).collect();
         for reader in &mut waiting {
             assert!(reader.now_or_never().is_none());
         }
