@@ -188,7 +188,7 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand drain" -l socket -d 'The
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand drain" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand drain" -l no-wait -d 'Do not wait for its end'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand drain" -l json -d 'Print the answer as one JSON object (watch: one a line)'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand drain" -s h -l help -d 'Print help'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand wait" -l for -d 'ready, drained, feed=NAME or feed=any' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand wait" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand wait" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r

@@ -1,4 +1,5 @@
 //! A daemon's configuration over a simulated Angel One, for benches that run the whole path.
+#![allow(dead_code, reason = "each bench needs some of it")]
 
 use bhavd::{
     config::Config,

@@ -22,7 +22,7 @@ use std::{
 /// The calendar that the program carries.
 pub const EMBEDDED: &str = include_str!("../../config/calendar/nse.toml");
 
-/// How far [`Calendar::next_session`] looks.
+/// How far [`Calendar::next_session`] and [`Calendar::last_session`] look.
 const SEARCH_DAYS: usize = 400;
 
 /// Trading days and hours of NSE's equity derivatives.
@@ -130,6 +130,13 @@ impl Calendar {
         date.iter_days().skip(1).take(SEARCH_DAYS).find_map(|date| self.session(date))
     }
 
+    /// The last session that has begun by `now`; `None` if there was none for more than a year.
+    pub fn last_session(&self, now: Timestamp) -> Option<Session> {
+        let days = std::iter::successors(Some(now.date_ist()), TradingDate::pred_opt);
+        let mut sessions = days.take(SEARCH_DAYS).filter_map(|date| self.session(date));
+        sessions.find(|session| session.open <= now)
+    }
+
     /// The holiday's or the special session's name.
     pub fn name(&self, date: TradingDate) -> Option<&str> {
         let special = self.special.get(&date).map(|special| &special.name);
@@ -209,6 +216,20 @@ mod tests {
         assert_eq!(next(date(2026, 4, 2)), date(2026, 4, 6));
         assert_eq!(next(date(2026, 11, 6)), date(2026, 11, 9));
         assert_eq!(calendar.next_session(NaiveDate::MAX), None);
+    }
+
+    #[test]
+    fn the_last_session_is_the_one_that_has_begun() {
+        let calendar = Calendar::embedded();
+        let last = |day, hour, minute| {
+            let now = Timestamp::on(day, NaiveTime::from_hms_opt(hour, minute, 0).expect("a time"));
+            calendar.last_session(now).map(|session| session.date)
+        };
+        let friday = date(2026, 1, 30);
+        assert_eq!(last(friday, 9, 14), Some(date(2026, 1, 29)), "not open yet");
+        assert_eq!(last(friday, 9, 15), Some(friday));
+        assert_eq!(last(date(2026, 1, 31), 12, 0), Some(friday), "a Saturday");
+        assert_eq!(last(date(2026, 1, 27), 9, 0), Some(date(2026, 1, 23)), "after a holiday");
     }
 
     #[test]

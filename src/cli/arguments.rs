@@ -16,7 +16,8 @@ use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers, 4 denied, 5 timed out, 6 unhealthy.
-Dates are YYYY-MM-DD and times are IST; without a date it is the day that the daemon's clock shows.";
+Dates are YYYY-MM-DD and times are IST; without a date it is the day that the daemon's clock shows,
+for coverage that of the last session.";
 
 const ACTOR_COLUMNS: &str = "\
 Columns; counts are from the daemon's start on:
@@ -135,8 +136,9 @@ pub enum Command {
     },
     /// How complete a day is
     Coverage {
+        /// The day, YYYY-MM-DD [default: that of the last session]
         #[arg(value_parser = date)]
-        date: TradingDate,
+        date: Option<TradingDate>,
     },
     /// What happens, as it happens
     Watch {
@@ -172,6 +174,9 @@ pub enum Command {
         filter: Option<String>,
     },
     /// End the daemon in order: feeds first, then everything that was accepted is written
+    ///
+    /// Installed as a service its socket is kept by systemd, and whoever asks next, with bhavctl for instance, starts the
+    /// daemon again. To end it until it is wanted, `systemctl stop bhavd.socket bhavd`.
     Drain {
         /// Do not wait for its end
         #[arg(long)]
@@ -381,6 +386,15 @@ mod tests {
     }
 
     #[test]
+    fn drain_says_what_starts_the_daemon_again() {
+        let mut tree = Arguments::command();
+        let drain = tree.find_subcommand_mut("drain").expect("a command");
+        let help = drain.render_long_help().to_string();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(words.join(" ").contains("`systemctl stop bhavd.socket bhavd`"), "{help}");
+    }
+
+    #[test]
     fn lines_become_requests() {
         for (line, verb, parameters) in [
             ("bhavctl status --check", "Status", json!({})),
@@ -405,6 +419,7 @@ mod tests {
                 json!({"symbol": "M&M", "interval_minutes": 3, "date": "2026-01-30"}),
             ),
             ("bhavctl coverage 2026-01-30 --json", "Coverage", json!({"date": "2026-01-30"})),
+            ("bhavctl coverage", "Coverage", json!({"date": null})),
             ("bhavctl feed disable nse", "DisableFeed", json!({"feed": "nse"})),
             ("bhavctl failover nse", "Failover", json!({"to": "nse"})),
             ("bhavctl failover auto", "Failover", json!({"to": null})),

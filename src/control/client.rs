@@ -5,7 +5,10 @@ use super::{
 };
 use rustix::{
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+        sockopt::{Timeout, set_socket_timeout},
+    },
 };
 use serde_json::Value;
 use std::{
@@ -17,9 +20,6 @@ use std::{
 
 /// The longest reply that is believed, in bytes.
 const REPLY_BYTES_MAX: usize = 64 << 20;
-
-/// Between two tries to get into the queue of a daemon that accepts nobody.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The daemon did not answer, or not with what was asked. Shown to the person who asked.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ impl Client {
                 _ => ClientError::Unreachable { socket, cause },
             }
         };
-        let stream = open(socket, wait).map_err(|cause| match (cause.kind(), wait) {
+        let stream = connect_within(socket, wait).map_err(|cause| match (cause.kind(), wait) {
             (io::ErrorKind::TimedOut, Some(after)) => {
                 ClientError::TimedOut { socket: socket.to_owned(), after }
             }
@@ -144,28 +144,25 @@ impl Client {
     }
 }
 
-/// Connects within `wait`. A daemon that hangs accepts nobody, and connect(2) itself waits for ever once its queue is full:
-/// so the socket must not block for that, and the queue is tried again and again.
-fn open(path: &Path, wait: Option<Duration>) -> io::Result<UnixStream> {
+/// Connects within `wait`; for ever if `None`. A daemon that hangs accepts nobody, and once its queue is full a caller waits
+/// in connect(2): as long as the socket's timeout for sending allows, see unix(7) and socket(7).
+pub(super) fn connect_within(path: &Path, wait: Option<Duration>) -> io::Result<UnixStream> {
     let address = SocketAddrUnix::new(path)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let began = Instant::now();
     loop {
-        let socket = socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            None,
-        )?;
+        let left = wait.map(|wait| wait.saturating_sub(began.elapsed()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        set_socket_timeout(&socket, Timeout::Send, left)?;
         match connect(&socket, &address) {
             Ok(()) => {
                 let stream = UnixStream::from(socket);
-                stream.set_nonblocking(false)?;
+                stream.set_write_timeout(None)?;
                 return Ok(stream);
             }
-            Err(Errno::AGAIN) if wait.is_none_or(|wait| began.elapsed() < wait) => {
-                // There is no event for a place in the queue.
-                std::thread::park_timeout(LOOK_EVERY);
-            }
+            Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
             Err(error) => return Err(error.into()),
         }

@@ -2,11 +2,11 @@
 
 use super::{
     Access, Call, Command, ControlError, ControlServer, Door, FrameDecoder, FrameTooLarge, Peer, Reply,
-    Request, Service, Update, Verb, Versioned, encode_frame, parse_call,
+    Request, Response, Service, Update, Verb, Versioned, encode_frame, parse_call,
     seat::{Seat, Seats, Turn},
 };
 use crate::logging::Event;
-use std::{io, rc::Rc};
+use std::{io, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -14,10 +14,13 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 const READ_BYTES: usize = 8 * 1024;
+
+/// A call that comes this soon after the last answer is one of a stream of calls.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Updates written together, at most.
 const UPDATES_PER_WRITE: usize = 32;
@@ -67,8 +70,14 @@ pub(super) async fn converse<S: Service>(
             log::debug!(peer_uid = peer.uid, peer_pid = peer.pid, ended:%; "control connection of user {} ended: {ended}", peer.uid);
         }
         Ended::Idle | Ended::Unread | Ended::Garbage(_) => {
-            log::info!(event = Event::ControlCutOff, peer_uid = peer.uid, peer_pid = peer.pid, ended:%;
-                "control connection of user {} cut off: {ended}", peer.uid);
+            if let Some(count) = server.cut_off.add() {
+                let others = match count {
+                    1 => String::new(),
+                    _ => format!("; and {} others since the last record of this kind", count - 1),
+                };
+                log::info!(event = Event::ControlCutOff, peer_uid = peer.uid, peer_pid = peer.pid, count, ended:%;
+                    "control connection of user {} cut off: {ended}{others}", peer.uid);
+            }
         }
     }
 }
@@ -131,6 +140,7 @@ struct Conversation<'a, S> {
 
 impl<S: Service> Conversation<'_, S> {
     async fn run(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let mut answered: Option<Instant> = None;
         loop {
             let frame = tokio::select! {
                 biased;
@@ -145,7 +155,11 @@ impl<S: Service> Conversation<'_, S> {
                 }
                 Err(ended) => return Err(ended),
             };
+            if answered.is_some_and(|at| at.elapsed() < PAUSE) {
+                self.server.take_turn().await;
+            }
             self.answer(&call).await?;
+            answered = Some(Instant::now());
             // One call a turn, so that a peer that sends many at once delays others by one.
             tokio::task::yield_now().await;
         }
@@ -212,7 +226,17 @@ impl<S: Service> Conversation<'_, S> {
             Door::Socket.note_write(verb, &parameters, &self.peer, &outcome);
         }
         match answer {
-            Ok(response) => encode_frame(&Parameters { parameters: Versioned::new(&response) }),
+            Ok(response) if response.is_bulky() => {
+                self.seat.set_turn(Turn::Ours);
+                // Beside this thread, where everybody else would wait for it.
+                let encoded = tokio::task::spawn_blocking(move || encode_response(&response)).await;
+                self.seat.set_turn(Turn::Theirs);
+                encoded.unwrap_or_else(|failure| {
+                    let reason = format!("the answer could not be written down: {failure}");
+                    encode_frame(&ControlError::Unavailable { reason })
+                })
+            }
+            Ok(response) => encode_response(&response),
             Err(error) => encode_frame(&error),
         }
     }
@@ -249,6 +273,10 @@ impl<S: Service> Conversation<'_, S> {
             Err(_) => Err(Ended::Unread),
         }
     }
+}
+
+fn encode_response(response: &Response) -> Vec<u8> {
+    encode_frame(&Parameters { parameters: Versioned::new(response) })
 }
 
 /// As [`Reply`], without a detour over [`serde_json::Value`].

@@ -1,5 +1,6 @@
 //! Why the daemon did not do what was asked.
 
+use super::Verb;
 use crate::market::TradingDate;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,12 @@ pub enum ControlError {
     #[serde(rename = "org.bhavd.Control1.CallTooLarge")]
     CallTooLarge { limit_bytes: u64 },
 
-    #[error("user {uid} may not {verb}; root, the daemon's own user and configured admins may")]
+    /// `verb` is a [`Verb`]'s name.
+    #[error(
+        "user {uid} may not {}: only root, the daemon's own user and the users in [control] admins may; ask with sudo, or have \
+         root add this user there and reload the configuration",
+        deed(verb)
+    )]
     #[serde(rename = "org.varlink.service.PermissionDenied")]
     PermissionDenied { verb: String, uid: u32 },
 
@@ -86,6 +92,14 @@ fn list<T: ToString>(known: &[T]) -> String {
     match known {
         [] => "none".to_owned(),
         _ => known.iter().map(T::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// A daemon of another version may refuse what is not known here.
+fn deed(verb: &str) -> &str {
+    match Verb::from_name(verb) {
+        Some(verb) => verb.deed(),
+        None => verb,
     }
 }
 
@@ -122,6 +136,13 @@ mod tests {
         let shown = |error: ControlError| error.to_string();
         assert_eq!(shown(ControlError::invalid("limit", "found 0")), "limit: found 0");
         assert_eq!(shown(ControlError::invalid(".", "missing field")), "missing field");
+        let denied = |verb: &str| shown(ControlError::PermissionDenied { verb: verb.to_owned(), uid: 7 });
+        assert!(
+            denied("Drain").starts_with("user 7 may not end the daemon: only root"),
+            "{}",
+            denied("Drain")
+        );
+        assert!(denied("Dance").starts_with("user 7 may not Dance: only root"), "{}", denied("Dance"));
         let contract =
             |hint: &str| ControlError::UnknownContract { contract: "X".to_owned(), hint: hint.to_owned() };
         assert_eq!(shown(contract("")), "no contract \"X\" is known");

@@ -45,7 +45,7 @@ pub use jobs::{
     JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState, JobState,
     JobsResponse, RunJobResponse,
 };
-pub use listener::{BindError, ControlListener, KeptSocket};
+pub use listener::{BindError, ControlListener, ControlSocket};
 pub use request::{
     CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FailoverRequest, FeedRequest,
     OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,

@@ -126,6 +126,36 @@ impl Verb {
         }
     }
 
+    /// What it does, as an operator would say it: "may not ...".
+    pub const fn deed(self) -> &'static str {
+        match self {
+            Verb::Status => "see the daemon's status",
+            Verb::Actors => "see the actors",
+            Verb::Feeds => "see the feeds",
+            Verb::Chain => "see option chains",
+            Verb::OpenInterest => "see open interest",
+            Verb::Deltas => "see changes of open interest",
+            Verb::Candles => "see candles",
+            Verb::Coverage => "see how complete a day is",
+            Verb::Watch => "watch",
+            Verb::ReplayVerify => "replay a day's log",
+            Verb::Feed => "see a feed",
+            Verb::EnableFeed => "enable a feed",
+            Verb::DisableFeed => "disable a feed",
+            Verb::ReconnectFeed => "have a feed connect anew",
+            Verb::Failover => "choose which provider counts",
+            Verb::Configuration => "see the configuration",
+            Verb::CompareConfiguration => "compare the configuration with its file",
+            Verb::Reload => "have the configuration read again",
+            Verb::LogFilter => "see what is logged",
+            Verb::SetLogFilter => "change what is logged",
+            Verb::Drain => "end the daemon",
+            Verb::Jobs => "see the jobs",
+            Verb::JobHistory => "see the runs of jobs",
+            Verb::RunJob => "have a job run",
+        }
+    }
+
     /// Whether an answer may take minutes: it reads a whole day.
     pub const fn is_long(self) -> bool {
         matches!(self, Verb::ReplayVerify)
@@ -203,10 +233,12 @@ impl CandlesRequest {
 }
 
 /// How complete a day is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoverageRequest {
-    pub date: TradingDate,
+    /// The day of the last session that has begun, by the daemon's clock, if not given.
+    #[serde(default)]
+    pub date: Option<TradingDate>,
 }
 
 /// A stream of what happens, of one underlying or all.
@@ -497,7 +529,7 @@ mod tests {
                 interval_minutes: Some(3),
                 date: None,
             }),
-            Request::Coverage(CoverageRequest { date }),
+            Request::Coverage(CoverageRequest { date: Some(date) }),
             Request::Watch(WatchRequest { underlying: None }),
             Request::ReplayVerify(ReplayVerifyRequest { date }),
             Request::Feed(feed()),

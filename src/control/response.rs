@@ -423,6 +423,19 @@ pub enum Response {
 }
 
 impl Response {
+    /// Whether its frame takes a moment to make: it may have thousands of rows.
+    pub fn is_bulky(&self) -> bool {
+        const ROWS: usize = 500;
+        let rows = match self {
+            Response::Deltas(deltas) => deltas.rows.len(),
+            Response::JobHistory(history) => history.runs.len(),
+            Response::Chain(chain) => chain.rows.len(),
+            Response::Coverage(coverage) => coverage.rows.len(),
+            _ => 0,
+        };
+        rows > ROWS
+    }
+
     /// The verb this answers.
     pub const fn verb(&self) -> Verb {
         match self {

@@ -1,7 +1,7 @@
 //! The places at the control socket, and who gives way when all are taken.
 //!
 //! Invariants: a peer whose call is being worked on or that watches keeps its place; a newcomer is refused only when all
-//! do. Otherwise it takes the place of another: first of whoever holds the most places, then of the one that came first.
+//! do. Otherwise it takes the place of another that has had it for a moment: first of whoever holds the most places, then of the one that came first.
 //! Many connections of one user thus do not shut another out, and neither a peer that says nothing nor one that never
 //! stops calling holds anybody up. Of those who may only read, one user's calls are worked on in a quarter of the places
 //! at most, so that no user alone makes all places kept.
@@ -11,6 +11,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
+    time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -47,6 +48,9 @@ impl Seat {
     }
 }
 
+/// How long a newcomer has its place for itself, so that its call can come: also on a busy machine, and in a crowd.
+const STAY: Duration = Duration::from_millis(8);
+
 /// All places that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Seats {
@@ -64,6 +68,15 @@ impl Seats {
         let seat = Rc::new(Seat::new(peer.uid, now));
         taken.push(Rc::clone(&seat));
         Some(seat)
+    }
+
+    /// From when on a newcomer finds a place; `None` for at once: one is free, or all are kept and it is to be told.
+    pub fn room_from(&self, places: usize) -> Option<Instant> {
+        let taken = self.taken.borrow();
+        if taken.len() < places {
+            return None;
+        }
+        giving_way(&taken).map(|index| taken[index].since + STAY)
     }
 
     /// Whether one more call of the seat's user may be worked on, where a user has a quarter of the places for that.
@@ -92,7 +105,6 @@ fn giving_way(taken: &[Rc<Seat>]) -> Option<usize> {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use std::time::Duration;
 
     fn peer(uid: u32) -> Peer {
         Peer { uid, gid: uid, pid: None }
@@ -117,6 +129,19 @@ mod tests {
         assert!(take(4).is_none(), "all are being answered");
         seats.leave(&third);
         assert!(take(5).is_some(), "a place is free");
+    }
+
+    #[test]
+    fn a_newcomer_has_its_place_for_a_moment() {
+        let (seats, start) = (Seats::default(), Instant::now());
+        let first = seats.take(&peer(1_000), 2, start).expect("a free place");
+        assert_eq!(seats.room_from(2), None, "one is free");
+        let second = seats.take(&peer(1_000), 2, start + STAY).expect("a free place");
+        assert_eq!(seats.room_from(2), Some(start + STAY), "the first's");
+        first.set_turn(Turn::Ours);
+        assert_eq!(seats.room_from(2), Some(start + STAY * 2), "the second's");
+        second.set_turn(Turn::Ours);
+        assert_eq!(seats.room_from(2), None, "a further one is refused at once");
     }
 
     #[test]

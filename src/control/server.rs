@@ -24,8 +24,8 @@ use tokio::{
     time::Instant,
 };
 
-/// Newcomers that are let in before all conversations have a turn.
-const ACCEPTED_IN_A_ROW: usize = 32;
+/// Newcomers that are let in before all conversations have a turn, and the kernel is asked what came in meanwhile.
+const ACCEPTED_IN_A_ROW: usize = 8;
 
 /// The bounds of the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Default for Limits {
             write: Duration::from_secs(5),
             answer: Duration::from_secs(30),
             long_answer: Duration::from_secs(600),
-            long_answers_max: 2,
+            long_answers_max: 1,
             drain: Duration::from_secs(2),
         }
     }
@@ -69,11 +69,22 @@ pub struct ControlServer<S> {
     pub(super) authority: Authority,
     pub(super) limits: Limits,
     pub(super) long_answers: Semaphore,
+    pub(super) cut_off: Tally,
+    /// Held by the conversation whose stream of calls has its turn.
+    streams_of_calls: Semaphore,
 }
 
 impl<S: Service> ControlServer<S> {
     pub fn new(service: S, authority: Authority, limits: Limits) -> ControlServer<S> {
-        ControlServer { service, authority, limits, long_answers: Semaphore::new(limits.long_answers_max) }
+        let long_answers = Semaphore::new(limits.long_answers_max);
+        ControlServer {
+            service,
+            authority,
+            limits,
+            long_answers,
+            cut_off: Tally::default(),
+            streams_of_calls: Semaphore::new(1),
+        }
     }
 
     /// Serves until `stop` is ready; then no connection is accepted, streams end, and answers under way get
@@ -89,8 +100,10 @@ impl<S: Service> ControlServer<S> {
         let mut accept_after = Instant::now();
         let mut accepted_in_a_row = 0;
         loop {
+            // A crowd waits in connect(2), where it takes nobody's time.
+            let room_from = seats.room_from(self.limits.connections_max).unwrap_or(accept_after);
             let accept = async {
-                tokio::time::sleep_until(accept_after).await;
+                tokio::time::sleep_until(accept_after.max(room_from)).await;
                 listener.accept().await
             };
             tokio::select! {
@@ -122,6 +135,8 @@ impl<S: Service> ControlServer<S> {
             if accepted_in_a_row >= ACCEPTED_IN_A_ROW {
                 accepted_in_a_row = 0;
                 take_turns(&mut conversations).await;
+                // Without it a crowd that always has something ready keeps tokio from asking the kernel about the others.
+                tokio::task::yield_now().await;
             }
         }
         stopping.send_replace(true);
@@ -129,6 +144,15 @@ impl<S: Service> ControlServer<S> {
         if tokio::time::timeout(self.limits.drain, drained).await.is_err() {
             log::info!("control connections cut off: still busy when the daemon stopped");
         }
+    }
+
+    /// Waits for one's turn among those who send call after call: one of them in a round, however many they are. A first
+    /// call, or one after a pause, needs no turn.
+    pub(super) async fn take_turn(&self) {
+        let turn = self.streams_of_calls.acquire().await.expect("it is never closed");
+        // The next one's turn begins when everybody else has been looked at.
+        tokio::task::yield_now().await;
+        drop(turn);
     }
 
     /// `None` where every place is taken by a peer that keeps it.
@@ -168,14 +192,14 @@ async fn take_turns(conversations: &mut FuturesUnordered<impl Future<Output = ()
 
 /// Counts what a hostile peer can make happen often, so that the log tells of it once a second at most.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     count: Cell<u64>,
     told: Cell<Option<Instant>>,
 }
 
 impl Tally {
     /// The count since it was last told, where it is time to tell again.
-    fn add(&self) -> Option<u64> {
+    pub(super) fn add(&self) -> Option<u64> {
         const TELL_EVERY: Duration = Duration::from_secs(1);
         self.count.set(self.count.get() + 1);
         let now = Instant::now();

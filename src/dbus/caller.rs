@@ -8,7 +8,7 @@ use super::{
     polkit::{self, PolkitPatience, Verdict},
     refusal::Refusal,
 };
-use crate::control::{Access, Authority, Peer};
+use crate::control::{Access, Authority, Peer, Verb};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use zbus::{
@@ -45,12 +45,12 @@ impl Gate {
         Gate { authority, own_gid: rustix::process::getegid().as_raw(), checks, polkit }
     }
 
-    /// Lets the caller of a method that changes something through, or says why not. `verb` is the name of the method.
+    /// Lets the caller of a method that changes something through, or says why not.
     pub async fn admit_writer(
         &self,
         connection: &Connection,
         caller: &Caller,
-        verb: &str,
+        verb: Verb,
     ) -> Result<(), Refusal> {
         if self.knows(&caller.peer, &caller.groups) {
             return Ok(());
@@ -59,16 +59,16 @@ impl Gate {
             let text = format!("polkit is being asked about {CHECKS_MAX} others; try again");
             return Err(fdo::Error::LimitsExceeded(text).into());
         };
-        let uid = caller.peer.uid;
+        let (uid, deed) = (caller.peer.uid, verb.deed());
         match polkit::check(connection, &caller.name, caller.may_ask, self.polkit).await {
             Verdict::Allowed => Ok(()),
             Verdict::WouldAsk => Err(fdo::Error::InteractiveAuthorizationRequired(format!(
-                "user {uid} may {verb} with a password: allow interactive authorization, as busctl and gdbus do by an \
+                "user {uid} may {deed} with a password: allow interactive authorization, as busctl and gdbus do by an \
                  option, or call as root"
             ))
             .into()),
             Verdict::Denied | Verdict::Absent => Err(Refusal::permission_denied(format!(
-                "user {uid} may not {verb}: call as root, join the daemon's group (usermod -aG bhavd USER, then log in \
+                "user {uid} may not {deed}: call as root, join the daemon's group (usermod -aG bhavd USER, then log in \
                  again), or let polkit allow {MANAGE_ACTION}"
             ))),
         }

@@ -67,7 +67,7 @@ impl Calls {
             return pass(&self.reads, request, caller.peer).await;
         }
         let parameters = request.parameters();
-        let answer = match self.gate.admit_writer(connection, &caller, verb.name()).await {
+        let answer = match self.gate.admit_writer(connection, &caller, verb).await {
             Ok(()) => pass(&self.writes, request, caller.peer).await,
             Err(refusal) => Err(refusal),
         };

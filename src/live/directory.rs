@@ -28,6 +28,8 @@ pub struct Listings {
     by_instrument: FxHashMap<InstrumentId, u32>,
     /// Option slots of an underlying by expiry.
     chains: FxHashMap<Arc<str>, BTreeMap<TradingDate, Vec<u32>>>,
+    /// The slots of the underlyings themselves.
+    levels: FxHashMap<Arc<str>, u32>,
 }
 
 impl Listings {
@@ -59,6 +61,16 @@ impl Listings {
         self.chains.get(underlying).into_iter().flat_map(|expiries| expiries.keys().copied())
     }
 
+    /// The slot of an underlying itself: an index or a share.
+    pub fn underlying(&self, name: &str) -> Option<u32> {
+        self.levels.get(name).copied()
+    }
+
+    /// The names of all underlyings that are listed, themselves or by their options. Some come twice.
+    pub fn underlyings(&self) -> impl Iterator<Item = &str> {
+        self.chains.keys().chain(self.levels.keys()).map(|name| &**name)
+    }
+
     /// How many underlyings have options that expire on `date` or later.
     pub fn count_underlyings(&self, date: TradingDate) -> usize {
         self.chains.values().filter(|expiries| expiries.range(date..).next().is_some()).count()
@@ -72,6 +84,9 @@ impl Listings {
         if let (true, Some(expiry)) = (contract.is_option(), contract.expiry()) {
             let expiries = self.chains.entry(Arc::clone(&contract.underlying)).or_default();
             expiries.entry(expiry).or_default().push(slot);
+        }
+        if contract.is_underlying() {
+            self.levels.entry(Arc::clone(&contract.underlying)).or_insert(slot);
         }
         self.by_instrument.insert(instrument, slot);
         self.entries.push(DirectoryEntry { instrument, contract, is_nearest_expiry: false });
@@ -167,6 +182,8 @@ mod tests {
         assert_eq!(listings.contract_of(InstrumentId(8)), Some(&later));
         assert_eq!(listings.chain("NIFTY", first.expiry().expect("an option")), [2]);
         assert_eq!(listings.expiries("NIFTY").count(), 2);
+        assert_eq!((listings.underlying("NIFTY"), listings.underlying("BANKNIFTY")), (Some(0), None));
+        assert!(listings.underlyings().all(|name| name == "NIFTY"));
         assert_eq!((listings.slot_of(InstrumentId(1)), listings.contract_of(InstrumentId(1))), (None, None));
     }
 }

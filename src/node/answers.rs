@@ -1,7 +1,7 @@
 //! Who answers the requests that come by the socket and by D-Bus.
 //!
 //! From atomics and from a reader's connection to the store, never from another child, so that there is an answer
-//! whatever hangs.
+//! whatever hangs. What takes a reader is worked out beside this thread, so that it delays no other answer.
 
 use super::{control_child::ControlChild, intake::IntakeSink};
 use crate::{
@@ -31,20 +31,20 @@ impl Service for Answers {
             Request::Status => Ok(Response::Status(child.show_status())),
             Request::Actors => Ok(Response::Actors(child.show_actors())),
             Request::Feeds => Ok(Response::Feeds(child.show_feeds())),
-            Request::Chain(request) => child.show_chain(request).await.map(Response::Chain),
-            Request::OpenInterest(request) => {
-                let date = request.date.unwrap_or_else(|| child.today());
-                child.show_open_interest(&request.contract, date).await.map(Response::OpenInterest)
+            Request::Chain(_)
+            | Request::OpenInterest(_)
+            | Request::Deltas(_)
+            | Request::Candles(_)
+            | Request::Coverage(_)
+            | Request::JobHistory(_) => {
+                if let Request::Chain(request) = &request
+                    && let Some(chain) = child.live_chain(request)
+                {
+                    return Ok(Response::Chain(chain));
+                }
+                let record = child.record();
+                child.reading_room.read(move || record.answer(request)).await
             }
-            Request::Deltas(request) => child.show_deltas(request).await.map(Response::Deltas),
-            Request::Candles(request) => {
-                let date = request.date.unwrap_or_else(|| child.today());
-                child
-                    .show_candles(&request.symbol, request.interval_minutes(), date)
-                    .await
-                    .map(Response::Candles)
-            }
-            Request::Coverage(request) => child.show_coverage(request.date).await.map(Response::Coverage),
             Request::ReplayVerify(request) => child.verify(request.date).await.map(Response::ReplayVerify),
             Request::Feed(request) => child.show_feed(&request).map(Response::Feed),
             Request::EnableFeed(request) => child.enable_feed(&request).map(Response::EnableFeed),
@@ -60,7 +60,6 @@ impl Service for Answers {
             Request::SetLogFilter(request) => child.set_log_filter(&request).map(Response::SetLogFilter),
             Request::Drain => Ok(Response::Drain(child.drain())),
             Request::Jobs => Ok(Response::Jobs(child.show_jobs())),
-            Request::JobHistory(request) => child.show_job_history(&request).await.map(Response::JobHistory),
             Request::RunJob(request) => child.run_job(&request).await.map(Response::RunJob),
             Request::Watch(_) => Err(ControlError::ExpectedMore { method: "Watch".to_owned() }),
         }

@@ -11,6 +11,7 @@ use super::{
     job_surroundings::JobSurroundings,
     live_state::LiveState,
     opening_steps::OpeningSteps,
+    reading_room::ReadingRoom,
     recorder::Recorder,
     recovery::Recovery,
     reload::Reloader,
@@ -27,6 +28,7 @@ use crate::{
     calendar::{Calendar, CalendarError},
     clock::Clock,
     config::Config,
+    control::{BindError, ControlSocket},
     feed::{FeedState, FeedStatus},
     jobs::JobParts,
     logging::Event,
@@ -63,6 +65,8 @@ pub enum DaemonError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     #[error(transparent)]
+    ControlSocket(#[from] BindError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot start a runtime: {0}")]
     Runtime(io::Error),
@@ -87,6 +91,24 @@ impl DaemonError {
             {
                 DENIED
             }
+            DaemonError::ControlSocket(error) => match error {
+                BindError::InUse { .. } => UNAVAILABLE,
+                BindError::NotASocket { .. } | BindError::HandedOver { .. } => CONFIGURATION,
+                BindError::Io { cause, .. } => match cause.kind() {
+                    io::ErrorKind::PermissionDenied => DENIED,
+                    // The path as it is written cannot be had.
+                    io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::AlreadyExists
+                    | io::ErrorKind::InvalidInput
+                    | io::ErrorKind::InvalidFilename
+                    | io::ErrorKind::ReadOnlyFilesystem => CONFIGURATION,
+                    // Another daemon was a moment faster.
+                    io::ErrorKind::AddrInUse => UNAVAILABLE,
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UNAVAILABLE,
+                    _ => INTERNAL,
+                },
+            },
             DaemonError::Store(error) => match error.class() {
                 ErrorClass::Configuration => CONFIGURATION,
                 ErrorClass::Retry | ErrorClass::DiskFull => UNAVAILABLE,
@@ -147,6 +169,11 @@ impl Daemon {
                 torn.kept.as_ref().map(|path| format!("; they are kept in {}", path.display())).unwrap_or_default()
             );
         }
+        // Callers wait in it from here on. What is wrong with it is told before the store is opened, which may take long.
+        let socket = Arc::new(match handover.control_socket {
+            Some(socket) => ControlSocket::adopt(socket)?,
+            None => ControlSocket::bind(&config.control.socket)?,
+        });
         let stored = load_record(&config.store.url, birth, &steps)?;
         let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
         let forced = held_order::read(&config.spool.dir);
@@ -240,15 +267,15 @@ impl Daemon {
                 reloader,
                 orders: orders.clone(),
                 intake: intake.clone(),
-                socket: handover.control_socket.map(Arc::new),
+                socket,
                 clock: clock.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),
                 settings,
                 live,
                 started: clock.now(),
+                reading_room: ReadingRoom::default(),
                 failover_turn: Arc::default(),
-                kept: Arc::default(),
             },
             feeds: FeedParts {
                 watch: config.watch.clone(),

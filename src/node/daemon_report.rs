@@ -34,7 +34,7 @@ impl ControlChild {
             ready: status.readiness.awaited().is_empty(),
             healthy: problems.is_empty(),
             problems,
-            underlyings: self.live.count_underlyings(self.today()),
+            underlyings: self.live.count_underlyings(now.date_ist()),
             contracts: pipeline.watched.load(Relaxed),
             feeds_up: feeds_up as u64,
             feeds: feeds as u64,

@@ -1,6 +1,6 @@
 //! What operators ask of the jobs.
 
-use super::control_child::ControlChild;
+use super::{control_child::ControlChild, market_queries::RecordQueries};
 use crate::{
     control::{
         ControlError, JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState,
@@ -8,7 +8,7 @@ use crate::{
     },
     jobs::{self, JobName, JobView, VerifyError},
     market::TradingDate,
-    store::{JobRun, JobRunFilter, Reader, RunState},
+    store::{JobRun, JobRunFilter, RunState},
 };
 use std::time::{Duration, Instant};
 
@@ -37,18 +37,6 @@ impl ControlChild {
         }
     }
 
-    pub(super) async fn show_job_history(
-        &self,
-        request: &JobHistoryRequest,
-    ) -> Result<JobHistoryResponse, ControlError> {
-        let job = request.job.as_deref().map(named).transpose()?;
-        let filter = JobRunFilter { job: job.map(|job| job.name().to_owned()), since: None };
-        let read =
-            async { Reader::open(&self.config.store.url).await?.job_runs(&filter, request.limit()).await };
-        let runs = read.await.map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
-        Ok(JobHistoryResponse { runs: runs.into_iter().map(run_row).collect() })
-    }
-
     /// Answers once the job's child has taken the order, not when the job is done.
     pub(super) async fn run_job(&self, request: &JobRequest) -> Result<RunJobResponse, ControlError> {
         let job = named(&request.job)?;
@@ -65,7 +53,22 @@ impl ControlChild {
         }
         Ok(RunJobResponse { job: self.show_job(job) })
     }
+}
 
+impl RecordQueries {
+    pub(super) async fn show_job_history(
+        &self,
+        request: &JobHistoryRequest,
+    ) -> Result<JobHistoryResponse, ControlError> {
+        let job = request.job.as_deref().map(named).transpose()?;
+        let filter = JobRunFilter { job: job.map(|job| job.name().to_owned()), since: None };
+        let runs = self.reader().await?.job_runs(&filter, request.limit()).await;
+        let runs = runs.map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
+        Ok(JobHistoryResponse { runs: runs.into_iter().map(run_row).collect() })
+    }
+}
+
+impl ControlChild {
     /// What the job does after the session, for a day and at a time of the caller's choice.
     pub(super) async fn verify(&self, date: TradingDate) -> Result<ReplayVerifyResponse, ControlError> {
         let began = Instant::now();

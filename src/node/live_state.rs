@@ -128,6 +128,11 @@ impl LiveState {
         self.directory.snapshot().count_underlyings(date) as u64
     }
 
+    /// The expiries on `date` or later of an underlying's options, nearest first.
+    pub fn expiries(&self, underlying: &str, date: TradingDate) -> Vec<TradingDate> {
+        self.directory.snapshot().expiries(underlying).filter(|expiry| *expiry >= date).collect()
+    }
+
     /// The chain as it stands; `None` where nothing live is known of it.
     pub fn chain(
         &self,
@@ -155,10 +160,8 @@ impl LiveState {
             }
         }
         let level_e4 = listings
-            .entries()
-            .iter()
-            .position(|entry| entry.contract.is_underlying() && *entry.contract.underlying == *underlying)
-            .and_then(|slot| self.table.read(slot as u32))
+            .underlying(underlying)
+            .and_then(|slot| self.table.read(slot))
             .and_then(|quote| quote.last_price)
             .map(Price::as_e4);
         Some(ChainResponse {
@@ -178,8 +181,7 @@ impl LiveState {
     pub fn watch(&self, request: WatchRequest) -> Result<mpsc::Receiver<Update>, ControlError> {
         if let Some(underlying) = &request.underlying {
             let listings = self.directory.snapshot();
-            let known: BTreeSet<&str> =
-                listings.entries().iter().map(|entry| &*entry.contract.underlying).collect();
+            let known: BTreeSet<&str> = listings.underlyings().collect();
             if !known.contains(underlying.as_str()) {
                 let known = known.into_iter().map(str::to_owned).collect();
                 return Err(ControlError::UnknownUnderlying { underlying: underlying.clone(), known });

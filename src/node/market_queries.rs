@@ -1,34 +1,88 @@
 //! What is asked about the market: chain, open interest, deltas, candles and coverage, from the store; the chain of this
 //! moment from memory.
+//!
+//! Whatever reads the store is work for a thread of the [`super::reading_room`].
 
 use super::control_child::ControlChild;
 use crate::{
+    clock::Clock,
+    config::Config,
     control::{
-        CandleRow, CandlesResponse, ChainRequest, ChainResponse, ChainRow, ChainSide, ControlError,
-        CoverageGap, CoverageResponse, CoverageRow, DeltaRow, DeltasRequest, DeltasResponse,
-        OpenInterestResponse, OpenInterestRow, WallTime,
+        CandleRow, CandlesRequest, CandlesResponse, ChainRequest, ChainResponse, ChainRow, ChainSide,
+        ControlError, CoverageGap, CoverageRequest, CoverageResponse, CoverageRow, DeltaRow, DeltasRequest,
+        DeltasResponse, OpenInterestRequest, OpenInterestResponse, OpenInterestRow, Request, Response,
+        WallTime,
     },
     market::{
         Bucket, BucketState, CandleInterval, Contract, ContractError, Price, Provider, Timestamp, TradingDate,
     },
+    pipeline::PipelineSettings,
     store::{BucketStates, DeltaFilter, Reader, Side, StoreError},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 fn unavailable(error: StoreError) -> ControlError {
     ControlError::Unavailable { reason: error.to_string() }
 }
 
 impl ControlChild {
-    pub(super) fn today(&self) -> TradingDate {
+    pub(super) fn record(&self) -> RecordQueries {
+        let (config, settings) = (Arc::clone(&self.config), self.settings.clone());
+        RecordQueries { config, settings, clock: self.clock.clone() }
+    }
+
+    /// The chain of this moment, where it is asked for and something live is known of it.
+    pub(super) fn live_chain(&self, request: &ChainRequest) -> Option<ChainResponse> {
+        if request.at.is_some() {
+            return None;
+        }
+        let expiries = self.live.expiries(&request.underlying, self.clock.now().date_ist());
+        let expiry = match request.expiry {
+            Some(expiry) => expiries.contains(&expiry).then_some(expiry)?,
+            None => *expiries.first()?,
+        };
+        self.live.chain(&request.underlying, expiry, &expiries)
+    }
+}
+
+/// Questions to the record. Cheap to clone, and tied to no child.
+#[derive(Clone)]
+pub(super) struct RecordQueries {
+    /// What the daemon was started with.
+    config: Arc<Config>,
+    settings: PipelineSettings,
+    clock: Clock,
+}
+
+impl RecordQueries {
+    /// Answers what only the record can answer.
+    pub(super) async fn answer(self, request: Request) -> Result<Response, ControlError> {
+        let verb = request.verb();
+        match request {
+            Request::Chain(request) => self.show_chain(request).await.map(Response::Chain),
+            Request::OpenInterest(request) => {
+                self.show_open_interest(request).await.map(Response::OpenInterest)
+            }
+            Request::Deltas(request) => self.show_deltas(request).await.map(Response::Deltas),
+            Request::Candles(request) => self.show_candles(request).await.map(Response::Candles),
+            Request::Coverage(request) => self.show_coverage(request).await.map(Response::Coverage),
+            Request::JobHistory(request) => self.show_job_history(&request).await.map(Response::JobHistory),
+            _ => Err(ControlError::NoData { reason: format!("the record does not tell {}", verb.name()) }),
+        }
+    }
+
+    fn today(&self) -> TradingDate {
         self.clock.now().date_ist()
     }
 
-    async fn reader(&self) -> Result<Reader, ControlError> {
+    pub(super) async fn reader(&self) -> Result<Reader, ControlError> {
         Reader::open(&self.config.store.url).await.map_err(unavailable)
     }
 
-    pub(super) async fn show_chain(&self, request: ChainRequest) -> Result<ChainResponse, ControlError> {
+    async fn show_chain(&self, request: ChainRequest) -> Result<ChainResponse, ControlError> {
         let reader = self.reader().await?;
         let date = request.at.and_then(|at| at.date).unwrap_or_else(|| self.today());
         let listed = reader.listed_expiries(date).await.map_err(unavailable)?;
@@ -50,11 +104,6 @@ impl ControlChild {
                 reason: format!("{} has no expiry on or after {date}", request.underlying),
             })?,
         };
-        if request.at.is_none()
-            && let Some(chain) = self.live.chain(&request.underlying, expiry, &expiries)
-        {
-            return Ok(chain);
-        }
         let at = request.at.map_or_else(|| self.clock.now(), |at| at.resolve(self.today()));
         // The chain as it stood: the last bucket that had ended by then.
         let until = at.plus_us(-Bucket::LENGTH_US);
@@ -85,16 +134,14 @@ impl ControlChild {
         })
     }
 
-    pub(super) async fn show_open_interest(
+    async fn show_open_interest(
         &self,
-        text: &str,
-        date: TradingDate,
+        request: OpenInterestRequest,
     ) -> Result<OpenInterestResponse, ControlError> {
-        let contract: Contract =
-            text.parse().map_err(|error: ContractError| ControlError::UnknownContract {
-                contract: text.to_owned(),
-                hint: format!("write {}", error.allowed),
-            })?;
+        let (text, date) = (&request.contract, request.date.unwrap_or_else(|| self.today()));
+        let contract: Contract = text.parse().map_err(|error: ContractError| {
+            ControlError::UnknownContract { contract: text.clone(), hint: format!("write {}", error.allowed) }
+        })?;
         let rows = self.reader().await?.oi_history(&contract, date).await.map_err(unavailable)?;
         if rows.is_empty() {
             return Err(ControlError::NoData { reason: format!("{contract} has no bucket on {date}") });
@@ -112,7 +159,7 @@ impl ControlChild {
         Ok(OpenInterestResponse { contract: contract.to_string(), date, rows: rows.collect() })
     }
 
-    pub(super) async fn show_deltas(&self, request: DeltasRequest) -> Result<DeltasResponse, ControlError> {
+    async fn show_deltas(&self, request: DeltasRequest) -> Result<DeltasResponse, ControlError> {
         let date = request.date.unwrap_or_else(|| self.today());
         let limit = request.limit();
         let contract = match &request.contract {
@@ -147,15 +194,12 @@ impl ControlChild {
         Ok(DeltasResponse { date, rows: rows.collect(), truncated })
     }
 
-    pub(super) async fn show_candles(
-        &self,
-        symbol: &str,
-        interval_minutes: u32,
-        date: TradingDate,
-    ) -> Result<CandlesResponse, ControlError> {
+    async fn show_candles(&self, request: CandlesRequest) -> Result<CandlesResponse, ControlError> {
+        let interval_minutes = request.interval_minutes();
+        let (symbol, date) = (request.symbol, request.date.unwrap_or_else(|| self.today()));
         let interval = CandleInterval::from_minutes(i64::from(interval_minutes))
             .ok_or_else(|| ControlError::invalid("interval_minutes", "allowed are 3, 5 and 1440"))?;
-        let rows = self.reader().await?.candles(symbol, interval, date).await.map_err(unavailable)?;
+        let rows = self.reader().await?.candles(&symbol, interval, date).await.map_err(unavailable)?;
         if rows.is_empty() {
             return Err(ControlError::NoData {
                 reason: format!("{symbol} has no {interval_minutes}-minute candle on {date}"),
@@ -171,10 +215,16 @@ impl ControlChild {
             provider: row.provider.to_string(),
             revision: u32::from(row.revision),
         });
-        Ok(CandlesResponse { symbol: symbol.to_owned(), interval_minutes, date, rows: rows.collect() })
+        Ok(CandlesResponse { symbol, interval_minutes, date, rows: rows.collect() })
     }
 
-    pub(super) async fn show_coverage(&self, date: TradingDate) -> Result<CoverageResponse, ControlError> {
+    /// Of the last session that has begun, where no date is given.
+    async fn show_coverage(&self, request: CoverageRequest) -> Result<CoverageResponse, ControlError> {
+        let now = self.clock.now();
+        let last = || self.settings.calendar.last_session(now).map(|session| session.date);
+        let date = request.date.or_else(last).ok_or_else(|| ControlError::NoData {
+            reason: "the calendar has no session before today; give a date".to_owned(),
+        })?;
         let states = self.reader().await?.bucket_states(date).await.map_err(unavailable)?;
         if states.is_empty() {
             return Err(ControlError::NoData { reason: format!("no bucket was recorded on {date}") });

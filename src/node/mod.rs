@@ -26,6 +26,7 @@ mod log_filter;
 mod market_queries;
 mod notifier;
 mod opening_steps;
+mod reading_room;
 mod recorder;
 mod recovery;
 mod reload;

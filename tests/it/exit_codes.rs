@@ -1,7 +1,12 @@
 //! How the daemon ends, as systemd is told it: sysexits.h.
 
 use crate::processes::{Daemon, Simulator};
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// `bhavd`, from its beginning to its end.
 fn bhavd(arguments: &[&str]) -> (Option<i32>, String) {
@@ -34,6 +39,67 @@ fn a_log_in_use_is_69() {
     assert!(said.contains("is in use by another bhavd"), "{said}");
     assert!(daemon.asks_well(&["status"]), "the first one goes on");
     daemon.stop();
+}
+
+/// A configuration with a control socket of its own, and a feed that reaches nobody.
+fn configure(directory: &Path, socket: &Path) -> PathBuf {
+    let config = directory.join("bhavd.toml");
+    let (place, socket) = (directory.display(), socket.display());
+    let toml = format!(
+        "[store]\nurl = \"sqlite:{place}/bhavd.sqlite\"\n[spool]\ndir = \"{place}/spool\"\n[control]\nsocket = \"{socket}\"\n\
+         [dbus]\nenabled = false\n[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n\
+         site_url = \"http://127.0.0.1:9\"\narchive_url = \"http://127.0.0.1:9\"\n"
+    );
+    fs::write(&config, toml).expect("written");
+    config
+}
+
+#[test]
+fn a_control_socket_that_cannot_be_had_is_told_by_its_cause() {
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path();
+    let taken = directory.join("precious");
+    fs::write(&taken, "precious").expect("written");
+    let other = directory.join("other.sock");
+    let _other = std::os::unix::net::UnixListener::bind(&other).expect("a free path");
+    for (socket, code, part) in [
+        (taken.clone(), 78, "is not a stream socket; remove it or set another [control] socket"),
+        (taken.join("control.sock"), 78, "making its directory"),
+        (PathBuf::from("/proc/bhavd-test/control.sock"), 78, "making its directory"),
+        (directory.join("x".repeat(200)), 78, "binding it"),
+        (other.clone(), 69, "another daemon answers at"),
+    ] {
+        let config = configure(directory, &socket);
+        let (exit, said) = bhavd(&["run", "--config", config.to_str().expect("a path")]);
+        assert_eq!(exit, Some(code), "{}: {said}", socket.display());
+        assert!(said.contains(part) && said.contains("[control] socket"), "{}: {said}", socket.display());
+    }
+    assert_eq!(fs::read_to_string(&taken).expect("a file"), "precious");
+    assert!(other.exists(), "somebody else's socket stays");
+}
+
+#[test]
+fn a_directory_that_is_not_the_daemons_to_write_to_is_77() {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can start the daemon as somebody else");
+        return;
+    }
+    let home = tempfile::tempdir().expect("a directory");
+    let own = home.path().join("own");
+    fs::create_dir(&own).expect("a directory");
+    std::os::unix::fs::chown(&own, Some(NOBODY), Some(NOBODY)).expect("root may");
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("root may");
+    let config = configure(&own, &home.path().join("control.sock"));
+    // Where the program stands, only root may go.
+    let program = home.path().join("bhavd");
+    fs::copy(env!("CARGO_BIN_EXE_bhavd"), &program).expect("copied");
+    let output =
+        Command::new(&program).args(["run", "--config"]).arg(&config).uid(NOBODY).gid(NOBODY).output();
+    let output = output.expect("bhavd starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(said.contains("binding it: Permission denied"), "{said}");
 }
 
 #[test]

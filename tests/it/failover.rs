@@ -95,6 +95,9 @@ fn a_forced_provider_counts_while_it_is_up_and_the_replay_equals_the_record() {
     });
     let verified = daemon.ask(&["replay", "verify", "2026-01-30"]);
     assert_eq!(verified["equal"], true, "{verified:#}");
+    let coverage = daemon.ask(&["coverage"]);
+    assert_eq!(coverage["date"], "2026-01-30", "of the last session");
+    assert_eq!(coverage, daemon.ask(&["coverage", "2026-01-30"]));
     daemon.stop();
     let mut daemon = Daemon::start(&config, home);
     daemon.wait_for("an automatic choice", |daemon| choice(daemon)["forced"].is_null());

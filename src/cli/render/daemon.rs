@@ -60,10 +60,13 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
         (
             "log",
             format!(
-                "{}, record {}, {} files, {}{}",
+                "{}, record {}, {}, {}{}",
                 status.spool.dir,
                 grouped_count(status.spool.last_seq),
-                grouped_count(status.spool.files),
+                match status.spool.files {
+                    1 => "1 file".to_owned(),
+                    files => format!("{} files", grouped_count(files)),
+                },
                 bytes(status.spool.bytes),
                 match status.spool.unsynced_bytes {
                     0 => String::new(),

@@ -47,6 +47,7 @@ fn every_command_prints_its_table_and_its_json() {
         ("deltas --underlying NIFTY --limit 2", "deltas"),
         ("candles NIFTY --interval 5m", "candles"),
         ("coverage 2026-01-29", "coverage"),
+        ("coverage", "coverage"),
         ("replay verify 2026-01-29", "replay_verify"),
         ("feed show nse", "feed"),
         ("feed enable nse", "enable_feed"),

@@ -51,10 +51,12 @@ impl Service for FakeService {
                 let known = ["BANKNIFTY", "NIFTY"].map(str::to_owned).to_vec();
                 Err(ControlError::UnknownUnderlying { underlying, known })
             }
-            Request::Coverage(CoverageRequest { date }) if date == samples::date(DAY_WITHOUT_ANSWER) => {
+            Request::Coverage(CoverageRequest { date })
+                if date == Some(samples::date(DAY_WITHOUT_ANSWER)) =>
+            {
                 std::future::pending().await
             }
-            Request::Coverage(CoverageRequest { date }) if date == samples::date(DAY_DENIED) => {
+            Request::Coverage(CoverageRequest { date }) if date == Some(samples::date(DAY_DENIED)) => {
                 Err(ControlError::PermissionDenied { verb: "Coverage".to_owned(), uid: peer.uid })
             }
             Request::ReplayVerify(ReplayVerifyRequest { date }) => {
@@ -110,7 +112,8 @@ impl Daemon {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let listener = ControlListener::bind(&path).expect("a free path");
+                let socket = ControlSocket::bind(&path).expect("a free path");
+                let listener = socket.listen().expect("it listens");
                 ready.send(()).expect("the test waits");
                 let server = ControlServer::new(service, Authority::new(Vec::new()), limits);
                 server.serve(&listener, async { drop(stopped.await) }).await;
@@ -167,7 +170,10 @@ pub struct RawPeer {
 
 impl RawPeer {
     pub fn connect(socket: &Path) -> RawPeer {
-        let stream = UnixStream::connect(socket).expect("the daemon answers");
+        RawPeer::of(UnixStream::connect(socket).expect("the daemon answers"))
+    }
+
+    pub fn of(stream: UnixStream) -> RawPeer {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
         RawPeer { stream, received: Vec::new() }
@@ -176,7 +182,7 @@ impl RawPeer {
     /// A peer that is being answered, for ever.
     pub fn busy(daemon: &Daemon) -> RawPeer {
         let mut peer = daemon.peer();
-        let date = samples::date(DAY_WITHOUT_ANSWER);
+        let date = Some(samples::date(DAY_WITHOUT_ANSWER));
         peer.send(encode_frame(&Call::of(&Request::Coverage(CoverageRequest { date }))));
         assert!(matches!(daemon.next_event(), Event::Asked(Request::Coverage(_), _)));
         peer

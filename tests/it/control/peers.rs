@@ -2,9 +2,9 @@
 
 use super::daemon::{Daemon, Event, FLOOD, RawPeer};
 use bhavd::control::*;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use std::{
-    collections::VecDeque,
     io::Write,
     os::unix::net::UnixStream,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -172,34 +172,94 @@ const HOSTILITIES: [&[u8]; 4] = [
     b"{\"method\":\"org.bhavd.Control1.Status\"}\0",
 ];
 
-#[test]
-fn a_hostile_crowd_shuts_nobody_out() {
-    const CROWD: usize = 4_000;
-    let daemon = Daemon::start();
-    let socket = daemon.socket();
-    let gone = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            // As many are kept open as a process may have files, and some deaf watchers on top.
-            let mut kept = VecDeque::new();
-            for number in 0..CROWD {
-                let Ok(mut peer) = UnixStream::connect(&socket) else { continue };
-                let _ = peer.write_all(HOSTILITIES[number % HOSTILITIES.len()]);
-                kept.push_back(peer);
-                if kept.len() > 300 {
-                    kept.pop_front();
-                }
+/// Raises this process's limit of open files so far that `connections` fit. Says so where the system allows fewer, and
+/// gives how many fit.
+fn make_room(connections: usize) -> usize {
+    /// The daemon's places, for it runs in this process too, and the files of tests that run beside this one.
+    const OTHERS: usize = 1_000;
+    let wanted = (connections + OTHERS) as u64;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        setrlimit(Resource::Nofile, limit).expect("the soft limit may be raised up to the hard one");
+    }
+    let room = limit.current.map_or(connections, |current| {
+        usize::try_from(current)
+            .map_or(connections, |current| connections.min(current.saturating_sub(OTHERS)))
+    });
+    if room < connections {
+        println!(
+            "a crowd of {room} instead of {connections}: the hard limit of open files is {:?} here (ulimit -Hn)",
+            limit.maximum
+        );
+    }
+    room
+}
+
+/// How the daemon dealt with one of the crowd.
+#[derive(Debug, Default)]
+struct Dealt {
+    /// Got a varlink error, and was cut off.
+    told: usize,
+    /// Was answered, since it asked, and cut off.
+    answered: usize,
+    cut_off: usize,
+}
+
+impl Dealt {
+    /// Waits for the end of one connection.
+    fn note(&mut self, peer: UnixStream) {
+        let mut peer = RawPeer::of(peer);
+        let reply = peer.receive();
+        match reply {
+            None => self.cut_off += 1,
+            Some(reply) => {
+                let count = if reply["error"].is_string() { &mut self.told } else { &mut self.answered };
+                *count += 1;
+                assert_eq!(peer.receive(), None, "one reply and the end");
             }
-            gone.store(true, Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_hostile_crowd_of_ten_thousand_shuts_nobody_out_and_each_of_it_is_dealt_with() {
+    const CROWD: usize = 10_000;
+    let crowd = make_room(CROWD);
+    // Those that keep their places to the end are cut off as idle ones.
+    let daemon = Daemon::with(Limits { idle: Duration::from_secs(2), ..Limits::default() }, true);
+    let socket = daemon.socket();
+    let all_are_there = AtomicBool::new(false);
+    let (kept, served) = thread::scope(|scope| {
+        let crowd = scope.spawn(|| {
+            // All of them stay open on this side: what ends them is the daemon.
+            let kept: Vec<UnixStream> = (0..crowd)
+                .map(|number| {
+                    let mut peer = UnixStream::connect(&socket).expect("the socket takes everybody in turn");
+                    let _ = peer.write_all(HOSTILITIES[number % HOSTILITIES.len()]);
+                    peer
+                })
+                .collect();
+            all_are_there.store(true, Relaxed);
+            kept
         });
         let mut served = 0;
-        while !gone.load(Relaxed) || served == 0 {
+        while !all_are_there.load(Relaxed) || served == 0 {
             // One that loses its place before its call was read asks again, as bhavctl does.
             let answered = (0..100).any(|_| daemon.client().ask(&Request::Feeds).is_ok());
             assert!(answered, "shut out after {served} answers");
             served += 1;
         }
+        (crowd.join().expect("no panic"), served)
     });
+    assert!(daemon.peer().is_served(), "while they are all there");
+    let mut dealt = Dealt::default();
+    kept.into_iter().for_each(|peer| dealt.note(peer));
+    assert_eq!(dealt.told + dealt.answered + dealt.cut_off, crowd, "{dealt:?}");
+    // A quarter sends garbage, a quarter asks; of these some lost their places before they were heard.
+    assert!(dealt.told > 0, "{dealt:?}");
+    assert!(dealt.answered > 0 && dealt.answered <= crowd.div_ceil(4), "{dealt:?}");
+    println!("{crowd} hostile connections: {dealt:?}; {served} answers to others meanwhile");
     assert!(daemon.peer().is_served());
 }
 

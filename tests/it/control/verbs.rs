@@ -26,7 +26,7 @@ fn requests() -> Vec<Request> {
             interval_minutes: Some(3),
             date: None,
         }),
-        Request::Coverage(CoverageRequest { date: samples::date(29) }),
+        Request::Coverage(CoverageRequest { date: Some(samples::date(29)) }),
         Request::ReplayVerify(ReplayVerifyRequest { date: samples::date(29) }),
         Request::Feed(nse()),
         Request::EnableFeed(nse()),
@@ -104,7 +104,7 @@ fn a_refusal_keeps_its_fields() {
 
 #[test]
 fn an_answer_that_takes_too_long_is_given_up_on_either_side() {
-    let coverage = Request::Coverage(CoverageRequest { date: samples::date(DAY_WITHOUT_ANSWER) });
+    let coverage = Request::Coverage(CoverageRequest { date: Some(samples::date(DAY_WITHOUT_ANSWER)) });
     let daemon = Daemon::with(Limits { answer: Duration::from_millis(20), ..Limits::default() }, true);
     let error = daemon.client().ask(&coverage).expect_err("no answer");
     assert!(matches!(error, ClientError::Refused(ControlError::TimedOut { .. })), "{error}");
@@ -124,7 +124,7 @@ fn stopping_ends_streams_with_a_word_and_takes_the_socket_away() {
     assert!(idle.is_served());
     let mut busy = daemon.peer();
     busy.send(encode_frame(&Call::of(&Request::Coverage(CoverageRequest {
-        date: samples::date(DAY_WITHOUT_ANSWER),
+        date: Some(samples::date(DAY_WITHOUT_ANSWER)),
     }))));
     assert!(matches!(daemon.next_event(), Event::Asked(Request::Coverage(_), _)));
     let watch = WatchRequest { underlying: Some(QUIET.to_owned()) };
