@@ -114,6 +114,8 @@ impl Simulator {
 
     /// What the website does wrong from here on: JSON as `POST /sim/faults` takes it.
     pub fn set_nse_faults(&self, faults: &str) {
+        // As the program does; whichever test comes first has it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("{}/sim/faults", text(&self.ready, "/nse/site_url"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sent = runtime.block_on(
