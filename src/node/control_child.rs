@@ -37,6 +37,8 @@ pub struct ControlChild {
     pub started: Timestamp,
     /// Held over an order of which provider counts: the socket and the bus give such orders.
     pub failover_turn: Arc<tokio::sync::Mutex<()>>,
+    /// Held over a verification by hand: one at a time, whoever asks.
+    pub verify_turn: Arc<tokio::sync::Mutex<()>>,
     /// Bound by the first incarnation, where none was handed over.
     pub kept: Arc<Mutex<Option<KeptSocket>>>,
 }

@@ -248,6 +248,7 @@ impl Daemon {
                 live,
                 started: clock.now(),
                 failover_turn: Arc::default(),
+                verify_turn: Arc::default(),
                 kept: Arc::default(),
             },
             feeds: FeedParts {

@@ -11,7 +11,12 @@ use crate::{
     market::TradingDate,
     store::{JobRun, JobRunFilter, Reader, RunState},
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
 
 /// How long a job's child may take to take an order.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
@@ -67,11 +72,40 @@ impl ControlChild {
         Ok(RunJobResponse { job: self.show_job(job) })
     }
 
-    /// By hand, on the spot: what the job does after the session.
+    /// By hand, on the spot: what the job does after the session. On a thread of its own: a turn of it may take seconds, and
+    /// whoever asks something else is answered meanwhile.
     pub(super) async fn verify(&self, date: TradingDate) -> Result<ReplayVerifyResponse, ControlError> {
         let began = Instant::now();
-        let (url, directory) = (&self.config.store.url, &self.config.spool.dir);
-        let verified = jobs::verify_day(url, directory, &self.settings, date, &Pulse::default()).await;
+        let turn = Arc::clone(&self.verify_turn).lock_owned().await;
+        let (config, settings) = (Arc::clone(&self.config), self.settings.clone());
+        let unavailable = |reason: String| ControlError::Unavailable { reason };
+        let (mut reply, answer) = oneshot::channel();
+        let verify = move || {
+            let _turn = turn;
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                    return;
+                }
+            };
+            runtime.block_on(async {
+                let pulse = Pulse::default();
+                let (url, directory) = (&config.store.url, &config.spool.dir);
+                let verified = tokio::select! {
+                    verified = jobs::verify_day(url, directory, &settings, date, &pulse) => verified,
+                    // Nobody waits for it any more.
+                    () = reply.closed() => return,
+                };
+                let _ = reply.send(Ok(verified));
+            });
+        };
+        let started = thread::Builder::new().name("verify".to_owned()).spawn(verify);
+        started.map_err(|error| unavailable(format!("no thread to verify on: {error}")))?;
+        let verified = answer
+            .await
+            .map_err(|_| unavailable("the verification broke off".to_owned()))?
+            .map_err(|error| unavailable(format!("no runtime to verify on: {error}")))?;
         let verified = verified.map_err(|error| match error {
             VerifyError::NoLog { .. } => ControlError::NoData { reason: error.to_string() },
             VerifyError::Spool(_) | VerifyError::Store(_) => {
