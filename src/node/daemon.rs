@@ -15,7 +15,7 @@ use super::{
     recovery::Recovery,
     reload::Reloader,
     running_config::RunningConfig,
-    service_manager::ServiceManager,
+    service_manager::{ServiceManager, Told},
     status::{DaemonStatus, SpoolStatus},
     store_record::StoreRecord,
     timekeeper::Timekeeper,
@@ -194,6 +194,7 @@ impl Daemon {
                 calendar: Arc::clone(&calendar),
                 clock: clock.clone(),
                 running: running.clone(),
+                told: Told::default(),
             },
             writer: Writer {
                 url: config.store.url.clone(),

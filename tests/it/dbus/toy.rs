@@ -3,7 +3,7 @@
 use crate::{control_samples as samples, servers::Bus};
 use bhavd::{
     control::*,
-    dbus::{self, BusServer, Counters, Daemon, Overview, PolkitPatience},
+    dbus::{self, BusServer, Counters, Daemon, LastTold, Overview, PolkitPatience},
 };
 use futures_util::StreamExt;
 use std::{
@@ -156,7 +156,7 @@ impl Served {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let server = BusServer::new(Arc::new(toy), judges, address, polkit);
+                let server = BusServer::new(Arc::new(toy), LastTold::default(), judges, address, polkit);
                 server
                     .serve(
                         async {
