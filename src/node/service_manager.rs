@@ -420,7 +420,11 @@ mod tests {
         assert_eq!(second.step(view(Phase::Running, "a"), now), [Notice::Status("a".to_owned())]);
         second.begin_reload();
         let mut third = Teller::new(None);
-        assert_eq!(third.resume(second.standing()), [Notice::Ready], "the manager waits for the reload's end");
+        assert_eq!(
+            third.resume(second.standing()),
+            [Notice::Ready],
+            "the manager waits for the reload's end"
+        );
         assert_eq!(third.standing(), Standing { phase: Phase::Running, is_reloading: false });
         assert_eq!(Teller::new(None).resume(Standing::default()), []);
     }

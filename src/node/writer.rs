@@ -156,7 +156,9 @@ impl Writer {
 
 /// The database took no piece of a transaction for too long. The next incarnation connects anew.
 #[derive(Debug, thiserror::Error)]
-#[error("the store has taken nothing for {STILL_MAX:?}; does somebody hold a lock, or does its disk stand still?")]
+#[error(
+    "the store has taken nothing for {STILL_MAX:?}; does somebody hold a lock, or does its disk stand still?"
+)]
 struct StoodStill;
 
 async fn append(

@@ -189,7 +189,7 @@ pub struct Client {
 
 impl Client {
     pub async fn on(bus: &Bus) -> Client {
-        let connection = connect(bus).await;
+        let connection = connect(&bus.address()).await;
         let rule =
             MatchRule::builder().msg_type(message::Type::Signal).sender(dbus::NAME).build().expect("a rule");
         let signals =
@@ -258,8 +258,8 @@ impl Client {
     }
 }
 
-pub async fn connect(bus: &Bus) -> Connection {
-    let builder = zbus::connection::Builder::address(bus.address().as_str());
+pub async fn connect(address: &str) -> Connection {
+    let builder = zbus::connection::Builder::address(address);
     builder.build().await.expect("the bus takes connections")
 }
 
