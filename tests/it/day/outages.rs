@@ -57,6 +57,9 @@ fn assert_equal(
         let seen = captures.and_then(|captures| captures.get(underlying(contract)));
         seen.is_some_and(|seen| seen.range(after + 1..before).next().is_none())
     };
+    let is_seen = |contract: &str, second: i64| {
+        captures.is_none_or(|captures| captures[underlying(contract)].contains(&second))
+    };
     let mut behind = 0;
     let gaps: Vec<(i64, i64)> =
         cells(record, "gaps").iter().map(|row| (second_of_day(row[0]), second_of_day(row[1]))).collect();
@@ -124,7 +127,7 @@ fn assert_equal(
     for (contract, values) in &answer.contracts {
         let of_session: Vec<i64> = values
             .iter()
-            .filter(|value| value.second < SESSION_CLOSE_S)
+            .filter(|value| value.second < SESSION_CLOSE_S && is_seen(contract, value.second))
             .map(|value| value.open_interest)
             .collect();
         let moved = of_session[of_session.len() - 1] - of_session[0];
