@@ -228,17 +228,24 @@ impl<S: Service> Conversation<'_, S> {
         match answer {
             Ok(response) if response.is_bulky() => {
                 self.seat.set_turn(Turn::Ours);
-                // Beside this thread, where everybody else would wait for it.
-                let encoded = tokio::task::spawn_blocking(move || encode_response(&response)).await;
+                let encoded = self.encode_bulky(response).await;
                 self.seat.set_turn(Turn::Theirs);
-                encoded.unwrap_or_else(|failure| {
-                    let reason = format!("the answer could not be written down: {failure}");
-                    encode_frame(&ControlError::Unavailable { reason })
-                })
+                encoded
             }
             Ok(response) => encode_response(&response),
             Err(error) => encode_frame(&error),
         }
+    }
+
+    /// Beside this thread, where everybody else would wait for it, and one at a time, which leaves them a processor.
+    #[expect(clippy::disallowed_methods, reason = "the caller waits for it, and pure computing ends")]
+    async fn encode_bulky(&self, response: Response) -> Vec<u8> {
+        let _desk = self.server.encoding_desk.lock().await;
+        let encoded = tokio::task::spawn_blocking(move || encode_response(&response)).await;
+        encoded.unwrap_or_else(|failure| {
+            let reason = format!("the answer could not be written down: {failure}");
+            encode_frame(&ControlError::Unavailable { reason })
+        })
     }
 
     async fn stream(&mut self, mut updates: mpsc::Receiver<Update>) -> Result<(), Ended> {

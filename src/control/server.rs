@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::{
     net::UnixStream,
-    sync::{Semaphore, watch},
+    sync::{Mutex, Semaphore, watch},
     time::Instant,
 };
 
@@ -69,6 +69,8 @@ pub struct ControlServer<S> {
     pub(super) authority: Authority,
     pub(super) limits: Limits,
     pub(super) long_answers: Semaphore,
+    /// Held over the encoding of a long list.
+    pub(super) encoding_desk: Mutex<()>,
     pub(super) cut_off: Tally,
     /// Held by the conversation whose stream of calls has its turn.
     streams_of_calls: Semaphore,
@@ -82,6 +84,7 @@ impl<S: Service> ControlServer<S> {
             authority,
             limits,
             long_answers,
+            encoding_desk: Mutex::default(),
             cut_off: Tally::default(),
             streams_of_calls: Semaphore::new(1),
         }

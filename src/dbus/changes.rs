@@ -44,7 +44,7 @@ pub(super) struct Changes {
 }
 
 /// Follows the daemon from look to look.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Follower {
     last: Overview,
     /// Whose values counted last.

@@ -36,7 +36,7 @@ mod server;
 pub use address::{BusAddress, UnknownBus};
 pub use overview::{Counters, Daemon, Gap, Overview};
 pub use polkit::PolkitPatience;
-pub use server::BusServer;
+pub use server::{BusServer, LastTold};
 
 /// The name on the bus. The version is part of it: an incompatible change makes another name.
 pub const NAME: &str = "org.bhavd.Bhavd1";

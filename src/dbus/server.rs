@@ -17,7 +17,7 @@ use std::{
     borrow::Cow,
     future::Future,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::{MissedTickBehavior, timeout};
@@ -41,10 +41,28 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(8);
 
+/// What was told last. It outlives servers and connections, so that what happens between two of them is told by the next.
+/// Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct LastTold {
+    follower: Arc<Mutex<Option<Follower>>>,
+}
+
+impl LastTold {
+    fn get(&self) -> Option<Follower> {
+        self.follower.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, follower: &Follower) {
+        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower.clone());
+    }
+}
+
 /// The daemon's side of the bus.
 #[derive(Debug)]
 pub struct BusServer<D> {
     daemon: Arc<D>,
+    told: LastTold,
     gate: Gate,
     address: BusAddress,
 }
@@ -74,6 +92,8 @@ struct Presence {
     connection: Connection,
     board: Arc<Board>,
     follower: Follower,
+    /// What happened before there was this connection, until it is told.
+    untold: Changes,
     /// For further feeds.
     calls: Calls,
     queues: Queues,
@@ -82,11 +102,12 @@ struct Presence {
 impl<D: Daemon> BusServer<D> {
     pub fn new(
         daemon: Arc<D>,
+        told: LastTold,
         authority: Authority,
         address: BusAddress,
         polkit: PolkitPatience,
     ) -> BusServer<D> {
-        BusServer { daemon, gate: Gate::new(authority, polkit), address }
+        BusServer { daemon, told, gate: Gate::new(authority, polkit), address }
     }
 
     /// Is on the bus whenever there is one, until `stop` is ready, and returns what it gives. `note_progress` is called with
@@ -131,7 +152,15 @@ impl<D: Daemon> BusServer<D> {
     }
 
     async fn connect(&self) -> Result<Presence, BusError> {
-        let follower = Follower::new(self.daemon.overview());
+        let overview = self.daemon.overview();
+        let (follower, untold) = match self.told.get() {
+            None => (Follower::new(overview), Changes::default()),
+            Some(mut follower) => {
+                let changes = follower.step(overview);
+                // Objects are made of what there is.
+                (follower, Changes { feeds_added: Vec::new(), feeds_removed: Vec::new(), ..changes })
+            }
+        };
         let board = Arc::new(Board::new(Arc::clone(&self.daemon), Arc::new(follower.last().clone())));
         let (calls, queues) = Calls::queue(self.gate.clone());
         let manager = Manager { board: Arc::clone(&board), calls: calls.clone() };
@@ -147,7 +176,7 @@ impl<D: Daemon> BusServer<D> {
             .request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE)
             .await
             .map_err(BusError::NoName)?;
-        Ok(Presence { connection, board, follower, calls, queues })
+        Ok(Presence { connection, board, follower, untold, calls, queues })
     }
 
     async fn be_present<T>(
@@ -156,6 +185,10 @@ impl<D: Daemon> BusServer<D> {
         mut stop: Pin<&mut impl Future<Output = T>>,
         note_progress: &impl Fn(),
     ) -> Ended<T> {
+        let untold = std::mem::take(&mut presence.untold);
+        if !self.tell(&presence, untold).await {
+            return Ended::Lost;
+        }
         let (mut reads, mut writes) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -204,8 +237,15 @@ impl<D: Daemon> BusServer<D> {
             return true;
         }
         presence.board.show(Arc::new(presence.follower.last().clone()));
+        self.tell(presence, changes).await
+    }
+
+    async fn tell(&self, presence: &Presence, changes: Changes) -> bool {
         match timeout(TELL_WITHIN, tell(presence, changes)).await {
-            Ok(Ok(())) => true,
+            Ok(Ok(())) => {
+                self.told.set(&presence.follower);
+                true
+            }
             Ok(Err(error)) => {
                 log::debug!("{} does not take signals: {error}", self.address);
                 false

@@ -16,7 +16,7 @@ use super::{
     recovery::Recovery,
     reload::Reloader,
     running_config::RunningConfig,
-    service_manager::ServiceManager,
+    service_manager::{ServiceManager, Told},
     status::{DaemonStatus, SpoolStatus},
     store_record::StoreRecord,
     timekeeper::Timekeeper,
@@ -221,6 +221,7 @@ impl Daemon {
                 calendar: Arc::clone(&calendar),
                 clock: clock.clone(),
                 running: running.clone(),
+                told: Told::default(),
             },
             writer: Writer {
                 url: config.store.url.clone(),

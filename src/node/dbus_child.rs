@@ -6,7 +6,7 @@ use super::{answers::Answers, control_child::ControlChild, daemon_report::feed_r
 use crate::{
     actor::{ChildError, Lease},
     control::FeedRow,
-    dbus::{BusAddress, BusServer, Counters, Daemon, Gap, Overview, PolkitPatience},
+    dbus::{BusAddress, BusServer, Counters, Daemon, Gap, LastTold, Overview, PolkitPatience},
     market::{Provider, TradingDate},
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -16,6 +16,8 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 pub struct DBusChild {
     /// Answers requests, whichever way they come.
     pub control: ControlChild,
+    /// By any incarnation: the next one tells what has happened since, its own restart included.
+    pub told: LastTold,
 }
 
 impl DBusChild {
@@ -45,6 +47,7 @@ impl DBusChild {
                 let address: BusAddress = settings.address.parse()?;
                 let server = BusServer::new(
                     Arc::clone(&daemon),
+                    self.told.clone(),
                     authority.clone(),
                     address,
                     PolkitPatience::default(),

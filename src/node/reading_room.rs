@@ -3,8 +3,7 @@
 //! The thread that serves a door only waits for them: the rows of a whole day do not delay what others ask.
 //!
 //! Invariants: a few read at once, some more wait for a place in the order they came, further ones are refused; so all of
-//! them never fill a door's places. A reader whose caller is gone stops
-//! at its next await. A reader's panic is its caller's, so that the supervisor learns of it.
+//! them never fill a door's places. A reader whose caller is gone stops at its next await. A reader's panic is its caller's, so that the supervisor learns of it.
 
 use crate::control::ControlError;
 use std::{
@@ -15,8 +14,9 @@ use std::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-/// Readers at once. More of them would take the processor from the recording, and from whoever serves the doors.
-const PLACES: usize = 2;
+/// Readers at once, where there are processors for them. More would take the processor from the recording, and from whoever
+/// serves the doors.
+const PLACES_MAX: usize = 2;
 /// Readers and those who wait to be.
 const ADMITTED_MAX: usize = 64;
 
@@ -30,8 +30,14 @@ pub struct ReadingRoom {
 impl Default for ReadingRoom {
     fn default() -> ReadingRoom {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        ReadingRoom { admitted: semaphore(ADMITTED_MAX), places: semaphore(PLACES) }
+        ReadingRoom { admitted: semaphore(ADMITTED_MAX), places: semaphore(places()) }
     }
+}
+
+/// Half of the processors at most.
+fn places() -> usize {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, PLACES_MAX)
 }
 
 impl ReadingRoom {
@@ -39,6 +45,7 @@ impl ReadingRoom {
     ///
     /// # Errors
     /// Those of `read`; [`ControlError::Unavailable`] where too many wait, or the operating system gives no thread.
+    #[expect(clippy::disallowed_methods, reason = "its caller waits for it, and it ends with its answer")]
     pub async fn read<Answer, Reading>(
         &self,
         read: impl FnOnce() -> Reading + Send + 'static,
@@ -101,7 +108,7 @@ mod tests {
         let room = ReadingRoom::default();
         let (reading, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let asker = thread::current().id();
-        let answers = (0..3 * PLACES).map(|number| {
+        let answers = (0..3 * places()).map(|number| {
             let (reading, most) = (Arc::clone(&reading), Arc::clone(&most));
             room.read(move || async move {
                 most.fetch_max(reading.fetch_add(1, Relaxed) + 1, Relaxed);
@@ -114,15 +121,15 @@ mod tests {
         });
         let answers: Vec<usize> =
             join_all(answers).await.into_iter().map(|answer| answer.expect("one")).collect();
-        assert_eq!(answers, (0..3 * PLACES).collect::<Vec<_>>());
-        assert!((1..=PLACES).contains(&most.load(Relaxed)), "{most:?}");
+        assert_eq!(answers, (0..3 * places()).collect::<Vec<_>>());
+        assert!((1..=places()).contains(&most.load(Relaxed)), "{most:?}");
     }
 
     #[tokio::test]
     async fn a_reader_whose_caller_is_gone_gives_its_place_back() {
         let room = ReadingRoom::default();
         let begun = Arc::new(Notify::new());
-        for _ in 0..2 * PLACES {
+        for _ in 0..2 * places() {
             let told = Arc::clone(&begun);
             let endless = room.read(move || async move {
                 told.notify_one();

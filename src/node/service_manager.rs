@@ -4,6 +4,8 @@
 //! sees the whole drain, and has a thread of its own, so that neither a manager that does not read nor a file that is
 //! slow to come holds the supervisors up; whether those turn it sees from the root's pulse.
 //!
+//! What the manager was told outlives an incarnation: readiness is told once, and a reload that broke off is ended.
+//!
 //! The watchdog is kicked only while the root turns, each critical child turns and works, and, in session hours, data
 //! comes in or the daemon has said why not. Without a manager only the reload on SIGHUP is left of all this.
 
@@ -25,7 +27,7 @@ use crate::{
 use std::{
     future::{Future, pending},
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -51,6 +53,31 @@ pub struct ServiceManager {
     pub calendar: Arc<Calendar>,
     pub clock: Clock,
     pub running: RunningConfig,
+    pub told: Told,
+}
+
+/// What the manager was told last, by whichever incarnation. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    standing: Arc<Mutex<Standing>>,
+}
+
+/// Where the manager believes the daemon to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    phase: Phase,
+    /// It was told of a reload, and not yet of its end.
+    is_reloading: bool,
+}
+
+impl Told {
+    fn get(&self) -> Standing {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, standing: Standing) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
 }
 
 impl ServiceManager {
@@ -60,6 +87,8 @@ impl ServiceManager {
     /// None.
     pub async fn run(self, lease: Lease) -> Result<(), ChildError> {
         let mut teller = Teller::new(self.notifier.watchdog());
+        let resumed = teller.resume(self.told.get());
+        self.tell(&resumed, &teller);
         let mut freshness = Freshness::new(self.freshness_limit(), Instant::now());
         // Beside everything else: it takes as long as feeds take to begin anew, and once more where they do not.
         let mut reload = None;
@@ -67,27 +96,36 @@ impl ServiceManager {
             let now = Instant::now();
             freshness.set_limit(self.freshness_limit());
             let view = self.look(&mut freshness, now);
-            self.notifier.tell(&teller.step(view, now));
+            let notices = teller.step(view, now);
+            self.tell(&notices, &teller);
             lease.pulse().progress();
             tokio::select! {
                 signal = lease.stopping() => {
                     if signal == StopSignal::Drain {
                         let is_ordered = self.phase(&self.tree.snapshot()) == Phase::Stopping;
-                        self.notifier.tell(&teller.stop(is_ordered));
+                        let notices = teller.stop(is_ordered);
+                        self.tell(&notices, &teller);
                     }
                     return Ok(());
                 }
                 () = next_hangup(&self.hangups), if reload.is_none() => {
-                    self.notifier.tell(&teller.begin_reload());
+                    let notices = teller.begin_reload();
+                    self.tell(&notices, &teller);
                     reload = Some(Box::pin(self.reload(&lease)));
                 }
                 () = under_way(&mut reload) => {
                     reload = None;
-                    self.notifier.tell(&teller.end_reload());
+                    let notices = teller.end_reload();
+                    self.tell(&notices, &teller);
                 }
                 () = tokio::time::sleep(teller.pause()) => {}
             }
         }
+    }
+
+    fn tell(&self, notices: &[Notice], teller: &Teller) {
+        self.notifier.tell(notices);
+        self.told.set(teller.standing());
     }
 
     fn look(&self, freshness: &mut Freshness, now: Instant) -> View {
@@ -208,8 +246,9 @@ fn one_line(text: &str) -> String {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
+    #[default]
     Starting,
     Running,
     Stopping,
@@ -250,6 +289,16 @@ impl Teller {
             is_withheld: false,
             is_reloading: false,
         }
+    }
+
+    /// Goes on where another incarnation stood. A reload that broke off with it is over.
+    fn resume(&mut self, standing: Standing) -> Vec<Notice> {
+        (self.phase, self.is_reloading) = (standing.phase, standing.is_reloading);
+        self.end_reload()
+    }
+
+    fn standing(&self) -> Standing {
+        Standing { phase: self.phase, is_reloading: self.is_reloading }
     }
 
     fn step(&mut self, view: View, now: Instant) -> Vec<Notice> {
@@ -363,6 +412,24 @@ mod tests {
     }
 
     #[test]
+    fn the_next_incarnation_goes_on_where_the_last_one_stood() {
+        let (mut first, now) = (Teller::new(None), Instant::now());
+        first.step(view(Phase::Running, "a"), now);
+        let mut second = Teller::new(None);
+        assert_eq!(second.resume(first.standing()), []);
+        assert_eq!(second.step(view(Phase::Running, "a"), now), [Notice::Status("a".to_owned())]);
+        second.begin_reload();
+        let mut third = Teller::new(None);
+        assert_eq!(
+            third.resume(second.standing()),
+            [Notice::Ready],
+            "the manager waits for the reload's end"
+        );
+        assert_eq!(third.standing(), Standing { phase: Phase::Running, is_reloading: false });
+        assert_eq!(Teller::new(None).resume(Standing::default()), []);
+    }
+
+    #[test]
     fn a_start_that_is_broken_off_is_told_as_ready_first() {
         let now = Instant::now();
         let mut asked = Teller::new(None);
@@ -456,6 +523,7 @@ mod tests {
             calendar: Arc::new(Calendar::embedded()),
             clock: Clock::simulated(simulation),
             running,
+            told: Told::default(),
         }
     }
 

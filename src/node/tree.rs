@@ -14,6 +14,7 @@ use crate::{
     actor::{Backoff, ChildSpec, Placement, Strategy, SupervisorSpec},
     clock::Clock,
     config::{Config, SupervisionSettings},
+    dbus::LastTold,
     jobs::{JobChild, JobName, JobParts},
 };
 use std::time::Duration;
@@ -69,7 +70,7 @@ pub fn root(parts: Parts, clock: &Clock, config: &Config) -> SupervisorSpec {
         root = root.child(ChildSpec::new("publisher", publish).heartbeat(heartbeat));
     }
     // There also while the configuration keeps it from the bus: a reload may send it there.
-    let dbus = DBusChild { control: control.clone() };
+    let dbus = DBusChild { control: control.clone(), told: LastTold::default() };
     root.child(
         ChildSpec::new("dbus", move |lease| dbus.clone().run(lease))
             .placement(Placement::Own)

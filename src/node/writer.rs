@@ -2,17 +2,21 @@
 //!
 //! Each incarnation opens the store anew; a transaction that was cut off by a failure is rolled back by the database, and
 //! one that is still under way when its incarnation is given up is refused at its commit.
+//!
+//! A database that is slow is neither a hang nor the fault of the rows: a transaction takes as long as it gets on. One that
+//! stands still is given up with an error, which blames no rows.
 
 use super::status::DaemonStatus;
 use crate::{
     actor::{ChildError, Lease, Port},
     clock::Clock,
-    store::{self, Batch, Birth, ErrorClass, Fence, OpenStore, OpeningSign, Store, StoreError},
+    store::{self, Batch, Birth, ErrorClass, Fence, OpenStore, OpeningSign, Progress, Store, StoreError},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::{
     convert::Infallible,
     future::pending,
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -23,7 +27,7 @@ const DRAIN_MAX: usize = 256;
 const ROWS_MAX: usize = 100_000;
 /// Without rows for this long there is no session, or nothing happens in it.
 const QUIET_AFTER: Duration = Duration::from_secs(300);
-/// How long the database may show no sign of work at a migration: it may wait for a lock that somebody holds.
+/// How long the database may show no sign of work: it may wait for a lock that somebody holds, or for a disk.
 const STILL_MAX: Duration = Duration::from_secs(90);
 
 /// What every incarnation begins from.
@@ -107,8 +111,13 @@ impl Writer {
             };
             match store::open_noting(&self.url, self.birth, &mut note).await {
                 Ok(mut store) => {
-                    let fence = lease.clone();
+                    let (fence, signs) = (lease.clone(), lease.clone());
                     store.set_fence(Fence::new(move || fence.is_current()));
+                    store.set_progress(Progress::new(move || {
+                        if signs.is_current() {
+                            signs.pulse().progress();
+                        }
+                    }));
                     return Ok(Some(store));
                 }
                 Err(error) => {
@@ -126,7 +135,7 @@ impl Writer {
         super::chaos::taste_rows(batch);
         let mut delays = retry_delays();
         loop {
-            match store.append(batch).await {
+            match append(store, batch, lease).await? {
                 Ok(()) => {
                     // Those that the recorder handed over.
                     let rows = batch.outcome_row_count();
@@ -158,6 +167,36 @@ impl Writer {
                 Ok(lease.is_current())
             }
             ErrorClass::Stop | ErrorClass::Configuration => Err(error.into()),
+        }
+    }
+}
+
+/// The database took no piece of a transaction for too long. The next incarnation connects anew.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the store has taken nothing for {STILL_MAX:?}; does somebody hold a lock, or does its disk stand still?"
+)]
+struct StoodStill;
+
+async fn append(
+    store: &mut OpenStore,
+    batch: &Batch,
+    lease: &Lease,
+) -> Result<Result<(), StoreError>, StoodStill> {
+    let pulse = lease.pulse();
+    let _waiting = pulse.wait();
+    pulse.progress();
+    let mut appended = pin!(store.append(batch));
+    loop {
+        let patience = STILL_MAX.saturating_sub(pulse.progress_age());
+        tokio::select! {
+            biased;
+            outcome = &mut appended => return Ok(outcome),
+            () = tokio::time::sleep(patience) => {
+                if pulse.progress_age() >= STILL_MAX {
+                    return Err(StoodStill);
+                }
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ mod job_run;
 mod migrate;
 mod opening;
 mod postgres;
+mod progress;
 mod query;
 mod reader;
 mod report;
@@ -40,6 +41,7 @@ pub use fence::Fence;
 pub use job_run::{JobRun, JobRunFilter, RunState};
 pub use opening::{NoteOpening, OpeningSign, ThreadWatch};
 pub use postgres::PostgresStore;
+pub use progress::Progress;
 pub use reader::Reader;
 pub use report::{BucketStates, CoverageReport, DaySummary, StateCounts, UnderlyingCoverage};
 pub use rows::{DeltaFilter, DeltaRow, IndexPrices, Side, SnapshotRow};
@@ -145,6 +147,14 @@ impl OpenStore {
             OpenStore::Sqlite(store) => store.rest(),
             // Its cache is the server's.
             OpenStore::Postgres(_) => {}
+        }
+    }
+
+    /// Who is told of each piece of a transaction from now on.
+    pub fn set_progress(&mut self, progress: Progress) {
+        match self {
+            OpenStore::Sqlite(store) => store.progress = progress,
+            OpenStore::Postgres(store) => store.progress = progress,
         }
     }
 }

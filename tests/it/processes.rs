@@ -16,8 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a program may take on a slow machine for what is done at once on a fast one.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a program may take on a slow machine for what is done at once on a fast one. Reached only by what hangs.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A process that does not outlive its test.
 struct Running(Child);

@@ -2,7 +2,10 @@
 //!
 //! Source of the format: PostgreSQL's manual, COPY, "Binary Format".
 
-use crate::store::table::{Cell, Table, rounds, sorted_by_key};
+use crate::store::{
+    progress::Progress,
+    table::{Cell, Table, rounds, sorted_by_key},
+};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
 use std::pin::pin;
@@ -15,24 +18,30 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(super) async fn write_all<'a, T: Table>(
     transaction: &mut Transaction<'_>,
     rows: impl Iterator<Item = &'a T::Row>,
+    progress: &Progress,
 ) -> Result<(), Error> {
     let sorted = sorted_by_key::<T>(rows);
     if sorted.is_empty() {
         return Ok(());
     }
     for (turn, round) in rounds::<T>(sorted).into_iter().enumerate() {
-        if turn == 0 && T::MOSTLY_NEW && copy_straight::<T>(transaction, &round).await? {
+        if turn == 0 && T::MOSTLY_NEW && copy_straight::<T>(transaction, &round, progress).await? {
             continue;
         }
-        merge::<T>(transaction, &round).await?;
+        merge::<T>(transaction, &round, progress).await?;
+        progress.note();
     }
     Ok(())
 }
 
 /// `false` if a key exists already; nothing is written then.
-async fn copy_straight<T: Table>(transaction: &mut Transaction<'_>, rows: &[&T::Row]) -> Result<bool, Error> {
+async fn copy_straight<T: Table>(
+    transaction: &mut Transaction<'_>,
+    rows: &[&T::Row],
+    progress: &Progress,
+) -> Result<bool, Error> {
     let savepoint = transaction.savepoint("copied_straight").await?;
-    match copy::<T>(&savepoint, T::NAME, rows).await {
+    match copy::<T>(&savepoint, T::NAME, rows, progress).await {
         Ok(()) => {
             savepoint.commit().await?;
             Ok(true)
@@ -46,14 +55,18 @@ async fn copy_straight<T: Table>(transaction: &mut Transaction<'_>, rows: &[&T::
 }
 
 /// Rows whose keys differ from each other, whether they are stored or not.
-async fn merge<T: Table>(transaction: &Transaction<'_>, rows: &[&T::Row]) -> Result<(), Error> {
+async fn merge<T: Table>(
+    transaction: &Transaction<'_>,
+    rows: &[&T::Row],
+    progress: &Progress,
+) -> Result<(), Error> {
     let (table, columns) = (T::NAME, T::COLUMNS.join(", "));
     let prepare = format!(
         "CREATE TEMPORARY TABLE IF NOT EXISTS merge_{table} ON COMMIT DELETE ROWS \
          AS SELECT {columns} FROM {table} WITH NO DATA; TRUNCATE merge_{table}"
     );
     transaction.batch_execute(&prepare).await?;
-    copy::<T>(transaction, &format!("merge_{table}"), rows).await?;
+    copy::<T>(transaction, &format!("merge_{table}"), rows, progress).await?;
     let key = T::KEY.join(", ");
     let insert = format!(
         "INSERT INTO {table} ({columns}) SELECT {columns} FROM merge_{table} ORDER BY {key}{}",
@@ -62,7 +75,12 @@ async fn merge<T: Table>(transaction: &Transaction<'_>, rows: &[&T::Row]) -> Res
     transaction.batch_execute(&insert).await
 }
 
-async fn copy<T: Table>(transaction: &Transaction<'_>, into: &str, rows: &[&T::Row]) -> Result<(), Error> {
+async fn copy<T: Table>(
+    transaction: &Transaction<'_>,
+    into: &str,
+    rows: &[&T::Row],
+    progress: &Progress,
+) -> Result<(), Error> {
     let text = format!("COPY {into} ({}) FROM STDIN (FORMAT binary)", T::COLUMNS.join(", "));
     let mut sink = pin!(transaction.copy_in::<str, Bytes>(&text).await?);
     let mut encoded = BytesMut::with_capacity(CHUNK_BYTES + 1024);
@@ -76,11 +94,14 @@ async fn copy<T: Table>(transaction: &Transaction<'_>, into: &str, rows: &[&T::R
             let chunk = encoded.split().freeze();
             encoded.reserve(CHUNK_BYTES + 1024);
             sink.send(chunk).await?;
+            progress.note();
         }
     }
     encoded.put_i16(-1);
     sink.send(encoded.freeze()).await?;
-    sink.finish().await.map(|_| ())
+    sink.finish().await?;
+    progress.note();
+    Ok(())
 }
 
 fn put_cell(encoded: &mut BytesMut, cell: &Cell<'_>) {

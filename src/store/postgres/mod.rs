@@ -20,6 +20,7 @@ use super::{
     job_run::JobRuns,
     migrate,
     opening::{NoteOpening, OpeningSign, watched},
+    progress::Progress,
     tables,
 };
 use crate::market::{CandleInterval, TradingDate};
@@ -36,6 +37,7 @@ pub struct PostgresStore {
     birth: Birth,
     link: Option<Link>,
     pub(super) fence: Fence,
+    pub(super) progress: Progress,
 }
 
 impl PostgresStore {
@@ -44,7 +46,13 @@ impl PostgresStore {
         birth: Birth,
         note: NoteOpening<'_>,
     ) -> Result<PostgresStore, StoreError> {
-        let mut store = PostgresStore { address, birth, link: None, fence: Fence::default() };
+        let mut store = PostgresStore {
+            address,
+            birth,
+            link: None,
+            fence: Fence::default(),
+            progress: Progress::default(),
+        };
         // Says what is wrong with the address or the server before the migrations would, in their words.
         let link = Link::connect(&store.address).await?;
         store.migrate(&link, note).await?;
@@ -115,7 +123,7 @@ impl PostgresStore {
             }
         };
         let link = self.link.insert(link);
-        let written = write(link, batch, &self.fence).await;
+        let written = write(link, batch, &self.fence, &self.progress).await;
         let store = || self.address.to_string();
         match written {
             Ok(true) => Ok(()),
@@ -137,23 +145,24 @@ async fn look_at_backend(link: &Link, pid: i32) -> OpeningSign {
 }
 
 /// One transaction. Dropped before its end it is rolled back by the client. False if the fence forbade the commit.
-async fn write(link: &mut Link, batch: &Batch, fence: &Fence) -> Result<bool, Error> {
+async fn write(link: &mut Link, batch: &Batch, fence: &Fence, progress: &Progress) -> Result<bool, Error> {
     let (days, intraday): (Vec<_>, Vec<_>) =
         batch.candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
     let mut transaction = link.client.transaction().await?;
     let at = &mut transaction;
-    write_all::<tables::Instruments>(at, batch.instruments.iter()).await?;
-    write_all::<tables::ProviderSymbols>(at, batch.symbols.iter()).await?;
-    write_all::<tables::IntradayOptionOi>(at, batch.buckets.iter()).await?;
-    write_all::<tables::OiDeltaLog>(at, batch.deltas.iter()).await?;
-    write_all::<tables::PriceHistoryIntraday>(at, intraday.into_iter()).await?;
-    write_all::<tables::PriceHistoryDaily>(at, days.into_iter()).await?;
-    write_all::<tables::DailyOptionOi>(at, batch.closes.iter()).await?;
+    write_all::<tables::Instruments>(at, batch.instruments.iter(), progress).await?;
+    write_all::<tables::ProviderSymbols>(at, batch.symbols.iter(), progress).await?;
+    write_all::<tables::IntradayOptionOi>(at, batch.buckets.iter(), progress).await?;
+    write_all::<tables::OiDeltaLog>(at, batch.deltas.iter(), progress).await?;
+    write_all::<tables::PriceHistoryIntraday>(at, intraday.into_iter(), progress).await?;
+    write_all::<tables::PriceHistoryDaily>(at, days.into_iter(), progress).await?;
+    write_all::<tables::DailyOptionOi>(at, batch.closes.iter(), progress).await?;
     let coverage = last_of_each_day(&batch.coverage);
     clear_coverage(at, coverage.keys().copied()).await?;
-    write_all::<tables::Coverage>(at, coverage.into_values().flatten()).await?;
-    write_all::<tables::Gaps>(at, batch.gaps.iter()).await?;
-    write_all::<JobRuns>(at, batch.job_runs.iter()).await?;
+    progress.note();
+    write_all::<tables::Coverage>(at, coverage.into_values().flatten(), progress).await?;
+    write_all::<tables::Gaps>(at, batch.gaps.iter(), progress).await?;
+    write_all::<JobRuns>(at, batch.job_runs.iter(), progress).await?;
     if let Some(checkpoint) = batch.checkpoint() {
         write_checkpoint(at, &checkpoint).await?;
     }

@@ -21,6 +21,7 @@ use super::{
     fence::Fence,
     job_run::JobRuns,
     opening::NoteOpening,
+    progress::Progress,
     tables,
 };
 use crate::market::CandleInterval;
@@ -40,6 +41,7 @@ pub struct SqliteStore {
     /// `None` while it rests.
     thread: Option<SqliteThread>,
     pub(super) fence: Fence,
+    pub(super) progress: Progress,
 }
 
 impl SqliteStore {
@@ -49,13 +51,14 @@ impl SqliteStore {
         note: NoteOpening<'_>,
     ) -> Result<SqliteStore, StoreError> {
         let thread = SqliteThread::start(address.clone(), connection::Access::Write(birth), note).await?;
-        Ok(SqliteStore { address, birth, thread: Some(thread), fence: Fence::default() })
+        let (fence, progress) = (Fence::default(), Progress::default());
+        Ok(SqliteStore { address, birth, thread: Some(thread), fence, progress })
     }
 
     pub(super) async fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
         // The thread outlives a dropped future, so it needs rows of its own; the copy is a fiftieth of the work.
-        let (batch, fence) = (batch.clone(), self.fence.clone());
-        self.thread().await?.run(move |connection| write(connection, &batch, &fence)).await
+        let (batch, fence, progress) = (batch.clone(), self.fence.clone(), self.progress.clone());
+        self.thread().await?.run(move |connection| write(connection, &batch, &fence, &progress)).await
     }
 
     /// Closes the connection, and with it ends a thread whose pages are 8 MiB after a day: what is only emptied stays the
@@ -102,10 +105,15 @@ impl SqliteStore {
 }
 
 /// One transaction, whole or not at all.
-fn write(connection: &mut SqliteConnection, batch: &Batch, fence: &Fence) -> QueryResult<()> {
+fn write(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    fence: &Fence,
+    progress: &Progress,
+) -> QueryResult<()> {
     connection.batch_execute("BEGIN IMMEDIATE")?;
     // The lock is held from the beginning on: who writes after the fence waits until this commit or its refusal is over.
-    let written = write_rows(connection, batch).and_then(|()| match fence.holds() {
+    let written = write_rows(connection, batch, progress).and_then(|()| match fence.holds() {
         true => connection.batch_execute("COMMIT"),
         false => Err(diesel::result::Error::RollbackTransaction),
     });
@@ -117,26 +125,27 @@ fn write(connection: &mut SqliteConnection, batch: &Batch, fence: &Fence) -> Que
     written
 }
 
-fn write_rows(connection: &mut SqliteConnection, batch: &Batch) -> QueryResult<()> {
+fn write_rows(connection: &mut SqliteConnection, batch: &Batch, progress: &Progress) -> QueryResult<()> {
     let (days, intraday): (Vec<_>, Vec<_>) =
         batch.candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
-    upsert_all::<tables::Instruments>(connection, batch.instruments.iter())?;
-    upsert_all::<tables::ProviderSymbols>(connection, batch.symbols.iter())?;
-    upsert_all::<tables::IntradayOptionOi>(connection, batch.buckets.iter())?;
-    upsert_all::<tables::OiDeltaLog>(connection, batch.deltas.iter())?;
-    upsert_all::<tables::PriceHistoryIntraday>(connection, intraday.into_iter())?;
-    upsert_all::<tables::PriceHistoryDaily>(connection, days.into_iter())?;
-    upsert_all::<tables::DailyOptionOi>(connection, batch.closes.iter())?;
+    upsert_all::<tables::Instruments>(connection, batch.instruments.iter(), progress)?;
+    upsert_all::<tables::ProviderSymbols>(connection, batch.symbols.iter(), progress)?;
+    upsert_all::<tables::IntradayOptionOi>(connection, batch.buckets.iter(), progress)?;
+    upsert_all::<tables::OiDeltaLog>(connection, batch.deltas.iter(), progress)?;
+    upsert_all::<tables::PriceHistoryIntraday>(connection, intraday.into_iter(), progress)?;
+    upsert_all::<tables::PriceHistoryDaily>(connection, days.into_iter(), progress)?;
+    upsert_all::<tables::DailyOptionOi>(connection, batch.closes.iter(), progress)?;
     let coverage = last_of_each_day(&batch.coverage);
     for (instrument, date) in coverage.keys() {
         let span = DaySpan::of(*date);
         let (instrument, from, until) = (i64::from(instrument.0), span.from.as_us(), span.until.as_us());
         connection.execute_returning_count(&ClearCoverage { instrument, from, until })?;
+        progress.note();
     }
-    upsert_all::<tables::Coverage>(connection, coverage.into_values().flatten())?;
-    upsert_all::<tables::Gaps>(connection, batch.gaps.iter())?;
-    upsert_all::<JobRuns>(connection, batch.job_runs.iter())?;
-    upsert_all::<tables::Checkpoints>(connection, batch.checkpoint().iter())
+    upsert_all::<tables::Coverage>(connection, coverage.into_values().flatten(), progress)?;
+    upsert_all::<tables::Gaps>(connection, batch.gaps.iter(), progress)?;
+    upsert_all::<JobRuns>(connection, batch.job_runs.iter(), progress)?;
+    upsert_all::<tables::Checkpoints>(connection, batch.checkpoint().iter(), progress)
 }
 
 /// Deletes an instrument's runs that begin within a day.

@@ -3,7 +3,10 @@
 //! Diesel's own batch inserts build their SQL text anew for each batch. Here the number of rows a statement takes is
 //! part of its type, so that after the first use only values are bound.
 
-use crate::store::table::{Cell, Table, sorted_by_key};
+use crate::store::{
+    progress::Progress,
+    table::{Cell, Table, sorted_by_key},
+};
 use diesel::{
     QueryResult, SqliteConnection,
     connection::Connection,
@@ -20,6 +23,7 @@ const ROWS: usize = 64;
 pub(super) fn upsert_all<'a, T: Table>(
     connection: &mut SqliteConnection,
     rows: impl Iterator<Item = &'a T::Row>,
+    progress: &Progress,
 ) -> QueryResult<()> {
     let sorted = sorted_by_key::<T>(rows);
     let on_conflict = T::on_conflict();
@@ -31,12 +35,14 @@ pub(super) fn upsert_all<'a, T: Table>(
             T::cells(row, |cell| cells.push(cell));
         }
         connection.execute_returning_count(&upsert::<T, ROWS>(&cells, &on_conflict))?;
+        progress.note();
     }
     for row in chunks.remainder() {
         cells.clear();
         T::cells(row, |cell| cells.push(cell));
         connection.execute_returning_count(&upsert::<T, 1>(&cells, &on_conflict))?;
     }
+    progress.note();
     Ok(())
 }
 

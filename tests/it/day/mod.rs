@@ -1,9 +1,11 @@
 //! The main job on one recorded day: played through a real protocol, recorded, and equal to the recording.
 
+mod accounts;
 pub mod answer;
 mod chaos;
 mod jobs;
 mod kills;
+mod onlookers;
 pub mod outages;
 mod played;
 mod poison;

@@ -3,4 +3,4 @@
 mod objects;
 mod presence;
 mod rights;
-mod toy;
+pub mod toy;

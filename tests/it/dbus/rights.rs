@@ -90,7 +90,7 @@ impl Scene {
 
     /// Gives the bus a polkit, which leaves when this is closed.
     async fn with_polkit(&self, polkit: impl Interface) -> Connection {
-        let connection = connect(&self.bus).await;
+        let connection = connect(&self.bus.address()).await;
         let path = "/org/freedesktop/PolicyKit1/Authority";
         connection.object_server().at(path, polkit).await.expect("a free path");
         connection.request_name("org.freedesktop.PolicyKit1").await.expect("a free name");

@@ -4,7 +4,7 @@
 use crate::{control_samples as samples, servers::Bus};
 use bhavd::{
     control::*,
-    dbus::{self, BusServer, Counters, Daemon, Overview, PolkitPatience},
+    dbus::{self, BusServer, Counters, Daemon, LastTold, Overview, PolkitPatience},
 };
 use futures_util::StreamExt;
 use std::{
@@ -157,7 +157,7 @@ impl Served {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let server = BusServer::new(Arc::new(toy), judges, address, polkit);
+                let server = BusServer::new(Arc::new(toy), LastTold::default(), judges, address, polkit);
                 server
                     .serve(
                         async {
@@ -190,7 +190,7 @@ pub struct Client {
 
 impl Client {
     pub async fn on(bus: &Bus) -> Client {
-        let connection = connect(bus).await;
+        let connection = connect(&bus.address()).await;
         let rule =
             MatchRule::builder().msg_type(message::Type::Signal).sender(dbus::NAME).build().expect("a rule");
         let signals =
@@ -259,8 +259,8 @@ impl Client {
     }
 }
 
-pub async fn connect(bus: &Bus) -> Connection {
-    let builder = zbus::connection::Builder::address(bus.address().as_str());
+pub async fn connect(address: &str) -> Connection {
+    let builder = zbus::connection::Builder::address(address);
     builder.build().await.expect("the bus takes connections")
 }
 
