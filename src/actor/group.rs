@@ -239,8 +239,11 @@ impl<'a> Group<'a> {
         let seat = &self.plan.seats[index];
         let reason = match &mut self.posts[index] {
             Post::Due(_) | Post::Finished => return None,
-            // Its thread did not end it.
-            Post::Ending { incarnation, .. } => ExitReason::Blocked(incarnation.pulse.sign_age()),
+            // Its thread did not end it. What it ends for stays the reason where a neighbour keeps the thread.
+            Post::Ending { incarnation, reason, .. } => match neighbour_at_work(seat, incarnation) {
+                Some(_) => reason.clone(),
+                None => ExitReason::Blocked(incarnation.pulse.sign_age()),
+            },
             Post::Running { incarnation, look_at } => {
                 let is_replaceable = incarnation.place.as_ref().is_some_and(|place| place.is_replaceable());
                 match judge(&incarnation.pulse, seat.is_judged, is_replaceable) {
@@ -289,10 +292,15 @@ impl<'a> Group<'a> {
         seat.status.fence();
         incarnation.abort();
         let Some(place) = &incarnation.place else { return true };
+        let neighbour = neighbour_at_work(seat, incarnation).and_then(|number| {
+            let path = self.plan.board.path_of(number)?;
+            Some(Offender { number, path })
+        });
         let offender = match reason {
             ExitReason::Displaced(path) => {
                 Some(Offender { number: place.pulse.polled(), path: Arc::clone(path) })
             }
+            ExitReason::Hung(_) if neighbour.is_some() => neighbour,
             _ => Some(Offender { number: seat.status.number, path: Arc::clone(&seat.status.path) }),
         };
         let (is_new, is_bearable) =
@@ -464,6 +472,12 @@ fn is_restarted(seat: &Seat, reason: &ExitReason) -> bool {
         Restart::Transient => reason.has_failed(),
         Restart::Temporary => false,
     }
+}
+
+/// The number of another child that keeps the incarnation's thread.
+fn neighbour_at_work(seat: &Seat, incarnation: &Incarnation) -> Option<u64> {
+    let polled = incarnation.place.as_ref()?.pulse.polled();
+    (polled != 0 && polled != seat.status.number).then_some(polled)
 }
 
 /// Why a child went whose thread was given up; `None` if it was not.

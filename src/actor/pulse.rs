@@ -74,21 +74,23 @@ impl Pulse {
 
     /// The child did a piece of its work.
     pub fn progress(&self) {
-        let now_us = self.elapsed_us();
+        let now = Instant::now();
+        let now_us = self.us_at(now);
         self.inner.progress_us.store(now_us, Relaxed);
         self.inner.sign_us.store(now_us, Relaxed);
-        self.inner.thread.turn();
+        self.inner.thread.turn(now);
     }
 
     /// The child's task is alive, whatever it waits for.
     pub(super) fn sign(&self) {
-        self.inner.sign_us.store(self.elapsed_us(), Relaxed);
-        self.inner.thread.turn();
+        let now = Instant::now();
+        self.inner.sign_us.store(self.us_at(now), Relaxed);
+        self.inner.thread.turn(now);
     }
 
     /// The child's thread turned; says nothing about its work.
     pub(super) fn turn(&self) {
-        self.inner.thread.turn();
+        self.inner.thread.turn(Instant::now());
     }
 
     /// Since the last piece of work.
@@ -181,7 +183,11 @@ impl Pulse {
     }
 
     fn elapsed_us(&self) -> u64 {
-        micros(self.inner.epoch.elapsed())
+        self.us_at(Instant::now())
+    }
+
+    fn us_at(&self, now: Instant) -> u64 {
+        micros(now.saturating_duration_since(self.inner.epoch))
     }
 
     fn age(&self, stamp: &AtomicU64) -> Duration {

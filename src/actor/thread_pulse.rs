@@ -48,8 +48,9 @@ impl Default for ThreadPulse {
 }
 
 impl ThreadPulse {
-    pub fn turn(&self) {
-        self.turn_us.store(self.elapsed_us(), Relaxed);
+    /// The thread turns, at this moment; asking for the time costs as much as all else of a sign of life.
+    pub fn turn(&self, now: Instant) {
+        self.turn_us.store(micros(now.saturating_duration_since(self.epoch)), Relaxed);
     }
 
     pub fn turn_age(&self) -> Duration {

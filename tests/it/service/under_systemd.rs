@@ -344,7 +344,7 @@ fn is_ready_only_with_log_and_socket(machine: &Machine) {
          rm -f /run/bhavd/control.sock; mkdir /run/bhavd/control.sock",
     );
     assert!(!machine.try_run("systemctl start bhavd.service").status.success(), "ready without a socket");
-    assert!(machine.journal().contains("exists and is not a socket"), "{}", machine.journal());
+    assert!(machine.journal().contains("exists and is not a stream socket"), "{}", machine.journal());
     // Without a socket unit the daemon makes its own.
     machine.run("systemctl stop bhavd.service; rmdir /run/bhavd/control.sock; systemctl start bhavd.service");
     assert_eq!(machine.run("stat -c '%a %U %G' /run/bhavd/control.sock"), "660 bhavd bhavd");
@@ -369,14 +369,14 @@ fn the_bus_knows_the_name(machine: &Machine) {
          {AS_NOBODY} busctl introspect org.bhavd.Bhavd1 /org/bhavd/Bhavd1"
     ));
     let feed = "org.bhavd.Bhavd1 /org/bhavd/Bhavd1/feed/angel_one org.bhavd.Bhavd1.Feed";
-    for (call, verb) in [
-        (format!("{manager} Drain"), "Drain"),
-        (format!("{manager} Failover s auto"), "Failover"),
-        (format!("{feed} Disable"), "DisableFeed"),
+    for (call, deed) in [
+        (format!("{manager} Drain"), "end the daemon"),
+        (format!("{manager} Failover s auto"), "choose which provider counts"),
+        (format!("{feed} Disable"), "disable a feed"),
     ] {
         let refused = machine.try_run(&format!("{AS_NOBODY} busctl call {call}"));
         let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
-        let expected = format!("may not {verb}: call as root");
+        let expected = format!("may not {deed}: call as root");
         assert!(!refused.status.success() && complaint.contains(&expected), "{complaint}");
     }
     // The bus turns users away whom the machine does not know.
