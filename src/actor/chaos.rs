@@ -94,9 +94,21 @@ impl Chaos {
         for faults in schedule.values_mut() {
             faults.make_contiguous().sort_by_key(|(at, _)| *at);
         }
-        if SCHEDULE.set(Mutex::new(schedule)).is_err() {
-            log::error!("chaos was installed twice; the first schedule counts");
-        }
+        install(schedule);
+    }
+}
+
+/// Makes a schedule of chosen faults of one child, each so long from now on, earliest first. Once a process, as
+/// [`Chaos::install`].
+pub fn install_faults(child: &str, faults: impl IntoIterator<Item = (Duration, Fault)>) {
+    let begin = Instant::now();
+    let faults = faults.into_iter().map(|(after, fault)| (begin + after, fault)).collect();
+    install([(child.to_owned(), faults)].into());
+}
+
+fn install(schedule: Schedule) {
+    if SCHEDULE.set(Mutex::new(schedule)).is_err() {
+        log::error!("chaos was installed twice; the first schedule counts");
     }
 }
 
