@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How soon to look again at a child that waits for somebody else, as a part of its heartbeat.
 const WAITING_LOOKS: u32 = 4;
 /// How soon to look again at a child without a heartbeat, for the sake of its thread.
-const UNJUDGED_LOOK: Duration = Duration::from_secs(1);
+const UNJUDGED_LOOK: Duration = Duration::from_secs(4);
 
 /// What a look at a running child says.
 #[derive(Clone, Debug)]

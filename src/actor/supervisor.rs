@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
 
 /// Four times as far apart as a supervisor's thread says that it turns. Nobody judges supervisors by it.
-const SUPERVISOR_HEARTBEAT: Duration = Duration::from_secs(4);
+const SUPERVISOR_HEARTBEAT: Duration = Duration::from_secs(8);
 
 /// Whom a failing child takes along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,7 +28,7 @@ use zbus::{
 };
 
 /// Between two looks at the daemon: what changes and changes back within is not told.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Until there are a connection and a name.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Until a look is told; a bus that does not take it is given up.

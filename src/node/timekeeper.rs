@@ -37,7 +37,8 @@ impl Timekeeper {
             let next = self.next_mark(self.clock.now());
             tokio::select! {
                 _ = lease.stopping() => return Ok(()),
-                () = self.clock.sleep_until(next) => {}
+                // The tick below looks at the clock anew.
+                () = self.clock.sleep_until_looking(next, Duration::MAX) => {}
                 _ = sync.tick() => self.intake.flush_soon(),
             }
             if self.clock.now() >= next {
