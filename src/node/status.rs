@@ -130,8 +130,10 @@ pub struct SpoolStatus {
 }
 
 impl SpoolStatus {
+    /// Of a log that may hold records of earlier lives.
     pub fn new(spool: &Spool) -> SpoolStatus {
-        SpoolStatus { sync: spool.sync_status(), size: spool.size(), ..SpoolStatus::default() }
+        let seq = AtomicU64::new(spool.next_seq() - 1);
+        SpoolStatus { seq, sync: spool.sync_status(), size: spool.size(), ..SpoolStatus::default() }
     }
 
     pub fn note_appended(&self, seq: u64) {
