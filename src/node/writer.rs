@@ -118,7 +118,18 @@ impl Writer {
                             signs.pulse().progress();
                         }
                     }));
-                    return Ok(Some(store));
+                    match self.check_continued(&store).await {
+                        Ok(()) => return Ok(Some(store)),
+                        Err(NotChecked::Replaced(replaced)) => {
+                            self.status.store.note_failure(ErrorClass::Stop, &replaced);
+                            return Err(replaced.into());
+                        }
+                        Err(NotChecked::Store(error)) => {
+                            if !self.wait_out(error, &mut delays, lease).await? {
+                                return Ok(None);
+                            }
+                        }
+                    }
                 }
                 Err(error) => {
                     if !self.wait_out(error, &mut delays, lease).await? {
@@ -126,6 +137,19 @@ impl Writer {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the store holds what this life of the daemon committed.
+    async fn check_continued(&self, store: &OpenStore) -> Result<(), NotChecked> {
+        let committed_seq = self.status.store.seq();
+        if committed_seq == 0 {
+            return Ok(());
+        }
+        let checkpoint = store.reader().await?.checkpoint().await?;
+        match checkpoint {
+            Some(checkpoint) if checkpoint.spool_seq >= committed_seq => Ok(()),
+            _ => Err(Replaced { committed_seq }.into()),
         }
     }
 
@@ -169,6 +193,25 @@ impl Writer {
             ErrorClass::Stop | ErrorClass::Configuration => Err(error.into()),
         }
     }
+}
+
+/// Another store stands where the one was that this life of the daemon wrote to. The next batch would give it a checkpoint
+/// that hides what it lacks, so the child fails until the daemon ends; the daemon's next start fills it from the log.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the store lacks what was committed up to record {committed_seq}: it was emptied, or an older copy was put in its place; \
+     bhavd fills it from the log when it is started again"
+)]
+struct Replaced {
+    committed_seq: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NotChecked {
+    #[error(transparent)]
+    Replaced(#[from] Replaced),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The database took no piece of a transaction for too long. The next incarnation connects anew.
@@ -275,5 +318,38 @@ mod tests {
         ended.expect("it ends with its port");
         let stored = Reader::open(&url).await.expect("opens").checkpoint().await.expect("readable");
         assert_eq!(stored.map(|checkpoint| checkpoint.spool_seq), Some(4));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_lost_what_was_committed_is_not_written_on() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("bhavd.db");
+        let status = Arc::new(DaemonStatus::default());
+        let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        // One incarnation after the other, with a batch each.
+        let live = async |seq: u64| {
+            let writer = Writer {
+                url: format!("sqlite:{}", path.display()),
+                birth: Birth::Simulated,
+                clock: Clock::system(),
+                batches: Port::new("batches", 16, Policy::Wait),
+                status: Arc::clone(&status),
+            };
+            let lease = Lease::detached("writer");
+            let pushed = writer.batches.producer(&lease).push(Batch::new(date, seq)).await;
+            pushed.expect("room");
+            writer.batches.close();
+            writer.run(lease).await
+        };
+        live(7).await.expect("written");
+        live(8).await.expect("the same store");
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{end}", path.display()));
+        }
+        let error = live(9).await.expect_err("another store").to_string();
+        assert!(error.contains("lacks what was committed up to record 8"), "{error}");
+        assert!(status.store.trouble().is_some_and(|trouble| trouble.contains("started again")));
+        let stored = Reader::open(&format!("sqlite:{}", path.display())).await.expect("opens");
+        assert_eq!(stored.checkpoint().await.expect("readable"), None);
     }
 }
