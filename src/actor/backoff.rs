@@ -63,8 +63,8 @@ impl FailureRun {
         backoff.delay(self.failures.len() as u32, rng)
     }
 
-    /// Notes the failure of an incarnation that lived for `lived` and that, with `earlier`, condemned an item: neither counts,
-    /// and the next start comes as after a first failure.
+    /// Notes the failure of an incarnation that lived for `lived` and that, with `earlier`, condemned an item: neither
+    /// counts, and the next start comes as after a first failure.
     pub fn forgive(
         &mut self,
         backoff: &Backoff,

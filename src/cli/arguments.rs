@@ -153,9 +153,9 @@ pub enum Command {
     Feed(FeedCommand),
     /// Choose which provider's values count; holds until the next choice, over restarts as well
     ///
-    /// Values of one provider count at a time: of the first in the order of preference (angel_one, nse) that is up. A provider
-    /// named here goes before all others while it is up; while it is down, the others count in their order, and status says
-    /// so. auto leaves the choice to the order again. status and feeds show who counts.
+    /// Values of one provider count at a time: of the first in the order of preference (angel_one, nse) that is up. A
+    /// provider named here goes before all others while it is up; while it is down, the others count in their order, and
+    /// status says so. auto leaves the choice to the order again. status and feeds show who counts.
     Failover {
         #[arg(value_name = "PROVIDER", value_parser = destinations())]
         to: String,

@@ -40,7 +40,8 @@ fn add_manual(command: &Command, section: &str, pages: &mut BTreeMap<String, Vec
     }
 }
 
-/// The same tree without what is not for people, and without `help`, which each page and command has as `--help`. What is only hidden would still be completed.
+/// The same tree without what is not for people, and without `help`, which each page and command has as `--help`. What is
+/// only hidden would still be completed.
 fn without_hidden(command: &Command) -> Command {
     let is_shown = |subcommand: &&Command| !subcommand.is_hide_set() && subcommand.get_name() != "help";
     let shown: Vec<Command> = command.get_subcommands().filter(is_shown).map(without_hidden).collect();

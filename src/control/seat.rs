@@ -1,10 +1,10 @@
 //! The places at the control socket, and who gives way when all are taken.
 //!
 //! Invariants: a peer whose call is being worked on or that watches keeps its place; a newcomer is refused only when all
-//! do. Otherwise it takes the place of another that has had it for a moment: first of whoever holds the most places, then of the one that came first.
-//! Many connections of one user thus do not shut another out, and neither a peer that says nothing nor one that never
-//! stops calling holds anybody up. Of those who may only read, one user's calls are worked on in a quarter of the places
-//! at most, so that no user alone makes all places kept.
+//! do. Otherwise it takes the place of another that has had it for a moment: first of whoever holds the most places, then
+//! of the one that came first. Many connections of one user thus do not shut another out, and neither a peer that says
+//! nothing nor one that never stops calling holds anybody up. Of those who may only read, one user's calls are worked on
+//! in a quarter of the places at most, so that no user alone makes all places kept.
 
 use super::Peer;
 use std::{

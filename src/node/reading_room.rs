@@ -3,7 +3,8 @@
 //! The thread that serves a door only waits for them: the rows of a whole day do not delay what others ask.
 //!
 //! Invariants: a few read at once, some more wait for a place in the order they came, further ones are refused; so all of
-//! them never fill a door's places. A reader whose caller is gone stops at its next await. A reader's panic is its caller's, so that the supervisor learns of it.
+//! them never fill a door's places. A reader whose caller is gone stops at its next await. A reader's panic is its
+//! caller's, so that the supervisor learns of it.
 
 use crate::control::ControlError;
 use std::{

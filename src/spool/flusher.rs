@@ -2,8 +2,8 @@
 //!
 //! A sync takes as long as the disk does; nothing that appends waits for it. Only the body of a large record may wait for
 //! the disk, because it goes past the cache, and none does while syncs fail or take long ([`super::segment`]). Pages that
-//! are on the disk leave the operating system's cache: nobody reads the log while it is written, and the cache gives pages it has just got back
-//! to the next append, which costs half of what pages do that nobody has touched for long.
+//! are on the disk leave the operating system's cache: nobody reads the log while it is written, and the cache gives
+//! pages it has just got back to the next append, which costs half of what pages do that nobody has touched for long.
 //!
 //! A segment waits once at most, and there is one an hour. A further request for it is dropped: the waiting one has not
 //! looked at the file yet, so it covers what was appended since.

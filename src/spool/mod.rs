@@ -1,9 +1,10 @@
 //! The raw-first log: every frame and body that carries market data, in the order in which it is worked on.
 //!
 //! Owns the files under the spool directory: one segment an hour, `YYYY-MM-DD/HH.spool` by the receive time in IST,
-//! compressed to `HH.spool.zst` some time after the next one has begun. A record is appended before anything decodes it, and the
-//! pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the same
-//! order. A torn tail is cut when the log is opened, and the cut is reported; damage elsewhere is reported and left as it is.
+//! compressed to `HH.spool.zst` some time after the next one has begun. A record is appended before anything decodes it,
+//! and the pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the
+//! same order. A torn tail is cut when the log is opened, and the cut is reported; damage elsewhere is reported and left
+//! as it is.
 //!
 //! Left out: when a finished segment is compressed ([`pack`]) and which days are removed ([`remove_day`]), which are jobs
 //! of their own, and knowing what any frame means.
@@ -40,7 +41,8 @@ use std::{io, path::PathBuf};
 /// What can go wrong with the log.
 ///
 /// The intake handles [`SpoolError::Full`] by waiting for space and saying so, and [`SpoolError::TooLarge`] by going on
-/// without the record and saying so; who reads goes on behind [`SpoolError::Damaged`] and says so; everything else stops the daemon, because going on would lose data.
+/// without the record and saying so; who reads goes on behind [`SpoolError::Damaged`] and says so; everything else stops
+/// the daemon, because going on would lose data.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     #[error("no space left for the spool in {path}: free some space there, recording goes on by itself")]

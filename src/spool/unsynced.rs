@@ -2,7 +2,8 @@
 //!
 //! One file beside the segments, one JSON object a line: a segment, and the offset from which on it is suspect. It is
 //! there from a failed sync on, before anything is done about it, until everything it names was written again and synced
-//! ([`super::flusher`]). Without it a new life would take pages for written of which the kernel has forgotten that they are not.
+//! ([`super::flusher`]). Without it a new life would take pages for written of which the kernel has forgotten that they
+//! are not.
 //!
 //! It names at least what is suspect, never less: an offset only goes back, and a segment stays in it until all of them
 //! are done. A kill before its removal costs one more rewriting. Only a kill in the moment between a failed sync and the

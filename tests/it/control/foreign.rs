@@ -1,4 +1,5 @@
-//! A varlink client that is not ours, https://github.com/varlink/python: it reads the interface's description and calls by it.
+//! A varlink client that is not ours, https://github.com/varlink/python: it reads the interface's description and calls
+//! by it.
 
 use super::daemon::Daemon;
 use crate::smartapi::python;
