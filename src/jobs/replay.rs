@@ -147,7 +147,7 @@ async fn replay(
             batch = Batch::new(date, batch.spool_seq);
         }
         if records % TURN_RECORDS == 0 {
-            // A day is a lot of work for a thread that serves others too.
+            // A day is a lot of work: whoever wants it stopped has a turn in between.
             tokio::task::yield_now().await;
         }
     }

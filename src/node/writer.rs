@@ -109,7 +109,12 @@ impl Writer {
                     excused = Some(pulse.excuse(STILL_MAX));
                 }
             };
-            match store::open_noting(&self.url, self.birth, &mut note).await {
+            let opened = async {
+                let store = store::open_noting(&self.url, self.birth, &mut note).await?;
+                self.check_continued(&store).await?;
+                Ok(store)
+            };
+            match opened.await {
                 Ok(mut store) => {
                     let (fence, signs) = (lease.clone(), lease.clone());
                     store.set_fence(Fence::new(move || fence.is_current()));
@@ -118,20 +123,13 @@ impl Writer {
                             signs.pulse().progress();
                         }
                     }));
-                    match self.check_continued(&store).await {
-                        Ok(()) => return Ok(Some(store)),
-                        Err(NotChecked::Replaced(replaced)) => {
-                            self.status.store.note_failure(ErrorClass::Stop, &replaced);
-                            return Err(replaced.into());
-                        }
-                        Err(NotChecked::Store(error)) => {
-                            if !self.wait_out(error, &mut delays, lease).await? {
-                                return Ok(None);
-                            }
-                        }
-                    }
+                    return Ok(Some(store));
                 }
-                Err(error) => {
+                Err(NotOpened::Replaced(replaced)) => {
+                    self.status.store.note_failure(ErrorClass::Stop, &replaced);
+                    return Err(replaced.into());
+                }
+                Err(NotOpened::Store(error)) => {
                     if !self.wait_out(error, &mut delays, lease).await? {
                         return Ok(None);
                     }
@@ -141,7 +139,7 @@ impl Writer {
     }
 
     /// Whether the store holds what this life of the daemon committed.
-    async fn check_continued(&self, store: &OpenStore) -> Result<(), NotChecked> {
+    async fn check_continued(&self, store: &OpenStore) -> Result<(), NotOpened> {
         let committed_seq = self.status.store.seq();
         if committed_seq == 0 {
             return Ok(());
@@ -207,7 +205,7 @@ struct Replaced {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum NotChecked {
+enum NotOpened {
     #[error(transparent)]
     Replaced(#[from] Replaced),
     #[error(transparent)]
