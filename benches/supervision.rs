@@ -22,14 +22,15 @@ use bhavd::{
         Backoff, ChildSpec, Lease, Placement, Policy, Port, Restart, Strategy, SupervisorSpec, Tree,
         TreeOptions, install_panic_hook,
     },
-    market::{ProviderToken, Segment, Timestamp},
+    market::Timestamp,
     pipeline::NoLive,
     spool::{Frames, Record, Source},
     store::Batch,
-    wire::angel_one::{DayStatistics, Detail, Packet, SNAP_QUOTE_BYTES, Snapshot},
+    wire::angel_one::SNAP_QUOTE_BYTES,
 };
 use median::median;
-use session::{FIRST_TOKEN, date, master, open, pipeline, record};
+use morning::push_tick;
+use session::{date, master, open, pipeline, record};
 use std::{
     future::pending,
     hint::black_box,
@@ -57,7 +58,7 @@ const FAILURES: usize = 20;
 const HEARTBEAT: Duration = Duration::from_millis(200);
 const RECOVERY_MAX: Duration = Duration::from_millis(100);
 
-/// Two minutes from the open on: no bucket closes, every eighth tick of a contract changes its open interest.
+/// Two minutes from the open on: no bucket closes.
 fn stream(frames_a_record: usize) -> Vec<Arc<Record>> {
     const SPAN_MS: i64 = 120_000;
     let open_ms = open().as_ms();
@@ -68,22 +69,7 @@ fn stream(frames_a_record: usize) -> Vec<Arc<Record>> {
         let count = frames_a_record.min(TICKS - first);
         let mut frames = Frames::with_capacity(count, count * SNAP_QUOTE_BYTES);
         for tick in first..first + count {
-            // A stride that visits all contracts without being kind to the cache.
-            let contract = (tick as u32).wrapping_mul(7_919) % CONTRACTS;
-            let turn = (tick as u32 / CONTRACTS) as i64;
-            let day = DayStatistics { volume: 10_000 + 65 * turn, ..DayStatistics::default() };
-            let open_interest = 65_000 + 65 * ((turn + i64::from(contract)) / 8);
-            let snapshot = Snapshot { open_interest, ..Snapshot::default() };
-            bytes.clear();
-            Packet {
-                token: ProviderToken { segment: Segment::NseFo, token: FIRST_TOKEN + contract },
-                sequence: tick as i64,
-                exchange_time_ms: time_of(tick),
-                last_price_paise: 10_000 + 5 * turn,
-                detail: Detail::SnapQuote(day, snapshot),
-            }
-            .encode_into(&mut bytes);
-            frames.push(&bytes);
+            push_tick(&mut frames, &mut bytes, CONTRACTS, tick, time_of(tick));
         }
         let received = Timestamp::from_us(1_000 * time_of(first + count));
         records.push(Arc::new(record(Source::AngelOneStream, received, frames, 2 + records.len() as u64)));

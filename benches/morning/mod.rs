@@ -36,6 +36,27 @@ const FAULTS_OF_A_KIND: usize = 3;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(100);
 
+/// Appends a tick of one of so many contracts; `bytes` is room to encode it in. Every eighth tick of a contract changes its
+/// open interest.
+pub fn push_tick(frames: &mut Frames, bytes: &mut Vec<u8>, contracts: u32, tick: usize, time_ms: i64) {
+    // A stride that visits all contracts without being kind to the cache.
+    let contract = (tick as u32).wrapping_mul(7_919) % contracts;
+    let turn = (tick as u32 / contracts) as i64;
+    let day = DayStatistics { volume: 10_000 + 65 * turn, ..DayStatistics::default() };
+    let open_interest = 65_000 + 65 * ((turn + i64::from(contract)) / 8);
+    let snapshot = Snapshot { open_interest, ..Snapshot::default() };
+    bytes.clear();
+    Packet {
+        token: ProviderToken { segment: Segment::NseFo, token: FIRST_TOKEN + contract },
+        sequence: tick as i64,
+        exchange_time_ms: time_ms,
+        last_price_paise: 10_000 + 5 * turn,
+        detail: Detail::SnapQuote(day, snapshot),
+    }
+    .encode_into(bytes);
+    frames.push(bytes);
+}
+
 /// Writes the log; gives the number of records.
 fn write_log(directory: &Path) -> u64 {
     let mut spool = Spool::open(directory).expect("a log").spool;
@@ -55,21 +76,7 @@ fn write_log(directory: &Path) -> u64 {
         let time_ms = open().as_ms() + first as i64 * SPAN_S * 1_000 / TICKS as i64;
         let mut frames = Frames::with_capacity(count, count * SNAP_QUOTE_BYTES);
         for tick in first..first + count {
-            let turn = (tick as u32 / CONTRACTS) as i64;
-            let contract = (tick as u32).wrapping_mul(7_919) % CONTRACTS;
-            let day = DayStatistics { volume: 10_000 + 65 * turn, ..DayStatistics::default() };
-            let open_interest = 65_000 + 65 * ((turn + i64::from(contract)) / 8);
-            let snapshot = Snapshot { open_interest, ..Snapshot::default() };
-            bytes.clear();
-            Packet {
-                token: ProviderToken { segment: Segment::NseFo, token: FIRST_TOKEN + contract },
-                sequence: tick as i64,
-                exchange_time_ms: time_ms,
-                last_price_paise: 10_000 + 5 * turn,
-                detail: Detail::SnapQuote(day, snapshot),
-            }
-            .encode_into(&mut bytes);
-            frames.push(&bytes);
+            push_tick(&mut frames, &mut bytes, CONTRACTS, tick, time_ms);
         }
         let received_time = Timestamp::from_us(1_000 * time_ms);
         last = append(NewRecord {
