@@ -85,7 +85,7 @@ struct Counter {
 
 impl RecordSink for Counter {
     async fn accept(&self, record: NewRecord) -> Result<(), NotAccepted> {
-        if record.source == Source::AngelOneStream {
+        if record.source == Source::ANGEL_ONE_STREAM {
             if self.began.get().is_none() {
                 self.began.set(Some(Instant::now()));
             }

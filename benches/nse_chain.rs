@@ -1,7 +1,7 @@
 //! Reading a body of NSE's older option chain: all expiries of NIFTY, about 700 KB and 1,342 legs, as recorded.
 
 use bhavd::{
-    market::{OptionType, Price, Timestamp},
+    market::{OptionType, Price, Timestamp, Told},
     wire::nse::{Chain, ChainShape, Leg, decode_chain, encode_chain, peek_timestamp},
 };
 use chrono::{Days, NaiveDate};
@@ -25,10 +25,10 @@ fn body() -> Vec<u8> {
             open_interest_lots: Some(if index % 24 == 0 { 1_150.0 / 75.0 } else { (index * 37) as f64 }),
             open_interest_change_lots: Some((index % 200 - 100) as f64),
             volume_lots: Some(if traded { (index * 91) as f64 } else { 0.0 }),
-            last_price: Some(Price::from_e4(if traded { index * 12_500 } else { 0 })),
-            bid: Some(Price::from_e4(index * 12_000 + 500)),
-            ask: Some(Price::from_e4(index * 13_000 + 500)),
-            implied_volatility_e4: traded.then_some(123_400 + index),
+            last_price: Told::zero_is_nothing(Price::from_e4(if traded { index * 12_500 } else { 0 })),
+            bid: Told::Value(Price::from_e4(index * 12_000 + 500)),
+            ask: Told::Value(Price::from_e4(index * 13_000 + 500)),
+            implied_volatility_e4: traded.then_some(123_400 + index).into(),
         }
     };
     let chain = Chain {
@@ -36,6 +36,7 @@ fn body() -> Vec<u8> {
         underlying_value: Some(Price::from_e4(252_977_000)),
         legs: (0..LEGS).map(leg).collect(),
         expiries: expiries.clone(),
+        malformed: Vec::new(),
     };
     encode_chain(&chain, ChainShape::Older)
 }

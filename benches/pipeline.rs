@@ -105,7 +105,7 @@ fn stream() -> Vec<Record> {
             frames.push(&bytes);
         }
         let received_time = Timestamp::from_us(1_000 * time_of(first + frames_here));
-        records.push(record(Source::AngelOneStream, received_time, frames, 2 + records.len() as u64));
+        records.push(record(Source::ANGEL_ONE_STREAM, received_time, frames, 2 + records.len() as u64));
     }
     records
 }

@@ -11,7 +11,7 @@ mod median;
 mod servers;
 
 use bhavd::{
-    market::{Bucket, BucketRow, BucketState, InstrumentId, Price, Provider, Timestamp},
+    market::{Bucket, BucketRow, BucketState, InstrumentId, OiBase, Price, Provider, Timestamp},
     store::{self, Batch, Birth, OpenStore, Store},
 };
 use median::median;
@@ -35,6 +35,7 @@ fn batch(round: usize) -> Batch {
             instrument: InstrumentId(id),
             open_interest: Some(65 * value),
             open_interest_change: Some(value - 10_000),
+            oi_base: Some(OiBase::Provider),
             last_price: Some(Price::from_e4(500 * value)),
             volume: Some(650 * value),
             bid: Some(Price::from_e4(500 * value - 500)),

@@ -72,7 +72,7 @@ fn stream(frames_a_record: usize) -> Vec<Arc<Record>> {
             push_tick(&mut frames, &mut bytes, CONTRACTS, tick, time_of(tick));
         }
         let received = Timestamp::from_us(1_000 * time_of(first + count));
-        records.push(Arc::new(record(Source::AngelOneStream, received, frames, 2 + records.len() as u64)));
+        records.push(Arc::new(record(Source::ANGEL_ONE_STREAM, received, frames, 2 + records.len() as u64)));
     }
     records
 }

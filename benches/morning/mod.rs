@@ -80,7 +80,7 @@ fn write_log(directory: &Path) -> u64 {
         }
         let received_time = Timestamp::from_us(1_000 * time_ms);
         last = append(NewRecord {
-            source: Source::AngelOneStream,
+            source: Source::ANGEL_ONE_STREAM,
             received_time,
             context: String::new(),
             frames,

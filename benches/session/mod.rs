@@ -47,7 +47,7 @@ pub fn master(contracts: u32) -> Record {
         }
     };
     let body = encode_master(&(0..contracts).map(listing).collect::<Vec<_>>());
-    record(Source::AngelOneMaster, open().plus_seconds(-600), Frames::one(&body), 1)
+    record(Source::ANGEL_ONE_MASTER, open().plus_seconds(-600), Frames::one(&body), 1)
 }
 
 /// With the contracts of `master` enrolled.

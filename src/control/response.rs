@@ -33,6 +33,7 @@ pub enum RowState {
     Carried,
     Backfilled,
     Missing,
+    Unlisted,
 }
 
 impl From<BucketState> for RowState {
@@ -42,6 +43,7 @@ impl From<BucketState> for RowState {
             BucketState::Carried => RowState::Carried,
             BucketState::Backfilled => RowState::Backfilled,
             BucketState::Missing => RowState::Missing,
+            BucketState::Unlisted => RowState::Unlisted,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The last values of an instrument, in one cache line.
 
-use crate::market::{Price, Provider, Quote, Timestamp};
+use crate::market::{Price, Provider, Quote, Timestamp, Told};
 
 /// Stands for "not said" in the packed fields.
 const NONE: i64 = i64::MIN;
@@ -122,20 +122,28 @@ impl Observation {
             self.open_interest = open_interest;
             self.has_baseline |= in_session;
         }
-        if let Some(price) = quote.last_price {
-            self.last_price_e4 = price.as_e4();
+        match quote.last_price {
+            Told::NotTold => {}
+            Told::Nothing => self.last_price_e4 = NONE,
+            Told::Value(price) => self.last_price_e4 = price.as_e4(),
         }
         if let (Some(volume), true) = (quote.volume, in_session) {
             self.volume = volume;
         }
-        if let Some(bid) = quote.bid {
-            self.bid_e4 = bid.as_e4();
+        match quote.bid {
+            Told::NotTold => {}
+            Told::Nothing => self.bid_e4 = NONE,
+            Told::Value(bid) => self.bid_e4 = bid.as_e4(),
         }
-        if let Some(ask) = quote.ask {
-            self.ask_e4 = ask.as_e4();
+        match quote.ask {
+            Told::NotTold => {}
+            Told::Nothing => self.ask_e4 = NONE,
+            Told::Value(ask) => self.ask_e4 = ask.as_e4(),
         }
-        if let Some(iv) = quote.implied_volatility_e4.and_then(|iv| i32::try_from(iv).ok()) {
-            self.implied_volatility_e4 = iv;
+        match quote.implied_volatility_e4 {
+            Told::NotTold => {}
+            Told::Nothing => self.implied_volatility_e4 = NONE_IV,
+            Told::Value(iv) => self.implied_volatility_e4 = i32::try_from(iv).unwrap_or(NONE_IV),
         }
     }
 

@@ -137,7 +137,7 @@ async fn replay(
         if dead_letters.contains(record.seq) {
             continue;
         }
-        let is_long = record.source == Source::AngelOneMaster;
+        let is_long = record.source == Source::ANGEL_ONE_MASTER;
         let excused = is_long.then(|| pulse.excuse(TURN_EXCUSE));
         pipeline.apply(&record, &mut NoLive, &mut batch);
         drop(excused);
@@ -171,7 +171,7 @@ fn first_record_after(
             if dead_letters.contains(record.seq) {
                 continue;
             }
-            if record.source == Source::Mark {
+            if record.source == Source::MARK {
                 return Ok(Some(record));
             }
             return Ok(Some(NewRecord::mark(record.received_time, &Mark::clock([])).numbered(record.seq)));

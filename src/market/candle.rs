@@ -46,6 +46,16 @@ pub struct Candle {
     pub provider: Provider,
     /// 0 as first closed; one more each time a later value changed it.
     pub revision: u16,
+    /// An outage touched the interval, or its volume was corrected: prices and volume may lack something.
+    pub resolve_required: bool,
+}
+
+/// A candle that was emitted before an outage was found out to have touched it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnresolvedCandle {
+    pub instrument: InstrumentId,
+    pub interval: CandleInterval,
+    pub start: Timestamp,
 }
 
 /// A candle as a broker's history gives it, of an instrument and interval known from the request.

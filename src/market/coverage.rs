@@ -7,19 +7,26 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum BucketState {
-    /// Observed within the bucket while a feed was watching.
+    /// Observed within the bucket, and a provider witnessed the contract up to the bucket's end.
     Live = 1,
-    /// Nothing new within the bucket, but a feed was watching at its end: the last values still held.
+    /// Nothing new within the bucket, and a provider witnessed the contract up to the bucket's end: the last values held.
     Carried = 2,
-    /// Nobody was watching; the values were learned afterwards.
+    /// Not witnessed in time; proved after an outage or by a later request.
     Backfilled = 3,
-    /// Nobody was watching and nothing has been learned since. The row has no values.
+    /// Not witnessed, and nothing has proved it since. The row shows what was observed within the bucket, if anything.
     Missing = 4,
+    /// The exchange had not listed the contract yet: there is nothing to record.
+    Unlisted = 5,
 }
 
 impl BucketState {
-    pub const ALL: [BucketState; 4] =
-        [BucketState::Live, BucketState::Carried, BucketState::Backfilled, BucketState::Missing];
+    pub const ALL: [BucketState; 5] = [
+        BucketState::Live,
+        BucketState::Carried,
+        BucketState::Backfilled,
+        BucketState::Missing,
+        BucketState::Unlisted,
+    ];
 
     pub const fn code(self) -> u8 {
         self as u8
@@ -35,6 +42,7 @@ impl BucketState {
             BucketState::Carried => "carried",
             BucketState::Backfilled => "backfilled",
             BucketState::Missing => "missing",
+            BucketState::Unlisted => "unlisted",
         }
     }
 }

@@ -7,19 +7,23 @@ mod candle;
 mod coverage;
 mod index;
 mod instrument;
+mod oi_base;
 mod price;
 mod provider;
 mod tick;
 mod time;
+mod told;
 
-pub use candle::{Bar, Candle, CandleInterval};
+pub use candle::{Bar, Candle, CandleInterval, UnresolvedCandle};
 pub use coverage::{BucketState, CoverageRun};
 pub use index::{INDEX_UNDERLYINGS, is_index_underlying};
 pub use instrument::{
     Contract, ContractError, Exchange, InstrumentId, InstrumentKind, Listing, OptionType, ProviderToken,
     Segment,
 };
+pub use oi_base::OiBase;
 pub use price::{Price, PriceError};
 pub use provider::Provider;
-pub use tick::{BucketRow, DayClose, OiDelta, Quote};
+pub use tick::{BucketRow, DayClose, OiDelta, Quote, UnderlyingRow};
 pub use time::{BUCKET_MINUTES, Bucket, Timestamp, TradingDate, ist};
+pub use told::Told;

@@ -306,6 +306,8 @@ fn read_summary(url: &str, date: TradingDate) -> Result<(DaySummary, DemoCoverag
             BucketState::Carried => &mut coverage.carried,
             BucketState::Backfilled => &mut coverage.backfilled,
             BucketState::Missing => &mut coverage.missing,
+            // Nothing was there to record.
+            BucketState::Unlisted => continue,
         };
         *count += row.contracts;
     }

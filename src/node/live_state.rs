@@ -247,6 +247,7 @@ fn closed_buckets<'a>(rows: &[BucketRow], listings: &'a Listings) -> Vec<(&'a Co
             BucketState::Live | BucketState::Backfilled => states[0] += 1,
             BucketState::Carried => states[1] += 1,
             BucketState::Missing => states[2] += 1,
+            BucketState::Unlisted => {}
         }
     }
     let updates =

@@ -263,6 +263,7 @@ fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageRes
             BucketState::Live => row.live += contracts,
             BucketState::Carried => row.carried += contracts,
             BucketState::Backfilled => row.backfilled += contracts,
+            BucketState::Unlisted => {}
             BucketState::Missing => {
                 row.missing += contracts;
                 let (from, to) = (WallTime(state.bucket.start()), WallTime(state.bucket.end()));

@@ -214,7 +214,7 @@ impl Work<'_> {
             return Ok(());
         }
         // Some hundred thousand rows of JSON in one turn.
-        let is_long = record.source == Source::AngelOneMaster;
+        let is_long = record.source == Source::ANGEL_ONE_MASTER;
         let _excused = is_long.then(|| lease.pulse().excuse(MASTER_EXCUSE));
         lease.take_in_hand(record.seq);
         #[cfg(feature = "chaos")]
@@ -262,7 +262,7 @@ mod tests {
         calendar::Calendar,
         control::{Update, WatchRequest},
         engine::watch::{WatchList, WatchedUnderlying},
-        market::{OptionType, Price, Provider, Timestamp},
+        market::{OptionType, Price, Provider, Timestamp, Told},
         spool::{Frames, Mark, NewRecord, Spool},
         store::{self, Birth, Checkpoint, Store},
         wire::nse::{
@@ -331,19 +331,20 @@ mod tests {
                 open_interest_lots: Some(lots),
                 open_interest_change_lots: None,
                 volume_lots: Some(2.0),
-                last_price: Some(Price::from_e4(1_000_000)),
-                bid: None,
-                ask: None,
-                implied_volatility_e4: None,
+                last_price: Told::Value(Price::from_e4(1_000_000)),
+                bid: Told::Nothing,
+                ask: Told::Nothing,
+                implied_volatility_e4: Told::Nothing,
             };
             let timestamp = open.plus_seconds(second);
-            let chain = Chain { timestamp, underlying_value: None, expiries: vec![expiry], legs: vec![leg] };
-            (Source::NseChain, timestamp, encode_chain(&chain, ChainShape::V3))
+            let (expiries, legs) = (vec![expiry], vec![leg]);
+            let chain = Chain { timestamp, underlying_value: None, expiries, legs, malformed: Vec::new() };
+            (Source::NSE_CHAIN, timestamp, encode_chain(&chain, ChainShape::V3))
         };
         let mut spool = Spool::open(directory).expect("a log").spool;
         spool.append(&mut NewRecord::mark(open, &Mark::feed_up(Provider::Nse))).expect("appended");
         for (source, received_time, body) in
-            [(Source::NseLots, open, encode_lots(&table)), chain(10, 10.0), chain(20, 12.0)]
+            [(Source::NSE_LOTS, open, encode_lots(&table)), chain(10, 10.0), chain(20, 12.0)]
         {
             let frames = Frames::one(&body);
             let mut record = NewRecord { source, received_time, context: String::new(), frames };

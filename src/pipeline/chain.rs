@@ -2,7 +2,7 @@
 
 use super::machine::{LiveSink, Pipeline};
 use crate::{
-    market::{Contract, Exchange, Listing, Price, Provider, Quote, Timestamp, TradingDate},
+    market::{Contract, Exchange, Listing, Price, Provider, Quote, Timestamp, Told, TradingDate},
     store::Batch,
     wire::nse,
 };
@@ -38,7 +38,8 @@ impl Pipeline {
                 Some(nse::LotSection::Shares) => Contract::equity(Exchange::Nse, &underlying),
                 Some(nse::LotSection::Indices) | None => Contract::index(Exchange::Nse, &underlying),
             };
-            let quote = Quote { event_time: chain.timestamp, last_price: Some(level), ..Quote::default() };
+            let quote =
+                Quote { event_time: chain.timestamp, last_price: Told::Value(level), ..Quote::default() };
             if let Some(slot) = self.slot_of(&contract, 1, live, batch) {
                 self.observe(slot, Provider::Nse, &quote, received, live);
             }

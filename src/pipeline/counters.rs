@@ -1,6 +1,9 @@
 //! What the pipeline met, for status and for tests.
 
-use crate::market::{Provider, Timestamp};
+use crate::{
+    market::{Provider, Timestamp},
+    spool::Source,
+};
 
 /// Sums since the start of the process, over all days.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct PipelineCounters {
     pub stale_bodies: u64,
     /// Option-chain legs left out because no lot size is known for their contract.
     pub unknown_lots: u64,
+    /// Records of sources that another version of bhavd writes: they are kept, and make no rows here.
+    pub unknown_sources: u64,
     pub last_error: Option<String>,
     /// Newest exchange time by provider, in the order of [`Provider::ALL`].
     pub last_event: [Option<Timestamp>; Provider::ALL.len()],
@@ -27,6 +32,12 @@ impl PipelineCounters {
     pub fn note_malformed(&mut self, error: &dyn std::fmt::Display) {
         self.malformed += 1;
         self.last_error = Some(error.to_string());
+    }
+
+    #[cold]
+    pub fn note_unknown_source(&mut self, source: Source) {
+        self.unknown_sources += 1;
+        self.last_error = Some(format!("records of {source} are kept; this version makes no rows of them"));
     }
 
     pub fn last_event_of(&self, provider: Provider) -> Option<Timestamp> {

@@ -156,7 +156,7 @@ impl Pipeline {
         self.counters.records += 1;
         self.counters.frames += record.frames.len() as u64;
         let mark = match record.source {
-            Source::Mark => self.read_mark(record),
+            Source::MARK => self.read_mark(record),
             _ => None,
         };
         // Before time passes: what closes by it is not watched any more.
@@ -169,24 +169,27 @@ impl Pipeline {
             self.gaps.note_watched(provider, now);
         }
         match record.source {
-            Source::Mark => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
-            Source::AngelOneStream => self.apply_packets(&record.frames, now, live),
-            Source::AngelOneQuote => record.frames.iter().for_each(|body| self.apply_quotes(body, now, live)),
-            Source::AngelOneCandles => {
+            Source::MARK => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
+            Source::ANGEL_ONE_STREAM => self.apply_packets(&record.frames, now, live),
+            Source::ANGEL_ONE_QUOTE => {
+                record.frames.iter().for_each(|body| self.apply_quotes(body, now, live))
+            }
+            Source::ANGEL_ONE_CANDLES => {
                 record.frames.iter().for_each(|body| self.apply_candles(body, &record.context));
             }
-            Source::AngelOneMaster => {
+            Source::ANGEL_ONE_MASTER => {
                 record.frames.iter().for_each(|body| self.apply_master(body, live, batch))
             }
             // No feed asks for greeks; a log that has them makes no rows of them.
-            Source::AngelOneGreeks => {}
-            Source::NseChain => {
+            Source::ANGEL_ONE_GREEKS => {}
+            Source::NSE_CHAIN => {
                 record.frames.iter().for_each(|body| self.apply_chain(body, now, live, batch))
             }
-            Source::NseLots => record.frames.iter().for_each(|body| match nse::decode_lots(body) {
+            Source::NSE_LOTS => record.frames.iter().for_each(|body| match nse::decode_lots(body) {
                 Ok(lots) => self.lots = Some(lots),
                 Err(error) => self.counters.note_malformed(&error),
             }),
+            unknown => self.counters.note_unknown_source(unknown),
         }
         batch.gaps.append(&mut self.gaps.ended_parts);
         live.settle();
@@ -406,6 +409,8 @@ impl Pipeline {
         append(&mut batch.buckets, &mut rows.buckets);
         append(&mut batch.deltas, &mut rows.deltas);
         append(&mut batch.candles, &mut rows.candles);
+        append(&mut batch.unresolved, &mut rows.unresolved);
+        append(&mut batch.underlyings, &mut rows.underlyings);
         append(&mut batch.closes, &mut rows.closes);
         let days = std::mem::take(&mut rows.coverage);
         batch.coverage.extend(days.into_iter().map(|(instrument, date, runs)| CoverageDay {

@@ -170,7 +170,7 @@ fn lot_sizes_are_those_of_the_days_own_log() {
     };
     let table = nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] };
     let lots = NewRecord {
-        source: Source::NseLots,
+        source: Source::NSE_LOTS,
         received_time: at(29, 33_000),
         context: String::new(),
         frames: Frames::one(&nse::encode_lots(&table)),

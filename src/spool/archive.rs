@@ -136,7 +136,7 @@ mod tests {
     fn segment(directory: &Path) -> PathBuf {
         let mut spool = Spool::open(directory).expect("opens").spool;
         let mut record = NewRecord {
-            source: Source::NseChain,
+            source: Source::NSE_CHAIN,
             received_time: Timestamp::from_us(1_769_743_800_000_000),
             context: String::new(),
             frames: Frames::one(b"text"),

@@ -78,7 +78,7 @@ mod tests {
     fn record(hour: i64, length: usize) -> NewRecord {
         let body: Vec<u8> = (0..length).map(|place| (place * place / 7) as u8).collect();
         NewRecord {
-            source: Source::NseChain,
+            source: Source::NSE_CHAIN,
             received_time: Timestamp::from_us(1_769_743_800_000_000).plus_seconds(3_600 * hour),
             context: String::new(),
             frames: Frames::one(&body),

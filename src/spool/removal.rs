@@ -87,7 +87,7 @@ mod tests {
                     Timestamp::on(date(day), chrono::NaiveTime::MIN).plus_seconds(9 * 3_600 + second);
                 let frames = Frames::one(b"text");
                 let mut record = NewRecord {
-                    source: Source::NseChain,
+                    source: Source::NSE_CHAIN,
                     received_time: morning,
                     context: String::new(),
                     frames,

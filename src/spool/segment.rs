@@ -173,7 +173,7 @@ mod tests {
 
     fn record(frames: Frames) -> NewRecord {
         let received_time = Timestamp::from_us(1_769_743_800_000_000);
-        NewRecord { source: Source::AngelOneStream, received_time, context: String::new(), frames }
+        NewRecord { source: Source::ANGEL_ONE_STREAM, received_time, context: String::new(), frames }
     }
 
     fn segment(directory: &Path) -> Segment {

@@ -153,7 +153,7 @@ mod tests {
     }
     fn record(hour: i64) -> NewRecord {
         NewRecord {
-            source: Source::NseChain,
+            source: Source::NSE_CHAIN,
             received_time: Timestamp::from_us(1_769_743_800_000_000).plus_seconds(3_600 * hour),
             context: String::new(),
             frames: Frames::one(&[7; 100]),

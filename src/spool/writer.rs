@@ -348,7 +348,7 @@ mod tests {
 
     fn record(second: i64, text: &str) -> NewRecord {
         NewRecord {
-            source: Source::NseChain,
+            source: Source::NSE_CHAIN,
             received_time: at(second),
             context: "symbol=NIFTY".to_owned(),
             frames: Frames::one(text.as_bytes()),

@@ -65,7 +65,7 @@ mod tests {
         let received_time = Timestamp::from_us(1_769_743_800_000_000).plus_seconds(3_600 * hour);
         let frames = Frames::one(b"text");
         let mut record =
-            NewRecord { source: Source::NseChain, received_time, context: String::new(), frames };
+            NewRecord { source: Source::NSE_CHAIN, received_time, context: String::new(), frames };
         spool.append(&mut record).expect("appended");
     }
 

@@ -3,7 +3,7 @@
 use super::job_run::JobRun;
 use crate::market::{
     BucketRow, Candle, Contract, CoverageRun, DayClose, InstrumentId, OiDelta, Price, Provider,
-    ProviderToken, Timestamp, TradingDate,
+    ProviderToken, Timestamp, TradingDate, UnderlyingRow, UnresolvedCandle,
 };
 use std::sync::Arc;
 
@@ -20,6 +20,9 @@ pub struct Batch {
     pub buckets: Vec<BucketRow>,
     pub deltas: Vec<OiDelta>,
     pub candles: Vec<Candle>,
+    /// Candles to be marked as `resolve_required`, after those of this batch are written.
+    pub unresolved: Vec<UnresolvedCandle>,
+    pub underlyings: Vec<UnderlyingRow>,
     pub closes: Vec<DayClose>,
     pub coverage: Vec<CoverageDay>,
     pub gaps: Vec<GapRow>,
@@ -38,6 +41,8 @@ impl Batch {
             buckets: Vec::new(),
             deltas: Vec::new(),
             candles: Vec::new(),
+            unresolved: Vec::new(),
+            underlyings: Vec::new(),
             closes: Vec::new(),
             coverage: Vec::new(),
             gaps: Vec::new(),
@@ -74,6 +79,8 @@ impl Batch {
             + self.buckets.len()
             + self.deltas.len()
             + self.candles.len()
+            + self.unresolved.len()
+            + self.underlyings.len()
             + self.closes.len()
             + self.coverage.iter().map(|day| day.runs.len().max(1)).sum::<usize>()
             + self.gaps.len()
@@ -90,6 +97,8 @@ impl Batch {
         self.buckets.extend(later.buckets);
         self.deltas.extend(later.deltas);
         self.candles.extend(later.candles);
+        self.unresolved.extend(later.unresolved);
+        self.underlyings.extend(later.underlyings);
         self.closes.extend(later.closes);
         self.coverage.extend(later.coverage);
         self.gaps.extend(later.gaps);

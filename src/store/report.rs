@@ -17,6 +17,8 @@ pub struct StateCounts {
     pub carried: i64,
     pub backfilled: i64,
     pub missing: i64,
+    /// Before the exchange listed the contract: not counted in the total.
+    pub unlisted: i64,
 }
 
 impl StateCounts {
@@ -30,6 +32,7 @@ impl StateCounts {
             BucketState::Carried => self.carried,
             BucketState::Backfilled => self.backfilled,
             BucketState::Missing => self.missing,
+            BucketState::Unlisted => self.unlisted,
         }
     }
 
@@ -39,6 +42,7 @@ impl StateCounts {
             BucketState::Carried => &mut self.carried,
             BucketState::Backfilled => &mut self.backfilled,
             BucketState::Missing => &mut self.missing,
+            BucketState::Unlisted => &mut self.unlisted,
         };
         *field += count;
     }

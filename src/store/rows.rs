@@ -261,6 +261,7 @@ impl FromStored for Candle {
             volume: row.volume,
             provider: provider(row.provider, store)?,
             revision: small_count(row.revision, store)?,
+            resolve_required: false,
         })
     }
 }
@@ -306,6 +307,7 @@ impl FromStored for BucketRow {
             instrument: instrument(row.instrument, store)?,
             open_interest: row.oi,
             open_interest_change: row.oi_change,
+            oi_base: None,
             last_price: row.ltp_e4.map(Price::from_e4),
             volume: row.volume,
             bid: row.bid_e4.map(Price::from_e4),

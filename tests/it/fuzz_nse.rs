@@ -22,16 +22,17 @@ fn chain() {
         open_interest_lots: Some(open_interest),
         open_interest_change_lots: Some(-2.0),
         volume_lots: Some(8.0),
-        last_price: Some(Price::from_e4(1_234_500)),
-        bid: None,
-        ask: Some(Price::from_e4(1_235_000)),
-        implied_volatility_e4: Some(123_400),
+        last_price: Told::Value(Price::from_e4(1_234_500)),
+        bid: Told::Nothing,
+        ask: Told::Value(Price::from_e4(1_235_000)),
+        implied_volatility_e4: Told::Value(123_400),
     };
     let chain = Chain {
         timestamp: Timestamp::from_us(1_769_744_700_000_000),
         underlying_value: Some(Price::from_e4(252_976_000)),
         expiries: vec![expiry()],
         legs: vec![leg(OptionType::Call, 1_150.0 / 75.0), leg(OptionType::Put, 4.0)],
+        malformed: Vec::new(),
     };
     let seeds = [ChainShape::V3, ChainShape::Older].map(|shape| encode_chain(&chain, shape));
     check(assertions::chain, &seeds);

@@ -37,7 +37,7 @@ impl KeptRecords {
             let json = record.frames.iter().next().expect("one frame");
             serde_json::from_slice(json).expect("a mark")
         };
-        self.of(Source::Mark).iter().map(parse).collect()
+        self.of(Source::MARK).iter().map(parse).collect()
     }
 
     /// The last mark of the feed as a whole.

@@ -15,7 +15,7 @@ use bhavd::{
         FeedError, FeedState, FeedStatus,
         nse::{ChainGeneration, NseFeed, NseSettings},
     },
-    market::{OptionType, Price, Provider, Timestamp, TradingDate},
+    market::{OptionType, Price, Provider, Timestamp, Told, TradingDate},
     sim::{MarketSource, Simulator, SimulatorOptions, SyntheticMarket},
     spool::Source,
     wire::nse::*,
@@ -87,12 +87,14 @@ fn chain_body(symbol: &str, timestamp: Timestamp, shape: ChainShape) -> Vec<u8> 
         open_interest_lots: Some(10.0),
         open_interest_change_lots: Some(1.0),
         volume_lots: Some(2.0),
-        last_price: Some(Price::from_e4(1_000_000)),
-        bid: None,
-        ask: None,
-        implied_volatility_e4: None,
+        last_price: Told::Value(Price::from_e4(1_000_000)),
+        bid: Told::Nothing,
+        ask: Told::Nothing,
+        implied_volatility_e4: Told::Nothing,
     };
-    encode_chain(&Chain { timestamp, underlying_value: None, expiries: expiries(), legs: vec![leg] }, shape)
+    let (expiries, legs) = (expiries(), vec![leg]);
+    let chain = Chain { timestamp, underlying_value: None, expiries, legs, malformed: Vec::new() };
+    encode_chain(&chain, shape)
 }
 
 async fn answer(State(website): State<Website>, request: Request) -> Response<Body> {
@@ -143,7 +145,7 @@ async fn answer(State(website): State<Website>, request: Request) -> Response<Bo
 
 /// What the chains were asked for, in the order of their coming.
 fn chain_contexts(records: &KeptRecords) -> Vec<String> {
-    records.of(Source::NseChain).into_iter().map(|record| record.context).collect()
+    records.of(Source::NSE_CHAIN).into_iter().map(|record| record.context).collect()
 }
 
 struct Trial {
@@ -242,7 +244,7 @@ fn lots_come_first_then_every_watched_chain() {
     with_feed(at(10, 0), ChainGeneration::V3, &[("NIFTY", 2), ("M&M", 1), ("SENSEX", 1)], async |trial| {
         let records = &trial.records;
         trial.until("the feed is up", || records.is_up()).await;
-        assert_eq!(records.sources()[0], Source::NseLots);
+        assert_eq!(records.sources()[0], Source::NSE_LOTS);
         let mut contexts: BTreeMap<String, usize> = BTreeMap::new();
         for context in chain_contexts(records) {
             *contexts.entry(context).or_default() += 1;
@@ -318,7 +320,7 @@ fn what_is_no_answer_is_counted_and_never_handed_on() {
             trial.until("the feed is down", || trial.records.is_down()).await;
             assert!(trial.status.errors.load(Relaxed) >= 3);
             assert!(trial.status.last_error().contains("chain symbol=NIFTY: no answer"));
-            for record in trial.records.of(Source::NseChain) {
+            for record in trial.records.of(Source::NSE_CHAIN) {
                 for frame in record.frames.iter() {
                     decode_chain(frame).expect("only chains are handed over");
                 }
@@ -430,10 +432,10 @@ fn the_simulated_website_is_recorded() {
     for chain in [ChainGeneration::V3, ChainGeneration::Older] {
         let market = SyntheticMarket { strikes: 4, duration_s: 1_200, ..SyntheticMarket::default() };
         let (records, _) = record_simulated(market, at(9, 16), 60.0, chain, 10);
-        assert_eq!(records.sources()[0], Source::NseLots, "lots come first");
-        let lots = &records.of(Source::NseLots)[0];
+        assert_eq!(records.sources()[0], Source::NSE_LOTS, "lots come first");
+        let lots = &records.of(Source::NSE_LOTS)[0];
         let lots = decode_lots(lots.frames.iter().next().expect("a frame")).expect("a table of lots");
-        let chains = records.of(Source::NseChain);
+        let chains = records.of(Source::NSE_CHAIN);
         let mut underlyings = BTreeSet::new();
         for body in chains.iter().flat_map(|record| record.frames.iter()) {
             let chain = decode_chain(body).expect("a chain");

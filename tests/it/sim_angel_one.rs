@@ -264,7 +264,10 @@ async fn master_quotes_candles_and_greeks_tell_the_recorded_day() {
             let last = market.events_of(slot).last().map(|position| &market.events()[*position as usize]);
             let last = last.expect("an event");
             assert_eq!(quote.event_time, market.time(last));
-            assert_eq!((quote.last_price, quote.open_interest), (last.last_price(), last.open_interest()));
+            assert_eq!(
+                (quote.last_price.value(), quote.open_interest),
+                (last.last_price(), last.open_interest())
+            );
             assert_eq!(quote.volume, last.volume());
         }
     }
@@ -457,7 +460,7 @@ async fn every_event_of_a_day_reaches_a_subscriber_in_order() {
             packet.encode_into(&mut bytes);
             let (_, quote) = decode_quote(&bytes).expect("a quote");
             assert_eq!(quote.event_time, market.time(event));
-            assert_eq!(quote.last_price, event.last_price());
+            assert_eq!(quote.last_price.value(), event.last_price());
             if listed.contract.is_option() {
                 assert_eq!((quote.open_interest, quote.volume), (event.open_interest(), event.volume()));
             }

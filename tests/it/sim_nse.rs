@@ -62,7 +62,7 @@ async fn a_recorded_day_is_told_in_lots() {
         let (first, last) = (event(events.first()), event(events.last()));
         let quote = leg.quote(65, v3.timestamp).expect("whole units");
         assert_eq!((quote.open_interest, quote.volume), (last.open_interest(), last.volume()));
-        assert_eq!(quote.last_price, last.last_price());
+        assert_eq!(quote.last_price.value(), last.last_price());
         let change =
             units_from_lots(leg.open_interest_change_lots.expect("a change"), 65).expect("whole units");
         assert_eq!(quote.open_interest.map(|units| units - change), first.open_interest());

@@ -93,6 +93,7 @@ pub(super) const fn mark(state: RowState) -> &'static str {
         RowState::Carried => "~",
         RowState::Backfilled => "b",
         RowState::Missing => "?",
+        RowState::Unlisted => "-",
     }
 }
 
@@ -102,6 +103,7 @@ pub(super) const fn meaning(state: RowState) -> &'static str {
         RowState::Carried => "unchanged in the bucket",
         RowState::Backfilled => "learned afterwards",
         RowState::Missing => "not known",
+        RowState::Unlisted => "not listed yet",
     }
 }
 
@@ -118,7 +120,8 @@ fn totals(rows: &[ChainRow]) -> String {
 fn legend(rows: &[ChainRow]) -> String {
     let sides = || rows.iter().flat_map(|row| [row.call.as_ref(), row.put.as_ref()]).flatten();
     let shown = |state| sides().any(|side| side.state == state);
-    let marks: Vec<String> = [RowState::Carried, RowState::Backfilled, RowState::Missing]
+    let states = [RowState::Carried, RowState::Backfilled, RowState::Missing, RowState::Unlisted];
+    let marks: Vec<String> = states
         .into_iter()
         .filter(|state| shown(*state))
         .map(|state| format!("{} {}", mark(state), meaning(state)))

@@ -71,6 +71,7 @@ impl Forming {
             volume: self.ohlc.volume,
             provider: self.provider,
             revision,
+            resolve_required: false,
         }
     }
 }

@@ -80,7 +80,8 @@ impl TradingDay {
         let before = self.previous[slot];
         self.previous[slot].take(provider, quote, received, true);
         let after = self.previous[slot];
-        let trade = Trade { event_time, last_price: quote.last_price, volume: quote.volume, provider };
+        let trade =
+            Trade { event_time, last_price: quote.last_price.value(), volume: quote.volume, provider };
         let Slot { candles, instrument, is_option, .. } = &mut self.slots[slot];
         self.candles.observe_late(slot, candles, *instrument, &trade, &mut rows.candles);
         if *is_option && index < self.closed_buckets {
@@ -130,6 +131,7 @@ impl TradingDay {
                 Some(BucketState::Missing | BucketState::Backfilled) => {
                     (BucketState::Backfilled, mark.revision() + 1)
                 }
+                Some(BucketState::Unlisted) => continue,
                 None if is_watched(self) => (observed, 0),
                 None if !is_proven => (BucketState::Missing, 0),
                 None => (BucketState::Backfilled, 0),

@@ -358,7 +358,8 @@ impl TradingDay {
             });
         }
         if in_session {
-            let trade = Trade { event_time, last_price: quote.last_price, volume: quote.volume, provider };
+            let trade =
+                Trade { event_time, last_price: quote.last_price.value(), volume: quote.volume, provider };
             self.candles.observe(index, &mut slot.candles, slot.instrument, &trade, &mut rows.candles);
             if !slot.is_option {
                 self.observe_underlying(index, &trade, rows);
@@ -428,6 +429,7 @@ impl TradingDay {
             instrument: self.slots[slot].instrument,
             open_interest,
             open_interest_change: change,
+            oi_base: None,
             last_price: observation.and_then(Observation::last_price),
             volume: observation.and_then(Observation::volume),
             bid: observation.and_then(Observation::bid),
@@ -518,6 +520,8 @@ impl TradingDay {
             volume: observation.volume(),
             provider: observation.provider()?,
             event_time: observation.event_time(),
+            last_state: BucketState::Missing,
+            missing_buckets: 0,
         })
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::market::{Candle, Price};
+use crate::market::{Candle, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn day() -> TradingDay {
 fn quote(event_time: Timestamp, open_interest: i64) -> Quote {
     Quote {
         event_time,
-        last_price: Some(Price::from_e4(open_interest * 100)),
+        last_price: Told::Value(Price::from_e4(open_interest * 100)),
         open_interest: Some(open_interest),
         volume: Some(open_interest * 2),
         ..Quote::default()

@@ -68,7 +68,7 @@ async fn ask<S: RecordSink>(
                     return Ok(());
                 }
                 let context = format!("segment={}&token={token}&interval={interval}", segment.code());
-                return shared.accept_body(Source::AngelOneCandles, context, body).await;
+                return shared.accept_body(Source::ANGEL_ONE_CANDLES, context, body).await;
             }
             Err(error) => error,
         };

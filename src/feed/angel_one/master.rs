@@ -29,7 +29,7 @@ pub(super) async fn keep_current<S: RecordSink>(shared: &Shared<S>) -> Result<In
         };
         backoff.reset();
         let (cut, listed) = body;
-        shared.accept_body(Source::AngelOneMaster, String::new(), cut).await?;
+        shared.accept_body(Source::ANGEL_ONE_MASTER, String::new(), cut).await?;
         let now = shared.clock.now();
         let plan = Plan::new(&shared.settings, &shared.watch, &listed, now.date_ist());
         // Megabytes that would otherwise wait for the next morning.

@@ -26,7 +26,7 @@ pub(super) async fn sweep<S: RecordSink>(shared: &Shared<S>) -> Result<Infallibl
             match shared.rest.post(QUOTE_PATH, Some(&tokens), request.encode()).await {
                 Ok(body) => {
                     backoff.reset();
-                    shared.accept_body(Source::AngelOneQuote, String::new(), body).await?;
+                    shared.accept_body(Source::ANGEL_ONE_QUOTE, String::new(), body).await?;
                 }
                 Err(error) => {
                     shared.note_error("quote request", &error);

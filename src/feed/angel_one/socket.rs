@@ -314,5 +314,5 @@ async fn hand_over<S: RecordSink>(shared: &Shared<S>, messages: &mut Messages) -
     let received_time = shared.clock.now();
     shared.status.count_frames(frames.len() as u64, received_time);
     let context = String::new();
-    shared.sink.accept(NewRecord { source: Source::AngelOneStream, received_time, context, frames }).await
+    shared.sink.accept(NewRecord { source: Source::ANGEL_ONE_STREAM, received_time, context, frames }).await
 }

@@ -186,7 +186,7 @@ impl<S: RecordSink> Running<S> {
             }
             match (&job, answer) {
                 (_, Ok(Answer::Lots(body, table))) => {
-                    self.hand_over(Source::NseLots, received_time, String::new(), &body).await?;
+                    self.hand_over(Source::NSE_LOTS, received_time, String::new(), &body).await?;
                     self.lots = Some(Lots { body, table });
                     self.set_targets(&mut targets, &mut schedule).await?;
                 }
@@ -236,7 +236,7 @@ impl<S: RecordSink> Running<S> {
         let Some(Lots { body, .. }) = &self.lots else { return Ok(()) };
         log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, session:%;
             "nse: polling with the lot sizes of an earlier day");
-        self.hand_over(Source::NseLots, received_time, String::new(), body).await
+        self.hand_over(Source::NSE_LOTS, received_time, String::new(), body).await
     }
 
     /// Chooses what to poll by the lot-size file at hand.
@@ -285,7 +285,7 @@ impl<S: RecordSink> Running<S> {
             self.status.unchanged.fetch_add(1, Relaxed);
             return Ok(());
         }
-        self.hand_over(Source::NseChain, received_time, chain.context(), body).await?;
+        self.hand_over(Source::NSE_CHAIN, received_time, chain.context(), body).await?;
         self.last_bodies.insert(chain.clone(), print);
         self.status.note_event(timestamp);
         Ok(())
@@ -454,7 +454,8 @@ mod tests {
         let now = Timestamp::from_us(1_000_000);
         feed.repeat_lots(now.date_ist(), now).await.expect("accepted");
         let frames = Frames::one(&body);
-        let again = NewRecord { source: Source::NseLots, received_time: now, context: String::new(), frames };
+        let again =
+            NewRecord { source: Source::NSE_LOTS, received_time: now, context: String::new(), frames };
         assert_eq!(sink.0.take(), [again]);
         feed.lots = None;
         feed.repeat_lots(now.date_ist(), now).await.expect("accepted");

@@ -10,7 +10,7 @@ use std::{future::pending, slice};
 fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
     let records = SpoolReader::open(directory, date).expect("the day");
     let records = records.map(|record| record.expect("a record"));
-    let marks = records.filter(|record| record.source == Source::Mark);
+    let marks = records.filter(|record| record.source == Source::MARK);
     marks.map(|record| serde_json::from_slice(record.frames.bytes()).expect("a mark")).collect()
 }
 
@@ -34,7 +34,7 @@ fn simulated_intake(directory: &std::path::Path, records_max: usize) -> (Intake,
 
 fn lots(date: TradingDate) -> NewRecord {
     NewRecord {
-        source: Source::NseLots,
+        source: Source::NSE_LOTS,
         received_time: noon(date),
         context: String::new(),
         frames: Frames::one(b"lots"),
@@ -186,7 +186,7 @@ fn intake(directory: &std::path::Path) -> (Intake, Port<Record>) {
 async fn marks(port: &Port<Record>) -> Vec<(Timestamp, Mark)> {
     let mut consumer = port.consumer(&Lease::detached("recorder"));
     let taken = consumer.drain(100).await.expect("records");
-    let of_marks = taken.items().iter().filter(|record| record.source == Source::Mark);
+    let of_marks = taken.items().iter().filter(|record| record.source == Source::MARK);
     let read = |record: &Record| {
         let mark = serde_json::from_slice(record.frames.bytes()).expect("a mark");
         (record.received_time, mark)
@@ -284,8 +284,8 @@ async fn a_record_too_large_for_the_log_costs_only_itself() {
     assert_eq!(intake.status.spool.trouble(), None, "the log takes everything else");
     let records = SpoolReader::open(directory, day(29)).expect("the day");
     let kinds: Vec<Source> = records.map(|record| record.expect("a sound record").source).collect();
-    let round = [Source::Mark, Source::Mark, Source::NseLots];
-    assert_eq!(kinds, [&[Source::Mark][..], &round, &round].concat());
+    let round = [Source::MARK, Source::MARK, Source::NSE_LOTS];
+    assert_eq!(kinds, [&[Source::MARK][..], &round, &round].concat());
     assert_eq!(port.gauge().snapshot().accepted, 7);
     let up = Mark::feed_up(Provider::Nse);
     let is_down = |mark: &Mark| matches!(mark, Mark::FeedDown { since_us: Some(_), .. });

@@ -9,7 +9,7 @@ use super::super::{
     state::{MarketState, SlotState},
 };
 use crate::{
-    market::{InstrumentKind, Price, Timestamp, TradingDate},
+    market::{InstrumentKind, Price, Timestamp, Told, TradingDate},
     wire::nse::{Chain, ChainShape, Leg, encode_chain, lots_from_units},
 };
 use axum::body::Bytes;
@@ -83,10 +83,10 @@ fn chain_of(
                     open_interest_lots: lots(values.open_interest()),
                     open_interest_change_lots: lots(values.open_interest().map(|units| units - first)),
                     volume_lots: lots(values.volume()),
-                    last_price,
-                    bid: beside(-tick_e4),
-                    ask: beside(tick_e4),
-                    implied_volatility_e4: None,
+                    last_price: last_price.map_or(Told::NotTold, Told::zero_is_nothing),
+                    bid: beside(-tick_e4).into(),
+                    ask: beside(tick_e4).into(),
+                    implied_volatility_e4: Told::Nothing,
                 });
             }
             InstrumentKind::Index | InstrumentKind::Equity => {
@@ -97,7 +97,13 @@ fn chain_of(
     }
     let timestamp = newest?;
     let is_listed = wanted.is_none_or(|wanted| expiries.contains(&wanted));
-    is_listed.then(|| Chain { timestamp, underlying_value, expiries: expiries.into_iter().collect(), legs })
+    is_listed.then(|| Chain {
+        timestamp,
+        underlying_value,
+        expiries: expiries.into_iter().collect(),
+        legs,
+        malformed: Vec::new(),
+    })
 }
 
 #[cfg(test)]
@@ -132,7 +138,7 @@ mod tests {
             let values = state.slot(slot);
             assert_eq!(quote.open_interest, values.open_interest());
             assert_eq!(quote.volume, values.volume());
-            assert_eq!(quote.last_price, values.last_price());
+            assert_eq!(quote.last_price.value(), values.last_price().filter(|price| *price > Price::ZERO));
             let change = leg.open_interest_change_lots.expect("a change");
             let change = units_from_lots(change, market.contracts()[slot].lot_size).expect("whole units");
             let first = market.reference(slot).first_open_interest;

@@ -96,7 +96,7 @@ impl Bench {
 
     fn record(length: usize) -> Vec<u8> {
         let record = NewRecord {
-            source: Source::NseChain,
+            source: Source::NSE_CHAIN,
             received_time: Timestamp::from_us(1),
             context: String::new(),
             frames: Frames::one(&vec![7; length]),

@@ -185,6 +185,7 @@ mod tests {
                 instrument: InstrumentId(id),
                 open_interest: Some(65_000),
                 open_interest_change: None,
+                oi_base: None,
                 last_price: None,
                 volume: None,
                 bid: None,

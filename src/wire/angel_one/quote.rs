@@ -4,7 +4,7 @@ use super::{
     WireError, bounds, envelope, exchange_of, json,
     segment::{as_digits, as_exchange, token_of},
 };
-use crate::market::{Price, ProviderToken, Quote, Segment, Timestamp};
+use crate::market::{Price, ProviderToken, Quote, Segment, Timestamp, Told};
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::value::RawValue;
@@ -251,11 +251,11 @@ impl FullQuote {
             if has_open_interest { Some(units("opnInterest", self.opn_interest)?) } else { None };
         Ok(Quote {
             event_time,
-            last_price: Some(price("ltp", self.ltp)?),
+            last_price: Told::zero_is_nothing(price("ltp", self.ltp)?),
             open_interest,
             volume: Some(units("tradeVolume", self.trade_volume)?),
-            bid: best("depth.buy", &self.depth.buy).transpose()?,
-            ask: best("depth.sell", &self.depth.sell).transpose()?,
+            bid: best("depth.buy", &self.depth.buy).transpose()?.into(),
+            ask: best("depth.sell", &self.depth.sell).transpose()?.into(),
             ..Quote::default()
         })
     }

@@ -9,7 +9,7 @@
 //! 347 and 355 circuit limits, 363 and 371 extremes of 52 weeks; a SNAP_QUOTE packet ends at 379.
 
 use super::{WireError, bounds};
-use crate::market::{Price, ProviderToken, Quote, Segment, Timestamp};
+use crate::market::{Price, ProviderToken, Quote, Segment, Timestamp, Told};
 
 pub const LTP_BYTES: usize = 51;
 pub const QUOTE_BYTES: usize = 123;
@@ -310,12 +310,12 @@ impl<'a> PacketView<'a> {
         match self.body {
             Body::Ltp(bytes) => {
                 let (event_time, last_price) = last_price(bytes)?;
-                *quote = Quote { event_time, last_price: Some(last_price), ..Quote::default() };
+                *quote = Quote { event_time, last_price, ..Quote::default() };
             }
             Body::Quote(bytes) => {
                 let (event_time, last_price) = last_price(bytes)?;
                 let volume = Some(volume(bytes)?);
-                *quote = Quote { event_time, last_price: Some(last_price), volume, ..Quote::default() };
+                *quote = Quote { event_time, last_price, volume, ..Quote::default() };
             }
             Body::SnapQuote(bytes) => {
                 let (event_time, last_price) = last_price(bytes)?;
@@ -327,12 +327,12 @@ impl<'a> PacketView<'a> {
                 let (bid, ask) = best_prices(bytes)?;
                 *quote = Quote {
                     event_time,
-                    last_price: Some(last_price),
+                    last_price,
                     open_interest,
                     volume,
-                    bid,
-                    ask,
-                    implied_volatility_e4: None,
+                    bid: bid.into(),
+                    ask: ask.into(),
+                    implied_volatility_e4: Told::NotTold,
                     previous_open_interest: None,
                 };
             }
@@ -426,8 +426,9 @@ fn number_of(field: &[u8]) -> Result<u32, WireError> {
     Ok(number)
 }
 
+/// A price of 0 is that of a contract that has never traded.
 #[inline]
-fn last_price(bytes: &[u8]) -> Result<(Timestamp, Price), WireError> {
+fn last_price(bytes: &[u8]) -> Result<(Timestamp, Told<Price>), WireError> {
     let (time_ms, paise) = (i64_at(bytes, 35), i64_at(bytes, 43));
     let Some(event_time) = bounds::time_from_ms(time_ms) else {
         return Err(implausible(35, "exchange time", time_ms));
@@ -435,7 +436,7 @@ fn last_price(bytes: &[u8]) -> Result<(Timestamp, Price), WireError> {
     let Some(last_price) = bounds::price_from_paise(paise) else {
         return Err(implausible(43, "last price", paise));
     };
-    Ok((event_time, last_price))
+    Ok((event_time, Told::zero_is_nothing(last_price)))
 }
 
 #[inline]

@@ -4,16 +4,17 @@
 //! (older shape) and 19 Jun 2026 (v3).
 
 use super::{
-    WireError,
-    error::from_json,
+    ChainContext, WireError,
+    error::{bounded, from_json},
     field::{DateField, InstantField, RupeesField},
     units::{UnitsError, units_from_lots},
 };
-use crate::market::{Contract, Exchange, OptionType, Price, Quote, Timestamp, TradingDate};
+use crate::market::{Contract, Exchange, OptionType, Price, Quote, Timestamp, Told, TradingDate};
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny},
 };
+use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt, sync::Arc};
 
 const WHAT: &str = "option chain";
@@ -27,8 +28,10 @@ pub struct Chain {
     pub underlying_value: Option<Price>,
     /// All listed expiries, also in a body that carries the legs of only one.
     pub expiries: Vec<TradingDate>,
-    /// In the body's order, the call of a row before its put.
+    /// In the body's order, the call of a row before its put. Sides that the exchange does not list are left out.
     pub legs: Vec<Leg>,
+    /// What could not be read, in the body's order; everything else of the body is as good as ever.
+    pub malformed: Vec<WireError>,
 }
 
 /// One contract of a chain. Numbers of lots are as on the wire and may be fractional.
@@ -44,13 +47,13 @@ pub struct Leg {
     pub open_interest_change_lots: Option<f64>,
     /// Traded today so far, in lots.
     pub volume_lots: Option<f64>,
-    /// 0 until the first trade.
-    pub last_price: Option<Price>,
-    /// Best bid and ask; the wire's 0 means none.
-    pub bid: Option<Price>,
-    pub ask: Option<Price>,
-    /// Annual percent times 10,000; the wire's 0 means none.
-    pub implied_volatility_e4: Option<i64>,
+    /// The wire's 0 means that there was no trade yet.
+    pub last_price: Told<Price>,
+    /// Best bid and ask; the wire's 0 means that there is none.
+    pub bid: Told<Price>,
+    pub ask: Told<Price>,
+    /// Annual percent times 10,000; the wire's 0 means that there is none.
+    pub implied_volatility_e4: Told<i64>,
 }
 
 impl Leg {
@@ -91,15 +94,36 @@ impl Leg {
     }
 }
 
-/// Decodes a body of either generation.
+impl Chain {
+    /// What the body is about instead of what was requested; `None` if it is an answer.
+    ///
+    /// A body without legs names no underlying and passes.
+    pub fn mismatch(&self, requested: &ChainContext) -> Option<String> {
+        let stranger = self.legs.iter().find(|leg| !requested.contains(&leg.underlying, leg.expiry))?;
+        let found = ChainContext {
+            symbol: stranger.underlying.to_string(),
+            expiry: requested.expiry.map(|_| stranger.expiry),
+        };
+        Some(bounded(&format!("{:?} instead of {}", found.name(), requested.name())))
+    }
+}
+
+/// Decodes a body of either generation. A leg that cannot be read costs that leg.
+///
+/// # Errors
+/// When the body as a whole is no option chain: no JSON, no time, no rows.
 pub fn decode_chain(body: &[u8]) -> Result<Chain, WireError> {
-    let BodyFields { records } = from_json(WHAT, body)?;
-    Ok(Chain {
-        timestamp: records.timestamp.0,
-        underlying_value: price_or_none(records.underlying_value),
-        expiries: records.expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
-        legs: records.data.0,
-    })
+    match from_json::<BodyFields<Legs>>(WHAT, body) {
+        Ok(BodyFields { records }) => Ok(Chain {
+            timestamp: records.timestamp.0,
+            underlying_value: records.underlying_value.and_then(|rupees| not_zero(rupees.0)),
+            expiries: records.expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
+            legs: records.data.0,
+            malformed: Vec::new(),
+        }),
+        Err(WireError::Json { .. }) => decode_leg_by_leg(body),
+        Err(error) => Err(error),
+    }
 }
 
 /// The chain's own time, with the body checked to be a whole chain's JSON but no leg decoded.
@@ -118,21 +142,21 @@ pub fn peek_timestamp(body: &[u8]) -> Result<Timestamp, WireError> {
 }
 
 #[derive(Deserialize)]
-struct BodyFields {
-    records: RecordsFields,
+struct BodyFields<Data> {
+    records: RecordsFields<Data>,
 }
 
 #[derive(Deserialize)]
-struct RecordsFields {
+struct RecordsFields<Data> {
     timestamp: InstantField,
     #[serde(rename = "underlyingValue", default)]
     underlying_value: Option<RupeesField>,
     #[serde(rename = "expiryDates", default)]
     expiries: Option<Vec<DateField>>,
-    data: Legs,
+    data: Data,
 }
 
-/// The rows of `data`, turned into legs while they are read, so that an error names its row's place.
+/// The rows of `data`, turned into legs while they are read.
 struct Legs(Vec<Leg>);
 
 #[derive(Deserialize)]
@@ -146,14 +170,15 @@ struct RowFields<'a> {
     put: Option<LegFields<'a>>,
 }
 
+/// A side that the exchange does not list is absent, `{}`, or an object of zeros whose names are null.
 #[derive(Deserialize)]
 struct LegFields<'a> {
-    #[serde(rename = "underlying", borrow)]
-    underlying: Cow<'a, str>,
+    #[serde(rename = "underlying", borrow, default)]
+    underlying: Option<Cow<'a, str>>,
     #[serde(rename = "expiryDate", default)]
     expiry: Option<DateField>,
-    #[serde(rename = "strikePrice")]
-    strike: RupeesField,
+    #[serde(rename = "strikePrice", default)]
+    strike: Option<RupeesField>,
     #[serde(rename = "openInterest", default)]
     open_interest: Option<f64>,
     #[serde(rename = "changeinOpenInterest", default)]
@@ -171,8 +196,79 @@ struct LegFields<'a> {
     implied_volatility: Option<RupeesField>,
 }
 
-fn price_or_none(field: Option<RupeesField>) -> Option<Price> {
-    field.map(|rupees| rupees.0).filter(|price| *price != Price::ZERO)
+fn not_zero(price: Price) -> Option<Price> {
+    Some(price).filter(|price| *price != Price::ZERO)
+}
+
+/// The website writes 0 where there is no price.
+fn told(field: Option<RupeesField>) -> Told<Price> {
+    field.map_or(Told::NotTold, |rupees| Told::zero_is_nothing(rupees.0))
+}
+
+impl LegFields<'_> {
+    fn is_unlisted(&self) -> bool {
+        let quantities = [self.open_interest, self.open_interest_change, self.volume];
+        let prices = [self.last_price, self.bid, self.ask, self.implied_volatility];
+        self.underlying.is_none()
+            && quantities.into_iter().all(|lots| lots.unwrap_or(0.0) == 0.0)
+            && prices.into_iter().flatten().all(|price| price.0 == Price::ZERO)
+    }
+
+    /// `None` for a side that is not listed. `before` is an earlier leg, which mostly has the same underlying.
+    ///
+    /// # Errors
+    /// What the leg lacks, or what contradicts its row.
+    fn leg(
+        self,
+        row_expiry: Option<DateField>,
+        option_type: OptionType,
+        before: Option<&Leg>,
+    ) -> Result<Option<Leg>, String> {
+        if self.is_unlisted() {
+            return Ok(None);
+        }
+        let lacks = |field: &str| format!("missing field `{field}`");
+        let expiry = match (row_expiry, self.expiry) {
+            (Some(row), Some(leg)) if row != leg => {
+                return Err(format!("a leg expiring {} in a row expiring {}", leg.0, row.0));
+            }
+            (_, Some(expiry)) | (Some(expiry), None) => expiry.0,
+            (None, None) => return Err(lacks("expiryDate")),
+        };
+        let underlying = self.underlying.ok_or_else(|| lacks("underlying"))?;
+        let underlying = match before {
+            Some(before) if *before.underlying == *underlying => Arc::clone(&before.underlying),
+            _ if !is_symbol(&underlying) => return Err(format!("{underlying:?} is no symbol")),
+            _ => Arc::from(&*underlying),
+        };
+        let strike = self.strike.ok_or_else(|| lacks("strikePrice"))?.0;
+        if strike <= Price::ZERO || strike > STRIKE_MAX {
+            return Err(format!("a strike of {strike}"));
+        }
+        Ok(Some(Leg {
+            underlying,
+            expiry,
+            strike,
+            option_type,
+            open_interest_lots: self.open_interest,
+            open_interest_change_lots: self.open_interest_change,
+            volume_lots: self.volume,
+            last_price: told(self.last_price),
+            bid: told(self.bid),
+            ask: told(self.ask),
+            implied_volatility_e4: told(self.implied_volatility).map(Price::as_e4),
+        }))
+    }
+}
+
+/// No strike of NSE's has ever been a tenth of it.
+const STRIKE_MAX: Price = Price::from_e4(100_000_000_000);
+/// NSE's longest symbols have ten characters.
+const SYMBOL_BYTES_MAX: usize = 40;
+
+/// Whether a text can be a symbol of the exchange: `NIFTY`, `M&M`, `BAJAJ-AUTO`.
+fn is_symbol(text: &str) -> bool {
+    !text.is_empty() && text.len() <= SYMBOL_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl<'de> Deserialize<'de> for Legs {
@@ -196,37 +292,91 @@ impl<'de> de::Visitor<'de> for LegsVisitor {
             let sides = [(OptionType::Call, row.call), (OptionType::Put, row.put)];
             for (option_type, fields) in sides {
                 let Some(fields) = fields else { continue };
-                let expiry = match (row.expiry, fields.expiry) {
-                    (Some(row), Some(leg)) if row != leg => {
-                        return Err(de::Error::custom(format_args!(
-                            "a leg expiring {} in a row expiring {}",
-                            leg.0, row.0
-                        )));
-                    }
-                    (_, Some(expiry)) | (Some(expiry), None) => expiry.0,
-                    (None, None) => return Err(de::Error::missing_field("expiryDate")),
-                };
-                let underlying = match legs.last() {
-                    Some(last) if *last.underlying == *fields.underlying => Arc::clone(&last.underlying),
-                    _ => Arc::from(&*fields.underlying),
-                };
-                legs.push(Leg {
-                    underlying,
-                    expiry,
-                    strike: fields.strike.0,
-                    option_type,
-                    open_interest_lots: fields.open_interest,
-                    open_interest_change_lots: fields.open_interest_change,
-                    volume_lots: fields.volume,
-                    last_price: fields.last_price.map(|price| price.0),
-                    bid: price_or_none(fields.bid),
-                    ask: price_or_none(fields.ask),
-                    implied_volatility_e4: price_or_none(fields.implied_volatility).map(Price::as_e4),
-                });
+                let leg = fields.leg(row.expiry, option_type, legs.last());
+                legs.extend(leg.map_err(de::Error::custom)?);
             }
         }
         Ok(Legs(legs))
     }
+}
+
+/// The same with every row and leg read on its own: several times slower, and only what cannot be read is lost.
+fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
+    #[derive(Deserialize)]
+    struct RawRecords<'a> {
+        timestamp: InstantField,
+        #[serde(rename = "underlyingValue", borrow, default)]
+        underlying_value: Option<&'a RawValue>,
+        #[serde(rename = "expiryDates", borrow, default)]
+        expiries: Option<&'a RawValue>,
+        #[serde(borrow)]
+        data: Vec<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct RawBody<'a> {
+        #[serde(borrow)]
+        records: RawRecords<'a>,
+    }
+    #[derive(Deserialize)]
+    struct RawRow<'a> {
+        #[serde(rename = "expiryDate", alias = "expiryDates", default)]
+        expiry: Option<DateField>,
+        #[serde(rename = "CE", borrow, default)]
+        call: Option<&'a RawValue>,
+        #[serde(rename = "PE", borrow, default)]
+        put: Option<&'a RawValue>,
+    }
+    let RawBody { records } = from_json(WHAT, body)?;
+    let mut malformed = Vec::new();
+    let mut note = |raw: &RawValue, name: &str, reason: &dyn fmt::Display| {
+        malformed.push(located(body, raw, &format!("{name}: {reason}")));
+    };
+    let underlying_value = records.underlying_value.and_then(|raw| {
+        let read = serde_json::from_str::<Option<RupeesField>>(raw.get());
+        read.inspect_err(|error| note(raw, "underlyingValue", error)).ok().flatten()
+    });
+    let expiries = records.expiries.and_then(|raw| {
+        let read = serde_json::from_str::<Option<Vec<DateField>>>(raw.get());
+        read.inspect_err(|error| note(raw, "expiryDates", error)).ok().flatten()
+    });
+    let mut legs: Vec<Leg> = Vec::new();
+    for (number, raw) in records.data.into_iter().enumerate() {
+        let row = match serde_json::from_str::<RawRow<'_>>(raw.get()) {
+            Ok(row) => row,
+            Err(error) => {
+                note(raw, &format!("row {}", number + 1), &error);
+                continue;
+            }
+        };
+        for (option_type, raw) in [(OptionType::Call, row.call), (OptionType::Put, row.put)] {
+            let Some(raw) = raw else { continue };
+            let leg = serde_json::from_str::<Option<LegFields<'_>>>(raw.get())
+                .map_err(|error| error.to_string())
+                .and_then(|fields| fields.map_or(Ok(None), |f| f.leg(row.expiry, option_type, legs.last())));
+            match leg {
+                Ok(leg) => legs.extend(leg),
+                Err(reason) => note(raw, &format!("row {} {option_type}", number + 1), &reason),
+            }
+        }
+    }
+    Ok(Chain {
+        timestamp: records.timestamp.0,
+        underlying_value: underlying_value.and_then(|rupees| not_zero(rupees.0)),
+        expiries: expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
+        legs,
+        malformed,
+    })
+}
+
+/// An error at the place of a value that was borrowed from `body`.
+fn located(body: &[u8], raw: &RawValue, reason: &str) -> WireError {
+    let offset = (raw.get().as_ptr() as usize).saturating_sub(body.as_ptr() as usize).min(body.len());
+    let before = &body[..offset];
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+    // The place that serde adds is one within the value.
+    let reason = reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason);
+    WireError::Json { what: WHAT, line, column, reason: bounded(reason) }
 }
 
 #[cfg(test)]
@@ -251,12 +401,12 @@ mod tests {
         let quote = leg.quote(75, chain.timestamp).expect("whole units");
         let expected = Quote {
             event_time: chain.timestamp,
-            last_price: Some(Price::ZERO),
+            last_price: Told::Nothing,
             open_interest: Some(1_150),
             volume: Some(600),
-            bid: Some(Price::from_e4(21_924_500)),
-            ask: None,
-            implied_volatility_e4: Some(333_200),
+            bid: Told::Value(Price::from_e4(21_924_500)),
+            ask: Told::Nothing,
+            implied_volatility_e4: Told::Value(333_200),
             previous_open_interest: Some(1_300),
         };
         assert_eq!(quote, expected);
@@ -267,15 +417,93 @@ mod tests {
     #[test]
     fn errors_name_their_place() {
         let wrong = V3.replace("23-06-2026", "30-06-2026");
-        let error = decode_chain(wrong.as_bytes()).expect_err("two expiries in one row").to_string();
-        assert!(error.starts_with("option chain: line 4 column "), "{error}");
-        assert!(error.contains("a leg expiring 2026-06-30 in a row expiring 2026-06-23"), "{error}");
+        let chain = decode_chain(wrong.as_bytes()).expect("a chain");
+        let [error] = &chain.malformed[..] else { panic!("one leg, not {:?}", chain.malformed) };
+        let expected =
+            "option chain: line 2 column 9: row 1 CE: a leg expiring 2026-06-30 in a row expiring 2026-06-23";
+        assert_eq!((error.to_string().as_str(), chain.legs.len()), (expected, 0));
         let error = decode_chain(V3.replace("15:30:00", "25:30:00").as_bytes()).expect_err("no such hour");
         assert!(error.to_string().contains("expected a time like 19-Jun-2026 15:30:00"), "{error}");
         let error = decode_chain(&V3.as_bytes()[..400]).expect_err("cut off").to_string();
         assert!(error.contains("EOF"), "{error}");
         assert!(decode_chain(br#"{"records":{"data":[]}}"#).is_err());
         assert!(peek_timestamp(&V3.as_bytes()[..V3.len() - 1]).is_err());
+    }
+
+    /// A chain of five strikes, both sides; what `change` makes of the second row's call.
+    fn body_with(change: impl Fn(&str) -> String) -> String {
+        let leg = |strike: u32, side: &str, lots: u32| {
+            format!(
+                r#"{{"strikePrice":{strike},"expiryDate":"23-06-2026","underlying":"NIFTY","identifier":"{side}","openInterest":{lots},"lastPrice":7}}"#
+            )
+        };
+        let rows: Vec<String> = (0..5)
+            .map(|row| {
+                let strike = 25_000 + 50 * row;
+                let call = leg(strike, "CE", 1_204);
+                let call = if row == 1 { change(&call) } else { call };
+                format!(r#"{{"expiryDates":"23-Jun-2026","CE":{call},"PE":{}}}"#, leg(strike, "PE", 8))
+            })
+            .collect();
+        format!(r#"{{"records":{{"data":[{}],"timestamp":"19-Jun-2026 15:30:00"}}}}"#, rows.join(","))
+    }
+
+    #[test]
+    fn one_leg_that_cannot_be_read_costs_that_leg() {
+        for (from, to, reason) in [
+            ("1204", "\"1,204\"", "invalid type: string \"1,204\", expected f64"),
+            ("1204", "\"-\"", "invalid type: string \"-\", expected f64"),
+            ("1204", "\"1204\"", "invalid type: string \"1204\", expected f64"),
+            (
+                "\"lastPrice\":7",
+                "\"lastPrice\":\"-\"",
+                "invalid value: string \"-\", expected a number of rupees",
+            ),
+            ("25050", "\"-\"", "invalid value: string \"-\", expected a number of rupees"),
+            ("25050", "-1", "a strike of -1.00"),
+            ("\"NIFTY\"", "null", "missing field `underlying`"),
+            ("\"NIFTY\"", "\"\u{202e}YTFIN\"", "\"\\u{202e}YTFIN\" is no symbol"),
+        ] {
+            let body = body_with(|call| call.replace(from, to));
+            let chain = decode_chain(body.as_bytes()).expect("a chain");
+            assert_eq!(chain.legs.len(), 9, "{to}");
+            let [WireError::Json { reason: found, .. }] = &chain.malformed[..] else {
+                panic!("{to}: {:?}", chain.malformed)
+            };
+            assert_eq!(found, &format!("row 2 CE: {reason}"), "{to}");
+        }
+        let long = body_with(|call| call.replace("1204", &format!("\"{}\"", "\\u0007x".repeat(100_000))));
+        let error = decode_chain(long.as_bytes()).expect("a chain").malformed.remove(0).to_string();
+        assert!(error.len() < 1_200 && !error.contains('\u{7}'), "{} bytes", error.len());
+    }
+
+    #[test]
+    fn a_side_that_is_not_listed_costs_nothing() {
+        let zeros = r#"{"strikePrice":0,"expiryDate":null,"underlying":null,"identifier":null,"openInterest":0,
+            "changeinOpenInterest":0,"totalTradedVolume":0,"lastPrice":0,"buyPrice1":0,"sellPrice1":0}"#;
+        for side in [zeros, "{}", "null"] {
+            let body = body_with(|_| side.to_owned());
+            let chain = decode_chain(body.as_bytes()).expect("a chain");
+            assert_eq!((chain.legs.len(), chain.malformed.len()), (9, 0), "{side}");
+            // Beside a leg that cannot be read, too.
+            let body = body.replacen("\"openInterest\":8", "\"openInterest\":\"-\"", 1);
+            let chain = decode_chain(body.as_bytes()).expect("a chain");
+            assert_eq!((chain.legs.len(), chain.malformed.len()), (8, 1), "{side}");
+        }
+    }
+
+    #[test]
+    fn a_body_about_something_else_is_no_answer() {
+        let chain = decode_chain(V3.as_bytes()).expect("a chain");
+        let asked = |symbol: &str, expiry: Option<&str>| ChainContext {
+            symbol: symbol.to_owned(),
+            expiry: expiry.map(|date| date.parse().expect("a date")),
+        };
+        assert_eq!(chain.mismatch(&asked("NIFTY", Some("2026-06-23"))), None);
+        assert_eq!(chain.mismatch(&asked("NIFTY", None)), None);
+        let other = chain.mismatch(&asked("NIFTY", Some("2026-06-30"))).expect("another expiry");
+        assert_eq!(other, "\"NIFTY 2026-06-23\" instead of NIFTY 2026-06-30");
+        assert!(chain.mismatch(&asked("BANKNIFTY", None)).is_some());
     }
 
     #[test]

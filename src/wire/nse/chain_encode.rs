@@ -4,7 +4,7 @@ use super::{
     chain::{Chain, Leg},
     field::{Number, format_date, format_date_numeric, format_date_time},
 };
-use crate::market::{OptionType, Price};
+use crate::market::{OptionType, Price, Told};
 use serde::{Serialize, ser::SerializeMap};
 use std::collections::BTreeSet;
 
@@ -119,6 +119,15 @@ fn rupees(price: Option<Price>) -> Number {
     Number(price.unwrap_or_default().as_rupees())
 }
 
+/// The website writes 0 where there is no price; a field that it leaves out is null here.
+fn price_number(price: Told<Price>) -> Option<Number> {
+    match price {
+        Told::NotTold => None,
+        Told::Nothing => Some(Number(0.0)),
+        Told::Value(price) => Some(Number(price.as_rupees())),
+    }
+}
+
 /// v3 writes the list of strikes as texts.
 struct StrikeView {
     strike: Price,
@@ -186,8 +195,8 @@ impl Serialize for LegView<'_> {
         map.serialize_entry("pchangeinOpenInterest", &Number(percent_of_previous(leg)))?;
         map.serialize_entry("totalTradedVolume", &leg.volume_lots.map(Number))?;
         let volatility = leg.implied_volatility_e4.map(Price::from_e4);
-        map.serialize_entry("impliedVolatility", &rupees(volatility))?;
-        map.serialize_entry("lastPrice", &leg.last_price.map(|price| Number(price.as_rupees())))?;
+        map.serialize_entry("impliedVolatility", &price_number(volatility))?;
+        map.serialize_entry("lastPrice", &price_number(leg.last_price))?;
         map.serialize_entry("change", &zero)?;
         map.serialize_entry("pChange", &zero)?;
         map.serialize_entry("totalBuyQuantity", &zero)?;
@@ -197,9 +206,9 @@ impl Serialize for LegView<'_> {
             ChainShape::Older => ["bidQty", "bidprice", "askQty", "askPrice"],
         };
         map.serialize_entry(names[0], &zero)?;
-        map.serialize_entry(names[1], &rupees(leg.bid))?;
+        map.serialize_entry(names[1], &price_number(leg.bid))?;
         map.serialize_entry(names[2], &zero)?;
-        map.serialize_entry(names[3], &rupees(leg.ask))?;
+        map.serialize_entry(names[3], &price_number(leg.ask))?;
         map.serialize_entry("underlyingValue", &rupees(self.underlying_value))?;
         if shape == ChainShape::V3 {
             map.serialize_entry("optionType", &None::<&str>)?;
@@ -228,8 +237,12 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    fn price(max_e4: i64) -> impl Strategy<Value = Option<Price>> {
-        proptest::option::of((1..max_e4).prop_map(Price::from_e4))
+    fn price(max_e4: i64) -> impl Strategy<Value = Told<Price>> {
+        prop_oneof![
+            1 => Just(Told::NotTold),
+            1 => Just(Told::Nothing),
+            2 => (1..max_e4).prop_map(|price_e4| Told::Value(Price::from_e4(price_e4))),
+        ]
     }
 
     /// Lots in eighths: exact in binary, so that they come back bit for bit.
@@ -263,7 +276,7 @@ mod tests {
         fn decoding_what_was_encoded_is_the_identity(
             legs in proptest::collection::vec(leg("M&M"), 0..40),
             seconds in 0_i64..3_000_000_000,
-            underlying_value in price(10_000_000_000),
+            underlying_value in price(10_000_000_000).prop_map(Told::value),
             days in proptest::collection::vec(0_u64..20_000, 0..20),
         ) {
             let chain = Chain {
@@ -271,6 +284,7 @@ mod tests {
                 underlying_value,
                 expiries: days.into_iter().map(|day| NaiveDate::default() + chrono::Days::new(day)).collect(),
                 legs,
+                malformed: Vec::new(),
             };
             for shape in [ChainShape::V3, ChainShape::Older] {
                 let body = encode_chain(&chain, shape);
@@ -286,7 +300,7 @@ mod tests {
             leg.open_interest_change_lots = Some(lots_from_units(change, lot_size));
             leg.volume_lots = Some(lots_from_units(units / 2, lot_size));
             let timestamp = Timestamp::from_us(1_769_744_700_000_000);
-            let chain = Chain { timestamp, underlying_value: None, expiries: Vec::new(), legs: vec![leg] };
+            let chain = Chain { timestamp, underlying_value: None, expiries: Vec::new(), legs: vec![leg], malformed: Vec::new() };
             let chain = decode_chain(&encode_chain(&chain, ChainShape::V3)).expect("a chain");
             let quote = chain.legs[0].quote(lot_size, timestamp).expect("whole units");
             prop_assert_eq!(quote.open_interest, Some(units));

@@ -46,10 +46,27 @@ fn is_empty_object(trimmed: &[u8]) -> bool {
     inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
+/// A peer's text as an error may carry it: without control and invisible characters, at most 300 characters.
+pub(super) fn bounded(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 300;
+    let mut kept: String = text.chars().take(CHARACTERS_MAX).flat_map(escaped).take(CHARACTERS_MAX).collect();
+    if text.chars().nth(CHARACTERS_MAX).is_some() {
+        kept.push('…');
+    }
+    kept
+}
+
+/// Quotes and backslashes stay: the text is no literal.
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let is_plain = matches!(character, '"' | '\'' | '\\');
+    let plain = is_plain.then_some(character).into_iter();
+    plain.chain((!is_plain).then(|| character.escape_debug()).into_iter().flatten())
+}
+
 pub(super) fn json_error(what: &'static str, error: &serde_json::Error) -> WireError {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    let reason = text.strip_suffix(&place).unwrap_or(&text).to_owned();
+    let reason = bounded(text.strip_suffix(&place).unwrap_or(&text));
     WireError::Json { what, line: error.line(), column: error.column(), reason }
 }
 

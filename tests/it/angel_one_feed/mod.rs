@@ -33,7 +33,7 @@ fn marks(kept: &KeptRecords) -> Vec<String> {
 }
 
 fn stream_frames(kept: &KeptRecords) -> Vec<Vec<u8>> {
-    let records = kept.of(Source::AngelOneStream);
+    let records = kept.of(Source::ANGEL_ONE_STREAM);
     records.iter().flat_map(|record| record.frames.iter().map(<[u8]>::to_vec)).collect()
 }
 
@@ -166,10 +166,10 @@ async fn subscribes_hands_frames_over_and_subscribes_again_after_a_loss() {
     let tokens: Vec<u32> =
         stream_frames(&kept).iter().map(|frame| decode_quote(frame).expect("a packet").0.token).collect();
     assert_eq!(tokens, [1, 2, 3]);
-    let master = kept.of(Source::AngelOneMaster);
+    let master = kept.of(Source::ANGEL_ONE_MASTER);
     assert_eq!(master.len(), 1);
-    let first_frame = kept.sources().iter().position(|source| *source == Source::AngelOneStream);
-    let first_master = kept.sources().iter().position(|source| *source == Source::AngelOneMaster);
+    let first_frame = kept.sources().iter().position(|source| *source == Source::ANGEL_ONE_STREAM);
+    let first_master = kept.sources().iter().position(|source| *source == Source::ANGEL_ONE_MASTER);
     assert!(first_master < first_frame, "the master comes before any packet");
     let marks = marks(&kept);
     assert_eq!(marks.len(), 3, "{marks:?}");
@@ -195,7 +195,7 @@ async fn frames_readable_together_become_one_record() {
     .await;
     let Trial { kept, status, feed, .. } = trial;
     while_running(feed, until("all frames are kept", || stream_frames(&kept).len() == 2_000)).await;
-    let records = kept.of(Source::AngelOneStream);
+    let records = kept.of(Source::ANGEL_ONE_STREAM);
     assert!(records.len() < 1_000, "{} records", records.len());
     assert!(records.iter().all(|record| record.frames.len() <= 512));
     assert!(status.frames.load(Relaxed) >= 2_000);
@@ -236,15 +236,15 @@ async fn an_expired_session_is_refreshed_or_else_logged_in_again() {
     .await;
     let Trial { broker, kept, feed, .. } = trial;
     while_running(feed, async {
-        until("the first sweep is kept", || kept.of(Source::AngelOneQuote).len() == 1).await;
+        until("the first sweep is kept", || kept.of(Source::ANGEL_ONE_QUOTE).len() == 1).await;
         // The session is a sweep old by then, so that a refresh is tried first.
         broker.script().answers.push((QUOTE_PATH, 401, expired.clone()));
         until("a refresh", || broker.calls(REFRESH_PATH).len() == 1).await;
-        until("the second sweep is kept", || kept.of(Source::AngelOneQuote).len() == 2).await;
+        until("the second sweep is kept", || kept.of(Source::ANGEL_ONE_QUOTE).len() == 2).await;
         assert_eq!(broker.calls(LOGIN_PATH).len(), 1);
         broker.script().answers.extend([(QUOTE_PATH, 401, expired), (REFRESH_PATH, 200, spent)]);
         until("a second login", || broker.calls(LOGIN_PATH).len() == 2).await;
-        until("the third sweep is kept", || kept.of(Source::AngelOneQuote).len() == 3).await;
+        until("the third sweep is kept", || kept.of(Source::ANGEL_ONE_QUOTE).len() == 3).await;
     })
     .await;
     let (_, body, bearer) = broker.calls(REFRESH_PATH).remove(0);
@@ -270,7 +270,7 @@ async fn throttled_requests_wait_longer_each_time() {
     })
     .await;
     let Trial { broker, kept, status, feed, .. } = trial;
-    while_running(feed, until("an answer is kept", || !kept.of(Source::AngelOneQuote).is_empty())).await;
+    while_running(feed, until("an answer is kept", || !kept.of(Source::ANGEL_ONE_QUOTE).is_empty())).await;
     let times: Vec<Timestamp> = broker.calls(QUOTE_PATH).iter().map(|call| call.0).collect();
     for (nth, pair) in times[..4].windows(2).enumerate() {
         let least_us = 500_000 << nth;
@@ -296,12 +296,12 @@ async fn a_body_that_is_no_answer_is_an_error_and_not_kept() {
     })
     .await;
     let Trial { kept, status, feed, .. } = trial;
-    while_running(feed, until("an answer is kept", || !kept.of(Source::AngelOneQuote).is_empty())).await;
-    assert_eq!(kept.of(Source::AngelOneMaster).len(), 1);
+    while_running(feed, until("an answer is kept", || !kept.of(Source::ANGEL_ONE_QUOTE).is_empty())).await;
+    assert_eq!(kept.of(Source::ANGEL_ONE_MASTER).len(), 1);
     assert_eq!(status.errors.load(Relaxed), 4);
     assert!(status.last_error().contains("quote request"), "{}", status.last_error());
     let bodies: Vec<Vec<u8>> = kept
-        .of(Source::AngelOneQuote)
+        .of(Source::ANGEL_ONE_QUOTE)
         .iter()
         .flat_map(|record| record.frames.iter().map(<[u8]>::to_vec))
         .collect();
@@ -349,8 +349,8 @@ async fn index_candles_are_fetched_after_each_bucket() {
     })
     .await;
     let Trial { broker, kept, feed, .. } = trial;
-    while_running(feed, until("two answers", || kept.of(Source::AngelOneCandles).len() == 2)).await;
-    let records = kept.of(Source::AngelOneCandles);
+    while_running(feed, until("two answers", || kept.of(Source::ANGEL_ONE_CANDLES).len() == 2)).await;
+    let records = kept.of(Source::ANGEL_ONE_CANDLES);
     assert_eq!(records[0].context, "segment=1&token=99926000&interval=THREE_MINUTE");
     let calls = broker.calls(CANDLES_PATH);
     let request = CandleRequest::decode(&calls[0].1).expect("a request");

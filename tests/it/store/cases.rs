@@ -91,7 +91,7 @@ pub async fn what_is_appended_can_be_asked_for(place: &Place) {
     assert_eq!(reader.candles("NIFTY", CandleInterval::FiveMinutes, day(29)).await, Ok(Vec::new()));
 
     let summary = reader.summary(date()).await.expect("a summary");
-    let coverage = StateCounts { live: 2, carried: 1, backfilled: 0, missing: 1 };
+    let coverage = StateCounts { live: 2, carried: 1, missing: 1, ..StateCounts::default() };
     let counts = (summary.contracts, summary.buckets, summary.rows, summary.snapshots);
     assert_eq!(counts, (3, 2, 5, 3));
     assert_eq!((summary.deltas, summary.candles, summary.coverage), (2, 4, coverage));
@@ -315,7 +315,7 @@ pub async fn coverage_of_a_day_is_replaced(place: &Place) {
     ];
     let (mut store, reader) = place.with(&[first, second]).await;
     let report = reader.coverage(date()).await.expect("a report");
-    assert_eq!(report.states, StateCounts { live: 1, carried: 1, backfilled: 2, missing: 1 });
+    assert_eq!(report.states, StateCounts { live: 1, carried: 1, backfilled: 2, missing: 1, unlisted: 0 });
     let before = reader.coverage(day(29)).await.expect("a report");
     assert_eq!(before.states, StateCounts { live: 125, ..StateCounts::default() }, "the day before stays");
     let mut third = Batch::new(date(), 43);

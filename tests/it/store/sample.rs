@@ -3,7 +3,8 @@
 use bhavd::{
     market::{
         Bucket, BucketRow, BucketState, Candle, CandleInterval, Contract, CoverageRun, DayClose, Exchange,
-        InstrumentId, OiDelta, OptionType, Price, Provider, ProviderToken, Segment, Timestamp, TradingDate,
+        InstrumentId, OiBase, OiDelta, OptionType, Price, Provider, ProviderToken, Segment, Timestamp,
+        TradingDate,
     },
     store::{Batch, CoverageDay, GapRow, InstrumentRow, ProviderSymbolRow},
 };
@@ -52,6 +53,7 @@ pub fn bucket_row(bucket: Bucket, instrument: InstrumentId, open_interest: i64) 
         instrument,
         open_interest: Some(open_interest),
         open_interest_change: Some(open_interest - 1_000),
+        oi_base: Some(OiBase::Provider),
         last_price: Some(Price::from_e4(1_234_500)),
         volume: Some(65 * 40),
         bid: Some(Price::from_e4(1_234_000)),
@@ -77,6 +79,7 @@ pub fn candle(instrument: InstrumentId, interval: CandleInterval, start: Timesta
         volume: 12_345,
         provider: Provider::AngelOne,
         revision: 0,
+        resolve_required: false,
     }
 }
 
@@ -98,6 +101,8 @@ pub fn close(date: TradingDate, instrument: InstrumentId, open_interest: Option<
         volume: Some(650),
         provider: Provider::Nse,
         event_time: Timestamp::on(date, NaiveTime::from_hms_opt(15, 30, 0).expect("a time")),
+        last_state: BucketState::Live,
+        missing_buckets: 0,
     }
 }
 
@@ -130,6 +135,7 @@ pub fn batch() -> Batch {
     let missing = BucketRow {
         open_interest: None,
         open_interest_change: None,
+        oi_base: None,
         last_price: None,
         volume: None,
         bid: None,

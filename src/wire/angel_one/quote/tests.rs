@@ -93,10 +93,13 @@ fn the_documented_example_decodes() {
     let [(token, quote)] = decoded.quotes[..] else { panic!("one row") };
     assert_eq!(token, ProviderToken { segment: Segment::NseCash, token: 3_045 });
     assert_eq!(quote.event_time.to_string(), "2023-06-21 10:46:10 IST");
-    assert_eq!(quote.last_price, Some(Price::from_e4(5_682_000)));
+    assert_eq!(quote.last_price.value(), Some(Price::from_e4(5_682_000)));
     assert_eq!(quote.volume, Some(3_556_150));
     assert_eq!(quote.open_interest, None, "a cash instrument");
-    assert_eq!((quote.bid, quote.ask), (Some(Price::from_e4(5_682_000)), Some(Price::from_e4(5_682_500))));
+    assert_eq!(
+        (quote.bid.value(), quote.ask.value()),
+        (Some(Price::from_e4(5_682_000)), Some(Price::from_e4(5_682_500)))
+    );
 }
 
 #[test]

@@ -85,11 +85,12 @@ fn expected_quote(packet: &Packet) -> Quote {
     let is_fo = matches!(packet.token.segment, Segment::NseFo | Segment::BseFo);
     Quote {
         event_time: Timestamp::from_ms(packet.exchange_time_ms).expect("a time"),
-        last_price: Price::from_paise(packet.last_price_paise),
+        last_price: Told::zero_is_nothing(Price::from_paise(packet.last_price_paise).expect("a price")),
         open_interest: snapshot.filter(|_| is_fo).map(|snapshot| snapshot.open_interest),
         volume: day.map(|day| day.volume),
-        bid: best(FLAG_BUY),
-        ask: best(FLAG_SELL),
+        // Only the mode with depth carries them.
+        bid: snapshot.map_or(Told::NotTold, |_| best(FLAG_BUY).into()),
+        ask: snapshot.map_or(Told::NotTold, |_| best(FLAG_SELL).into()),
         ..Quote::default()
     }
 }
@@ -187,7 +188,7 @@ fn recorded_ticks_decode_to_what_the_official_client_saw() {
         assert_eq!(token.token.to_string(), tick["token"].as_str().expect("a token"));
         assert_eq!(i64::from(token.segment.code()), integer("exchange_type"));
         assert_eq!(quote.event_time.as_ms(), integer("exchange_timestamp"));
-        assert_eq!(quote.last_price, Price::from_paise(integer("last_traded_price")));
+        assert_eq!(quote.last_price.value(), Price::from_paise(integer("last_traded_price")));
         assert_eq!(quote.volume, Some(integer("volume_trade_for_the_day")));
         let is_fo = token.segment == Segment::NseFo;
         assert_eq!(quote.open_interest, is_fo.then(|| integer("open_interest")), "{stem}");
@@ -198,8 +199,8 @@ fn recorded_ticks_decode_to_what_the_official_client_saw() {
             let level = levels.find(|level| level["flag"] == flag && level["price"] != 0)?;
             Price::from_paise(level["price"].as_i64()?)
         };
-        assert_eq!((quote.bid, quote.ask), (best(1), best(0)), "{stem}");
-        assert!(quote.bid < quote.ask, "{stem}: {quote:?}");
+        assert_eq!((quote.bid.value(), quote.ask.value()), (best(1), best(0)), "{stem}");
+        assert!(quote.bid.value() < quote.ask.value(), "{stem}: {quote:?}");
         seen += 1;
     }
     assert_eq!(seen, 4);
