@@ -2,19 +2,23 @@
 
 use crate::market::{Bucket, BucketState, CoverageRun, InstrumentId, Provider};
 
-/// State, revision and provider of one closed bucket of one instrument. Zero: not closed, or not watched then.
+/// State, revision and provider of one closed bucket of one instrument, and whether its end lies in a time of which its
+/// provider proves nothing. Zero: not closed yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketMark(u16);
 
 impl BucketMark {
     const REVISION_MAX: u16 = 31;
+    const HOLE: u16 = 1 << 8;
+    const PROVIDER_SHIFT: u32 = 9;
 
     pub fn new(state: BucketState, provider: Option<Provider>, revision: u16) -> BucketMark {
         let provider = u16::from(provider.map_or(0, Provider::code));
-        BucketMark(provider << 8 | revision.min(Self::REVISION_MAX) << 3 | u16::from(state.code()))
+        let revision = revision.min(Self::REVISION_MAX);
+        BucketMark(provider << Self::PROVIDER_SHIFT | revision << 3 | u16::from(state.code()))
     }
 
-    /// `None` while the bucket is open or was not watched.
+    /// `None` while the bucket is open.
     pub fn state(self) -> Option<BucketState> {
         BucketState::from_code((self.0 & 0b111) as u8)
     }
@@ -25,9 +29,26 @@ impl BucketMark {
     }
 
     pub fn provider(self) -> Option<Provider> {
-        Provider::from_code((self.0 >> 8) as u8)
+        Provider::from_code((self.0 >> Self::PROVIDER_SHIFT) as u8)
+    }
+
+    /// The values changed while nothing was seen, and the bucket ended in between.
+    pub fn has_hole(self) -> bool {
+        self.0 & Self::HOLE != 0
+    }
+
+    pub fn set_hole(&mut self) {
+        self.0 |= Self::HOLE;
+    }
+
+    /// The same with another state, provider and revision.
+    #[must_use]
+    pub fn restated(self, state: BucketState, provider: Option<Provider>, revision: u16) -> BucketMark {
+        BucketMark(BucketMark::new(state, provider, revision).0 | self.0 & Self::HOLE)
     }
 }
+
+const _: () = assert!(Provider::ALL.len() < 1 << 7, "a provider's code fits its seven bits");
 
 /// Run-length codes one instrument's marks; `first` is the bucket of the first mark.
 pub fn runs(instrument: InstrumentId, first: Bucket, marks: &[BucketMark]) -> Vec<CoverageRun> {
@@ -77,6 +98,11 @@ mod tests {
                 prop_assert_eq!(mark.state(), Some(state));
                 prop_assert_eq!(mark.provider(), Some(Provider::Nse));
                 prop_assert_eq!(mark.revision(), revision.min(31));
+                prop_assert!(!mark.has_hole());
+                let mut holed = mark;
+                holed.set_hole();
+                prop_assert!(holed.has_hole() && holed.restated(state, None, 3).has_hole());
+                prop_assert_eq!((holed.state(), holed.provider(), holed.revision()), (mark.state(), mark.provider(), mark.revision()));
             }
         }
 

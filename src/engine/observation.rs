@@ -6,10 +6,6 @@ use crate::market::{Price, Provider, Quote, Timestamp, Told};
 const NONE: i64 = i64::MIN;
 const NONE_IV: i32 = i32::MIN;
 
-/// NSE stamps copies of a whole chain. One whose stamp is older than this says nothing of the time since. Measured lags are
-/// up to two and a half minutes.
-pub const COPY_AGE_US_MAX: i64 = 600_000_000;
-
 /// What is known of one instrument after its latest observation: the latest value of each field.
 ///
 /// 64 bytes in one line, because the tick path is bound by memory.
@@ -71,13 +67,6 @@ impl Observation {
 
     pub fn provider(&self) -> Option<Provider> {
         self.provider
-    }
-
-    /// Whether nothing can have changed between its stamp and `end` that it does not say.
-    pub(super) fn proves(&self, end: Timestamp) -> bool {
-        let is_old_copy = self.provider == Some(Provider::Nse)
-            && self.received_us.saturating_sub(self.event_us) > COPY_AGE_US_MAX;
-        self.received_time() >= end && !is_old_copy
     }
 
     pub fn open_interest(&self) -> Option<i64> {
@@ -145,6 +134,20 @@ impl Observation {
             Told::Nothing => self.implied_volatility_e4 = NONE_IV,
             Told::Value(iv) => self.implied_volatility_e4 = i32::try_from(iv).unwrap_or(NONE_IV),
         }
+    }
+
+    /// Whether a quote says that nothing was traded since, nor the open interest changed. Where it says nothing of volume, it
+    /// does not.
+    pub(super) fn has_same_trades(&self, quote: &Quote) -> bool {
+        quote.volume.is_some()
+            && quote.volume == self.volume()
+            && (quote.open_interest.is_none() || quote.open_interest == self.open_interest())
+    }
+
+    /// The same as the latest values of a contract whose provider said `before` last: the baseline is the contract's.
+    pub(super) fn adopted_after(mut self, before: &Observation) -> Observation {
+        self.has_baseline |= before.has_baseline;
+        self
     }
 
     /// Whether both say the same of the market, whenever it was said.

@@ -34,10 +34,11 @@ use crate::{
     logging::Event,
     market::{Provider, Timestamp},
     pipeline::PipelineSettings,
-    spool::{Mark, NewRecord, Record, Spool, SpoolError},
+    spool::{ChannelTimes, Mark, NewRecord, Record, Spool, SpoolError},
     store::{self, Batch, Birth, Checkpoint, ErrorClass, NoteOpening, Store, StoreError},
 };
 use std::{
+    collections::BTreeMap,
     io,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
@@ -192,6 +193,7 @@ impl Daemon {
         let settings = PipelineSettings {
             watch: config.watch.clone(),
             grace_us,
+            channels: channel_times(&config),
             // All of them, so that what a log means does not depend on which feeds are enabled.
             preference: Provider::ALL.into(),
             calendar: Arc::clone(&calendar),
@@ -334,6 +336,18 @@ impl Daemon {
             }
         }
     }
+}
+
+/// What the configuration changes of what the providers declare: chains that are asked for less often are proved less often.
+fn channel_times(config: &Config) -> BTreeMap<String, ChannelTimes> {
+    const LATENESS_S: i64 = 240;
+    const GAP_MAX_S: i64 = 180;
+    let poll_s = i64::from(config.feeds.nse.poll_interval_s);
+    let nse_chain = ChannelTimes {
+        lateness_us: (LATENESS_S - 60 + 2 * poll_s).max(LATENESS_S) * 1_000_000,
+        gap_max_us: (4 * poll_s).max(GAP_MAX_S) * 1_000_000,
+    };
+    BTreeMap::from([("nse_chain".to_owned(), nse_chain)])
 }
 
 fn record_bytes(record: &Record) -> usize {

@@ -256,7 +256,10 @@ impl IntakeSink {
                     (log.up, log.forced) = (BTreeSet::new(), None);
                     log.parts_down.clear();
                 }
-                Some(Mark::Clock { .. }) | None => {}
+                Some(
+                    Mark::Clock { .. } | Mark::Rules { .. } | Mark::StreamUp { .. } | Mark::StreamDown { .. },
+                )
+                | None => {}
             }
         }
         self.end_full().await
@@ -338,7 +341,7 @@ impl IntakeSink {
                 let parts_down = log.parts_down.keys().cloned();
                 Mark::clock(log.up.iter().filter_map(watched)).with_parts_down(parts_down)
             }
-            Mark::FeedDown { .. } => match &self.vigil {
+            Mark::FeedDown { .. } | Mark::StreamDown { .. } => match &self.vigil {
                 Some(vigil) => mark.since(vigil.watched_until()),
                 None => mark,
             },
@@ -346,9 +349,12 @@ impl IntakeSink {
                 self.vigil.iter().for_each(Vigil::forgive_loss);
                 mark
             }
-            Mark::Started { .. } | Mark::PartDown { .. } | Mark::PartUp { .. } | Mark::Failover { .. } => {
-                mark
-            }
+            Mark::Started { .. }
+            | Mark::PartDown { .. }
+            | Mark::PartUp { .. }
+            | Mark::Failover { .. }
+            | Mark::Rules { .. }
+            | Mark::StreamUp { .. } => mark,
         }
     }
 

@@ -151,9 +151,9 @@ impl Recorder {
         status.unknown_lots.store(counters.unknown_lots, Relaxed);
         status.set_last_error(&counters.last_error);
         status.set_forced_provider(pipeline.forced());
-        status.set_active_provider(pipeline.watching());
+        status.set_active_provider(pipeline.active_provider());
         for feed in &self.status.feeds {
-            if let Some(event_time) = counters.last_event_of(feed.provider) {
+            if let Some(event_time) = counters.of(feed.provider).last_event {
                 feed.note_event(event_time);
             }
         }
@@ -275,6 +275,7 @@ mod tests {
             settings: PipelineSettings {
                 watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
                 grace_us: 5_000_000,
+                channels: Default::default(),
                 preference: Provider::ALL.into(),
                 calendar: Arc::new(Calendar::embedded()),
             },

@@ -14,7 +14,7 @@ pub struct PipelineCounters {
     pub observations: u64,
     /// Frames, bodies or rows that could not be decoded.
     pub malformed: u64,
-    /// Packets of contracts that are not watched.
+    /// Packets of contracts that are not recorded.
     pub unwatched: u64,
     /// Bodies that carry another day's data: holidays, pre-open.
     pub stale_bodies: u64,
@@ -23,9 +23,29 @@ pub struct PipelineCounters {
     /// Records of sources that another version of bhavd writes: they are kept, and make no rows here.
     pub unknown_sources: u64,
     pub last_error: Option<String>,
-    /// Newest exchange time by provider, in the order of [`Provider::ALL`].
-    pub last_event: [Option<Timestamp>; Provider::ALL.len()],
+    /// In the order of [`Provider::ALL`].
+    pub by_provider: [ProviderCounters; Provider::ALL.len()],
 }
+
+/// What was wrong with one provider's data, and its newest exchange time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProviderCounters {
+    pub malformed: u64,
+    /// Bodies of another day.
+    pub stale: u64,
+    /// Bodies or rows about something else than was requested.
+    pub refused: u64,
+    /// Requested contracts that an answer did not contain.
+    pub absent: u64,
+    /// Bodies with a newer stamp and older values.
+    pub older_copies: u64,
+    /// Stamps too far ahead.
+    pub from_the_future: u64,
+    pub last_event: Option<Timestamp>,
+}
+
+/// A stamp further ahead of its receipt counts for nothing, as in the engine.
+const AHEAD_US_MAX: i64 = 120_000_000;
 
 impl PipelineCounters {
     #[cold]
@@ -40,13 +60,21 @@ impl PipelineCounters {
         self.last_error = Some(format!("records of {source} are kept; this version makes no rows of them"));
     }
 
-    pub fn last_event_of(&self, provider: Provider) -> Option<Timestamp> {
-        self.last_event[usize::from(provider.code()) - 1]
+    pub fn of(&self, provider: Provider) -> &ProviderCounters {
+        &self.by_provider[usize::from(provider.code()) - 1]
+    }
+
+    pub fn of_mut(&mut self, provider: Provider) -> &mut ProviderCounters {
+        &mut self.by_provider[usize::from(provider.code()) - 1]
     }
 
     #[inline]
-    pub fn note_event(&mut self, provider: Provider, event_time: Timestamp) {
-        let last = &mut self.last_event[usize::from(provider.code()) - 1];
-        *last = (*last).max(Some(event_time));
+    pub fn note_event(&mut self, provider: Provider, event_time: Timestamp, received: Timestamp) {
+        let counters = self.of_mut(provider);
+        if event_time.us_since(received) > AHEAD_US_MAX {
+            counters.from_the_future += 1;
+        } else {
+            counters.last_event = counters.last_event.max(Some(event_time));
+        }
     }
 }

@@ -1,37 +1,48 @@
 //! The machine itself: which record means what, and when a day begins.
 
 use super::{
-    catalog::Catalog, chains::ChainTable, counters::PipelineCounters, gaps::GapTracker,
-    token_table::TokenTable,
+    catalog::Catalog, chains::ChainTable, counters::PipelineCounters, day_plan::PlannedContract,
+    decoders::Decoders, gaps::GapTracker, ingest::Ingest,
 };
 use crate::{
     calendar::{Calendar, Session},
-    engine::{
-        DayCounters, Observation, Router, Rows, SessionHours, SlotSpec, TradingDay,
-        watch::{ListedExpiries, WatchList},
-    },
-    market::{
-        Contract, InstrumentId, Listing, Provider, ProviderToken, Quote, Segment, Timestamp, TradingDate,
-    },
-    spool::{Frames, Mark, Record, Source},
+    engine::{ChainReport, DayCounters, Observation, Rows, SessionHours, TradingDay, watch::WatchList},
+    market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
+    spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
     store::{Batch, CoverageDay},
-    wire::{angel_one, nse},
 };
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Packets decoded before the first of them is observed: enough to fill the processor's queue of memory reads.
-const PACKETS_AHEAD: usize = 8;
-
-/// What the outcome depends on besides the log.
+/// What the next day's head will say; of a day that has one, that counts instead.
 #[derive(Clone, Debug)]
 pub struct PipelineSettings {
     pub watch: WatchList,
-    /// How long after its end a bucket stays open.
+    /// How long after its end a bucket stays open at least.
     pub grace_us: i64,
+    /// By channel, where it differs from what the provider declares.
+    pub channels: BTreeMap<String, ChannelTimes>,
     /// Providers in order of preference.
     pub preference: Vec<Provider>,
     pub calendar: Arc<Calendar>,
+}
+
+impl PipelineSettings {
+    /// The rules of a day that begins now.
+    pub fn rules(&self, date: TradingDate) -> DayRules {
+        DayRules {
+            schema: RULES_SCHEMA,
+            universe: self.watch.underlyings.clone(),
+            grace_us: self.grace_us,
+            channels: self.channels.clone(),
+            preference: self.preference.iter().map(|provider| provider.name().to_owned()).collect(),
+            session: self.calendar.session(date).map(|session| SessionTimes {
+                open_us: session.open.as_us(),
+                close_us: session.close.as_us(),
+                expiring_index_close_us: session.expiring_index_close.map(Timestamp::as_us),
+            }),
+        }
+    }
 }
 
 /// Takes the latest state while it is made.
@@ -70,22 +81,27 @@ impl LiveSink for NoLive {
 /// See the module's head.
 #[derive(Debug)]
 pub struct Pipeline {
-    pub(super) settings: PipelineSettings,
+    settings: PipelineSettings,
     pub(super) counters: PipelineCounters,
-    /// Of today's log.
-    pub(super) lots: Option<nse::LotTable>,
-    /// Today's watched contracts.
+    /// Today's recorded contracts.
     slots: FxHashMap<InstrumentId, u32>,
     catalog: Catalog,
     pub(super) date: TradingDate,
-    pub(super) session: Option<Session>,
+    /// By which today is judged.
+    rules: DayRules,
+    /// The day's log began with its rules.
+    has_rules: bool,
+    /// The day's log has a plan of its contracts.
+    has_plan: bool,
+    universe: WatchList,
+    session: Option<Session>,
     pub(super) day: Option<TradingDay>,
-    /// While there is no session.
-    pub(super) resting_router: Router,
+    /// The operator's override; the day's log repeats it at its head.
+    pub(super) forced: Option<Provider>,
     pub(super) gaps: GapTracker,
     /// Today's.
     pub(super) chains: ChainTable,
-    tokens: TokenTable,
+    decoders: Decoders,
     /// Instrument and place in the live state by slot.
     enrolled: Vec<(InstrumentId, u32)>,
     pub(super) rows: Rows,
@@ -97,20 +113,22 @@ pub struct Pipeline {
 
 impl Pipeline {
     pub fn new(settings: PipelineSettings, catalog: Catalog) -> Pipeline {
-        let resting_router = Router::new(settings.preference.clone());
         Pipeline {
+            rules: settings.rules(TradingDate::MIN),
+            universe: settings.watch.clone(),
             settings,
             counters: PipelineCounters::default(),
-            lots: None,
             slots: FxHashMap::default(),
             catalog,
             date: TradingDate::MIN,
+            has_rules: false,
+            has_plan: false,
             session: None,
             day: None,
-            resting_router,
+            forced: None,
             gaps: GapTracker::default(),
             chains: ChainTable::default(),
-            tokens: TokenTable::default(),
+            decoders: Decoders::default(),
             enrolled: Vec::new(),
             rows: Rows::default(),
             last_received: Timestamp::from_us(i64::MIN),
@@ -136,18 +154,41 @@ impl Pipeline {
         self.day.as_ref()
     }
 
-    /// Whose values count; `None` while no feed is up.
-    pub fn watching(&self) -> Option<Provider> {
-        self.router().watching()
+    /// The date whose records are applied, and whether its log has the rules by which this version judges.
+    pub fn judged_by_log(&self) -> (TradingDate, bool) {
+        (self.date, self.has_rules && self.rules.is_current())
     }
 
-    /// Whom an operator forced, whether or not it is up.
+    /// Whether today's log has a plan of its contracts already.
+    pub fn has_plan(&self, date: TradingDate) -> bool {
+        self.date == date && self.has_plan
+    }
+
+    /// The provider whose values are recorded for most chains; `None` while none covers any.
+    pub fn active_provider(&self) -> Option<Provider> {
+        self.day.as_ref().and_then(TradingDay::active_provider)
+    }
+
+    /// The operator's override, whether or not that provider covers anything.
     pub fn forced(&self) -> Option<Provider> {
-        self.router().forced()
+        self.forced
     }
 
-    fn router(&self) -> &Router {
-        self.day.as_ref().map_or(&self.resting_router, TradingDay::router)
+    /// How well each chain is witnessed up to an instant, with its name.
+    pub fn report_chains(&self, until: Timestamp) -> Vec<(String, ChainReport)> {
+        let reports = self.day.as_ref().map(|day| day.report_chains(until)).unwrap_or_default();
+        reports.into_iter().map(|report| (self.chains.name(report.chain).to_owned(), report)).collect()
+    }
+
+    /// Contracts that a provider's streams have been silent about for longest, by its tokens: what to request.
+    pub fn silent_tokens(&self, provider: Provider, now: Timestamp, max: usize) -> Vec<ProviderToken> {
+        let in_session = |day: &&TradingDay| {
+            let hours = day.hours();
+            // The last bucket is proved by what is requested after the close.
+            hours.open <= now && now < hours.close.plus_seconds(600)
+        };
+        let Some(day) = self.day.as_ref().filter(in_session) else { return Vec::new() };
+        self.decoders.tokens_of(provider, &day.silent_slots(provider, now, max))
     }
 
     /// Works on one record and adds what comes of it to `batch`, whose checkpoint becomes this record.
@@ -159,38 +200,24 @@ impl Pipeline {
             Source::MARK => self.read_mark(record),
             _ => None,
         };
-        // Before time passes: what closes by it is not watched any more.
+        // Before time passes: what closes by it is not witnessed any more.
         self.end_watching(mark.as_ref(), now, live, batch);
-        self.pass_time(now, live, batch);
-        if !matches!(mark, Some(Mark::FeedUp { .. } | Mark::PartDown { .. } | Mark::Failover { .. })) {
+        self.pass_time(now, mark.as_ref(), live, batch);
+        if !is_of_head(record.source, mark.as_ref()) {
             self.gaps.end_head();
         }
         if let Some(provider) = record.source.provider() {
             self.gaps.note_watched(provider, now);
         }
-        match record.source {
-            Source::MARK => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
-            Source::ANGEL_ONE_STREAM => self.apply_packets(&record.frames, now, live),
-            Source::ANGEL_ONE_QUOTE => {
-                record.frames.iter().for_each(|body| self.apply_quotes(body, now, live))
-            }
-            Source::ANGEL_ONE_CANDLES => {
-                record.frames.iter().for_each(|body| self.apply_candles(body, &record.context));
-            }
-            Source::ANGEL_ONE_MASTER => {
-                record.frames.iter().for_each(|body| self.apply_master(body, live, batch))
-            }
-            // No feed asks for greeks; a log that has them makes no rows of them.
-            Source::ANGEL_ONE_GREEKS => {}
-            Source::NSE_CHAIN => {
-                record.frames.iter().for_each(|body| self.apply_chain(body, now, live, batch))
-            }
-            Source::NSE_LOTS => record.frames.iter().for_each(|body| match nse::decode_lots(body) {
-                Ok(lots) => self.lots = Some(lots),
-                Err(error) => self.counters.note_malformed(&error),
+        match (record.source, record.source.provider()) {
+            (Source::MARK, _) => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
+            (Source::DAY_PLAN, _) => self.apply_plan(record, live, batch),
+            (_, Some(provider)) => self.ingest(record, live, batch, |decoders, record, ingest| {
+                decoders.decode(provider, record, ingest);
             }),
-            unknown => self.counters.note_unknown_source(unknown),
+            (unknown, None) => self.counters.note_unknown_source(unknown),
         }
+        self.follow_scopes(batch);
         batch.gaps.append(&mut self.gaps.ended_parts);
         live.settle();
         self.last_received = now;
@@ -200,205 +227,116 @@ impl Pipeline {
         self.move_rows(batch);
     }
 
-    /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
-    /// for memory instead of one a packet. Decoding comes first as a whole, because packets are read in one sweep.
-    fn apply_packets(&mut self, frames: &Frames, now: Timestamp, live: &mut impl LiveSink) {
-        let mut ahead = [(0, Quote::default()); PACKETS_AHEAD];
-        let mut decoded = 0;
-        for frame in frames.iter() {
-            let (slot, quote) = &mut ahead[decoded];
-            match self.decode_packet(frame, quote) {
-                Ok(Some(found)) => {
-                    *slot = found;
-                    decoded += 1;
-                }
-                Ok(None) => self.counters.unwatched += 1,
-                Err(error) => self.counters.note_malformed(&error),
-            }
-            if decoded == PACKETS_AHEAD {
-                self.observe_all(&ahead, now, live);
-                decoded = 0;
-            }
-        }
-        self.observe_all(&ahead[..decoded], now, live);
-    }
-
-    /// The slot of the contract whose values `quote` is now; `None` for one that is not watched.
+    /// Has a record worked off with everything that it may change.
     #[inline(always)]
-    fn decode_packet(
+    fn ingest<Live: LiveSink>(
         &mut self,
-        frame: &[u8],
-        quote: &mut Quote,
-    ) -> Result<Option<u32>, angel_one::WireError> {
-        let packet = angel_one::PacketView::parse(frame)?;
-        let Some(slot) = self.tokens.get(packet.token()) else { return Ok(None) };
-        packet.read(quote)?;
-        self.counters.note_event(Provider::AngelOne, quote.event_time);
-        Ok(Some(slot))
+        record: &Record,
+        live: &mut Live,
+        batch: &mut Batch,
+        work: impl FnOnce(&mut Decoders, &Record, &mut Ingest<'_, Live>),
+    ) {
+        let mut ingest = Ingest {
+            received: record.received_time,
+            date: self.date,
+            session: self.session.as_ref(),
+            day: self.day.as_mut(),
+            rules: &self.rules,
+            universe: &self.universe,
+            catalog: &mut self.catalog,
+            chains: &mut self.chains,
+            slots: &mut self.slots,
+            enrolled: &mut self.enrolled,
+            counters: &mut self.counters,
+            rows: &mut self.rows,
+            live,
+            batch,
+        };
+        work(&mut self.decoders, record, &mut ingest);
     }
 
-    fn observe_all(&mut self, quotes: &[(u32, Quote)], now: Timestamp, live: &mut impl LiveSink) {
-        if let Some(day) = &self.day {
-            for (slot, _) in quotes {
-                day.fetch(*slot);
-                live.fetch(self.enrolled[*slot as usize].1);
+    /// The contracts that the days before know, and their open interest.
+    fn apply_plan(&mut self, record: &Record, live: &mut impl LiveSink, batch: &mut Batch) {
+        self.has_plan = true;
+        self.ingest(record, live, batch, |_, record, ingest| {
+            for planned in record.frames.iter().flat_map(PlannedContract::decode) {
+                let planned = match planned {
+                    Ok(planned) => planned,
+                    Err(error) => {
+                        ingest.counters.note_malformed(&error);
+                        continue;
+                    }
+                };
+                if let Some(slot) = ingest.enroll_planned(&planned)
+                    && let (Some((open_interest, base)), Some(day)) = (planned.base, &mut ingest.day)
+                {
+                    day.set_base(slot, open_interest, base);
+                }
             }
-        }
-        for (slot, quote) in quotes {
-            self.observe(*slot, Provider::AngelOne, quote, now, live);
-        }
+        });
     }
 
     /// Closes what ends before `now`, a session's gaps included, and begins the next day where `now` lies in one.
-    pub(super) fn pass_time(&mut self, now: Timestamp, live: &mut impl LiveSink, batch: &mut Batch) {
+    pub(super) fn pass_time(
+        &mut self,
+        now: Timestamp,
+        mark: Option<&Mark>,
+        live: &mut impl LiveSink,
+        batch: &mut Batch,
+    ) {
+        let date = now.date_ist();
         if let Some(day) = &mut self.day {
-            day.advance(now, &mut self.rows);
+            if date > self.date {
+                day.finish(&mut self.rows);
+            } else {
+                day.advance(now, &mut self.rows);
+            }
+            self.follow_scopes(batch);
         }
         batch.gaps.extend(self.gaps.close_session(now));
-        let date = now.date_ist();
         if date <= self.date {
             return;
         }
-        if let Some(day) = self.day.take() {
-            for (slot, (instrument, _)) in self.enrolled.iter().enumerate() {
-                if let Some(open_interest) = day.latest(slot as u32).open_interest() {
-                    self.catalog.note_final(*instrument, open_interest);
-                }
-            }
-        }
-        // Who is up and forced is said again at the head of the day's log, which is all that a replay of the day has.
-        let router = Router::new(self.settings.preference.clone());
         self.date = date;
+        let rules = match mark {
+            Some(Mark::Rules { rules }) => Some(rules.clone()),
+            _ => None,
+        };
+        self.has_rules = rules.is_some();
+        self.has_plan = false;
+        // A day whose log was begun by a version before has none.
+        self.rules = rules.unwrap_or_else(|| self.settings.rules(date));
+        self.universe = WatchList { underlyings: self.rules.universe.clone() };
         live.begin_day(date);
         self.slots.clear();
         self.chains = ChainTable::default();
-        self.tokens.clear();
+        self.decoders.begin_day();
         self.enrolled.clear();
-        self.lots = None;
-        self.session = self.settings.calendar.session(date);
+        self.forced = None;
+        self.session = session_of(date, &self.rules);
         let hours = |session: &Session| SessionHours { date, open: session.open, close: session.close };
         let hours = self.session.as_ref().map(hours);
         self.gaps.begin_day(hours);
-        match hours {
-            Some(hours) => {
-                let mut day = TradingDay::new(hours, self.settings.grace_us, router);
-                day.advance(now, &mut self.rows);
-                self.day = Some(day);
-            }
-            None => self.resting_router = router,
+        self.day = hours.map(|hours| TradingDay::new(hours, self.rules.grace_us, self.rules.providers()));
+        if let Some(day) = &mut self.day {
+            day.advance(now, &mut self.rows);
         }
     }
 
-    /// The slot of a contract that is watched today.
-    pub(super) fn watched_slot(&self, contract: &Contract) -> Option<u32> {
-        self.slots.get(&self.catalog.instrument(contract)?).copied()
-    }
-
-    /// Watches a listing's contract today. `None` on days without a session.
-    pub(super) fn enroll(
-        &mut self,
-        listing: &Listing,
-        live: &mut impl LiveSink,
-        batch: &mut Batch,
-    ) -> Option<u32> {
-        let (day, session) = (self.day.as_mut()?, self.session.as_ref()?);
-        let contract = &listing.contract;
-        let slot = match self.catalog.instrument(contract).and_then(|known| self.slots.get(&known)) {
-            Some(slot) => *slot,
-            None => {
-                let instrument =
-                    self.catalog.enroll(contract, listing.lot_size, listing.tick_size, self.date, batch);
-                let chain = self.chains.chain_of(contract, day);
-                let slot = day.add_slot(SlotSpec {
-                    instrument,
-                    close: session.close_for(contract),
-                    is_option: contract.is_option(),
-                    chain,
-                    previous_open_interest: self.catalog.final_open_interest(instrument),
-                });
-                self.slots.insert(instrument, slot);
-                self.enrolled.push((instrument, live.enroll(contract, instrument)));
-                slot
-            }
-        };
-        self.catalog.name(listing, self.enrolled[slot as usize].0, self.date, batch);
-        if let Some(token) = listing.token {
-            self.tokens.insert(token, slot);
-        }
-        Some(slot)
-    }
-
-    fn apply_master(&mut self, body: &[u8], live: &mut impl LiveSink, batch: &mut Batch) {
-        // Read twice rather than held: fifty thousand listings are more memory than the day's state of them.
-        let mut listed = ListedExpiries::default();
-        let skipped = match angel_one::for_each_listing(body, |listing| listed.note(&listing.contract)) {
-            Ok(skipped) => skipped,
-            Err(error) => return self.counters.note_malformed(&error),
-        };
-        if let Some(error) = &skipped.first_malformed {
-            self.counters.malformed += skipped.malformed as u64;
-            self.counters.last_error = Some(error.to_string());
-        }
-        let watched = self.settings.watch.select(&listed, self.date);
-        let enroll = |listing: Listing| {
-            if watched.contains(&listing.contract) {
-                self.enroll(&listing, live, batch);
-            }
-        };
-        angel_one::for_each_listing(body, enroll).expect("it was read a moment ago");
-    }
-
-    fn apply_quotes(&mut self, body: &[u8], now: Timestamp, live: &mut impl LiveSink) {
-        match angel_one::decode_quotes(body) {
-            Ok(answer) => {
-                for (token, quote) in &answer.quotes {
-                    self.counters.note_event(Provider::AngelOne, quote.event_time);
-                    if let Some(slot) = self.slot_of_token(*token) {
-                        self.observe(slot, Provider::AngelOne, quote, now, live);
-                    }
-                }
-                answer.malformed.iter().for_each(|error| self.counters.note_malformed(error));
-            }
-            Err(error) => self.counters.note_malformed(&error),
+    /// Rules that hold from here on: what is recorded, and in which order providers are preferred. The session's hours stay
+    /// those with which the day began.
+    pub(super) fn change_rules(&mut self, rules: &DayRules, now: Timestamp) {
+        let hours_before = self.rules.session;
+        self.rules = DayRules { session: hours_before, ..rules.clone() };
+        self.universe = WatchList { underlyings: rules.universe.clone() };
+        if let Some(day) = &mut self.day {
+            day.set_preference(self.rules.providers(), now, &mut self.rows);
         }
     }
 
-    fn apply_candles(&mut self, body: &[u8], context: &str) {
-        let Some(slot) = parse_token(context).and_then(|token| self.tokens.get(token)) else {
-            self.counters.unwatched += 1;
-            return;
-        };
-        let Some(day) = &mut self.day else { return };
-        match angel_one::decode_candles(body) {
-            Ok(bars) => {
-                for bar in bars {
-                    day.take_history(slot, Provider::AngelOne, &bar, &mut self.rows);
-                }
-            }
-            Err(error) => self.counters.note_malformed(&error),
-        }
-    }
-
-    #[inline]
-    fn slot_of_token(&mut self, token: ProviderToken) -> Option<u32> {
-        let slot = self.tokens.get(token);
-        self.counters.unwatched += u64::from(slot.is_none());
-        slot
-    }
-
-    #[inline(always)]
-    pub(super) fn observe(
-        &mut self,
-        slot: u32,
-        provider: Provider,
-        quote: &Quote,
-        now: Timestamp,
-        live: &mut impl LiveSink,
-    ) {
-        let Some(day) = &mut self.day else { return };
-        self.counters.observations += 1;
-        day.observe(slot, provider, quote, now, &mut self.rows);
-        live.write(self.enrolled[slot as usize].1, day.latest(slot), day.previous_open_interest(slot));
+    /// Whether rules of today differ in what cannot change within the day.
+    pub fn has_other_hours(&self, rules: &DayRules) -> bool {
+        self.rules.session != rules.session
     }
 
     fn move_rows(&mut self, batch: &mut Batch) {
@@ -432,28 +370,24 @@ fn append<Row>(batch: &mut Vec<Row>, rows: &mut Vec<Row>) {
     }
 }
 
-/// Reads `segment=1&token=99926000&…`.
-fn parse_token(context: &str) -> Option<ProviderToken> {
-    let value = |key: &str| {
-        context
-            .split('&')
-            .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
-            .and_then(|text| text.parse().ok())
-    };
-    let segment = Segment::from_code(u8::try_from(value("segment")?).ok()?)?;
-    Some(ProviderToken { segment, token: value("token")? })
+/// The session that the rules say.
+fn session_of(date: TradingDate, rules: &DayRules) -> Option<Session> {
+    let times = rules.session.filter(|times| times.date() == date && times.open_us < times.close_us)?;
+    let expiring_index_close = times.expiring_index_close_us.map(Timestamp::from_us);
+    Some(Session { date, open: times.open(), close: times.close(), expiring_index_close })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_context_of_candles_names_a_token() {
-        let expected = ProviderToken { segment: Segment::NseCash, token: 99_926_000 };
-        assert_eq!(parse_token("segment=1&token=99926000&interval=THREE_MINUTE"), Some(expected));
-        for wrong in ["", "segment=9&token=1", "token=5", "segment=1&token=x", "segment=300&token=1"] {
-            assert_eq!(parse_token(wrong), None, "{wrong}");
-        }
-    }
+/// Whether a record belongs to the head of a day's log, which repeats what was before.
+fn is_of_head(source: Source, mark: Option<&Mark>) -> bool {
+    source == Source::DAY_PLAN
+        || matches!(
+            mark,
+            Some(
+                Mark::Rules { .. }
+                    | Mark::FeedUp { .. }
+                    | Mark::StreamUp { .. }
+                    | Mark::PartDown { .. }
+                    | Mark::Failover { .. }
+            )
+        )
 }

@@ -1,7 +1,8 @@
-//! What the log's marks say: who watches, what of it, and whose word counts.
+//! What the log's marks say: the rules, which streams and feeds are up, and the operator's override.
 
 use super::machine::{LiveSink, Pipeline};
 use crate::{
+    engine::ScopeReason,
     market::{Provider, Timestamp},
     spool::{Mark, Record},
     store::Batch,
@@ -12,14 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 const LOST_REASON: &str = "a part of the log is lost";
 
 impl Pipeline {
-    /// The log lacks what followed the record that was applied last: nobody counts as having watched from there on, until
-    /// the log says again who is up.
+    /// The log lacks what followed the record that was applied last: no provider proves anything from there on, until the
+    /// log says again which are up.
     pub fn note_loss(&mut self) {
         let now = self.last_received;
-        Provider::ALL.into_iter().for_each(|provider| self.lift_parts(provider));
         for (provider, since) in self.gaps.note_away(now, LOST_REASON) {
             self.set_down(provider, since, now);
         }
+        // Also those that were not up by a mark, but sent data.
+        Provider::ALL.into_iter().for_each(|provider| self.set_down(provider, now, now));
         self.is_uncertain = true;
     }
 
@@ -35,10 +37,19 @@ impl Pipeline {
 
     pub(super) fn apply_mark(&mut self, mark: &Mark, now: Timestamp, batch: &mut Batch) {
         match mark {
-            Mark::Started { .. } | Mark::FeedDown { .. } | Mark::PartDown { .. } => {}
+            Mark::Started { .. }
+            | Mark::FeedDown { .. }
+            | Mark::PartDown { .. }
+            | Mark::StreamDown { .. } => {}
+            Mark::Rules { rules } => self.change_rules(rules, now),
+            Mark::StreamUp { provider, stream } => {
+                if let (Some(provider), Some(day)) = (self.known_provider(provider), &mut self.day) {
+                    day.begin_stream(provider, *stream);
+                }
+            }
             Mark::PartUp { provider, part } => {
                 if let Some((provider, part)) = self.known_part(provider, part) {
-                    self.set_part_up(provider, &part, now, batch);
+                    batch.gaps.extend(self.gaps.note_part_up(provider, &part.name(), now));
                 }
             }
             Mark::Clock { watched_until_us, parts_down } => {
@@ -48,7 +59,7 @@ impl Pipeline {
                 for (provider, until_us) in watched_until_us {
                     if let Some(provider) = self.known_provider(provider) {
                         if self.is_uncertain {
-                            self.set_up(provider, now, batch);
+                            batch.gaps.extend(self.gaps.note_up(provider, now));
                         }
                         self.gaps.note_watched(provider, Timestamp::from_us(*until_us).min(now));
                     }
@@ -57,7 +68,7 @@ impl Pipeline {
             }
             Mark::FeedUp { provider } => {
                 if let Some(provider) = self.known_provider(provider) {
-                    self.set_up(provider, now, batch);
+                    batch.gaps.extend(self.gaps.note_up(provider, now));
                 }
             }
             Mark::Failover { to: None } => self.force(None, now),
@@ -69,7 +80,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes note of what a mark says of feeds that do not watch any more.
+    /// Takes note of what a mark says of feeds and streams that have ended.
     pub(super) fn end_watching(
         &mut self,
         mark: Option<&Mark>,
@@ -77,63 +88,68 @@ impl Pipeline {
         live: &mut impl LiveSink,
         batch: &mut Batch,
     ) {
-        let ended = match mark {
+        match mark {
             Some(Mark::Started { .. }) => {
                 self.is_uncertain = false;
-                Provider::ALL.into_iter().for_each(|provider| self.lift_parts(provider));
-                self.gaps.note_away(now, "the daemon was not running")
+                for (provider, since) in self.gaps.note_away(now, "the daemon was not running") {
+                    self.pass_time(since, None, live, batch);
+                    self.set_down(provider, since, now);
+                }
+                // Also those that were not up by a mark, but sent data.
+                let last = self.last_received.min(now);
+                Provider::ALL.into_iter().for_each(|provider| self.set_down(provider, last, now));
+                self.force(None, now);
             }
             Some(Mark::FeedDown { provider, reason, since_us }) => {
                 let Some(provider) = self.known_provider(provider) else { return };
                 let since = since_us.map_or(now, Timestamp::from_us);
-                self.lift_parts(provider);
-                let since = self.gaps.note_down(provider, since, now, reason);
-                since.map(|since| (provider, since)).into_iter().collect()
+                if let Some(since) = self.gaps.note_down(provider, since, now, reason) {
+                    self.pass_time(since, None, live, batch);
+                    self.set_down(provider, since, now);
+                }
+            }
+            Some(Mark::StreamDown { provider, stream, since_us, .. }) => {
+                let Some(provider) = self.known_provider(provider) else { return };
+                let since = since_us.map_or(now, Timestamp::from_us).min(now);
+                self.pass_time(since, None, live, batch);
+                if let Some(day) = &mut self.day {
+                    day.end_stream(provider, *stream, since, now, &mut self.rows);
+                }
             }
             Some(Mark::PartDown { provider, part, reason, since_us }) => {
                 let Some((provider, part)) = self.known_part(provider, part) else { return };
                 if now.date_ist() > self.date {
                     // The head of a day's log tells of the day that it begins.
-                    self.pass_time(now, live, batch);
+                    self.pass_time(now, None, live, batch);
                 }
                 let since = since_us.map_or(now, Timestamp::from_us);
                 if let Some(since) = self.gaps.part_down_since(provider, &part.name(), since, now) {
-                    self.pass_time(since, live, batch);
-                    self.set_part_down(provider, part, since, reason);
+                    self.pass_time(since, None, live, batch);
+                    self.set_part_down(provider, &part, since, now, reason);
                 }
-                return;
             }
-            Some(Mark::Clock { .. } | Mark::FeedUp { .. } | Mark::PartUp { .. } | Mark::Failover { .. })
-            | None => return,
-        };
-        for (provider, since) in ended {
-            self.pass_time(since, live, batch);
-            self.set_down(provider, since, now);
-        }
-        if let Some(Mark::Started { .. }) = mark {
-            self.force(None, now);
+            Some(
+                Mark::Clock { .. }
+                | Mark::FeedUp { .. }
+                | Mark::PartUp { .. }
+                | Mark::Failover { .. }
+                | Mark::Rules { .. }
+                | Mark::StreamUp { .. },
+            )
+            | None => {}
         }
     }
 
     fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp) {
-        match &mut self.day {
-            Some(day) => day.set_down(provider, since, now, &mut self.rows),
-            None => self.resting_router.set_down(provider, since, now),
+        if let Some(day) = &mut self.day {
+            day.set_down(provider, since, now, &mut self.rows);
         }
-    }
-
-    fn set_up(&mut self, provider: Provider, now: Timestamp, batch: &mut Batch) {
-        match &mut self.day {
-            Some(day) => day.set_up(provider, now),
-            None => self.resting_router.set_up(provider, now),
-        }
-        batch.gaps.extend(self.gaps.note_up(provider, now));
     }
 
     fn force(&mut self, provider: Option<Provider>, now: Timestamp) {
-        match &mut self.day {
-            Some(day) => day.force(provider, now),
-            None => self.resting_router.force(provider, now),
+        self.forced = provider;
+        if let Some(day) = &mut self.day {
+            day.force(provider, now, &mut self.rows);
         }
     }
 
@@ -147,34 +163,18 @@ impl Pipeline {
         Some((provider, part))
     }
 
-    fn set_part_down(&mut self, provider: Provider, part: nse::ChainContext, since: Timestamp, reason: &str) {
-        self.gaps.note_part_down(provider, part.name(), since, reason);
-        let chains = self.chains.set_down(provider, part);
-        if let Some(day) = &mut self.day {
-            chains.into_iter().for_each(|chain| day.set_chain_down(provider, chain, since, &mut self.rows));
-        }
-    }
-
-    fn set_part_up(
+    fn set_part_down(
         &mut self,
         provider: Provider,
         part: &nse::ChainContext,
+        since: Timestamp,
         now: Timestamp,
-        batch: &mut Batch,
+        reason: &str,
     ) {
-        let chains = self.chains.set_up(provider, part);
+        self.gaps.note_part_down(provider, part.name(), since, reason);
+        let chains = self.chains.of_part(part);
         if let Some(day) = &mut self.day {
-            chains.into_iter().for_each(|chain| day.set_chain_up(provider, chain, now));
-        }
-        batch.gaps.extend(self.gaps.note_part_up(provider, &part.name(), now));
-    }
-
-    /// The provider is down as a whole: nothing is said of its parts any more.
-    fn lift_parts(&mut self, provider: Provider) {
-        let chains = self.chains.lift(provider);
-        if let Some(day) = &mut self.day {
-            let always = Timestamp::from_us(i64::MIN);
-            chains.into_iter().for_each(|chain| day.set_chain_up(provider, chain, always));
+            chains.into_iter().for_each(|chain| day.set_chain_down(provider, chain, now, &mut self.rows));
         }
     }
 
@@ -185,8 +185,29 @@ impl Pipeline {
                 let Some((provider, part)) = self.known_part(provider, part) else { continue };
                 let earliest = Timestamp::from_us(i64::MIN);
                 if let Some(since) = self.gaps.part_down_since(provider, &part.name(), earliest, now) {
-                    self.set_part_down(provider, part, since, LOST_REASON);
+                    self.set_part_down(provider, &part, since, now, LOST_REASON);
                 }
+            }
+        }
+    }
+
+    /// What the engine found out about scopes makes gaps like any other.
+    pub(super) fn follow_scopes(&mut self, batch: &mut Batch) {
+        let Some(day) = &mut self.day else { return };
+        for change in day.take_scope_changes() {
+            let (provider, name) = (change.provider, self.chains.name(change.chain).to_owned());
+            match change.down {
+                Some((since, reason)) => {
+                    let since = self.gaps.part_down_since(provider, &name, since, change.at);
+                    let reason = match reason {
+                        ScopeReason::Silent => "no data, though the market is open",
+                        ScopeReason::Contradicted => "another provider showed what it had missed",
+                    };
+                    if let Some(since) = since {
+                        self.gaps.note_part_down(provider, name, since, reason);
+                    }
+                }
+                None => batch.gaps.extend(self.gaps.note_part_up(provider, &name, change.at)),
             }
         }
     }
@@ -204,10 +225,11 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn after_a_loss_nobody_watches_until_the_log_says_who_does() {
+    fn after_a_loss_no_feed_is_up_until_the_log_says_so() {
         let settings = PipelineSettings {
             watch: WatchList::default(),
             grace_us: 0,
+            channels: BTreeMap::new(),
             preference: Provider::ALL.into(),
             calendar: Arc::new(Calendar::embedded()),
         };
@@ -226,15 +248,15 @@ mod tests {
         let watched = [(Provider::Nse, at(9)), (Provider::AngelOne, at(8))];
         assert_eq!(apply(&mut pipeline, 10, Mark::clock(watched)), []);
         pipeline.note_loss();
-        assert_eq!(pipeline.watching(), None);
         let gaps =
             apply(&mut pipeline, 60, Mark::clock([(Provider::AngelOne, at(59)), (Provider::Nse, at(60))]));
         let lost = || "a part of the log is lost".to_owned();
         assert_eq!(gaps, [(at(8), at(60), lost()), (at(9), at(60), lost())]);
-        assert!(pipeline.watching().is_some());
         apply(&mut pipeline, 70, Mark::feed_down(Provider::AngelOne, "x"));
         apply(&mut pipeline, 70, Mark::feed_down(Provider::Nse, "x"));
         apply(&mut pipeline, 71, Mark::clock([(Provider::Nse, at(70))]));
-        assert_eq!(pipeline.watching(), None, "only the first mark of time after a loss says who is up");
+        let gaps = apply(&mut pipeline, 80, Mark::feed_up(Provider::Nse));
+        let down = (at(70), at(80), "x".to_owned());
+        assert_eq!(gaps, [down], "only the first mark of time after a loss says which feeds are up");
     }
 }

@@ -9,17 +9,21 @@
 //! records where time must pass without data.
 
 mod catalog;
-mod chain;
 mod chains;
 mod counters;
+mod day_plan;
+mod decoders;
 mod gaps;
+mod ingest;
 mod machine;
 mod marks;
-mod token_table;
 
 pub use catalog::Catalog;
-pub use counters::PipelineCounters;
+pub use counters::{PipelineCounters, ProviderCounters};
+pub use day_plan::PlannedContract;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 
+#[cfg(test)]
+mod evidence_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     calendar::Calendar,
     engine::watch::{WatchList, WatchedUnderlying},
-    market::{Provider, Timestamp, TradingDate},
+    market::{OptionType, Price, Provider, Timestamp, Told, TradingDate},
     spool::{Frames, Mark, NewRecord, Record, Source},
     store::{Batch, GapRow},
     wire::nse,
@@ -19,6 +19,7 @@ fn pipeline() -> Pipeline {
     let settings = PipelineSettings {
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
         grace_us: 5_000_000,
+        channels: BTreeMap::new(),
         preference: Provider::ALL.into(),
         calendar: Arc::new(Calendar::embedded()),
     };
@@ -169,15 +170,57 @@ fn lot_sizes_are_those_of_the_days_own_log() {
         lots: vec![Some(65)],
     };
     let table = nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] };
-    let lots = NewRecord {
-        source: Source::NSE_LOTS,
+    let record = |source, received_time, body: &[u8]| NewRecord {
+        source,
+        received_time,
+        context: String::new(),
+        frames: Frames::one(body),
+    };
+    let chain = |day: u32| {
+        let leg = nse::Leg {
+            underlying: "NIFTY".into(),
+            expiry: TradingDate::from_ymd_opt(2026, 2, 3).expect("a date"),
+            strike: Price::from_e4(250_000_000),
+            option_type: OptionType::Call,
+            open_interest_lots: Some(10.0),
+            open_interest_change_lots: None,
+            volume_lots: Some(2.0),
+            last_price: Told::Nothing,
+            bid: Told::Nothing,
+            ask: Told::Nothing,
+            implied_volatility_e4: Told::Nothing,
+        };
+        let (timestamp, expiries) = (at(day, 34_000), vec![leg.expiry]);
+        let chain = nse::Chain {
+            timestamp,
+            underlying_value: None,
+            expiries,
+            legs: vec![leg],
+            malformed: Vec::new(),
+        };
+        record(Source::NSE_CHAIN, timestamp, &nse::encode_chain(&chain, nse::ChainShape::V3))
+    };
+    let mut unknown = Vec::new();
+    let lots = record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&table));
+    for (seq, record) in (1..).zip([lots, chain(29), chain(30)]) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+        unknown.push(pipeline.counters().unknown_lots);
+    }
+    assert_eq!(unknown, [0, 0, 1], "a replay of the second day has no lot sizes");
+}
+
+#[test]
+fn records_of_another_versions_source_are_counted_and_named() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    let strange = NewRecord {
+        source: Source::from_code(0x27),
         received_time: at(29, 33_000),
         context: String::new(),
-        frames: Frames::one(&nse::encode_lots(&table)),
+        frames: Frames::one(b"of a later version"),
     };
-    pipeline.apply(&lots.numbered(1), &mut NoLive, &mut batch);
-    assert!(pipeline.lots.is_some());
-    let next_day = NewRecord::mark(at(30, 33_000), &Mark::clock([]));
-    pipeline.apply(&next_day.numbered(2), &mut NoLive, &mut batch);
-    assert!(pipeline.lots.is_none(), "a replay of the day does not have them");
+    pipeline.apply(&strange.numbered(1), &mut NoLive, &mut batch);
+    assert_eq!((pipeline.counters().unknown_sources, batch.row_count(), batch.spool_seq), (1, 0, 1));
+    let said = pipeline.counters().last_error.clone().expect("a word on it");
+    assert!(said.contains("source 0x27"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! What one entry of the log holds.
 
-use super::segment::BLOCK_BYTES;
+use super::{rules::DayRules, segment::BLOCK_BYTES};
 use crate::market::{Provider, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -128,6 +128,19 @@ pub enum Mark {
     },
     /// The part is watched again.
     PartUp { provider: String, part: String },
+    /// The rules of the day, first of all at its head; further ones hold from there on.
+    Rules { rules: DayRules },
+    /// A stream's subscription was sent: what contracts say from here on counts as said on it.
+    StreamUp { provider: String, stream: u8 },
+    /// A stream is lost, or its subscription was refused.
+    StreamDown {
+        provider: String,
+        stream: u8,
+        reason: String,
+        /// When it was last read to its end, µs UTC; the mark's own time if it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_us: Option<i64>,
+    },
     /// An operator forced a provider, or leaves the choice to the order of preference. Holds until the next one, or until
     /// the daemon came up.
     Failover { to: Option<String> },
@@ -142,6 +155,15 @@ impl Mark {
         Mark::FeedDown { provider: provider.name().to_owned(), reason: reason.into(), since_us: None }
     }
 
+    pub fn stream_up(provider: Provider, stream: u8) -> Mark {
+        Mark::StreamUp { provider: provider.name().to_owned(), stream }
+    }
+
+    pub fn stream_down(provider: Provider, stream: u8, reason: impl Into<String>) -> Mark {
+        let (provider, reason) = (provider.name().to_owned(), reason.into());
+        Mark::StreamDown { provider, stream, reason, since_us: None }
+    }
+
     pub fn part_down(provider: Provider, part: impl Into<String>, reason: impl Into<String>) -> Mark {
         let (provider, part) = (provider.name().to_owned(), part.into());
         Mark::PartDown { provider, part, reason: reason.into(), since_us: None }
@@ -154,7 +176,10 @@ impl Mark {
     /// With the last instant at which the feed or part that is down is known to have watched; of two the earlier. Changes no
     /// other mark.
     pub fn since(mut self, since: Timestamp) -> Mark {
-        if let Mark::FeedDown { since_us, .. } | Mark::PartDown { since_us, .. } = &mut self {
+        if let Mark::FeedDown { since_us, .. }
+        | Mark::PartDown { since_us, .. }
+        | Mark::StreamDown { since_us, .. } = &mut self
+        {
             *since_us = Some(since_us.map_or(since.as_us(), |us| us.min(since.as_us())));
         }
         self
@@ -341,6 +366,9 @@ mod tests {
             Mark::feed_down(Provider::Nse, "x").since(at(7)).since(at(6)).since(at(8)),
             Mark::part_down(Provider::Nse, "symbol=A", "x").since(at(7)),
             Mark::part_up(Provider::Nse, "symbol=A"),
+            Mark::stream_up(Provider::AngelOne, 2),
+            Mark::stream_down(Provider::AngelOne, 2, "E1002").since(at(7)),
+            Mark::Rules { rules: DayRules { schema: 7, grace_us: 5, ..DayRules::default() } },
         ] {
             let json = serde_json::to_string(&mark).expect("JSON");
             assert_eq!(serde_json::from_str::<Mark>(&json).expect("a mark"), mark, "{json}");

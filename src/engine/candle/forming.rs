@@ -48,16 +48,19 @@ pub(super) struct Forming {
     pub start: Timestamp,
     pub ohlc: Ohlc,
     pub provider: Provider,
-    /// How often it was told; 0 while it is open.
+    /// How often it was emitted; 0 while it is open.
     pub told: u16,
+    /// Its volume lacks something or was corrected.
+    pub is_touched: bool,
 }
 
 impl Forming {
     pub fn begin(start: Timestamp, price: Price, volume: i64, provider: Provider) -> Forming {
-        Forming { start, ohlc: Ohlc::begin(price, volume), provider, told: 0 }
+        Forming { start, ohlc: Ohlc::begin(price, volume), provider, told: 0, is_touched: false }
     }
 
-    pub fn tell(&mut self, instrument: InstrumentId, interval: CandleInterval) -> Candle {
+    /// `has_hole`: whether the interval has a time that was not observed.
+    pub fn tell(&mut self, instrument: InstrumentId, interval: CandleInterval, has_hole: bool) -> Candle {
         let revision = self.told;
         self.told = self.told.saturating_add(1);
         Candle {
@@ -68,10 +71,10 @@ impl Forming {
             high: Price::from_e4(self.ohlc.high_e4),
             low: Price::from_e4(self.ohlc.low_e4),
             close: Price::from_e4(self.ohlc.close_e4),
-            volume: self.ohlc.volume,
+            volume: self.ohlc.volume.max(0),
             provider: self.provider,
             revision,
-            resolve_required: false,
+            resolve_required: has_hole || self.is_touched,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Candles of last prices: five minutes and the day for every contract, three minutes for underlyings.
 //!
 //! A candle holds an interval's observed prices. Volume comes from differences of the cumulative volume; the first
-//! cumulative value of a day is a baseline, and a value from another provider re-bases without a difference. Prices of
-//! zero mean "never traded" and make no candle. A candle that was told already and then changes is told again with
-//! the next revision. The day's candle is the sum of its five-minute candles, so a tick need not touch it.
+//! cumulative value of a day is a baseline. What was traded during an outage has no place in any interval: only the day's
+//! volume, which is the last cumulative value, contains it, and the candles that the outage touches say so. A cumulative
+//! value that a later one contradicts is taken back from the candles that got it. Prices of zero mean "never traded" and
+//! make no candle. A candle that changes after it was emitted is restated with the next revision. The day's candle is the
+//! sum of its five-minute candles, so a tick need not touch it.
 
 mod book;
 mod forming;
 mod underlying;
 
-pub use book::{CandleBook, SlotCandles};
+pub use book::{CandleBook, CandleDay, SlotCandles};
 pub use underlying::UnderlyingCandles;
 
 use crate::market::{Price, Provider, Timestamp};
@@ -22,4 +24,7 @@ pub struct Trade {
     /// Cumulative volume of the day.
     pub volume: Option<i64>,
     pub provider: Provider,
+    /// Of the evidence: without a break within one epoch, what was traded between two observations is known to have been
+    /// traded by the second one.
+    pub epoch: u16,
 }

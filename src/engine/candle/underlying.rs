@@ -1,17 +1,19 @@
 //! Three-minute candles of one underlying.
 
-use super::forming::{Forming, Ohlc};
+use super::{
+    Trade,
+    forming::{Forming, Ohlc},
+};
 use crate::market::{Bar, Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp};
 use std::collections::BTreeMap;
 
 /// Three-minute candles of one underlying, beside the option buckets.
 ///
-/// Intervals without a price repeat the last close, so that every bucket has its underlying. A candle from the
-/// broker's history replaces the one made from observations.
+/// A bucket in which a provider witnessed that nothing changed repeats the last close; one that was not witnessed has no
+/// candle. A candle from the broker's history replaces the one made from observations.
 #[derive(Debug, Default)]
 pub struct UnderlyingCandles {
     candles: BTreeMap<Timestamp, UnderlyingCandle>,
-    last_price: Option<(Price, Provider)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,20 +34,18 @@ enum Origin {
 impl UnderlyingCandles {
     const INTERVAL: CandleInterval = CandleInterval::ThreeMinutes;
 
-    /// Takes a price not older than the latest. `open_from` is the start of the first bucket that is not closed.
+    /// Takes a price of any time of the day; one that is older than the latest of its interval widens it. `open_from` is the
+    /// start of the first bucket that is not closed.
     pub fn observe(
         &mut self,
         instrument: InstrumentId,
-        event_time: Timestamp,
-        price: Price,
-        provider: Provider,
+        trade: &Trade,
+        is_late: bool,
         open_from: Timestamp,
         told: &mut Vec<Candle>,
     ) {
-        if price <= Price::ZERO {
-            return;
-        }
-        self.last_price = Some((price, provider));
+        let Some(price) = trade.last_price.filter(|price| *price > Price::ZERO) else { return };
+        let Trade { event_time, provider, .. } = *trade;
         let start = event_time.floor_to_minutes(Self::INTERVAL.minutes());
         let begun =
             UnderlyingCandle { forming: Forming::begin(start, price, 0, provider), origin: Origin::Observed };
@@ -57,6 +57,7 @@ impl UnderlyingCandles {
                     ..begun
                 }
             }
+            Origin::Observed if is_late => candle.forming.ohlc.widen(price),
             Origin::Observed => {
                 candle.forming.ohlc.take(price, 0);
                 candle.forming.provider = provider;
@@ -67,8 +68,9 @@ impl UnderlyingCandles {
             return;
         }
         if candle.origin == Origin::Observed {
-            told.push(candle.forming.tell(instrument, Self::INTERVAL));
+            told.push(candle.forming.tell(instrument, Self::INTERVAL, false));
         }
+        let close = Price::from_e4(candle.forming.ohlc.close_e4);
         let mut next = start;
         loop {
             next = next.plus_seconds(Self::INTERVAL.minutes() * 60);
@@ -76,7 +78,8 @@ impl UnderlyingCandles {
                 break;
             }
             match self.candles.get(&next).map(|candle| candle.origin) {
-                None | Some(Origin::Repeated) => told.push(self.repeat(instrument, next, price, provider)),
+                Some(Origin::Repeated) => told.push(self.repeat(instrument, next, close, provider)),
+                None => {}
                 Some(Origin::Observed | Origin::History) => break,
             }
         }
@@ -92,19 +95,25 @@ impl UnderlyingCandles {
         let told = self.candles.get(&start).map_or(0, |candle| candle.forming.told);
         let forming = Forming { told, ..Forming::begin(start, price, 0, provider) };
         let mut candle = UnderlyingCandle { forming, origin: Origin::Repeated };
-        let row = candle.forming.tell(instrument, Self::INTERVAL);
+        let row = candle.forming.tell(instrument, Self::INTERVAL, false);
         self.candles.insert(start, candle);
         row
     }
 
-    /// Tells the candle of a bucket that closes.
-    pub fn close(&mut self, instrument: InstrumentId, start: Timestamp, told: &mut Vec<Candle>) {
+    /// Emits the candle of a bucket that closes, or is proved later. `is_witnessed`: whether it is known that nothing else
+    /// happened in it than what was observed.
+    pub fn close(
+        &mut self,
+        instrument: InstrumentId,
+        start: Timestamp,
+        is_witnessed: bool,
+        told: &mut Vec<Candle>,
+    ) {
         match self.candles.get_mut(&start) {
             Some(candle) if candle.forming.told == 0 => {
-                told.push(candle.forming.tell(instrument, Self::INTERVAL))
+                told.push(candle.forming.tell(instrument, Self::INTERVAL, !is_witnessed));
             }
-            Some(_) => {}
-            None => {
+            None if is_witnessed => {
                 // A later price may already be known when an earlier bucket closes.
                 let before = self.candles.range(..start).next_back();
                 let known = before.map(|(_, candle)| {
@@ -114,6 +123,7 @@ impl UnderlyingCandles {
                     told.push(self.repeat(instrument, start, price, provider));
                 }
             }
+            Some(_) | None => {}
         }
     }
 
@@ -134,14 +144,14 @@ impl UnderlyingCandles {
             volume: bar.volume,
         };
         let told_before = before.map_or(0, |candle| candle.forming.told);
-        let forming = Forming { start: bar.start, ohlc, provider, told: told_before };
+        let forming = Forming { start: bar.start, ohlc, provider, told: told_before, is_touched: false };
         let same =
             before.is_some_and(|candle| candle.origin == Origin::History && candle.forming.ohlc == ohlc);
         if same {
             return;
         }
         let mut candle = UnderlyingCandle { forming, origin: Origin::History };
-        told.push(candle.forming.tell(instrument, Self::INTERVAL));
+        told.push(candle.forming.tell(instrument, Self::INTERVAL, false));
         self.candles.insert(bar.start, candle);
     }
 }
@@ -161,25 +171,55 @@ mod tests {
         Price::from_e4(rupees * 10_000)
     }
 
+    /// A price of NSE's, while buckets are open from `open_from` on.
+    fn observe(
+        candles: &mut UnderlyingCandles,
+        instant: Timestamp,
+        price: i64,
+        is_late: bool,
+        open_from: Timestamp,
+        told: &mut Vec<Candle>,
+    ) {
+        let (last_price, provider) = (Some(rupees(price)), Provider::Nse);
+        let trade = Trade { event_time: instant, last_price, volume: None, provider, epoch: 0 };
+        candles.observe(ID, &trade, is_late, open_from, told);
+    }
+
     #[test]
-    fn every_closed_bucket_has_its_underlying() {
+    fn a_bucket_repeats_the_last_close_only_where_it_was_witnessed() {
         let (mut candles, mut told) = (UnderlyingCandles::default(), Vec::new());
-        candles.observe(ID, at(1, 0), rupees(100), Provider::Nse, at(0, 0), &mut told);
-        candles.close(ID, at(0, 0), &mut told);
-        candles.close(ID, at(3, 0), &mut told);
-        assert_eq!(told.iter().map(|candle| candle.close).collect::<Vec<_>>(), [rupees(100), rupees(100)]);
+        observe(&mut candles, at(1, 0), 100, false, at(0, 0), &mut told);
+        candles.close(ID, at(0, 0), true, &mut told);
+        candles.close(ID, at(3, 0), true, &mut told);
+        candles.close(ID, at(6, 0), false, &mut told);
+        let seen: Vec<_> = told.iter().map(|candle| (candle.start, candle.close)).collect();
+        assert_eq!(seen, [(at(0, 0), rupees(100)), (at(3, 0), rupees(100))]);
         told.clear();
-        // 09:17 arrives when two buckets are closed: its own changes, and so does the one that repeated it.
-        candles.observe(ID, at(2, 0), rupees(90), Provider::Nse, at(6, 0), &mut told);
+        // 09:17 arrives when three buckets are closed: its own changes, and so does the one that repeated it.
+        observe(&mut candles, at(2, 0), 90, false, at(9, 0), &mut told);
         let seen: Vec<_> = told.iter().map(|candle| (candle.start, candle.close, candle.revision)).collect();
         assert_eq!(seen, [(at(0, 0), rupees(90), 1), (at(3, 0), rupees(90), 1)]);
+        told.clear();
+        candles.close(ID, at(6, 0), true, &mut told);
+        assert_eq!(told.iter().map(|candle| candle.close).collect::<Vec<_>>(), [rupees(90)], "proved later");
+    }
+
+    #[test]
+    fn a_late_price_widens_its_candle_and_does_not_close_it() {
+        let (mut candles, mut told) = (UnderlyingCandles::default(), Vec::new());
+        observe(&mut candles, at(2, 0), 100, false, at(0, 0), &mut told);
+        observe(&mut candles, at(1, 0), 120, true, at(0, 0), &mut told);
+        candles.close(ID, at(0, 0), true, &mut told);
+        observe(&mut candles, at(1, 30), 80, true, at(3, 0), &mut told);
+        let seen: Vec<_> = told.iter().map(|candle| (candle.high, candle.low, candle.close)).collect();
+        assert_eq!(seen, [(rupees(120), rupees(100), rupees(100)), (rupees(120), rupees(80), rupees(100))]);
     }
 
     #[test]
     fn the_brokers_own_candle_replaces_the_observed_one_once() {
         let (mut candles, mut told) = (UnderlyingCandles::default(), Vec::new());
-        candles.observe(ID, at(1, 0), rupees(100), Provider::AngelOne, at(0, 0), &mut told);
-        candles.close(ID, at(0, 0), &mut told);
+        observe(&mut candles, at(1, 0), 100, false, at(0, 0), &mut told);
+        candles.close(ID, at(0, 0), true, &mut told);
         let bar = Bar {
             start: at(0, 0),
             open: rupees(99),
@@ -192,7 +232,7 @@ mod tests {
         candles.take_history(ID, &bar, Provider::AngelOne, &mut told);
         assert_eq!(told.len(), 2, "the same bar is not told twice");
         assert_eq!((told[1].revision, told[1].high), (1, rupees(110)));
-        candles.observe(ID, at(2, 0), rupees(120), Provider::AngelOne, at(3, 0), &mut told);
+        observe(&mut candles, at(2, 0), 120, false, at(3, 0), &mut told);
         assert_eq!(told.len(), 2, "history stands");
     }
 }

@@ -1,43 +1,58 @@
-//! One trading day of all watched instruments: observations in, rows out.
+//! One trading day of all recorded instruments: observations in, rows out.
 //!
 //! Owns the day's state by dense slot: the latest observation, the last one of the bucket before, the state of every
-//! closed bucket, and the candles. Invariants:
-//! - Every watched option has one row for every bucket of its session from the one in which it became known on.
-//! - A bucket's values are the last ones observed before its end. An observation that comes after the bucket closed
-//!   changes the closed row, and every later closed row that carried the older values, with the next revision.
-//! - A value counts as certain if somebody watched at the bucket's end or if it was received after that end; an
-//!   uncertain bucket is missing until an observation proves it. A provider that is up may not watch single chains
-//!   ([`TradingDay::set_chain_down`]): if its values count, nobody watches those.
-//! - Where it comes out late that nobody watched ([`TradingDay::set_down`]), closed buckets are told again with the states
-//!   they would have if it had been known in time. Values that another provider brought meanwhile were not taken, so it
-//!   is no witness.
+//! bucket, the candles, and the evidence: which provider proves which contract up to which instant.
+//!
+//! # What is claimed
+//! A row is *live* or *carried* only where a provider witnessed its contract up to the bucket's end, see
+//! [`crate::engine::channel`]. Until then it waits, as long as the channel's declared lateness; after that it is *missing*
+//! until an observation proves it (*backfilled*). [`TradingDay::is_proved`] alone decides it, for every provider.
+//!
+//! Invariants:
+//! - Every recorded option has one row for every bucket of its session, and every underlying a state.
+//! - A bucket's values are the last ones observed before its end. An observation that arrives after the bucket closed
+//!   restates the closed row, and every later closed row that carried the older values, with the next revision.
+//! - One provider's values are recorded for a contract at a time. The provider is chosen by chain ([`chain`]), or by contract
+//!   where the chain's provider does not show it or is proved to have missed a change of it. The others are kept aside
+//!   ([`side`]): they confirm, contradict, and fill what the active one did not see.
+//! - What is found out late about a provider restates what rested on it.
 //! - Observations stamped at or after the close make no bucket, delta or candle; they change the day's closing values.
 //! - The outcome depends on the sequence of calls alone.
 //!
 //! Left out: which contract a slot is, what was on the wire, and when anything is stored.
 
-mod chains;
+mod chain;
+mod closing;
 mod correction;
+mod epoch;
+mod side;
+mod silence;
 mod slot;
+mod switching;
 
-use self::{chains::Chains, slot::Slot};
+pub use chain::{ChainClass, Preference};
+pub use silence::{ChainReport, ScopeChange, ScopeReason};
+
+use self::{chain::Chain, epoch::Epochs, side::Sides, slot::Slot, switching::Doubt};
 use super::{
-    candle::{CandleBook, SlotCandles, Trade, UnderlyingCandles},
-    coverage::{self, BucketMark},
+    candle::{CandleBook, CandleDay, Trade, UnderlyingCandles},
+    channel::{Arrival, ChannelTraits, Delivery},
+    coverage::BucketMark,
     intervals::Intervals,
     observation::Observation,
-    router::{Router, Watchers},
     rows::Rows,
 };
 use crate::market::{
-    Bar, Bucket, BucketRow, BucketState, Candle, DayClose, InstrumentId, OiDelta, Provider, Quote, Timestamp,
-    TradingDate,
+    Bar, Bucket, BucketState, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp, TradingDate,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The exchange's clock may be ahead of ours by this much; a stamp further in the future is refused, because it
 /// would shut out every true one after it.
 const AHEAD_US_MAX: i64 = 120_000_000;
+
+/// Before the first instant of any day.
+const NEVER: Timestamp = Timestamp::from_us(i64::MIN);
 
 /// Opening and closing of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +63,7 @@ pub struct SessionHours {
     pub close: Timestamp,
 }
 
-/// What the day must know of a watched instrument.
+/// What the day must know of a recorded instrument.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotSpec {
     pub instrument: InstrumentId,
@@ -56,17 +71,19 @@ pub struct SlotSpec {
     pub close: Timestamp,
     /// Options make buckets and deltas; underlyings make three-minute candles.
     pub is_option: bool,
-    /// The same for all options of one underlying and expiry, which providers watch together; counted from 0.
+    /// As [`TradingDay::add_chain`] numbered it.
     pub chain: u32,
-    /// Yesterday's final open interest in units, where it is known.
-    pub previous_open_interest: Option<i64>,
+    /// The previous session's open interest, where it is known.
+    pub base: Option<(i64, OiBase)>,
+    /// The exchange listed it during the session: what lies before is *unlisted*, not *missing*.
+    pub is_new: bool,
 }
 
 /// Observations that did not count as usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DayCounters {
     pub observations: u64,
-    /// From a provider that is not the active one.
+    /// From a provider that is not the contract's active one.
     pub inactive_provider: u64,
     /// Older than what was already known for their bucket.
     pub outdated: u64,
@@ -75,6 +92,12 @@ pub struct DayCounters {
     /// Stamped too far in the future.
     pub from_the_future: u64,
     pub after_close: u64,
+    /// Volume, open interest and price 0 of a contract that had traded: the source did not have it.
+    pub blank: u64,
+    /// Contracts of which another witness proved that the active provider had missed a change.
+    pub contradicted: u64,
+    /// Switches of the active provider, of whole chains.
+    pub switches: u64,
 }
 
 /// See the module's head.
@@ -84,30 +107,83 @@ pub struct TradingDay {
     grace_us: i64,
     buckets: Intervals,
     bucket_count: usize,
-    /// Buckets before this index are closed.
-    closed_buckets: usize,
     is_day_closed: bool,
-    router: Router,
+    preference: Preference,
     slots: Vec<Slot>,
     /// By slot: the last observation of an earlier bucket than the latest one's.
     previous: Vec<Observation>,
-    previous_open_interest: Vec<Option<i64>>,
+    /// By slot: up to when the latest values are proved otherwise than by their stamp or their stream.
+    proved_until: Vec<Timestamp>,
+    bases: Vec<Option<(i64, OiBase)>>,
+    chain_of: Vec<u32>,
+    chains: Vec<Chain>,
+    epochs: Epochs,
+    sides: Sides,
     /// The different closing times of the day.
     closes: Vec<Timestamp>,
     marks: Vec<BucketMark>,
-    /// Read when buckets close, and when they are told again.
-    chains: Chains,
-    /// By closed bucket: on whom its claim to have been watched rests.
-    watchers: Vec<Watchers>,
+    /// End of the latest bucket that is closed for any contract.
+    closed_until: Timestamp,
+    /// The earliest instant at which [`TradingDay::advance`] has something to do.
+    next_check: Timestamp,
+    next_look: Timestamp,
+    /// Contracts that the active provider of their chain missed, and since when.
+    exceptions: BTreeMap<u32, Timestamp>,
+    /// Differences from another witness that the active provider may still clear.
+    doubts: BTreeMap<u32, Doubt>,
+    /// Rows of buckets that ended before their contract was known: slot, the buckets.
+    owed: VecDeque<(u32, std::ops::Range<usize>)>,
+    scope_changes: Vec<ScopeChange>,
     candles: CandleBook,
     underlyings: BTreeMap<usize, UnderlyingCandles>,
     after_close: BTreeMap<usize, Observation>,
     counters: DayCounters,
 }
 
+/// What the candles must know of the day, read where they ask.
+struct CandleView<'a> {
+    chains: &'a [Chain],
+    chain_of: &'a [u32],
+    marks: &'a [BucketMark],
+    buckets: &'a Intervals,
+    slot: usize,
+    bucket_count: usize,
+}
+
+impl CandleDay for CandleView<'_> {
+    fn is_closed(&self, interval: usize) -> bool {
+        interval < self.chains[self.chain_of[self.slot] as usize].candles_closed
+    }
+
+    fn has_hole(&self, from: Timestamp, until: Timestamp) -> bool {
+        let of_slot = &self.marks[self.slot * self.bucket_count..(self.slot + 1) * self.bucket_count];
+        let first = self.buckets.index_of(from);
+        let last = self.buckets.index_of(until.plus_us(-1));
+        let is_hole = |mark: &BucketMark| {
+            mark.has_hole() || matches!(mark.state(), Some(BucketState::Missing | BucketState::Backfilled))
+        };
+        of_slot.iter().take(last + 1).skip(first).any(is_hole)
+    }
+}
+
+/// The view of a day whose candle book is in use meanwhile.
+macro_rules! candle_view {
+    ($day:expr, $slot:expr) => {
+        $crate::engine::trading_day::CandleView {
+            chains: &$day.chains,
+            chain_of: &$day.chain_of,
+            marks: &$day.marks,
+            buckets: &$day.buckets,
+            slot: $slot,
+            bucket_count: $day.bucket_count,
+        }
+    };
+}
+use candle_view;
+
 impl TradingDay {
-    /// `grace_us` is how long after its end a bucket stays open for what is still under way.
-    pub fn new(hours: SessionHours, grace_us: i64, router: Router) -> TradingDay {
+    /// `grace_us` is how long after its end a bucket stays open at least, for what is still under way.
+    pub fn new(hours: SessionHours, grace_us: i64, preference: Vec<Provider>) -> TradingDay {
         let first_bucket = Bucket::containing(hours.open);
         let span_us = hours.close.us_since(first_bucket.start()).max(0);
         TradingDay {
@@ -115,16 +191,25 @@ impl TradingDay {
             grace_us,
             buckets: Intervals::new(first_bucket.start(), Bucket::LENGTH_US),
             bucket_count: (span_us as u64).div_ceil(Bucket::LENGTH_US as u64) as usize,
-            closed_buckets: 0,
             is_day_closed: false,
-            router,
+            preference: Preference { forced: None, order: preference },
             slots: Vec::new(),
             previous: Vec::new(),
-            previous_open_interest: Vec::new(),
+            proved_until: Vec::new(),
+            bases: Vec::new(),
+            chain_of: Vec::new(),
+            chains: Vec::new(),
+            epochs: Epochs::default(),
+            sides: Sides::default(),
             closes: Vec::new(),
             marks: Vec::new(),
-            chains: Chains::default(),
-            watchers: Vec::new(),
+            closed_until: NEVER,
+            next_check: NEVER,
+            next_look: NEVER,
+            exceptions: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+            owed: VecDeque::new(),
+            scope_changes: Vec::new(),
             candles: CandleBook::new(hours.open),
             underlyings: BTreeMap::new(),
             after_close: BTreeMap::new(),
@@ -134,76 +219,6 @@ impl TradingDay {
 
     pub fn hours(&self) -> SessionHours {
         self.hours
-    }
-
-    pub fn router(&self) -> &Router {
-        &self.router
-    }
-
-    /// A provider watches from `now` on.
-    pub fn set_up(&mut self, provider: Provider, now: Timestamp) {
-        self.router.set_up(provider, now);
-    }
-
-    /// An operator's choice from `now` on; see [`Router::force`].
-    pub fn force(&mut self, provider: Option<Provider>, now: Timestamp) {
-        self.router.force(provider, now);
-    }
-
-    /// It is known at `now` that a provider has not watched since `since`. Closed buckets whose states rest on its watching
-    /// are told again.
-    pub fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp, rows: &mut Rows) {
-        self.router.set_down(provider, since, now);
-        let mut changed = BTreeSet::new();
-        for index in self.closed_after(since) {
-            if self.watchers[index].contains(provider) {
-                self.watchers[index] = Watchers::default();
-                self.reopen(index, None, &mut changed, rows);
-            }
-        }
-        if self.is_day_closed {
-            changed.into_iter().for_each(|slot| self.tell_coverage(slot, rows));
-        }
-    }
-
-    /// A provider watches a chain as long as it is up itself, but not before `since`.
-    pub fn set_chain_up(&mut self, provider: Provider, chain: u32, since: Timestamp) {
-        self.chains.set_up(provider, chain, since);
-    }
-
-    /// A provider does not watch a chain that has no rows yet.
-    pub fn set_chain_left_out(&mut self, provider: Provider, chain: u32) {
-        self.chains.set_down(provider, chain);
-    }
-
-    /// It is known that a provider has not watched a chain since `since`, whether or not it is up itself. Closed buckets of
-    /// the chain's contracts whose states rest on its watching are told again.
-    pub fn set_chain_down(&mut self, provider: Provider, chain: u32, since: Timestamp, rows: &mut Rows) {
-        self.chains.set_down(provider, chain);
-        let mut changed = BTreeSet::new();
-        for index in self.closed_after(since) {
-            if self.watchers[index].contains(provider) {
-                self.reopen(index, Some(chain), &mut changed, rows);
-            }
-        }
-        if self.is_day_closed {
-            changed.into_iter().for_each(|slot| self.tell_coverage(slot, rows));
-        }
-    }
-
-    /// Closed buckets whose ends, with their grace, lie after `since`.
-    fn closed_after(&self, since: Timestamp) -> std::ops::Range<usize> {
-        let reaches = |index: &usize| self.end_of(*index).plus_us(self.grace_us) > since;
-        let first = (0..self.closed_buckets).rev().take_while(reaches).last();
-        first.unwrap_or(self.closed_buckets)..self.closed_buckets
-    }
-
-    /// The last observation stamped before `end`, if it is one of the two that are kept.
-    fn observed_before(&self, slot: usize, end: Timestamp) -> Option<Observation> {
-        let kept = [&self.slots[slot].latest, &self.previous[slot]];
-        kept.into_iter()
-            .find(|observation| !observation.is_empty() && observation.event_time() < end)
-            .copied()
     }
 
     pub fn counters(&self) -> DayCounters {
@@ -218,35 +233,77 @@ impl TradingDay {
         self.slots.len()
     }
 
-    pub fn closed_buckets(&self) -> usize {
-        self.closed_buckets
-    }
-
     pub fn bucket_count(&self) -> usize {
         self.bucket_count
     }
 
-    /// Begins to watch an instrument; slots are numbered from 0 in the order of these calls.
-    pub fn add_slot(&mut self, spec: SlotSpec) -> u32 {
+    /// Buckets that are closed for every contract.
+    pub fn closed_buckets(&self) -> usize {
+        self.chains
+            .iter()
+            .filter(|chain| !chain.slots.is_empty())
+            .map(|chain| chain.closed)
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// What became of scopes since the last call, in their order.
+    pub fn take_scope_changes(&mut self) -> Vec<ScopeChange> {
+        std::mem::take(&mut self.scope_changes)
+    }
+
+    /// Corrects a chain's class: a nearer expiry became known.
+    pub fn set_class(&mut self, chain: u32, class: ChainClass) {
+        self.chains[chain as usize].class = class;
+    }
+
+    pub fn chain_of(&self, slot: u32) -> u32 {
+        self.chain_of[slot as usize]
+    }
+
+    /// The last cumulative volume that a provider said of a slot.
+    pub fn volume_of(&self, slot: u32, provider: Provider) -> Option<i64> {
+        let index = slot as usize;
+        match self.slots[index].provider() == Some(provider) {
+            true => self.slots[index].latest.volume(),
+            false => self.sides.get(provider, index)?.latest.volume(),
+        }
+    }
+
+    /// Begins a chain; numbered from 0 in the order of these calls.
+    pub fn add_chain(&mut self, class: ChainClass) -> u32 {
+        self.chains.push(Chain::new(class));
+        self.chains.len() as u32 - 1
+    }
+
+    /// Begins to record an instrument at `now`; slots are numbered from 0 in the order of these calls.
+    pub fn add_slot(&mut self, spec: SlotSpec, now: Timestamp) -> u32 {
         let slot = self.slots.len();
         let close = self.closes.iter().position(|close| *close == spec.close).unwrap_or_else(|| {
             self.closes.push(spec.close);
             self.closes.len() - 1
         });
-        self.slots.push(Slot {
-            latest: Observation::default(),
-            candles: SlotCandles::default(),
-            instrument: spec.instrument,
-            close: u16::try_from(close).expect("a calendar knows a handful of closing times"),
-            is_option: spec.is_option,
-        });
-        self.chains.add_slot(spec.chain);
+        let close = u8::try_from(close).expect("a calendar knows a handful of closing times");
+        self.slots.push(Slot::new(spec.instrument, close, spec.is_option));
         self.previous.push(Observation::default());
-        self.previous_open_interest.push(spec.previous_open_interest);
+        self.proved_until.push(NEVER);
+        self.bases.push(spec.base);
+        self.chain_of.push(spec.chain);
         self.marks.resize(self.marks.len() + self.bucket_count, BucketMark::default());
         self.candles.add_slot();
         if !spec.is_option {
             self.underlyings.insert(slot, UnderlyingCandles::default());
+        }
+        self.begin_chain(spec.chain as usize, now);
+        let chain = &mut self.chains[spec.chain as usize];
+        chain.slots.push(slot as u32);
+        let closed = chain.closed;
+        let state = if spec.is_new { BucketState::Unlisted } else { BucketState::Missing };
+        let at = slot * self.bucket_count;
+        self.marks[at..at + closed].fill(BucketMark::new(state, None, 0));
+        if closed > 0 {
+            self.owed.push_back((slot as u32, 0..closed));
+            self.next_check = NEVER;
         }
         slot as u32
     }
@@ -260,21 +317,17 @@ impl TradingDay {
         }
     }
 
-    pub fn previous_open_interest(&self, slot: u32) -> Option<i64> {
-        self.previous_open_interest[slot as usize]
+    /// What changes of open interest since the previous session are measured against.
+    pub fn base(&self, slot: u32) -> Option<(i64, OiBase)> {
+        self.bases[slot as usize]
     }
 
-    /// The earliest instant at which [`TradingDay::advance`] has something to close.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        if self.is_day_closed {
-            return None;
+    /// Replaces the base by a better one.
+    pub fn set_base(&mut self, slot: u32, open_interest: i64, base: OiBase) {
+        let known = &mut self.bases[slot as usize];
+        if known.is_none_or(|(_, known)| base < known) {
+            *known = Some((open_interest, base));
         }
-        let bucket_end = if self.closed_buckets < self.bucket_count {
-            self.end_of(self.closed_buckets)
-        } else {
-            self.hours.close
-        };
-        Some(bucket_end.min(self.candles.next_end()).min(self.hours.close).plus_us(self.grace_us))
     }
 
     fn bucket(&self, index: usize) -> Bucket {
@@ -286,13 +339,70 @@ impl TradingDay {
         self.bucket(index).end().min(self.hours.close)
     }
 
-    fn close_of(&self, slot: &Slot) -> Timestamp {
-        self.closes[usize::from(slot.close)]
+    /// The same of a contract, which may expire before the session's close.
+    fn end_of_slot(&self, slot: usize, index: usize) -> Timestamp {
+        self.bucket(index).end().min(self.close_of(&self.slots[slot]))
     }
 
-    /// Start of the first bucket that is not closed.
-    fn open_from(&self) -> Timestamp {
-        self.bucket(self.closed_buckets).start()
+    fn close_of(&self, slot: &Slot) -> Timestamp {
+        self.closes[slot.close()]
+    }
+
+    /// A packet of a stream arrives. What it shows of the stream itself counts with [`TradingDay::end_arrival`].
+    pub fn stream_arrival(
+        &mut self,
+        provider: Provider,
+        stream: u8,
+        traits: ChannelTraits,
+        received: Timestamp,
+    ) -> Arrival {
+        let epoch = self.epochs.on_stream(provider, stream, (self.hours.open, traits.gap_max_us), received);
+        let live_us = i64::MIN;
+        Arrival { provider, received, traits, epoch, chain: u32::MAX, live_us, stamp: NEVER }
+    }
+
+    /// The body of a chain arrives, with its stamp.
+    pub fn chain_arrival(
+        &mut self,
+        provider: Provider,
+        chain: u32,
+        stamp: Timestamp,
+        traits: ChannelTraits,
+        received: Timestamp,
+    ) -> Arrival {
+        let cover = self.chains[chain as usize].cover_mut(provider);
+        let is_broken = cover.last_stamp != NEVER && stamp.us_since(cover.last_stamp) > traits.gap_max_us;
+        if cover.epoch == 0 || is_broken {
+            cover.epoch = self.epochs.begin(provider, Delivery::Chain);
+        }
+        let (epoch, live_us) = (cover.epoch, i64::MIN);
+        Arrival { provider, received, traits, epoch, chain, live_us, stamp }
+    }
+
+    /// Answers to quote requests arrive.
+    pub fn quote_arrival(
+        &mut self,
+        provider: Provider,
+        traits: ChannelTraits,
+        received: Timestamp,
+    ) -> Arrival {
+        let live_us = i64::MIN;
+        Arrival { provider, received, traits, epoch: 0, chain: u32::MAX, live_us, stamp: NEVER }
+    }
+
+    /// The record is worked off.
+    pub fn end_arrival(&mut self, arrival: &Arrival, rows: &mut Rows) {
+        match arrival.traits.delivery {
+            Delivery::Stream => self.epochs.extend(arrival.epoch, arrival.live_us),
+            Delivery::Chain => {
+                let cover = self.chains[arrival.chain as usize].cover_mut(arrival.provider);
+                if arrival.stamp > cover.last_stamp {
+                    cover.last_stamp = arrival.stamp;
+                }
+                self.check_chain(arrival.chain as usize, arrival.received, rows);
+            }
+            Delivery::Quote => {}
+        }
     }
 
     /// Reads what [`TradingDay::observe`] is going to need of a slot, so that it is in the cache by then.
@@ -303,45 +413,100 @@ impl TradingDay {
 
     /// Takes what a provider said of a slot.
     #[inline]
-    pub fn observe(
-        &mut self,
-        slot: u32,
-        provider: Provider,
-        quote: &Quote,
-        received: Timestamp,
-        rows: &mut Rows,
-    ) {
+    pub fn observe(&mut self, slot: u32, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
         self.counters.observations += 1;
-        if !self.router.accepts(provider) {
-            self.counters.inactive_provider += 1;
-            return;
-        }
-        let event_time = quote.event_time;
-        if event_time.us_since(received) > AHEAD_US_MAX {
+        if quote.event_time.us_since(arrival.received) > AHEAD_US_MAX {
             self.counters.from_the_future += 1;
             return;
         }
         let index = slot as usize;
-        if quote.previous_open_interest.is_some() {
-            self.previous_open_interest[index] = quote.previous_open_interest;
+        let active = self.slots[index].active;
+        if active == 0 {
+            // None has spoken of it before: as long as no other does, it is this one's.
+            self.slots[index].active = arrival.provider.code();
+            self.note_covering(self.chain_of[index] as usize, arrival, rows);
         }
-        let slot = &mut self.slots[index];
-        if event_time >= self.closes[usize::from(slot.close)] {
-            return self.observe_after_close(index, provider, quote, received, rows);
+        if active != 0 && active != arrival.provider.code() {
+            self.observe_inactive(index, arrival, quote, rows);
+        } else if arrival.traits.delivery == Delivery::Quote {
+            self.observe_quote(index, arrival, quote, arrival.received, rows);
+        } else {
+            self.observe_active(index, arrival, quote, rows);
+        }
+    }
+
+    #[inline(always)]
+    fn observe_active(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
+        let event_time = quote.event_time;
+        let slot = &self.slots[index];
+        let is_in_epoch = slot.spoken == arrival.epoch;
+        if is_in_epoch {
+            // The first packet of a subscription is a copy of the last state: no sign that the stream brings data.
+            let live_us = event_time.as_us().min(arrival.received.as_us());
+            arrival.live_us = arrival.live_us.max(live_us);
+        }
+        if quote.volume == Some(0) && is_blank(quote, &slot.latest) {
+            self.counters.blank += 1;
+            return;
+        }
+        if let Some(previous) = quote.previous_open_interest {
+            self.set_base(index as u32, previous, OiBase::Provider);
+        }
+        let slot = &self.slots[index];
+        if event_time >= self.closes[slot.close()] {
+            return self.observe_after_close(index, arrival, quote, rows);
         }
         if event_time < slot.latest.event_time() {
-            return self.observe_late(index, provider, quote, received, rows);
+            return self.observe_late(index, arrival, quote, rows);
         }
         let bucket = self.buckets.find(event_time);
-        if slot.latest.event_time() < self.buckets.start_of(bucket) && !slot.latest.is_empty() {
+        let is_next_bucket =
+            slot.latest.event_time() < self.buckets.start_of(bucket) && !slot.latest.is_empty();
+        if !is_in_epoch || is_next_bucket && arrival.traits.delivery == Delivery::Chain {
+            self.meet_break(index, arrival, quote, rows);
+        }
+        self.take(
+            index,
+            bucket,
+            is_next_bucket,
+            arrival.provider,
+            arrival.epoch,
+            arrival.received,
+            quote,
+            rows,
+        );
+    }
+
+    /// Takes an observation that is not older than the latest one and lies before the close.
+    #[inline(always)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one observation, which a struct would copy for every tick"
+    )]
+    fn take(
+        &mut self,
+        index: usize,
+        bucket: usize,
+        is_next_bucket: bool,
+        provider: Provider,
+        epoch: u16,
+        received: Timestamp,
+        quote: &Quote,
+        rows: &mut Rows,
+    ) {
+        let event_time = quote.event_time;
+        let slot = &mut self.slots[index];
+        if is_next_bucket {
             self.previous[index] = slot.latest;
         }
-        let is_behind = bucket < self.closed_buckets && slot.is_option;
+        let is_behind = event_time < self.closed_until;
         let before = is_behind.then_some(slot.latest);
+        let before_time = slot.latest.event_time();
         let in_session = event_time >= self.hours.open;
+        let is_option = slot.is_option();
         let baseline = slot.latest.baseline();
         slot.latest.take(provider, quote, received, in_session);
-        if let (Some(old), Some(new), true) = (baseline, quote.open_interest, slot.is_option)
+        if let (Some(old), Some(new), true) = (baseline, quote.open_interest, is_option)
             && in_session
             && old != new
         {
@@ -358,11 +523,21 @@ impl TradingDay {
             });
         }
         if in_session {
-            let trade =
-                Trade { event_time, last_price: quote.last_price.value(), volume: quote.volume, provider };
-            self.candles.observe(index, &mut slot.candles, slot.instrument, &trade, &mut rows.candles);
-            if !slot.is_option {
-                self.observe_underlying(index, &trade, rows);
+            let (last_price, volume) = (quote.last_price.value(), quote.volume);
+            let trade = Trade { event_time, last_price, volume, provider, epoch };
+            let slot = &mut self.slots[index];
+            let view = candle_view!(self, index);
+            self.candles.observe(
+                index,
+                &mut slot.candles,
+                slot.instrument,
+                &trade,
+                before_time,
+                &view,
+                &mut rows.candles,
+            );
+            if !is_option {
+                self.observe_underlying(index, &trade, false, rows);
             }
         }
         if let Some(before) = before {
@@ -371,165 +546,30 @@ impl TradingDay {
     }
 
     #[inline(never)]
-    fn observe_underlying(&mut self, slot: usize, trade: &Trade, rows: &mut Rows) {
-        let open_from = self.open_from();
+    fn observe_underlying(&mut self, slot: usize, trade: &Trade, is_late: bool, rows: &mut Rows) {
+        let closed = self.chains[self.chain_of[slot] as usize].closed;
+        let open_from = self.bucket(closed).start();
         let instrument = self.slots[slot].instrument;
-        if let (Some(candles), Some(price)) = (self.underlyings.get_mut(&slot), trade.last_price) {
-            candles.observe(
-                instrument,
-                trade.event_time,
-                price,
-                trade.provider,
-                open_from,
-                &mut rows.candles,
-            );
+        if let Some(candles) = self.underlyings.get_mut(&slot) {
+            candles.observe(instrument, trade, is_late, open_from, &mut rows.candles);
         }
     }
 
     #[cold]
-    fn observe_after_close(
-        &mut self,
-        slot: usize,
-        provider: Provider,
-        quote: &Quote,
-        received: Timestamp,
-        rows: &mut Rows,
-    ) {
+    fn observe_after_close(&mut self, slot: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
         self.counters.after_close += 1;
+        self.prove_close(slot, arrival, quote, rows);
         let before = *self.latest(slot as u32);
         if quote.event_time < before.event_time() {
             self.counters.outdated += 1;
             return;
         }
         let mut after = before;
-        after.take(provider, quote, received, true);
+        after.take(arrival.provider, quote, arrival.received, true);
         self.after_close.insert(slot, after);
-        if self.is_day_closed && self.slots[slot].is_option && !before.same_values(&after) {
+        if self.is_day_closed && self.slots[slot].is_option() && !before.same_values(&after) {
             rows.closes.extend(self.day_close(slot));
         }
-    }
-
-    fn tell_day(&mut self, slot: usize) -> Option<Candle> {
-        let Slot { candles, instrument, .. } = &self.slots[slot];
-        self.candles.tell_day(slot, candles, *instrument, self.hours.open)
-    }
-
-    fn bucket_row(
-        &self,
-        slot: usize,
-        bucket: Bucket,
-        mark: BucketMark,
-        observation: Option<&Observation>,
-    ) -> BucketRow {
-        let previous = self.previous_open_interest[slot];
-        let open_interest = observation.and_then(Observation::open_interest);
-        let change = open_interest.zip(previous).map(|(today, before)| today - before);
-        BucketRow {
-            bucket,
-            instrument: self.slots[slot].instrument,
-            open_interest,
-            open_interest_change: change,
-            oi_base: None,
-            last_price: observation.and_then(Observation::last_price),
-            volume: observation.and_then(Observation::volume),
-            bid: observation.and_then(Observation::bid),
-            ask: observation.and_then(Observation::ask),
-            implied_volatility_e4: observation.and_then(Observation::implied_volatility_e4),
-            state: mark.state().expect("rows are made of closed buckets"),
-            provider: mark.provider(),
-            event_time: observation.map(Observation::event_time),
-            received_time: observation.map(Observation::received_time),
-            revision: mark.revision(),
-        }
-    }
-
-    /// Closes what ends, with its grace, at or before `now`.
-    pub fn advance(&mut self, now: Timestamp, rows: &mut Rows) {
-        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
-            let until = now.plus_us(-self.grace_us);
-            if self.closed_buckets < self.bucket_count && self.end_of(self.closed_buckets) <= until {
-                self.close_bucket(rows);
-            } else if self.candles.next_end() <= until && self.candles.next_end() <= self.hours.close {
-                self.close_candles(rows);
-            } else {
-                self.close_day(rows);
-            }
-        }
-    }
-
-    fn close_candles(&mut self, rows: &mut Rows) {
-        let slots = self.slots.iter_mut().map(|slot| (slot.instrument, &mut slot.candles));
-        self.candles.close_interval(slots, &mut rows.candles);
-    }
-
-    fn close_bucket(&mut self, rows: &mut Rows) {
-        let index = self.closed_buckets;
-        let bucket = self.bucket(index);
-        let watchers = self.router.watchers_since(self.end_of(index));
-        let watched_chains = self.chains.watched_since(watchers, self.end_of(index));
-        for slot in 0..self.slots.len() {
-            if !self.slots[slot].is_option || bucket.start() >= self.close_of(&self.slots[slot]) {
-                continue;
-            }
-            let observation = self.observed_before(slot, bucket.end());
-            let is_in_bucket =
-                observation.is_some_and(|observation| observation.event_time() >= bucket.start());
-            let is_certain = observation.is_some_and(|observation| {
-                watched_chains[self.chains.of(slot)] || observation.proves(bucket.end())
-            });
-            let state = match (is_certain, is_in_bucket) {
-                (true, true) => BucketState::Live,
-                (true, false) => BucketState::Carried,
-                (false, _) => BucketState::Missing,
-            };
-            // What was seen within a bucket is worth keeping even where its end was not watched.
-            let shown = observation.filter(|_| is_certain || is_in_bucket);
-            let mark = BucketMark::new(state, shown.and_then(|observation| observation.provider()), 0);
-            self.marks[slot * self.bucket_count + index] = mark;
-            rows.buckets.push(self.bucket_row(slot, bucket, mark, shown.as_ref()));
-        }
-        for (slot, candles) in &mut self.underlyings {
-            candles.close(self.slots[*slot].instrument, bucket.start(), &mut rows.candles);
-        }
-        self.watchers.push(watchers);
-        self.closed_buckets += 1;
-    }
-
-    fn close_day(&mut self, rows: &mut Rows) {
-        // The last interval of a session may be short.
-        if self.candles.next_end().us_since(self.hours.close) < 300_000_000 {
-            self.close_candles(rows);
-        }
-        for slot in 0..self.slots.len() {
-            rows.candles.extend(self.tell_day(slot));
-            if self.slots[slot].is_option {
-                rows.closes.extend(self.day_close(slot));
-                self.tell_coverage(slot, rows);
-            }
-        }
-        self.is_day_closed = true;
-    }
-
-    fn day_close(&self, slot: usize) -> Option<DayClose> {
-        let observation = self.latest(slot as u32);
-        Some(DayClose {
-            date: self.hours.date,
-            instrument: self.slots[slot].instrument,
-            open_interest: observation.open_interest(),
-            last_price: observation.last_price(),
-            volume: observation.volume(),
-            provider: observation.provider()?,
-            event_time: observation.event_time(),
-            last_state: BucketState::Missing,
-            missing_buckets: 0,
-        })
-    }
-
-    fn tell_coverage(&self, slot: usize, rows: &mut Rows) {
-        let instrument = self.slots[slot].instrument;
-        let marks = &self.marks[slot * self.bucket_count..(slot + 1) * self.bucket_count];
-        let runs = coverage::runs(instrument, self.bucket(0), marks);
-        rows.coverage.push((instrument, self.hours.date, runs));
     }
 
     /// Takes a broker's own three-minute candle of an underlying.
@@ -537,7 +577,8 @@ impl TradingDay {
         let slot = slot as usize;
         let is_of_session = bar.start >= self.buckets.start_of(0) && bar.start < self.hours.close;
         // An interval that is still open has no final candle yet.
-        let is_closed = bar.start < self.open_from();
+        let closed = self.chains[self.chain_of[slot] as usize].closed;
+        let is_closed = bar.start < self.bucket(closed).start();
         if let Some(candles) = self.underlyings.get_mut(&slot)
             && is_of_session
             && is_closed
@@ -545,6 +586,14 @@ impl TradingDay {
             candles.take_history(self.slots[slot].instrument, bar, provider, &mut rows.candles);
         }
     }
+}
+
+/// Whether a quote's zeros say that the source does not have the contract: it had traded before.
+#[cold]
+fn is_blank(quote: &Quote, before: &Observation) -> bool {
+    quote.open_interest == Some(0)
+        && quote.last_price.value().is_none()
+        && before.volume().is_some_and(|volume| volume > 0)
 }
 
 #[cfg(test)]

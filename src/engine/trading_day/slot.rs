@@ -2,28 +2,55 @@
 
 use crate::{
     engine::{candle::SlotCandles, observation::Observation},
-    market::InstrumentId,
+    market::{InstrumentId, Provider},
 };
 
 /// 128 bytes, because the tick path is bound by memory.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(128))]
 pub(super) struct Slot {
+    /// Of the active provider, or of the one before while the active one has not said anything newer.
     pub latest: Observation,
     pub candles: SlotCandles,
     pub instrument: InstrumentId,
-    /// Which of the day's closing times is this instrument's.
-    pub close: u16,
-    /// Options make buckets and deltas; underlyings make three-minute candles.
-    pub is_option: bool,
+    /// The epoch of evidence in which the active provider last spoke of this instrument; 0 where none goes on.
+    pub spoken: u16,
+    /// Code of the provider whose values are recorded; 0 before the first.
+    pub active: u8,
+    /// The lower bits: which of the day's closing times; the highest: whether it is an option.
+    terms: u8,
 }
 
 const _: () = assert!(size_of::<Slot>() == 128);
 
+const IS_OPTION: u8 = 1 << 7;
+
 impl Slot {
+    /// `close`: which of the day's closing times is this instrument's, of fewer than 128.
+    pub fn new(instrument: InstrumentId, close: u8, is_option: bool) -> Slot {
+        let terms = close & !IS_OPTION | if is_option { IS_OPTION } else { 0 };
+        let (latest, candles) = (Observation::default(), SlotCandles::default());
+        Slot { latest, candles, instrument, spoken: 0, active: 0, terms }
+    }
+
+    #[inline]
+    pub fn close(&self) -> usize {
+        usize::from(self.terms & !IS_OPTION)
+    }
+
+    /// Options make buckets and deltas; underlyings make three-minute candles.
+    #[inline]
+    pub fn is_option(&self) -> bool {
+        self.terms & IS_OPTION != 0
+    }
+
+    pub fn provider(&self) -> Option<Provider> {
+        Provider::from_code(self.active)
+    }
+
     /// Reads it into the cache.
     #[inline]
     pub fn fetch(&self) {
-        std::hint::black_box((self.latest.event_time(), self.is_option));
+        std::hint::black_box((self.latest.event_time(), self.terms));
     }
 }

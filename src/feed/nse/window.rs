@@ -2,7 +2,6 @@
 
 use crate::{
     calendar::{Calendar, Session},
-    engine::COPY_AGE_US_MAX,
     market::Timestamp,
 };
 
@@ -11,7 +10,7 @@ const BEFORE_OPEN_SECONDS: i64 = 10 * 60;
 /// file, which nothing here fetches.
 const AFTER_CLOSE_SECONDS: i64 = 60 * 60;
 /// How old a chain's own time may be within the session.
-const STALE_SECONDS: i64 = COPY_AGE_US_MAX / 1_000_000;
+const STALE_SECONDS: i64 = 600;
 
 /// The hours of polling that belong to one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

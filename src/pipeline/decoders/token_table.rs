@@ -2,6 +2,7 @@
 
 use crate::market::{ProviderToken, Segment};
 use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const EMPTY: u32 = u32::MAX;
 /// Exchange tokens of shares and derivatives lie below; index tokens (99,926,000 …) above.
@@ -38,8 +39,21 @@ impl TokenTable {
         }
     }
 
-    pub fn clear(&mut self) {
-        *self = TokenTable::default();
+    /// The tokens of these slots, in ascending order; one of a slot that has several.
+    pub fn tokens_of(&self, slots: &[u32]) -> Vec<ProviderToken> {
+        let wanted: BTreeSet<u32> = slots.iter().copied().collect();
+        let direct = Segment::ALL.into_iter().zip(&self.direct).flat_map(|(segment, slots)| {
+            slots.iter().zip(0..).map(move |(slot, token)| (ProviderToken { segment, token }, *slot))
+        });
+        let sparse = self.sparse.iter().map(|(token, slot)| (*token, *slot));
+        let found: BTreeMap<u32, ProviderToken> = direct
+            .chain(sparse)
+            .filter(|(_, slot)| wanted.contains(slot))
+            .map(|(token, slot)| (slot, token))
+            .collect();
+        let mut tokens: Vec<ProviderToken> = found.into_values().collect();
+        tokens.sort_unstable();
+        tokens
     }
 }
 
@@ -47,7 +61,6 @@ impl TokenTable {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     proptest! {
         #[test]
@@ -65,6 +78,11 @@ mod tests {
                 prop_assert_eq!(table.get(*token), Some(*slot));
             }
             prop_assert_eq!(table.get(key(asked)), model.get(&key(asked)).copied());
+            for slot in model.values() {
+                let tokens = table.tokens_of(&[*slot]);
+                prop_assert_eq!(tokens.len(), 1);
+                prop_assert_eq!(table.get(tokens[0]), Some(*slot));
+            }
         }
     }
 }

@@ -1,0 +1,57 @@
+//! The ways in which a provider's values arrive, and what each of them proves.
+//!
+//! A witness is of a contract: a provider proves what it said of a contract up to an instant, never that it is "up". How
+//! far a value reaches depends on how it arrived:
+//! - a packet of a *stream* proves its contract at its stamp, and from then on as long as the stream brings data, once the
+//!   contract has spoken since the stream's subscription;
+//! - the body of a *chain* proves the contracts that it contains at its stamp;
+//! - the answer to a *quote* request proves its contracts up to its receipt, less the age that the source's copies have,
+//!   since its stamps are those of the values' last change.
+
+use crate::market::{Provider, Timestamp};
+
+/// How values arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Delivery {
+    /// Packets of a subscription, in order, as values change.
+    Stream,
+    /// All contracts of a chain at once, as of one stamp.
+    Chain,
+    /// Single contracts, by request.
+    Quote,
+}
+
+/// What a provider declares of one of its channels. The lateness is a rule of the day and stands in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelTraits {
+    pub delivery: Delivery,
+    /// How long after its end a bucket's row waits for the proof of its values; not less than the grace.
+    pub lateness_us: i64,
+    /// Two snapshots, or two packets of a stream, further apart in the session prove nothing of the time between them,
+    /// unless nothing was traded.
+    pub gap_max_us: i64,
+    /// How old the values of an answer may be at its receipt; of quotes.
+    pub copy_age_us: i64,
+}
+
+/// One record's arrival by a channel. Made by the day, given back to it at the record's end.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub provider: Provider,
+    pub received: Timestamp,
+    pub(super) traits: ChannelTraits,
+    /// Of the stream's subscription, or of the chain's polls without a break.
+    pub(super) epoch: u16,
+    /// Of a chain's body.
+    pub(super) chain: u32,
+    /// The newest instant up to which this record shows that the stream brings data, µs.
+    pub(super) live_us: i64,
+    /// What was proved before this record, of a chain's body: the stamp of the one before.
+    pub(super) stamp: Timestamp,
+}
+
+impl Arrival {
+    pub fn delivery(&self) -> Delivery {
+        self.traits.delivery
+    }
+}

@@ -1,0 +1,482 @@
+//! When a bucket closes, and what its rows claim.
+//!
+//! Buckets close contract by contract: as soon as the grace is over and the contract is proved up to the bucket's end, or
+//! when its channel's lateness is over without proof.
+
+use super::{ChainClass, Delivery, NEVER, TradingDay, candle_view, slot::Slot};
+use crate::{
+    engine::{coverage, coverage::BucketMark, observation::Observation, rows::Rows},
+    market::{
+        Bucket, BucketRow, BucketState, Candle, CandleInterval, DayClose, Provider, Timestamp, UnderlyingRow,
+        UnresolvedCandle,
+    },
+};
+
+/// How long rows wait of which no channel is known yet: as long as the latest source takes.
+const UNKNOWN_LATENESS_US: i64 = 240_000_000;
+/// How long the last bucket of a session waits at least: contracts that a stream is silent about are asked for.
+const FINAL_LATENESS_US: i64 = 330_000_000;
+/// A stream that brought data so shortly before the close has brought the session's last: nothing is due after it.
+const FINAL_SILENCE_US: i64 = 10_000_000;
+/// How often waiting rows of streams are looked at.
+const CHECK_US: i64 = 1_000_000;
+/// Rows of buckets before a contract's first sight that one call gives out at most.
+const OWED_ROWS_MAX: usize = 4_096;
+
+impl TradingDay {
+    /// Closes what can be closed at `now`, and looks which scopes have fallen silent.
+    pub fn advance(&mut self, now: Timestamp, rows: &mut Rows) {
+        if now < self.next_check {
+            return;
+        }
+        self.look_at_silence(now, rows);
+        let mut next = self.next_look;
+        for chain in 0..self.chains.len() {
+            if self.chains[chain].next_check <= now {
+                self.check_chain(chain, now, rows);
+            }
+            next = next.min(self.chains[chain].next_check);
+        }
+        self.pay_owed_rows(OWED_ROWS_MAX, rows);
+        if !self.owed.is_empty() {
+            next = now;
+        }
+        if !self.is_day_closed && self.is_over(now) {
+            self.close_day(rows);
+        }
+        self.next_check = next;
+    }
+
+    /// Gives out everything that is still due: the day is over.
+    pub fn finish(&mut self, rows: &mut Rows) {
+        let over = self.hours.close.plus_us(self.lateness_max_us());
+        self.next_check = NEVER;
+        self.chains.iter_mut().for_each(|chain| chain.next_check = NEVER);
+        self.advance(over, rows);
+        self.pay_owed_rows(usize::MAX, rows);
+    }
+
+    fn lateness_max_us(&self) -> i64 {
+        let covers = self.chains.iter().flat_map(|chain| Provider::ALL.map(|p| chain.cover(p).lateness_us));
+        covers.max().unwrap_or(0).max(FINAL_LATENESS_US).max(UNKNOWN_LATENESS_US) + self.grace_us
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.hours.close.plus_us(self.grace_us)
+            && self.chains.iter().all(|chain| chain.slots.is_empty() || chain.closed == self.bucket_count)
+    }
+
+    /// A chain that gets its first contract at `now` begins with the buckets that can still be proved.
+    pub(super) fn begin_chain(&mut self, chain: usize, now: Timestamp) {
+        if !self.chains[chain].slots.is_empty() {
+            return;
+        }
+        let settled = now.plus_us(-UNKNOWN_LATENESS_US);
+        let closed = (0..self.bucket_count).take_while(|index| self.end_of(*index) <= settled).count();
+        let chain = &mut self.chains[chain];
+        chain.closed = closed;
+        while self.candles.start_of(chain.candles_closed + 1) <= settled
+            && self.candles.start_of(chain.candles_closed) < self.hours.close
+        {
+            chain.candles_closed += 1;
+        }
+        chain.next_check = NEVER;
+        self.next_check = NEVER;
+    }
+
+    /// How long a contract's row waits for proof.
+    fn lateness_us(&self, slot: usize, end: Timestamp) -> i64 {
+        let chain = &self.chains[self.chain_of[slot] as usize];
+        let provider = self.slots[slot].provider().or(chain.active);
+        let declared = provider.map_or(0, |provider| chain.cover(provider).lateness_us);
+        let lateness_us = if declared == 0 { UNKNOWN_LATENESS_US } else { declared };
+        let lateness_us = lateness_us.max(self.grace_us);
+        if end == self.close_of(&self.slots[slot]) { lateness_us.max(FINAL_LATENESS_US) } else { lateness_us }
+    }
+
+    /// Up to when the active provider proves a contract's latest values.
+    pub(super) fn witness_end(&self, slot: usize) -> Timestamp {
+        let Slot { latest, spoken, .. } = &self.slots[slot];
+        latest.event_time().max(self.proved_until[slot]).max(self.epochs.get(*spoken).live_until)
+    }
+
+    /// Whether what is known of a contract at a bucket's end was witnessed. The one place that decides it.
+    pub(super) fn is_proved(&self, slot: usize, index: usize) -> bool {
+        if self.marks[slot * self.bucket_count + index].has_hole() {
+            return false;
+        }
+        let end = self.end_of_slot(slot, index);
+        if self.slots[slot].latest.event_time() >= end {
+            return true;
+        }
+        let epoch = self.epochs.get(self.slots[slot].spoken);
+        let is_last_data = end == self.close_of(&self.slots[slot])
+            && epoch.is_open
+            && epoch.delivery == Delivery::Stream
+            && epoch.live_until >= end.plus_us(-FINAL_SILENCE_US);
+        is_last_data || self.witness_end(slot) >= end
+    }
+
+    /// The last observation stamped before `end`, if it is one of the two that are kept.
+    pub(super) fn observed_before(&self, slot: usize, end: Timestamp) -> Option<Observation> {
+        let kept = [&self.slots[slot].latest, &self.previous[slot]];
+        kept.into_iter()
+            .find(|observation| !observation.is_empty() && observation.event_time() < end)
+            .copied()
+    }
+
+    /// What is proved of a contract's values at `end` by another provider than the active one. The active one's `own` value,
+    /// proved or not, may be of a later trade: it is given back where the other one's next snapshot agrees with it.
+    pub(super) fn proved_by_other(
+        &self,
+        slot: usize,
+        end: Timestamp,
+        own: Option<&Observation>,
+        is_proved: bool,
+    ) -> Option<Observation> {
+        if self.sides.is_empty() {
+            return None;
+        }
+        let active = self.slots[slot].provider();
+        let others = self.preference.order.iter().filter(|provider| Some(**provider) != active);
+        others.into_iter().find_map(|provider| {
+            let side = self.sides.get(*provider, slot)?;
+            if let (Some(own), true) = (own, is_proved) {
+                let other = match self.is_bridged(slot, end) {
+                    true => side.observed_before(end),
+                    false => side.proved_before(end, &self.epochs),
+                };
+                return other.filter(|other| is_later_trade(other, own));
+            }
+            let other = side.proved_before(end, &self.epochs)?;
+            let Some(own) = own else { return Some(other) };
+            if !is_later_trade(own, &other) {
+                return Some(other);
+            }
+            let is_agreed = side.latest.event_time() >= end && side.latest.volume() >= own.volume();
+            is_agreed.then_some(*own)
+        })
+    }
+
+    /// Whether the active provider's values reach over a bucket's end by a snapshot after it.
+    pub(super) fn is_bridged(&self, slot: usize, end: Timestamp) -> bool {
+        let Slot { latest, spoken, .. } = &self.slots[slot];
+        let epoch = self.epochs.get(*spoken);
+        let is_streamed = epoch.is_open && epoch.delivery == Delivery::Stream;
+        !is_streamed && latest.event_time() >= end
+    }
+
+    /// Closes what a chain's evidence allows at `now`.
+    pub(super) fn check_chain(&mut self, chain: usize, now: Timestamp, rows: &mut Rows) {
+        let until = now.plus_us(-self.grace_us);
+        let slots = std::mem::take(&mut self.chains[chain].slots);
+        let mut next = Timestamp::from_us(i64::MAX);
+        let mut closed = self.chains[chain].closed;
+        for index in self.chains[chain].closed..self.bucket_count {
+            let end = self.end_of(index);
+            // Expiring contracts of a chain close together, and perhaps before the session does.
+            let first_end =
+                slots.iter().map(|slot| self.end_of_slot(*slot as usize, index)).min().unwrap_or(end);
+            if first_end > until {
+                next = next.min(first_end.plus_us(self.grace_us));
+                break;
+            }
+            let mut is_closed = true;
+            for slot in slots.iter().map(|slot| *slot as usize) {
+                if self.marks[slot * self.bucket_count + index].state().is_some() {
+                    continue;
+                }
+                match self.try_close(slot, index, now, rows) {
+                    None => {}
+                    Some(again) => {
+                        is_closed = false;
+                        next = next.min(again);
+                    }
+                }
+            }
+            if is_closed && closed == index {
+                closed += 1;
+                self.closed_until = self.closed_until.max(end);
+            }
+        }
+        self.chains[chain].slots = slots;
+        self.chains[chain].closed = closed;
+        self.prove_again(chain, rows);
+        next = next.min(self.close_candles(chain, now, rows));
+        self.chains[chain].next_check = next;
+        self.next_check = self.next_check.min(next);
+    }
+
+    /// Closes a contract's bucket; otherwise says when to look again.
+    fn try_close(&mut self, slot: usize, index: usize, now: Timestamp, rows: &mut Rows) -> Option<Timestamp> {
+        let (bucket, end) = (self.bucket(index), self.end_of_slot(slot, index));
+        if bucket.start() >= self.close_of(&self.slots[slot]) {
+            return None;
+        }
+        if now < end.plus_us(self.grace_us) {
+            return Some(end.plus_us(self.grace_us));
+        }
+        let own = self.observed_before(slot, end);
+        let is_proved = own.is_some() && self.is_proved(slot, index);
+        let other = self.proved_by_other(slot, end, own.as_ref(), is_proved);
+        if !is_proved && other.is_none() {
+            let deadline = end.plus_us(self.lateness_us(slot, end));
+            // What was missed will not be proved by the active provider any more.
+            let is_decided = self.marks[slot * self.bucket_count + index].has_hole();
+            if now < deadline && !is_decided {
+                let is_stream = self.epochs.get(self.slots[slot].spoken).delivery == Delivery::Stream;
+                return Some(if is_stream { deadline.min(now.plus_us(CHECK_US)) } else { deadline });
+            }
+            let epoch = self.epochs.get(self.slots[slot].spoken);
+            if !is_decided && own.is_some() && epoch.is_open && epoch.delivery == Delivery::Stream {
+                let chain = &mut self.chains[self.chain_of[slot] as usize];
+                chain.unproved_from = Some(chain.unproved_from.map_or(index, |first| first.min(index)));
+            }
+        }
+        if !is_proved && other.is_some() {
+            self.marks[slot * self.bucket_count + index].set_hole();
+        }
+        let observation = other.or(own);
+        let is_in_bucket = observation.is_some_and(|o| o.event_time() >= bucket.start());
+        let state = match (is_proved || other.is_some(), is_in_bucket) {
+            (true, true) => BucketState::Live,
+            (true, false) => BucketState::Carried,
+            (false, _) => BucketState::Missing,
+        };
+        self.state_bucket(slot, index, state, 0, observation, rows);
+        None
+    }
+
+    /// States or restates a bucket. `observation`: what is known of its end; of a missing one only what lies within the bucket
+    /// is shown.
+    pub(super) fn state_bucket(
+        &mut self,
+        slot: usize,
+        index: usize,
+        state: BucketState,
+        revision: u16,
+        observation: Option<Observation>,
+        rows: &mut Rows,
+    ) {
+        let bucket = self.bucket(index);
+        let is_missing = state == BucketState::Missing;
+        let is_shown = |o: &Observation| !is_missing || o.event_time() >= bucket.start();
+        let shown = observation.filter(is_shown);
+        let at = slot * self.bucket_count + index;
+        let provider = shown.and_then(|observation| observation.provider());
+        let mark = self.marks[at].restated(state, provider, revision);
+        self.marks[at] = mark;
+        if self.slots[slot].is_option() {
+            rows.buckets.push(self.bucket_row(slot, bucket, mark, shown.as_ref()));
+        } else {
+            rows.underlyings.push(UnderlyingRow {
+                bucket,
+                instrument: self.slots[slot].instrument,
+                state,
+                provider,
+                event_time: shown.map(|observation| observation.event_time()),
+                revision: mark.revision(),
+            });
+            if let Some(candles) = self.underlyings.get_mut(&slot) {
+                let instrument = self.slots[slot].instrument;
+                candles.close(instrument, bucket.start(), !is_missing, &mut rows.candles);
+            }
+        }
+        if matches!(state, BucketState::Missing | BucketState::Backfilled) {
+            self.touch_candles(slot, bucket, rows);
+        }
+    }
+
+    /// Marks candles that were emitted before it was known that the bucket was not witnessed in time.
+    fn touch_candles(&self, slot: usize, bucket: Bucket, rows: &mut Rows) {
+        let instrument = self.slots[slot].instrument;
+        let closed = self.chains[self.chain_of[slot] as usize].candles_closed;
+        let first = self.candles.interval_of(bucket.start());
+        let last = self.candles.interval_of(bucket.end().plus_us(-1));
+        rows.unresolved.extend((first..=last).filter(|interval| *interval < closed).map(|interval| {
+            let start = self.candles.start_of(interval);
+            UnresolvedCandle { instrument, interval: CandleInterval::FiveMinutes, start }
+        }));
+        if self.is_day_closed {
+            let start = self.hours.open;
+            rows.unresolved.push(UnresolvedCandle { instrument, interval: CandleInterval::Day, start });
+        }
+    }
+
+    /// Tries missing rows again that a stream's later data may prove.
+    fn prove_again(&mut self, chain: usize, rows: &mut Rows) {
+        let Some(from) = self.chains[chain].unproved_from.take() else { return };
+        let closed = self.chains[chain].closed;
+        let slots = std::mem::take(&mut self.chains[chain].slots);
+        let mut unproved = None;
+        for index in from..closed {
+            for slot in slots.iter().map(|slot| *slot as usize) {
+                let mark = self.marks[slot * self.bucket_count + index];
+                let epoch = self.epochs.get(self.slots[slot].spoken);
+                let may_be_proved =
+                    mark.state() == Some(BucketState::Missing) && !mark.has_hole() && epoch.is_open;
+                if !may_be_proved {
+                    continue;
+                }
+                let observation = self.observed_before(slot, self.end_of_slot(slot, index));
+                if observation.is_some() && self.is_proved(slot, index) {
+                    self.restate(slot, index, BucketState::Backfilled, observation, rows);
+                } else if observation.is_some() {
+                    unproved = unproved.or(Some(index));
+                }
+            }
+        }
+        self.chains[chain].slots = slots;
+        self.chains[chain].unproved_from = unproved;
+    }
+
+    /// Closes the five-minute intervals that are over for a chain; says when the next one is.
+    fn close_candles(&mut self, chain: usize, now: Timestamp, rows: &mut Rows) -> Timestamp {
+        loop {
+            let interval = self.chains[chain].candles_closed;
+            let (start, end) = (self.candles.start_of(interval), self.candles.start_of(interval + 1));
+            if start >= self.hours.close {
+                return Timestamp::from_us(i64::MAX);
+            }
+            let end = end.min(self.hours.close);
+            let due = end.plus_us(self.grace_us);
+            if now < due {
+                return due;
+            }
+            let cover = self.chains[chain].active.map(|provider| *self.chains[chain].cover(provider));
+            let is_late = cover.is_some_and(|cover| cover.epoch != 0 && cover.last_stamp < end);
+            let deadline = end.plus_us(cover.map_or(0, |cover| cover.lateness_us).max(self.grace_us));
+            if is_late && now < deadline {
+                return deadline;
+            }
+            self.chains[chain].candles_closed += 1;
+            for at in 0..self.chains[chain].slots.len() {
+                let slot = self.chains[chain].slots[at] as usize;
+                let Slot { instrument, .. } = self.slots[slot];
+                let view = candle_view!(self, slot);
+                let candles = &mut self.slots[slot].candles;
+                self.candles.close_interval(slot, candles, instrument, interval, &view, &mut rows.candles);
+            }
+        }
+    }
+
+    fn pay_owed_rows(&mut self, rows_max: usize, rows: &mut Rows) {
+        let mut room = rows_max;
+        while room > 0
+            && let Some((slot, mut buckets)) = self.owed.pop_front()
+        {
+            let slot = slot as usize;
+            for index in buckets.by_ref().take(room) {
+                room -= 1;
+                let mark = self.marks[slot * self.bucket_count + index];
+                let bucket = self.bucket(index);
+                if mark.revision() > 0 || bucket.start() >= self.close_of(&self.slots[slot]) {
+                    continue;
+                }
+                if self.slots[slot].is_option() {
+                    rows.buckets.push(self.bucket_row(slot, bucket, mark, None));
+                } else if let Some(state) = mark.state() {
+                    let instrument = self.slots[slot].instrument;
+                    let (provider, event_time) = (None, None);
+                    rows.underlyings.push(UnderlyingRow {
+                        bucket,
+                        instrument,
+                        state,
+                        provider,
+                        event_time,
+                        revision: 0,
+                    });
+                }
+            }
+            if !buckets.is_empty() {
+                self.owed.push_front((slot as u32, buckets));
+            }
+        }
+    }
+
+    fn bucket_row(
+        &self,
+        slot: usize,
+        bucket: Bucket,
+        mark: BucketMark,
+        observation: Option<&Observation>,
+    ) -> BucketRow {
+        let open_interest = observation.and_then(Observation::open_interest);
+        let base = self.bases[slot].filter(|_| open_interest.is_some());
+        BucketRow {
+            bucket,
+            instrument: self.slots[slot].instrument,
+            open_interest,
+            open_interest_change: open_interest.zip(base).map(|(today, (before, _))| today - before),
+            oi_base: base.map(|(_, base)| base),
+            last_price: observation.and_then(Observation::last_price),
+            volume: observation.and_then(Observation::volume),
+            bid: observation.and_then(Observation::bid),
+            ask: observation.and_then(Observation::ask),
+            implied_volatility_e4: observation.and_then(Observation::implied_volatility_e4),
+            state: mark.state().expect("rows are made of closed buckets"),
+            provider: mark.provider(),
+            event_time: observation.map(Observation::event_time),
+            received_time: observation.map(Observation::received_time),
+            revision: mark.revision(),
+        }
+    }
+
+    fn close_day(&mut self, rows: &mut Rows) {
+        self.is_day_closed = true;
+        for slot in 0..self.slots.len() {
+            rows.candles.extend(self.tell_day(slot));
+            if self.slots[slot].is_option() {
+                rows.closes.extend(self.day_close(slot));
+                self.tell_coverage(slot, rows);
+            }
+        }
+    }
+
+    /// Buckets of the day that are missing, and the state of the last one.
+    fn day_states(&self, slot: usize) -> (u16, BucketState) {
+        let marks = &self.marks[slot * self.bucket_count..(slot + 1) * self.bucket_count];
+        let missing = marks.iter().filter(|mark| mark.state() == Some(BucketState::Missing)).count();
+        let last = marks.iter().rev().find_map(|mark| mark.state());
+        (missing as u16, last.unwrap_or(BucketState::Missing))
+    }
+
+    pub(super) fn tell_day(&mut self, slot: usize) -> Option<Candle> {
+        let (missing, _) = self.day_states(slot);
+        let Slot { candles, instrument, .. } = &self.slots[slot];
+        self.candles.tell_day(slot, candles, *instrument, self.hours.open, missing > 0)
+    }
+
+    pub(super) fn day_close(&self, slot: usize) -> Option<DayClose> {
+        let observation = self.latest(slot as u32);
+        let (missing_buckets, last_state) = self.day_states(slot);
+        Some(DayClose {
+            date: self.hours.date,
+            instrument: self.slots[slot].instrument,
+            open_interest: observation.open_interest(),
+            last_price: observation.last_price(),
+            volume: observation.volume(),
+            provider: observation.provider()?,
+            event_time: observation.event_time(),
+            last_state,
+            missing_buckets,
+        })
+    }
+
+    pub(super) fn tell_coverage(&self, slot: usize, rows: &mut Rows) {
+        let instrument = self.slots[slot].instrument;
+        let marks = &self.marks[slot * self.bucket_count..(slot + 1) * self.bucket_count];
+        let runs = coverage::runs(instrument, self.bucket(0), marks);
+        rows.coverage.push((instrument, self.hours.date, runs));
+    }
+
+    /// Whether a chain's class has silence that says something.
+    pub(super) fn is_of_options(&self, chain: usize) -> bool {
+        self.chains[chain].class != ChainClass::Underlying
+    }
+}
+
+/// Volume only grows: of two proved values the one with more of it is the later.
+pub(super) fn is_later_trade(other: &Observation, own: &Observation) -> bool {
+    other.volume() > own.volume() && other.event_time() > own.event_time()
+}

@@ -1,0 +1,130 @@
+//! Times of evidence without a break: one for each subscription of a stream, and for the polls of a chain by one provider.
+//!
+//! A stream's epoch begins with its subscription and ends with the stream, or where the provider is known to have missed
+//! something. Within it the stream proves every contract that has spoken, up to the stream's newest data. Numbers are given
+//! in the order in which epochs begin; 0 is none.
+
+use crate::{
+    engine::channel::Delivery,
+    market::{Provider, Timestamp},
+};
+use std::collections::BTreeMap;
+
+const NEVER: Timestamp = Timestamp::from_us(i64::MIN);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Epoch {
+    pub provider: Option<Provider>,
+    pub delivery: Delivery,
+    /// Of a stream: its newest data.
+    pub live_until: Timestamp,
+    /// Of a stream: receipt of its last packets, the first ones of contracts included.
+    pub last_arrival: Timestamp,
+    pub is_open: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Epochs {
+    all: Vec<Epoch>,
+    streams: BTreeMap<(Provider, u8), u16>,
+}
+
+impl Default for Epochs {
+    fn default() -> Epochs {
+        let none = Epoch {
+            provider: None,
+            delivery: Delivery::Chain,
+            live_until: NEVER,
+            last_arrival: NEVER,
+            is_open: false,
+        };
+        Epochs { all: vec![none], streams: BTreeMap::new() }
+    }
+}
+
+impl Epochs {
+    pub fn get(&self, number: u16) -> &Epoch {
+        &self.all[usize::from(number)]
+    }
+
+    /// Past 65,535 the last one goes on: a day with so many breaks proves too much only of what lies between two of them.
+    pub fn begin(&mut self, provider: Provider, delivery: Delivery) -> u16 {
+        let epoch = Epoch {
+            provider: Some(provider),
+            delivery,
+            live_until: NEVER,
+            last_arrival: NEVER,
+            is_open: true,
+        };
+        match u16::try_from(self.all.len()) {
+            Ok(number) => {
+                self.all.push(epoch);
+                number
+            }
+            Err(_) => {
+                self.all[usize::from(u16::MAX)] = epoch;
+                u16::MAX
+            }
+        }
+    }
+
+    /// The running epoch of a stream; one that was never announced begins with its first data.
+    fn of_stream(&mut self, provider: Provider, stream: u8) -> u16 {
+        match self.streams.get(&(provider, stream)) {
+            Some(number) if self.get(*number).is_open => *number,
+            _ => self.begin_stream(provider, stream),
+        }
+    }
+
+    /// A stream brings data. After more than `gap_max_us` of the session without any, a new epoch begins: nothing shows what
+    /// it missed.
+    pub fn on_stream(
+        &mut self,
+        provider: Provider,
+        stream: u8,
+        (open, gap_max_us): (Timestamp, i64),
+        received: Timestamp,
+    ) -> u16 {
+        let mut number = self.of_stream(provider, stream);
+        let last = self.get(number).last_arrival;
+        if last != NEVER && received.us_since(last.max(open)) > gap_max_us {
+            number = self.begin_stream(provider, stream);
+        }
+        let epoch = &mut self.all[usize::from(number)];
+        epoch.last_arrival = epoch.last_arrival.max(received);
+        number
+    }
+
+    pub fn begin_stream(&mut self, provider: Provider, stream: u8) -> u16 {
+        let number = self.begin(provider, Delivery::Stream);
+        if let Some(before) = self.streams.insert((provider, stream), number) {
+            self.all[usize::from(before)].is_open = false;
+        }
+        number
+    }
+
+    /// The stream proves nothing after `since`. Gives the epoch that ends.
+    pub fn end_stream(&mut self, provider: Provider, stream: u8, since: Timestamp) -> Option<u16> {
+        let number = self.streams.remove(&(provider, stream))?;
+        self.end(number, since);
+        Some(number)
+    }
+
+    /// The same of all of a provider's streams.
+    pub fn end_streams(&mut self, provider: Provider, since: Timestamp) -> Vec<u16> {
+        let of_provider: Vec<u8> =
+            self.streams.keys().filter(|(of, _)| *of == provider).map(|(_, stream)| *stream).collect();
+        of_provider.into_iter().filter_map(|stream| self.end_stream(provider, stream, since)).collect()
+    }
+
+    fn end(&mut self, number: u16, since: Timestamp) {
+        let epoch = &mut self.all[usize::from(number)];
+        epoch.is_open = false;
+        epoch.live_until = epoch.live_until.min(since);
+    }
+
+    pub fn extend(&mut self, number: u16, live_us: i64) {
+        let epoch = &mut self.all[usize::from(number)];
+        epoch.live_until = epoch.live_until.max(Timestamp::from_us(live_us));
+    }
+}

@@ -1,0 +1,211 @@
+//! Which scopes have fallen silent, and what is to be asked for.
+//!
+//! Silence proves nothing by itself, so no row rests on it: a row waits for proof. What silence decides is the choice of the
+//! provider: a chain that a stream has not spoken of for longer than is natural for it, or whose bodies carry no newer
+//! stamps, is not covered any more by that provider, since its last data. A single contract is never judged by its
+//! silence; it is asked for where the provider can be asked.
+
+use super::{Delivery, TradingDay};
+use crate::{
+    engine::rows::Rows,
+    market::{Provider, Timestamp},
+};
+
+/// How often scopes are looked at.
+const LOOK_US: i64 = 15_000_000;
+const MINUTE_US: i64 = 60_000_000;
+/// Bodies of a chain without a newer stamp for so long: four in a row have not been seen in 1,748 polls.
+const STAMP_AGE_US_MAX: i64 = 300_000_000;
+/// A contract that has been silent for so long is asked for.
+const ASK_US: i64 = 60_000_000;
+
+/// Why a provider does not cover a chain any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeReason {
+    /// No data for longer than is natural.
+    Silent,
+    /// Another provider shows what it missed.
+    Contradicted,
+}
+
+/// A provider stops or begins to cover a chain, as the engine judges by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeChange {
+    pub chain: u32,
+    pub provider: Provider,
+    pub at: Timestamp,
+    /// Down since when and why; `None` where it covers the chain again.
+    pub down: Option<(Timestamp, ScopeReason)>,
+}
+
+/// How well a chain is witnessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainReport {
+    pub chain: u32,
+    pub active: Option<Provider>,
+    /// Contracts of the chain, and those that are proved up to the instant that was asked for.
+    pub contracts: u32,
+    pub witnessed: u32,
+    /// Up to when the best proved contract is proved.
+    pub witnessed_until: Option<Timestamp>,
+    /// How late the active provider may be.
+    pub lateness_us: i64,
+}
+
+impl TradingDay {
+    /// Looks at every chain now and then in session hours.
+    pub(super) fn look_at_silence(&mut self, now: Timestamp, rows: &mut Rows) {
+        if now < self.next_look {
+            return;
+        }
+        self.next_look = now.plus_us(LOOK_US);
+        self.settle_doubts(now, rows);
+        if now < self.hours.open || now >= self.hours.close {
+            return;
+        }
+        let minute = now.us_since(self.hours.open) / MINUTE_US;
+        let is_new_minute = minute != now.plus_us(-LOOK_US).us_since(self.hours.open) / MINUTE_US;
+        for chain in 0..self.chains.len() {
+            self.look_at_chain(chain, now, is_new_minute, rows);
+            self.tell_scopes_up(chain, now);
+            self.arbitrate(chain, now, rows);
+        }
+    }
+
+    fn look_at_chain(&mut self, chain: usize, now: Timestamp, is_new_minute: bool, rows: &mut Rows) {
+        let Some(provider) = self.chains[chain].active else { return };
+        let cover = *self.chains[chain].cover(provider);
+        if !cover.is_covering {
+            return;
+        }
+        if cover.epoch != 0 {
+            let is_old =
+                cover.last_stamp >= self.hours.open && now.us_since(cover.last_stamp) > STAMP_AGE_US_MAX;
+            if is_old {
+                self.set_scope_down(chain, provider, cover.last_stamp, ScopeReason::Silent, rows);
+            }
+            return;
+        }
+        if !self.is_of_options(chain) {
+            return;
+        }
+        let (mut last, mut spoke, mut streamed) = (super::NEVER, 0, 0_usize);
+        for slot in &self.chains[chain].slots {
+            let slot = &self.slots[*slot as usize];
+            let epoch = self.epochs.get(slot.spoken);
+            if slot.provider() != Some(provider) || !epoch.is_open || epoch.delivery != Delivery::Stream {
+                continue;
+            }
+            streamed += 1;
+            let received = slot.latest.received_time();
+            last = last.max(received);
+            spoke += u32::from(received > now.plus_us(-MINUTE_US));
+        }
+        // Nothing is due before the first data of the session.
+        if last < self.hours.open || streamed * 2 <= self.chains[chain].slots.len() {
+            return;
+        }
+        let class = self.chains[chain].class;
+        let silence_us = now.us_since(last);
+        if self.chains[chain].cadence.silence_max_us(class).is_some_and(|max_us| silence_us > max_us) {
+            self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows);
+        } else if is_new_minute {
+            self.chains[chain].cadence.note(spoke);
+        }
+    }
+
+    /// A provider proves nothing of a chain's contracts after `since`, until it speaks of them again.
+    pub(super) fn set_scope_down(
+        &mut self,
+        chain: usize,
+        provider: Provider,
+        since: Timestamp,
+        reason: ScopeReason,
+        rows: &mut Rows,
+    ) {
+        let cover = self.chains[chain].cover_mut(provider);
+        (cover.is_covering, cover.is_told_down, cover.epoch) = (false, true, 0);
+        cover.failures = cover.failures.saturating_add(1);
+        let at = self.next_look.plus_us(-LOOK_US).max(since);
+        self.scope_changes.push(ScopeChange {
+            chain: chain as u32,
+            provider,
+            at,
+            down: Some((since, reason)),
+        });
+        for at in 0..self.chains[chain].slots.len() {
+            let slot = self.chains[chain].slots[at] as usize;
+            if self.slots[slot].provider() != Some(provider) {
+                if let Some(side) = self.sides.get(provider, slot).copied() {
+                    self.sides.reach(provider, slot).spoken = 0;
+                    let live = self.epochs.get(side.spoken).live_until.min(since);
+                    self.sides.reach(provider, slot).proved_until = side.proved_until.max(live);
+                }
+                continue;
+            }
+            let epoch = *self.epochs.get(self.slots[slot].spoken);
+            if epoch.delivery == Delivery::Stream && self.slots[slot].spoken != 0 {
+                let live = epoch.live_until.min(since);
+                self.proved_until[slot] = self.proved_until[slot].max(live);
+                self.slots[slot].spoken = 0;
+                let proved = self.slots[slot].latest.event_time().max(self.proved_until[slot]);
+                self.retract(slot, proved, rows);
+            }
+        }
+        self.arbitrate(chain, at, rows);
+    }
+
+    /// Says which providers can be relied on again for a chain.
+    pub(super) fn tell_scopes_up(&mut self, chain: usize, now: Timestamp) {
+        for provider in Provider::ALL {
+            let cover = self.chains[chain].cover_mut(provider);
+            if cover.is_told_down && cover.is_trusted(now) {
+                cover.is_told_down = false;
+                let change = ScopeChange { chain: chain as u32, provider, at: now, down: None };
+                self.scope_changes.push(change);
+            }
+        }
+    }
+
+    /// The contracts of a provider's streams that have been silent for longest, at most `max`: for those it can be asked.
+    pub fn silent_slots(&self, provider: Provider, now: Timestamp, max: usize) -> Vec<u32> {
+        let mut silent: Vec<(Timestamp, u32)> = Vec::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let known = match slot.provider() == Some(provider) {
+                true => slot.latest.received_time().max(self.proved_until[index]),
+                false => match self.sides.get(provider, index) {
+                    Some(side) => side.latest.received_time().max(side.proved_until),
+                    None => super::NEVER,
+                },
+            };
+            if now.us_since(known) > ASK_US {
+                silent.push((known, index as u32));
+            }
+        }
+        silent.sort_unstable();
+        silent.truncate(max);
+        silent.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// How well each chain is witnessed at `now`: contracts that are proved up to `until` count as witnessed.
+    pub fn report_chains(&self, until: Timestamp) -> Vec<ChainReport> {
+        let report = |(number, chain): (usize, &super::Chain)| {
+            let ends = chain.slots.iter().map(|slot| {
+                let others = Provider::ALL.into_iter().filter_map(|p| self.sides.get(p, *slot as usize));
+                let other = others.map(|side| side.witness_end(&self.epochs)).max();
+                other.map_or(super::NEVER, |end| end).max(self.witness_end(*slot as usize))
+            });
+            let ends: Vec<Timestamp> = ends.collect();
+            let lateness_us = chain.active.map_or(0, |provider| chain.cover(provider).lateness_us);
+            ChainReport {
+                chain: number as u32,
+                active: chain.active.filter(|provider| chain.cover(*provider).is_covering),
+                contracts: ends.len() as u32,
+                witnessed: ends.iter().filter(|end| **end >= until).count() as u32,
+                witnessed_until: ends.into_iter().max().filter(|end| *end != super::NEVER),
+                lateness_us,
+            }
+        };
+        self.chains.iter().enumerate().filter(|(_, chain)| !chain.slots.is_empty()).map(report).collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! Angel One: SmartStream packets, quote answers, index candles and the instrument master.
+
+use super::{Decode, token_table::TokenTable};
+use crate::{
+    engine::{ChannelTraits, Delivery, watch::ListedExpiries},
+    market::{Listing, Provider, ProviderToken, Quote, Segment},
+    pipeline::{LiveSink, ingest::Ingest},
+    spool::{Record, Source},
+    wire::angel_one,
+};
+use std::collections::BTreeSet;
+
+const PROVIDER: Provider = Provider::AngelOne;
+/// Packets decoded before the first of them is observed: enough to fill the processor's queue of memory reads.
+const PACKETS_AHEAD: usize = 8;
+
+/// What no rule of the day says otherwise.
+const STREAM: (&str, ChannelTraits) = (
+    "angel_one_stream",
+    ChannelTraits {
+        delivery: Delivery::Stream,
+        lateness_us: 120_000_000,
+        gap_max_us: 60_000_000,
+        copy_age_us: 0,
+    },
+);
+/// A sweep over what no socket carries may take minutes. How old an answer's values are is not documented.
+const QUOTE: (&str, ChannelTraits) = (
+    "angel_one_quote",
+    ChannelTraits {
+        delivery: Delivery::Quote,
+        lateness_us: 330_000_000,
+        gap_max_us: 300_000_000,
+        copy_age_us: 10_000_000,
+    },
+);
+
+#[derive(Debug, Default)]
+pub(super) struct AngelOneDecoder {
+    tokens: TokenTable,
+}
+
+impl Decode for AngelOneDecoder {
+    fn decode(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
+        match record.source {
+            Source::ANGEL_ONE_STREAM => self.decode_packets(record, ingest),
+            Source::ANGEL_ONE_QUOTE => {
+                for body in record.frames.iter() {
+                    self.decode_quotes(body, &record.context, ingest);
+                }
+            }
+            Source::ANGEL_ONE_CANDLES => {
+                record.frames.iter().for_each(|body| self.decode_candles(body, &record.context, ingest));
+            }
+            Source::ANGEL_ONE_MASTER => {
+                record.frames.iter().for_each(|body| self.decode_master(body, ingest));
+            }
+            // No feed asks for greeks; a log that has them makes no rows of them.
+            _ => {}
+        }
+    }
+
+    fn tokens_of(&self, slots: &[u32]) -> Vec<ProviderToken> {
+        self.tokens.tokens_of(slots)
+    }
+}
+
+impl AngelOneDecoder {
+    /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
+    /// for memory instead of one a packet. Decoding comes first as a whole, because packets are read in one sweep.
+    fn decode_packets(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
+        let stream = stream_of(&record.context);
+        let Some(mut arrival) = ingest.stream_arrival(PROVIDER, stream, STREAM) else { return };
+        let mut ahead = [(0, Quote::default()); PACKETS_AHEAD];
+        let mut decoded = 0;
+        for frame in record.frames.iter() {
+            let (slot, quote) = &mut ahead[decoded];
+            match self.decode_packet(frame, quote) {
+                Ok(Some(found)) => {
+                    ingest.note_event(PROVIDER, quote.event_time);
+                    *slot = found;
+                    decoded += 1;
+                }
+                Ok(None) => ingest.note_unrecorded(),
+                Err(error) => ingest.note_malformed(PROVIDER, &error),
+            }
+            if decoded == PACKETS_AHEAD {
+                ingest.observe_all(&ahead, &mut arrival);
+                decoded = 0;
+            }
+        }
+        ingest.observe_all(&ahead[..decoded], &mut arrival);
+        ingest.end_arrival(&arrival);
+    }
+
+    /// The slot of the contract whose values `quote` is now; `None` for one that is not recorded.
+    #[inline(always)]
+    fn decode_packet(&self, frame: &[u8], quote: &mut Quote) -> Result<Option<u32>, angel_one::WireError> {
+        let packet = angel_one::PacketView::parse(frame)?;
+        let Some(slot) = self.tokens.get(packet.token()) else { return Ok(None) };
+        packet.read(quote)?;
+        Ok(Some(slot))
+    }
+
+    fn decode_quotes(&mut self, body: &[u8], context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
+        let answer = match angel_one::decode_quotes(body) {
+            Ok(answer) => answer,
+            Err(error) => return ingest.note_malformed(PROVIDER, &error),
+        };
+        answer.malformed.iter().for_each(|error| ingest.note_malformed(PROVIDER, error));
+        let Some(mut arrival) = ingest.quote_arrival(PROVIDER, QUOTE) else { return };
+        let requested = requested_tokens(context);
+        let mut answered = BTreeSet::new();
+        for (token, quote) in &answer.quotes {
+            if !requested.is_empty() && !requested.contains(token) {
+                ingest.note_refused(
+                    PROVIDER,
+                    &format_args!("a quote of token {} was not requested", token.token),
+                );
+                continue;
+            }
+            answered.insert(*token);
+            ingest.note_event(PROVIDER, quote.event_time);
+            match self.tokens.get(*token) {
+                Some(slot) => ingest.observe(slot, quote, &mut arrival),
+                None => ingest.note_unrecorded(),
+            }
+        }
+        for token in requested.difference(&answered) {
+            if let Some(slot) = self.tokens.get(*token) {
+                ingest.note_absent(slot, PROVIDER);
+            }
+        }
+        ingest.end_arrival(&arrival);
+    }
+
+    fn decode_candles(&self, body: &[u8], context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
+        let Some(slot) = candle_token(context).and_then(|token| self.tokens.get(token)) else {
+            return ingest.note_unrecorded();
+        };
+        match angel_one::decode_candles(body) {
+            Ok(bars) => bars.iter().for_each(|bar| ingest.take_history(slot, PROVIDER, bar)),
+            Err(error) => ingest.note_malformed(PROVIDER, &error),
+        }
+    }
+
+    fn decode_master(&mut self, body: &[u8], ingest: &mut Ingest<'_, impl LiveSink>) {
+        // Read twice rather than held: fifty thousand listings are more memory than the day's state of them.
+        let mut listed = ListedExpiries::default();
+        let skipped = match angel_one::for_each_listing(body, |listing| listed.note(&listing.contract)) {
+            Ok(skipped) => skipped,
+            Err(error) => return ingest.note_malformed(PROVIDER, &error),
+        };
+        if let Some(error) = &skipped.first_malformed {
+            (0..skipped.malformed).for_each(|_| ingest.note_malformed(PROVIDER, error));
+        }
+        let recorded = ingest.select(&listed);
+        let enroll = |listing: Listing| {
+            if recorded.contains(&listing.contract)
+                && let Some(slot) = ingest.enroll(&listing, false)
+                && let Some(token) = listing.token
+            {
+                self.tokens.insert(token, slot);
+            }
+        };
+        angel_one::for_each_listing(body, enroll).expect("it was read a moment ago");
+    }
+}
+
+/// Reads `stream=0`; logs of before have one stream without a name.
+fn stream_of(context: &str) -> u8 {
+    context.strip_prefix("stream=").and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Reads `tokens=2:35001,2:35002`.
+fn requested_tokens(context: &str) -> BTreeSet<ProviderToken> {
+    let read = |pair: &str| {
+        let (segment, token) = pair.split_once(':')?;
+        let segment = Segment::from_code(segment.parse().ok()?)?;
+        Some(ProviderToken { segment, token: token.parse().ok()? })
+    };
+    let tokens = context.strip_prefix("tokens=").unwrap_or_default();
+    tokens.split(',').filter_map(read).collect()
+}
+
+/// Reads `segment=1&token=99926000&…`.
+fn candle_token(context: &str) -> Option<ProviderToken> {
+    let value = |key: &str| {
+        context
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+            .and_then(|text| text.parse().ok())
+    };
+    let segment = Segment::from_code(u8::try_from(value("segment")?).ok()?)?;
+    Some(ProviderToken { segment, token: value("token")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_name_what_was_requested() {
+        let index = ProviderToken { segment: Segment::NseCash, token: 99_926_000 };
+        assert_eq!(candle_token("segment=1&token=99926000&interval=THREE_MINUTE"), Some(index));
+        for wrong in ["", "segment=9&token=1", "token=5", "segment=1&token=x", "segment=300&token=1"] {
+            assert_eq!(candle_token(wrong), None, "{wrong}");
+        }
+        let option = ProviderToken { segment: Segment::NseFo, token: 35_001 };
+        assert_eq!(requested_tokens("tokens=2:35001,1:99926000,x"), BTreeSet::from([index, option]));
+        assert!(requested_tokens("").is_empty());
+        assert_eq!((stream_of("stream=2"), stream_of(""), stream_of("stream=x")), (2, 0, 0));
+    }
+}

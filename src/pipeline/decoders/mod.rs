@@ -1,0 +1,58 @@
+//! What a record of a provider's means: bytes of the log to observations. Pure; one file a provider.
+//!
+//! A decoder owns what its provider needs for a day: the table of its tokens, its lot sizes. It is begun anew each day, and
+//! knows nothing but the day's log. What it makes of a record it hands to [`Ingest`].
+
+mod angel_one;
+mod nse;
+mod token_table;
+
+use super::ingest::Ingest;
+use crate::{
+    market::{Provider, ProviderToken},
+    pipeline::LiveSink,
+    spool::Record,
+};
+
+/// Bytes of the log to observations.
+pub(super) trait Decode: Default {
+    /// Forgets the day before.
+    fn begin_day(&mut self) {
+        *self = Self::default();
+    }
+
+    fn decode(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>);
+
+    /// The provider's names of slots, where it addresses contracts by token.
+    fn tokens_of(&self, _slots: &[u32]) -> Vec<ProviderToken> {
+        Vec::new()
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Decoders {
+    angel_one: angel_one::AngelOneDecoder,
+    nse: nse::NseDecoder,
+}
+
+impl Decoders {
+    pub fn begin_day(&mut self) {
+        self.angel_one.begin_day();
+        self.nse.begin_day();
+    }
+
+    pub fn decode(&mut self, provider: Provider, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
+        match provider {
+            Provider::AngelOne => self.angel_one.decode(record, ingest),
+            Provider::Nse => self.nse.decode(record, ingest),
+        }
+    }
+
+    pub fn tokens_of(&self, provider: Provider, slots: &[u32]) -> Vec<ProviderToken> {
+        match provider {
+            Provider::AngelOne => self.angel_one.tokens_of(slots),
+            Provider::Nse => self.nse.tokens_of(slots),
+        }
+    }
+}

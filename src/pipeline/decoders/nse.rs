@@ -1,0 +1,180 @@
+//! NSE's option chains and lot sizes: contracts appear in the chains rather than in a master, and quantities are in lots.
+
+use super::Decode;
+use crate::{
+    engine::{ChannelTraits, Delivery},
+    market::{Contract, Exchange, Listing, Price, Provider, Quote, Told, TradingDate},
+    pipeline::{LiveSink, ingest::Ingest},
+    spool::{Record, Source},
+    wire::nse,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+const PROVIDER: Provider = Provider::Nse;
+
+/// What no rule of the day says otherwise: bodies are received up to 2 min 39 s after their stamps (measured), which are
+/// half a minute apart, and are asked for each half minute.
+const CHAIN: (&str, ChannelTraits) = (
+    "nse_chain",
+    ChannelTraits {
+        delivery: Delivery::Chain,
+        lateness_us: 240_000_000,
+        gap_max_us: 180_000_000,
+        copy_age_us: 0,
+    },
+);
+
+/// All index and stock options since 15 April 2025 (NSE); the chain does not tell it.
+const TICK_SIZE: Price = Price::from_e4(500);
+/// So many contracts whose volumes went back show that a body is an older copy.
+const OLDER_LEGS: usize = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct NseDecoder {
+    lots: Option<nse::LotTable>,
+    /// Chains of which a body came today in which every leg could be read.
+    listed: BTreeSet<(Arc<str>, TradingDate)>,
+}
+
+impl Decode for NseDecoder {
+    fn decode(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
+        match record.source {
+            Source::NSE_CHAIN => {
+                for body in record.frames.iter() {
+                    self.decode_chain(body, &record.context, ingest);
+                }
+            }
+            Source::NSE_LOTS => {
+                for body in record.frames.iter() {
+                    match nse::decode_lots(body) {
+                        Ok(lots) => self.lots = Some(lots),
+                        Err(error) => ingest.note_malformed(PROVIDER, &error),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl NseDecoder {
+    fn decode_chain(&mut self, body: &[u8], context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
+        let chain = match nse::decode_chain(body) {
+            Ok(chain) => chain,
+            Err(error) => return ingest.note_malformed(PROVIDER, &error),
+        };
+        chain.malformed.iter().for_each(|error| ingest.note_malformed(PROVIDER, error));
+        if let Ok(requested) = context.parse::<nse::ChainContext>()
+            && let Some(found) = chain.mismatch(&requested)
+        {
+            return ingest.note_refused(PROVIDER, &found);
+        }
+        if chain.timestamp.date_ist() != ingest.received().date_ist() {
+            return ingest.note_stale(PROVIDER);
+        }
+        let Some(underlying) = chain.legs.first().map(|leg| Arc::clone(&leg.underlying)) else { return };
+        let listed: BTreeSet<TradingDate> = chain.legs.iter().map(|leg| leg.expiry).collect();
+        let listed = listed.union(&chain.expiries.iter().copied().collect()).copied().collect();
+        let recorded = ingest.select_expiries(&underlying, &listed);
+        if recorded.is_empty() {
+            return;
+        }
+        ingest.note_event(PROVIDER, chain.timestamp);
+        self.decode_level(&chain, &underlying, ingest);
+        let brought: BTreeSet<TradingDate> =
+            chain.legs.iter().map(|leg| leg.expiry).filter(|expiry| recorded.contains(expiry)).collect();
+        for expiry in brought {
+            self.decode_legs(&chain, &underlying, expiry, ingest);
+            if chain.malformed.is_empty() {
+                self.listed.insert((Arc::clone(&underlying), expiry));
+            }
+        }
+    }
+
+    /// The index or share itself, which is a chain of its own.
+    fn decode_level(
+        &mut self,
+        chain: &nse::Chain,
+        underlying: &Arc<str>,
+        ingest: &mut Ingest<'_, impl LiveSink>,
+    ) {
+        let Some(level) = chain.underlying_value else { return };
+        let section = self.lots.as_ref().and_then(|lots| lots.row(underlying)).map(|row| row.section);
+        let contract = match section {
+            Some(nse::LotSection::Shares) => Contract::equity(Exchange::Nse, underlying),
+            Some(nse::LotSection::Indices) | None => Contract::index(Exchange::Nse, underlying),
+        };
+        let quote = Quote { event_time: chain.timestamp, last_price: Told::Value(level), ..Quote::default() };
+        if let Some(slot) = slot_of(&contract, 1, false, ingest)
+            && let Some(mut arrival) = ingest.chain_arrival(PROVIDER, slot, chain.timestamp, CHAIN)
+        {
+            ingest.observe(slot, &quote, &mut arrival);
+            ingest.end_arrival(&arrival);
+        }
+    }
+
+    fn decode_legs(
+        &mut self,
+        chain: &nse::Chain,
+        underlying: &Arc<str>,
+        expiry: TradingDate,
+        ingest: &mut Ingest<'_, impl LiveSink>,
+    ) {
+        let lot_size = self.lots.as_ref().and_then(|lots| lots.lot_size(underlying, expiry));
+        let legs = chain.legs.iter().filter(|leg| leg.expiry == expiry);
+        let Some(lot_size) = lot_size else {
+            return ingest.note_unknown_lots(legs.count(), underlying, expiry);
+        };
+        // A contract that an earlier complete body of today lacks was listed since.
+        let is_new = self.listed.contains(&(Arc::clone(underlying), expiry));
+        let mut quotes = Vec::new();
+        for leg in legs {
+            match leg.quote(lot_size, chain.timestamp) {
+                Ok(quote) => quotes
+                    .extend(slot_of(&leg.contract(), lot_size, is_new, ingest).map(|slot| (slot, quote))),
+                Err(error) => {
+                    ingest.note_malformed(PROVIDER, &format_args!("{}: {error}", leg.contract()));
+                }
+            }
+        }
+        let Some((first, _)) = quotes.first() else { return };
+        let volumes =
+            |(slot, quote): &(u32, Quote)| Some((quote.volume?, ingest.volume_of(*slot, PROVIDER)?));
+        let (mut lower, mut higher) = (0, 0);
+        for (now, before) in quotes.iter().filter_map(volumes) {
+            lower += usize::from(now < before);
+            higher += usize::from(now > before);
+        }
+        if lower >= OLDER_LEGS && lower > higher {
+            return ingest.note_older_copy(PROVIDER);
+        }
+        let Some(mut arrival) = ingest.chain_arrival(PROVIDER, *first, chain.timestamp, CHAIN) else {
+            return;
+        };
+        for (slot, quote) in &quotes {
+            ingest.observe(*slot, quote, &mut arrival);
+        }
+        ingest.end_arrival(&arrival);
+    }
+}
+
+/// The slot of a contract that NSE shows, enrolled at first sight.
+fn slot_of(
+    contract: &Contract,
+    lot_size: u32,
+    is_new: bool,
+    ingest: &mut Ingest<'_, impl LiveSink>,
+) -> Option<u32> {
+    if let Some(slot) = ingest.named_slot(contract) {
+        return Some(slot);
+    }
+    let listing = Listing {
+        provider: PROVIDER,
+        token: None,
+        symbol: contract.to_string().into(),
+        contract: contract.clone(),
+        lot_size,
+        tick_size: TICK_SIZE,
+    };
+    ingest.enroll(&listing, is_new)
+}

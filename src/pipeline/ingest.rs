@@ -1,0 +1,231 @@
+//! What the pipeline offers a decoder for one record: the day, the catalog, and counters for what is wrong.
+
+use super::{
+    catalog::Catalog, chains::ChainTable, counters::PipelineCounters, day_plan::PlannedContract,
+    machine::LiveSink,
+};
+use crate::{
+    calendar::Session,
+    engine::{
+        Arrival, ChannelTraits, Rows, SlotSpec, TradingDay,
+        watch::{ListedExpiries, WatchList, WatchedExpiries},
+    },
+    market::{Bar, Contract, InstrumentId, Listing, Price, Provider, Quote, Timestamp, TradingDate},
+    spool::DayRules,
+    store::Batch,
+};
+use rustc_hash::FxHashMap;
+use std::{collections::BTreeSet, fmt::Display};
+
+/// See the module's head.
+pub(super) struct Ingest<'a, Live> {
+    pub received: Timestamp,
+    pub date: TradingDate,
+    pub session: Option<&'a Session>,
+    pub day: Option<&'a mut TradingDay>,
+    pub rules: &'a DayRules,
+    pub universe: &'a WatchList,
+    pub catalog: &'a mut Catalog,
+    pub chains: &'a mut ChainTable,
+    /// Today's recorded contracts.
+    pub slots: &'a mut FxHashMap<InstrumentId, u32>,
+    /// Instrument and place in the live state by slot.
+    pub enrolled: &'a mut Vec<(InstrumentId, u32)>,
+    pub counters: &'a mut PipelineCounters,
+    pub rows: &'a mut Rows,
+    pub live: &'a mut Live,
+    pub batch: &'a mut Batch,
+}
+
+impl<Live: LiveSink> Ingest<'_, Live> {
+    /// When the record arrived.
+    pub fn received(&self) -> Timestamp {
+        self.received
+    }
+
+    /// What is recorded of what a provider lists.
+    pub fn select(&self, listed: &ListedExpiries) -> WatchedExpiries {
+        self.universe.select(listed, self.date)
+    }
+
+    /// The recorded ones of an underlying's expiries.
+    pub fn select_expiries(&self, underlying: &str, listed: &BTreeSet<TradingDate>) -> BTreeSet<TradingDate> {
+        self.universe.select_expiries(underlying, listed, self.date)
+    }
+
+    /// The slot of a contract that is recorded today.
+    pub fn named_slot(&self, contract: &Contract) -> Option<u32> {
+        self.slots.get(&self.catalog.instrument(contract)?).copied()
+    }
+
+    /// Records a listing's contract today. `None` on days without a session.
+    pub fn enroll(&mut self, listing: &Listing, is_new: bool) -> Option<u32> {
+        let contract = &listing.contract;
+        let slot = match self.named_slot(contract) {
+            Some(slot) => slot,
+            None => self.enroll_contract(contract, listing.lot_size, listing.tick_size, is_new)?,
+        };
+        self.catalog.name(listing, self.enrolled[slot as usize].0, self.date, self.batch);
+        Some(slot)
+    }
+
+    fn enroll_contract(
+        &mut self,
+        contract: &Contract,
+        lot_size: u32,
+        tick_size: Price,
+        is_new: bool,
+    ) -> Option<u32> {
+        let (day, session) = (self.day.as_deref_mut()?, self.session?);
+        let instrument = self.catalog.enroll(contract, lot_size, tick_size, self.date, self.batch);
+        let chain = self.chains.number(contract, day);
+        let spec = SlotSpec {
+            instrument,
+            close: session.close_for(contract),
+            is_option: contract.is_option(),
+            chain,
+            base: None,
+            is_new,
+        };
+        let slot = day.add_slot(spec, self.received);
+        self.slots.insert(instrument, slot);
+        self.enrolled.push((instrument, self.live.enroll(contract, instrument)));
+        Some(slot)
+    }
+
+    /// Records a contract that the days before know, if the universe still has it.
+    pub fn enroll_planned(&mut self, planned: &PlannedContract) -> Option<u32> {
+        let contract = &planned.contract;
+        let is_expired = contract.expiry().is_some_and(|expiry| expiry < self.date);
+        if is_expired || self.universe.entry(&contract.underlying).is_none() {
+            return None;
+        }
+        if let Some(slot) = self.named_slot(contract) {
+            return Some(slot);
+        }
+        self.enroll_contract(contract, planned.lot_size, planned.tick_size, false)
+    }
+
+    /// A channel's traits, with the times that the rules of the day say.
+    fn traits_of(&self, (name, declared): (&str, ChannelTraits)) -> ChannelTraits {
+        match self.rules.channels.get(name) {
+            Some(times) => {
+                ChannelTraits { lateness_us: times.lateness_us, gap_max_us: times.gap_max_us, ..declared }
+            }
+            None => declared,
+        }
+    }
+
+    /// `None` on days without a session, as with the other arrivals.
+    pub fn stream_arrival(
+        &mut self,
+        provider: Provider,
+        stream: u8,
+        channel: (&str, ChannelTraits),
+    ) -> Option<Arrival> {
+        let traits = self.traits_of(channel);
+        Some(self.day.as_deref_mut()?.stream_arrival(provider, stream, traits, self.received))
+    }
+
+    pub fn quote_arrival(&mut self, provider: Provider, channel: (&str, ChannelTraits)) -> Option<Arrival> {
+        let traits = self.traits_of(channel);
+        Some(self.day.as_deref_mut()?.quote_arrival(provider, traits, self.received))
+    }
+
+    /// Of the chain that a slot belongs to.
+    pub fn chain_arrival(
+        &mut self,
+        provider: Provider,
+        slot: u32,
+        stamp: Timestamp,
+        channel: (&str, ChannelTraits),
+    ) -> Option<Arrival> {
+        let traits = self.traits_of(channel);
+        let day = self.day.as_deref_mut()?;
+        Some(day.chain_arrival(provider, day.chain_of(slot), stamp, traits, self.received))
+    }
+
+    pub fn end_arrival(&mut self, arrival: &Arrival) {
+        if let Some(day) = self.day.as_deref_mut() {
+            day.end_arrival(arrival, self.rows);
+        }
+    }
+
+    pub fn volume_of(&self, slot: u32, provider: Provider) -> Option<i64> {
+        self.day.as_deref()?.volume_of(slot, provider)
+    }
+
+    #[inline(always)]
+    pub fn observe(&mut self, slot: u32, quote: &Quote, arrival: &mut Arrival) {
+        let Some(day) = self.day.as_deref_mut() else { return };
+        self.counters.observations += 1;
+        day.observe(slot, arrival, quote, self.rows);
+        let base = day.base(slot).map(|(open_interest, _)| open_interest);
+        self.live.write(self.enrolled[slot as usize].1, day.latest(slot), base);
+    }
+
+    /// Observes several, whose states are fetched from memory first.
+    #[inline(always)]
+    pub fn observe_all(&mut self, quotes: &[(u32, Quote)], arrival: &mut Arrival) {
+        if let Some(day) = self.day.as_deref() {
+            for (slot, _) in quotes {
+                day.fetch(*slot);
+                self.live.fetch(self.enrolled[*slot as usize].1);
+            }
+        }
+        for (slot, quote) in quotes {
+            self.observe(*slot, quote, arrival);
+        }
+    }
+
+    pub fn note_absent(&mut self, slot: u32, provider: Provider) {
+        self.counters.of_mut(provider).absent += 1;
+        if let Some(day) = self.day.as_deref_mut() {
+            day.note_absent(slot, provider, self.rows);
+        }
+    }
+
+    pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &Bar) {
+        if let Some(day) = self.day.as_deref_mut() {
+            day.take_history(slot, provider, bar, self.rows);
+        }
+    }
+
+    #[inline]
+    pub fn note_event(&mut self, provider: Provider, event_time: Timestamp) {
+        self.counters.note_event(provider, event_time, self.received);
+    }
+
+    #[inline]
+    pub fn note_unrecorded(&mut self) {
+        self.counters.unwatched += 1;
+    }
+
+    pub fn note_malformed(&mut self, provider: Provider, error: &dyn Display) {
+        self.counters.of_mut(provider).malformed += 1;
+        self.counters.note_malformed(error);
+    }
+
+    /// A body of another day.
+    pub fn note_stale(&mut self, provider: Provider) {
+        self.counters.of_mut(provider).stale += 1;
+        self.counters.stale_bodies += 1;
+    }
+
+    /// A body or a row about something else than was requested.
+    pub fn note_refused(&mut self, provider: Provider, what: &dyn Display) {
+        self.counters.of_mut(provider).refused += 1;
+        self.counters.last_error = Some(format!("{provider}: {what}"));
+    }
+
+    /// A body with a newer stamp and older values.
+    pub fn note_older_copy(&mut self, provider: Provider) {
+        self.counters.of_mut(provider).older_copies += 1;
+    }
+
+    pub fn note_unknown_lots(&mut self, legs: usize, underlying: &str, expiry: TradingDate) {
+        self.counters.unknown_lots += legs as u64;
+        self.counters.last_error =
+            Some(format!("no lot size is known for {underlying} {expiry}: is fo_mktlots.csv out of reach?"));
+    }
+}
