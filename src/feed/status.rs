@@ -1,6 +1,6 @@
 //! What a feed shows of itself: atomics, readable while the feed hangs.
 
-use crate::market::{Provider, Timestamp};
+use crate::market::{Provider, ProviderToken, Timestamp};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -69,6 +69,8 @@ pub struct FeedStatus {
     last_error: Mutex<String>,
     /// What the feed does not watch although it is up, and why.
     parts_down: Mutex<BTreeMap<String, String>>,
+    /// What its streams have been silent about, as the pipeline saw it last: to be requested.
+    silent: Mutex<Vec<ProviderToken>>,
 }
 
 impl FeedStatus {
@@ -87,6 +89,7 @@ impl FeedStatus {
             unchanged: AtomicU64::new(0),
             last_error: Mutex::new(String::new()),
             parts_down: Mutex::default(),
+            silent: Mutex::default(),
         }
     }
 
@@ -156,6 +159,14 @@ impl FeedStatus {
 
     fn locked_parts(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.parts_down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_silent(&self, tokens: Vec<ProviderToken>) {
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    pub fn silent(&self) -> Vec<ProviderToken> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn last_error(&self) -> String {

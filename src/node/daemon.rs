@@ -177,8 +177,17 @@ impl Daemon {
         });
         let stored = load_record(&config.store.url, birth, &steps)?;
         let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
+        let grace_us = i64::from(config.buckets.grace_s) * 1_000_000;
+        let settings = PipelineSettings {
+            watch: config.watch.clone(),
+            grace_us,
+            channels: channel_times(&config),
+            // All of them, so that what a log means does not depend on which feeds are enabled.
+            preference: Provider::ALL.into(),
+            calendar: Arc::clone(&calendar),
+        };
         let forced = held_order::read(&config.spool.dir);
-        let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), forced)?;
+        let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), &settings, forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(&spool);
@@ -189,18 +198,16 @@ impl Daemon {
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
         let dead_batches = config.spool.dir.clone();
         batches.set_aside_with(move |batch, verdict| dead_batch::keep(&dead_batches, batch, verdict));
-        let grace_us = i64::from(config.buckets.grace_s) * 1_000_000;
-        let settings = PipelineSettings {
-            watch: config.watch.clone(),
-            grace_us,
-            channels: channel_times(&config),
-            // All of them, so that what a log means does not depend on which feeds are enabled.
-            preference: Provider::ALL.into(),
-            calendar: Arc::clone(&calendar),
-        };
         let written = spool.written();
         let recovery = Recovery::new(config.store.url.clone(), stored);
-        let intake = Intake::new(spool, beginning, records.clone(), clock.clone(), Arc::clone(&status));
+        let intake = Intake::new(
+            spool,
+            beginning,
+            settings.clone(),
+            records.clone(),
+            clock.clone(),
+            Arc::clone(&status),
+        );
         let tree = Tree::new();
         let live = LiveState::new(config.live.redis_url.is_some());
         let shared_config = Arc::new(config.clone());
@@ -384,11 +391,13 @@ fn load_record(url: &str, birth: Birth, steps: &OpeningSteps) -> Result<StoreRec
     Ok(runtime.block_on(steps.open_store(load))?)
 }
 
-/// Says in the log that a new life begins: whoever was up before is not any more; an operator's order holds on.
+/// Says in the log by which rules the day is judged, and that a new life begins: what was up before is not any more; an
+/// operator's order holds on.
 fn begin_log(
     mut spool: Spool,
     checkpoint: Option<Checkpoint>,
     now: Timestamp,
+    settings: &PipelineSettings,
     forced: Option<Provider>,
 ) -> Result<(Spool, Beginning), DaemonError> {
     if let Some(checkpoint) = checkpoint
@@ -401,6 +410,9 @@ fn begin_log(
         );
         spool.skip_numbers_to(checkpoint.spool_seq);
     }
+    // First of all, since they may begin a day.
+    let rules = settings.rules(now.date_ist());
+    spool.append(&mut NewRecord::mark(now, &Mark::Rules { rules }))?;
     let mut started = NewRecord::mark(now, &Mark::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
     spool.append(&mut started)?;
     if let Some(provider) = forced {

@@ -18,6 +18,7 @@ use crate::{
     clock::{self, Clock},
     feed::{NotAccepted, RecordSink},
     market::{Provider, Timestamp, TradingDate},
+    pipeline::PipelineSettings,
     spool::{Mark, NewRecord, Record, Spool, SpoolError},
 };
 use std::{
@@ -36,6 +37,8 @@ pub struct Intake {
     log: Arc<Mutex<Log>>,
     /// Held over waits for space; the lock on the log never is.
     turn: Arc<Turn>,
+    /// By which a day that begins is judged.
+    settings: Arc<PipelineSettings>,
     port: Port<Record>,
     clock: Clock,
     status: Arc<DaemonStatus>,
@@ -161,6 +164,7 @@ impl Intake {
     pub fn new(
         spool: Spool,
         beginning: Beginning,
+        settings: PipelineSettings,
         port: Port<Record>,
         clock: Clock,
         status: Arc<DaemonStatus>,
@@ -168,7 +172,8 @@ impl Intake {
         let Beginning { date: begun, forced } = beginning;
         let (up, parts_down, vigils) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         let log = Log { spool, up, parts_down, forced, vigils, begun, full: None };
-        Intake { log: Arc::new(Mutex::new(log)), turn: Arc::default(), port, clock, status }
+        let (log, settings) = (Arc::new(Mutex::new(log)), Arc::new(settings));
+        Intake { log, turn: Arc::default(), settings, port, clock, status }
     }
 
     /// The entrance for one incarnation of a child that watches nothing.
@@ -465,8 +470,9 @@ impl IntakeSink {
         }
     }
 
-    /// Repeats at the head of a new day who is forced and who is up. Whoever gives it up halfway leaves it to the next
-    /// one: nothing of it does harm when it is said twice. Needs the turn.
+    /// Says at the head of a new day by which rules it is judged, and repeats which provider is forced and which are up. A
+    /// caller that is given up halfway leaves it to the next one: nothing of it does harm when it is said twice. Needs the
+    /// turn.
     async fn begin_day(&self, received: Timestamp) -> Result<(), NotAccepted> {
         let date = received.date_ist();
         let again: Vec<Mark> = {
@@ -474,8 +480,10 @@ impl IntakeSink {
             if log.begun >= date {
                 return Ok(());
             }
+            let rules = Mark::Rules { rules: self.intake.settings.rules(date) };
             let order = log.forced.map(|provider| Mark::failover(Some(provider)));
-            order.into_iter().chain(log.up.iter().flat_map(|provider| log.up_again(*provider))).collect()
+            let head = [rules].into_iter().chain(order);
+            head.chain(log.up.iter().flat_map(|provider| log.up_again(*provider))).collect()
         };
         for mark in again {
             self.append(NewRecord::mark(received, &mark)).await?;

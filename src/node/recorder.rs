@@ -33,6 +33,9 @@ use std::{
 
 /// Records taken from the port at once.
 const DRAIN_MAX: usize = 256;
+/// How often silent contracts are looked for, and how many a feed is given at most: some seconds of its requests.
+const SILENT_EVERY_US: i64 = 10_000_000;
+const SILENT_TOKENS_MAX: usize = 500;
 /// What decoding a master may take on a slow machine.
 const MASTER_EXCUSE: Duration = Duration::from_secs(60);
 
@@ -94,6 +97,7 @@ impl Recorder {
         self.show(&pipeline);
         self.status.readiness.pipeline_up.store(true, Ordering::Relaxed);
         let mut records = self.records.consumer(&lease);
+        let mut next_silent = pipeline.last_received();
         while let Some(taken) = records.drain(DRAIN_MAX).await {
             // The log was read to its end, so the port may hold what was applied already.
             let mut batch = empty_batch(TradingDate::MIN);
@@ -111,6 +115,10 @@ impl Recorder {
                 break;
             }
             self.show(&pipeline);
+            if pipeline.last_received() >= next_silent {
+                next_silent = pipeline.last_received().plus_us(SILENT_EVERY_US);
+                self.ask_for_silent(&pipeline);
+            }
         }
         Ok(())
     }
@@ -131,6 +139,14 @@ impl Recorder {
                 "the store does not say what it contains, so the log is read from where it last said: {reason}");
             self.recovery.stored()
         })
+    }
+
+    /// Has the feeds request what their streams have been silent about.
+    fn ask_for_silent(&self, pipeline: &Pipeline) {
+        for feed in &self.status.feeds {
+            let now = pipeline.last_received();
+            feed.set_silent(pipeline.silent_tokens(feed.provider, now, SILENT_TOKENS_MAX));
+        }
     }
 
     fn show(&self, pipeline: &Pipeline) {

@@ -142,6 +142,11 @@ impl Pipeline {
         self.last_seq
     }
 
+    /// Receipt of the record that was applied last.
+    pub fn last_received(&self) -> Timestamp {
+        self.last_received
+    }
+
     pub fn counters(&self) -> &PipelineCounters {
         &self.counters
     }

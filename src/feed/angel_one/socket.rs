@@ -240,7 +240,7 @@ where
         let received = match read_ready(&mut read, &mut messages).await {
             Some(received) => received,
             None => {
-                hand_over(shared, &mut messages).await?;
+                hand_over(shared, slot, &mut messages).await?;
                 shared.health.caught_up(slot, shared.clock.now());
                 let received = read.read_buf(messages.room());
                 match tokio::time::timeout(stall_real, received).await {
@@ -256,7 +256,7 @@ where
         };
         if outcome.is_err() || messages.is_full() {
             // What came before a break is as good as any other.
-            hand_over(shared, &mut messages).await?;
+            hand_over(shared, slot, &mut messages).await?;
         }
         outcome?;
     }
@@ -306,13 +306,17 @@ where
 }
 
 /// One record with one time of receipt. While the log waits, the socket is not read.
-async fn hand_over<S: RecordSink>(shared: &Shared<S>, messages: &mut Messages) -> Result<(), NotAccepted> {
+async fn hand_over<S: RecordSink>(
+    shared: &Shared<S>,
+    slot: usize,
+    messages: &mut Messages,
+) -> Result<(), NotAccepted> {
     if messages.gathered() == 0 {
         return Ok(());
     }
     let frames = messages.take();
     let received_time = shared.clock.now();
     shared.status.count_frames(frames.len() as u64, received_time);
-    let context = String::new();
+    let context = format!("stream={slot}");
     shared.sink.accept(NewRecord { source: Source::ANGEL_ONE_STREAM, received_time, context, frames }).await
 }

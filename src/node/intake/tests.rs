@@ -1,17 +1,36 @@
 use super::*;
 use crate::{
     actor::Policy,
+    calendar::Calendar,
     clock::Simulation,
+    engine::watch::{WatchList, WatchedUnderlying},
     node::{failover, held_order},
     spool::{Frames, Source, SpoolReader},
 };
 use std::{future::pending, slice};
 
+fn settings() -> PipelineSettings {
+    PipelineSettings {
+        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
+        grace_us: 5_000_000,
+        channels: Default::default(),
+        preference: Provider::ALL.into(),
+        calendar: Arc::new(Calendar::embedded()),
+    }
+}
+
+/// All marks of a day but its rules, which are the first.
 fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
     let records = SpoolReader::open(directory, date).expect("the day");
     let records = records.map(|record| record.expect("a record"));
     let marks = records.filter(|record| record.source == Source::MARK);
-    marks.map(|record| serde_json::from_slice(record.frames.bytes()).expect("a mark")).collect()
+    let mut marks: Vec<Mark> =
+        marks.map(|record| serde_json::from_slice(record.frames.bytes()).expect("a mark")).collect();
+    if date > day(28) {
+        let rules = Mark::Rules { rules: settings().rules(date) };
+        assert_eq!(marks.remove(0), rules, "a day's log begins with its rules");
+    }
+    marks
 }
 
 fn day(day: u32) -> TradingDate {
@@ -29,7 +48,7 @@ fn simulated_intake(directory: &std::path::Path, records_max: usize) -> (Intake,
     let beginning = Beginning { date: day(28), forced: None };
     let port = Port::new("records", records_max, Policy::Wait);
     let clock = Clock::simulated(simulation);
-    (Intake::new(spool, beginning, port.clone(), clock, Arc::default()), port)
+    (Intake::new(spool, beginning, settings(), port.clone(), clock, Arc::default()), port)
 }
 
 fn lots(date: TradingDate) -> NewRecord {
@@ -65,7 +84,7 @@ async fn an_order_that_nobody_waits_for_any_more_is_kept_if_the_log_says_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
     // The order takes the last free place, and what is to be said after a full disk must wait behind it.
-    let (intake, port) = simulated_intake(directory, 5);
+    let (intake, port) = simulated_intake(directory, 6);
     let sink = intake.sink(&Lease::detached("test"));
     sink.mark(Mark::feed_up(P)).await.expect("accepted");
     for _ in 0..2 {
@@ -86,7 +105,7 @@ async fn an_order_that_nobody_waits_for_any_more_is_kept_if_the_log_says_it() {
         ordered = failover::order(&sink, directory, None) => panic!("it does not wait: {ordered:?}"),
         () = tokio::task::yield_now() => {}
     }
-    assert_eq!((sink.forced(), port.gauge().snapshot().depth), (Some(Provider::Nse), 4));
+    assert_eq!((sink.forced(), port.gauge().snapshot().depth), (Some(Provider::Nse), 5));
     assert_eq!(held_order::read(directory), Some(Provider::Nse));
 }
 
@@ -179,7 +198,7 @@ fn intake(directory: &std::path::Path) -> (Intake, Port<Record>) {
     let port = Port::new("records", 100, Policy::Wait);
     let clock = Clock::system();
     let beginning = Beginning { date: clock.now().date_ist(), forced: None };
-    (Intake::new(spool, beginning, port.clone(), clock, Arc::default()), port)
+    (Intake::new(spool, beginning, settings(), port.clone(), clock, Arc::default()), port)
 }
 
 /// The marks handed on since the last look, with their times.
@@ -285,8 +304,8 @@ async fn a_record_too_large_for_the_log_costs_only_itself() {
     let records = SpoolReader::open(directory, day(29)).expect("the day");
     let kinds: Vec<Source> = records.map(|record| record.expect("a sound record").source).collect();
     let round = [Source::MARK, Source::MARK, Source::NSE_LOTS];
-    assert_eq!(kinds, [&[Source::MARK][..], &round, &round].concat());
-    assert_eq!(port.gauge().snapshot().accepted, 7);
+    assert_eq!(kinds, [&[Source::MARK; 2][..], &round, &round].concat());
+    assert_eq!(port.gauge().snapshot().accepted, 8);
     let up = Mark::feed_up(Provider::Nse);
     let is_down = |mark: &Mark| matches!(mark, Mark::FeedDown { since_us: Some(_), .. });
     let marks = logged_marks(directory, day(29));

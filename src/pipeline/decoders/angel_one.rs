@@ -109,7 +109,7 @@ impl AngelOneDecoder {
         };
         answer.malformed.iter().for_each(|error| ingest.note_malformed(PROVIDER, error));
         let Some(mut arrival) = ingest.quote_arrival(PROVIDER, QUOTE) else { return };
-        let requested = requested_tokens(context);
+        let requested = angel_one::QuoteRequest::tokens_of_context(context);
         let mut answered = BTreeSet::new();
         for (token, quote) in &answer.quotes {
             if !requested.is_empty() && !requested.contains(token) {
@@ -172,17 +172,6 @@ fn stream_of(context: &str) -> u8 {
     context.strip_prefix("stream=").and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Reads `tokens=2:35001,2:35002`.
-fn requested_tokens(context: &str) -> BTreeSet<ProviderToken> {
-    let read = |pair: &str| {
-        let (segment, token) = pair.split_once(':')?;
-        let segment = Segment::from_code(segment.parse().ok()?)?;
-        Some(ProviderToken { segment, token: token.parse().ok()? })
-    };
-    let tokens = context.strip_prefix("tokens=").unwrap_or_default();
-    tokens.split(',').filter_map(read).collect()
-}
-
 /// Reads `segment=1&token=99926000&…`.
 fn candle_token(context: &str) -> Option<ProviderToken> {
     let value = |key: &str| {
@@ -207,8 +196,11 @@ mod tests {
             assert_eq!(candle_token(wrong), None, "{wrong}");
         }
         let option = ProviderToken { segment: Segment::NseFo, token: 35_001 };
-        assert_eq!(requested_tokens("tokens=2:35001,1:99926000,x"), BTreeSet::from([index, option]));
-        assert!(requested_tokens("").is_empty());
+        let request = angel_one::QuoteRequest { tokens: vec![option, index] };
+        assert_eq!(request.context(), "tokens=2:35001,1:99926000");
+        let read = angel_one::QuoteRequest::tokens_of_context;
+        assert_eq!(read(&(request.context() + ",x,2:")), BTreeSet::from([index, option]));
+        assert!(read("").is_empty());
         assert_eq!((stream_of("stream=2"), stream_of(""), stream_of("stream=x")), (2, 0, 0));
     }
 }

@@ -8,7 +8,7 @@ use crate::market::{Price, ProviderToken, Quote, Segment, Timestamp, Told};
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// Tokens a request may name, over all exchanges (Angel One SmartAPI documentation).
 pub const QUOTE_TOKENS_MAX: usize = 50;
@@ -66,6 +66,23 @@ impl QuoteRequest {
     /// The requests that ask for `tokens`, each within the limit.
     pub fn split(tokens: &[ProviderToken]) -> impl Iterator<Item = QuoteRequest> {
         tokens.chunks(QUOTE_TOKENS_MAX).map(|chunk| QuoteRequest { tokens: chunk.to_vec() })
+    }
+
+    /// What the log keeps beside the answer: `tokens=2:35001,2:35002`, segment and token of each.
+    pub fn context(&self) -> String {
+        let pairs = self.tokens.iter().map(|token| format!("{}:{}", token.segment.code(), token.token));
+        format!("tokens={}", pairs.collect::<Vec<_>>().join(","))
+    }
+
+    /// What [`QuoteRequest::context`] named; empty for an answer without one.
+    pub fn tokens_of_context(context: &str) -> BTreeSet<ProviderToken> {
+        let read = |pair: &str| {
+            let (segment, token) = pair.split_once(':')?;
+            let segment = Segment::from_code(segment.parse().ok()?)?;
+            Some(ProviderToken { segment, token: token.parse().ok()? })
+        };
+        let tokens = context.strip_prefix("tokens=").unwrap_or_default();
+        tokens.split(',').filter_map(read).collect()
     }
 
     pub fn encode(&self) -> Vec<u8> {
