@@ -9,6 +9,7 @@ use bhavd::{
         AngelOneOptions, Credentials, LotOverrides, MarketSource, NseOptions, Pace, RunningSimulator,
         Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying,
     },
+    wire::nse::LotMonth,
 };
 use chrono::NaiveDateTime;
 use clap::{ArgGroup, Parser};
@@ -87,9 +88,10 @@ struct Arguments {
     /// With --as-fast-as-possible: wait until so many tokens are subscribed
     #[arg(long, value_name = "N", default_value_t = 1, requires = "as_fast_as_possible")]
     after_subscriptions: usize,
-    /// Lot size of an underlying, in place of the known one; may be repeated
-    #[arg(long, value_name = "UNDERLYING=UNITS", value_parser = parse_lot)]
-    lot: Vec<(String, u32)>,
+    /// Lot size of an underlying, in place of the known one, with @YYYY-MM only of contracts that expire in that month
+    /// or later; may be repeated
+    #[arg(long, value_name = "UNDERLYING[@YYYY-MM]=UNITS", value_parser = parse_lot)]
+    lot: Vec<Lot>,
     /// Worker threads of the simulator
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -123,12 +125,29 @@ fn parse_start(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "write it as \"2026-01-30 09:00:00\"".to_owned())
 }
 
-fn parse_lot(text: &str) -> Result<(String, u32), String> {
-    let parsed = text.split_once('=').and_then(|(name, units)| Some((name, units.parse::<u32>().ok()?)));
-    match parsed {
-        Some((name, units)) if !name.is_empty() && units > 0 => Ok((name.to_owned(), units)),
-        _ => Err("write it as NIFTY=75".to_owned()),
-    }
+/// The value of `--lot`.
+#[derive(Clone, Debug)]
+struct Lot {
+    underlying: String,
+    from: Option<LotMonth>,
+    units: u32,
+}
+
+fn parse_lot(text: &str) -> Result<Lot, String> {
+    let month = |text: &str| {
+        let first = TradingDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok()?;
+        Some(LotMonth::of(first))
+    };
+    let parsed = || {
+        let (contracts, units) = text.split_once('=')?;
+        let units = units.parse().ok().filter(|units| *units > 0)?;
+        let (underlying, from) = match contracts.split_once('@') {
+            Some((underlying, from)) => (underlying, Some(month(from)?)),
+            None => (contracts, None),
+        };
+        (!underlying.is_empty()).then(|| Lot { underlying: underlying.to_owned(), from, units })
+    };
+    parsed().ok_or_else(|| "write it as NIFTY=75, or NIFTY@2026-03=75".to_owned())
 }
 
 impl Arguments {
@@ -167,6 +186,10 @@ impl Arguments {
             true => Pace::AsFastAsPossible { after_subscriptions: self.after_subscriptions },
             false => Pace::Clocked,
         };
+        let mut lots = LotOverrides::new();
+        for lot in &self.lot {
+            lots.set(&lot.underlying, lot.from, lot.units);
+        }
         SimulatorOptions {
             market,
             angel_one: Some(angel_one),
@@ -175,7 +198,7 @@ impl Arguments {
             start: self.start,
             pace,
             passes: self.passes,
-            lots: self.lot.into_iter().collect::<LotOverrides>(),
+            lots,
             worker_threads: self.threads,
         }
     }
@@ -292,4 +315,24 @@ fn wait_for_signal(simulator: &RunningSimulator) -> std::io::Result<()> {
             is_finished = progress.is_finished();
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &str) -> Result<SimulatorOptions, clap::Error> {
+        let words = ["bhavsim", "--synthetic"].into_iter().chain(words.split_whitespace());
+        Arguments::try_parse_from(words).map(Arguments::into_options)
+    }
+
+    #[test]
+    fn options_are_read_and_wrong_ones_refused() {
+        let options = options("--lot NIFTY=75 --lot NIFTY@2026-03=65").expect("options");
+        let lot = |expiry: &str| options.lots.get("NIFTY", expiry.parse().expect("a date"));
+        assert_eq!((lot("2026-02-24"), lot("2026-03-03")), (Some(75), Some(65)));
+        for wrong in ["--lot NIFTY", "--lot NIFTY=0", "--lot NIFTY@2026=75", "--lot @2026-03=75"] {
+            assert!(super::tests::options(wrong).is_err(), "{wrong}");
+        }
+    }
 }

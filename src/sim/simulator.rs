@@ -187,7 +187,9 @@ impl Simulator {
         };
         let (market, load_report) = match &options.market {
             MarketSource::Recording { path, strict } => load_recording(path, *strict, &options.lots)?,
-            MarketSource::Synthetic(synthetic) => (synthetic.generate(), LoadReport::default()),
+            MarketSource::Synthetic(synthetic) => {
+                (synthetic.generate_with(&options.lots), LoadReport::default())
+            }
             MarketSource::BodiesOnly => {
                 let bodies = bodies.as_ref().ok_or(SimulatorError::NothingToPlay)?;
                 (SimMarket::empty(bodies.first_capture()), LoadReport::default())

@@ -15,6 +15,7 @@ pub(super) use bodies::RecordedBodies;
 use super::{
     faults::FaultSwitch,
     lots::{self, LotOverrides},
+    market::SimMarket,
     playback::Playback,
 };
 use crate::{
@@ -44,7 +45,7 @@ impl NseServer {
         bodies: Option<RecordedBodies>,
         lots: &LotOverrides,
     ) -> Arc<NseServer> {
-        let lot_file = encode_lots(&lot_table(&playback, bodies.as_ref(), lots)).into();
+        let lot_file = encode_lots(&lot_table(playback.market(), bodies.as_ref(), lots)).into();
         Arc::new(NseServer { playback, faults, bodies, chains: Mutex::default(), lot_file })
     }
 
@@ -53,42 +54,67 @@ impl NseServer {
     }
 }
 
-/// The lots of every underlying in the market or the bodies, for each month in which something expires.
-fn lot_table(playback: &Playback, bodies: Option<&RecordedBodies>, overrides: &LotOverrides) -> LotTable {
-    let mut lot_of: BTreeMap<String, (LotSection, u32)> = BTreeMap::new();
-    let mut expiries: BTreeSet<(String, TradingDate)> = BTreeSet::new();
+/// The lots of every underlying for each month in which something on it expires.
+fn lot_table(market: &SimMarket, bodies: Option<&RecordedBodies>, overrides: &LotOverrides) -> LotTable {
+    let mut sections: BTreeMap<String, LotSection> = BTreeMap::new();
+    let mut lots_by_month: BTreeMap<(String, LotMonth), u32> = BTreeMap::new();
     let section = |on_index| if on_index { LotSection::Indices } else { LotSection::Shares };
-    for listed in playback.market().contracts() {
+    for listed in market.contracts() {
         let Some(expiry) = listed.contract.expiry() else {
             continue;
         };
         let underlying = listed.contract.underlying.to_string();
-        lot_of.insert(underlying.clone(), (section(listed.on_index), listed.lot_size));
-        expiries.insert((underlying, expiry));
+        sections.insert(underlying.clone(), section(listed.on_index));
+        lots_by_month.insert((underlying, LotMonth::of(expiry)), listed.lot_size);
     }
     for (symbol, date, dates) in bodies.into_iter().flat_map(RecordedBodies::listed_expiries) {
-        let named = overrides.get(symbol).copied().or_else(|| lots::lot_size(symbol, date));
-        if let Some(lot_size) = named {
-            lot_of.insert(symbol.to_owned(), (section(is_index_underlying(symbol)), lot_size));
-            expiries.extend(dates.iter().map(|expiry| (symbol.to_owned(), *expiry)));
+        for expiry in dates {
+            let lot =
+                |expiry: TradingDate| overrides.get(symbol, expiry).or_else(|| lots::lot_size(symbol, date));
+            if let Some(lot_size) = lot(*expiry) {
+                sections.insert(symbol.to_owned(), section(is_index_underlying(symbol)));
+                lots_by_month.insert((symbol.to_owned(), LotMonth::of(*expiry)), lot_size);
+            }
         }
     }
-    let months: BTreeSet<(i32, u32)> = expiries
-        .iter()
-        .map(|(_, expiry)| LotMonth::of(*expiry))
-        .map(|month| (month.year, month.month))
-        .collect();
-    let months: Vec<LotMonth> = months.into_iter().map(|(year, month)| LotMonth { year, month }).collect();
-    let mut rows: Vec<LotRow> = lot_of
+    let months: BTreeSet<LotMonth> = lots_by_month.keys().map(|(_, month)| *month).collect();
+    let months: Vec<LotMonth> = months.into_iter().collect();
+    let mut rows: Vec<LotRow> = sections
         .into_iter()
-        .map(|(symbol, (section, lot_size))| {
-            let has_month = |month: &LotMonth| {
-                expiries.iter().any(|(named, expiry)| *named == symbol && LotMonth::of(*expiry) == *month)
-            };
-            let lots = months.iter().map(|month| has_month(month).then_some(lot_size)).collect();
+        .map(|(symbol, section)| {
+            let lot = |month: &LotMonth| lots_by_month.get(&(symbol.clone(), *month)).copied();
+            let lots = months.iter().map(lot).collect();
             LotRow { section, name: symbol.clone(), symbol, lots }
         })
         .collect();
     rows.sort_by_key(|row| row.section == LotSection::Shares);
     LotTable { months, rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{sim::SyntheticMarket, wire::nse::decode_lots};
+
+    #[test]
+    fn the_lot_file_follows_the_contracts_month_by_month() {
+        let mut lots = LotOverrides::new();
+        lots.set("NIFTY", Some(LotMonth { year: 2026, month: 3 }), 75);
+        let parameters =
+            SyntheticMarket { duration_s: 1, strikes: 2, expiries: 6, ..SyntheticMarket::default() };
+        let market = parameters.generate_with(&lots);
+        let table = decode_lots(&encode_lots(&lot_table(&market, None, &lots))).expect("a table");
+        let mut seen = BTreeSet::new();
+        for listed in market.contracts() {
+            let Some(expiry) = listed.contract.expiry() else { continue };
+            let underlying = &*listed.contract.underlying;
+            assert_eq!(table.lot_size(underlying, expiry), Some(listed.lot_size), "{}", listed.contract);
+            seen.insert((underlying.to_owned(), listed.lot_size));
+        }
+        assert!(
+            seen.contains(&("NIFTY".to_owned(), 65)) && seen.contains(&("NIFTY".to_owned(), 75)),
+            "{seen:?}"
+        );
+        assert_eq!(seen.len(), 4, "{seen:?}");
+    }
 }
