@@ -6,8 +6,8 @@
 use bhavd::{
     market::{Timestamp, TradingDate},
     sim::{
-        AngelOneOptions, Credentials, LotOverrides, MarketSource, NseOptions, Pace, RunningSimulator,
-        Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying,
+        AngelOneOptions, Credentials, Irregularities, LotOverrides, MarketSource, NseOptions, Pace,
+        RunningSimulator, Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying,
     },
     wire::nse::LotMonth,
 };
@@ -41,7 +41,7 @@ struct Arguments {
     /// Play a market made of a seed
     #[arg(long)]
     synthetic: bool,
-    /// Seed of the synthetic market
+    /// Seed of the synthetic market, and of what --one-sided and --fractional-lots draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Synthetic underlyings: names separated by commas, or how many
@@ -92,6 +92,13 @@ struct Arguments {
     /// or later; may be repeated
     #[arg(long, value_name = "UNDERLYING[@YYYY-MM]=UNITS", value_parser = parse_lot)]
     lot: Vec<Lot>,
+    /// Strikes of which only one side is listed
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    one_sided: u32,
+    /// Synthetic options whose open interest is no whole number of lots; for a recording name another --lot
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    fractional_lots: u32,
+
     /// Worker threads of the simulator
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -190,6 +197,11 @@ impl Arguments {
         for lot in &self.lot {
             lots.set(&lot.underlying, lot.from, lot.units);
         }
+        let irregularities = Irregularities {
+            seed: self.seed,
+            one_sided_percent: self.one_sided,
+            fractional_percent: self.fractional_lots,
+        };
         SimulatorOptions {
             market,
             angel_one: Some(angel_one),
@@ -199,6 +211,7 @@ impl Arguments {
             pace,
             passes: self.passes,
             lots,
+            irregularities,
             worker_threads: self.threads,
         }
     }
@@ -328,10 +341,16 @@ mod tests {
 
     #[test]
     fn options_are_read_and_wrong_ones_refused() {
-        let options = options("--lot NIFTY=75 --lot NIFTY@2026-03=65").expect("options");
+        let options =
+            options("--seed 7 --one-sided 10 --lot NIFTY=75 --lot NIFTY@2026-03=65 --fractional-lots 4")
+                .expect("options");
+        let wanted = Irregularities { seed: 7, one_sided_percent: 10, fractional_percent: 4 };
+        assert_eq!(options.irregularities, wanted);
         let lot = |expiry: &str| options.lots.get("NIFTY", expiry.parse().expect("a date"));
         assert_eq!((lot("2026-02-24"), lot("2026-03-03")), (Some(75), Some(65)));
-        for wrong in ["--lot NIFTY", "--lot NIFTY=0", "--lot NIFTY@2026=75", "--lot @2026-03=75"] {
+        for wrong in
+            ["--one-sided 101", "--lot NIFTY", "--lot NIFTY=0", "--lot NIFTY@2026=75", "--lot @2026-03=75"]
+        {
             assert!(super::tests::options(wrong).is_err(), "{wrong}");
         }
     }

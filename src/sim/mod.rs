@@ -17,8 +17,10 @@
 pub mod angel_one;
 pub mod black76;
 mod candles;
+mod draw;
 mod faults;
 mod http_server;
+mod irregularities;
 mod lots;
 mod market;
 pub mod nse;
@@ -30,6 +32,7 @@ mod synthetic;
 
 pub use candles::candles;
 pub use faults::{ChainFault, Faults};
+pub use irregularities::Irregularities;
 pub use lots::{LotOverrides, lot_size};
 pub use market::{SimContract, SimEvent, SimMarket};
 pub use playback::{Cursor, Pace, Playback, Progress, Repeat};

@@ -4,6 +4,7 @@ use super::{
     angel_one::AngelOneServer,
     faults::{FaultSwitch, Faults},
     http_server,
+    irregularities::Irregularities,
     lots::LotOverrides,
     market::SimMarket,
     nse::{BodiesError, NseServer, RecordedBodies},
@@ -116,6 +117,7 @@ pub struct SimulatorOptions {
     /// How often the events are played; 0 is endless.
     pub passes: u64,
     pub lots: LotOverrides,
+    pub irregularities: Irregularities,
     pub worker_threads: usize,
 }
 
@@ -131,6 +133,7 @@ impl SimulatorOptions {
             pace: Pace::Clocked,
             passes: 1,
             lots: LotOverrides::new(),
+            irregularities: Irregularities::default(),
             worker_threads: 1,
         }
     }
@@ -186,9 +189,12 @@ impl Simulator {
             _ => None,
         };
         let (market, load_report) = match &options.market {
-            MarketSource::Recording { path, strict } => load_recording(path, *strict, &options.lots)?,
+            MarketSource::Recording { path, strict } => {
+                load_recording(path, *strict, &options.lots, &options.irregularities)?
+            }
             MarketSource::Synthetic(synthetic) => {
-                (synthetic.generate_with(&options.lots), LoadReport::default())
+                let market = synthetic.generate_with(&options.lots, &options.irregularities);
+                (market, LoadReport::default())
             }
             MarketSource::BodiesOnly => {
                 let bodies = bodies.as_ref().ok_or(SimulatorError::NothingToPlay)?;

@@ -8,6 +8,7 @@
 
 use super::{
     black76::OptionTerms,
+    irregularities::Irregularities,
     lots::{self, LotOverrides},
     market::{ABSENT, RawEvent, SimMarket},
 };
@@ -122,11 +123,11 @@ impl SyntheticMarket {
 
     /// Generates all events; 32 bytes each.
     pub fn generate(&self) -> SimMarket {
-        self.generate_with(&LotOverrides::new())
+        self.generate_with(&LotOverrides::new(), &Irregularities::default())
     }
 
-    /// The same with lots that go before the underlyings'.
-    pub fn generate_with(&self, lots: &LotOverrides) -> SimMarket {
+    /// The same with lots that go before the underlyings', unlisted sides left out, and fractional lots.
+    pub fn generate_with(&self, lots: &LotOverrides, irregularities: &Irregularities) -> SimMarket {
         let mut rng = ChaCha12Rng::seed_from_u64(self.seed);
         let mut contracts = Vec::new();
         let mut paths = Vec::new();
@@ -167,6 +168,11 @@ impl SyntheticMarket {
         for underlying in &self.underlyings {
             all_lots.set_if_unnamed(&underlying.name, underlying.lot_size);
         }
+        let lot_of = |option: &Contract| {
+            option.expiry().and_then(|expiry| all_lots.get(&option.underlying, expiry)).unwrap_or(1)
+        };
+        irregularities.add_fractions(&contracts, lot_of, &mut events);
+        let (contracts, events) = irregularities.unlist(contracts, events);
         SimMarket::build(contracts, events, &all_lots)
             .expect("a synthetic market lasts at most 49 days of seconds")
     }
@@ -305,7 +311,7 @@ mod tests {
         let mut lots = LotOverrides::new();
         lots.set("NIFTY", Some(crate::wire::nse::LotMonth { year: 2026, month: 3 }), 75);
         let parameters = SyntheticMarket { expiries: 6, ..small(1) };
-        let market = parameters.generate_with(&lots);
+        let market = parameters.generate_with(&lots, &Irregularities::default());
         let mut sizes = std::collections::BTreeSet::new();
         for event in market.events() {
             let listed = &market.contracts()[event.slot()];

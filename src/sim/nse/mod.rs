@@ -94,7 +94,10 @@ fn lot_table(market: &SimMarket, bodies: Option<&RecordedBodies>, overrides: &Lo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{sim::SyntheticMarket, wire::nse::decode_lots};
+    use crate::{
+        sim::{Irregularities, SyntheticMarket},
+        wire::nse::decode_lots,
+    };
 
     #[test]
     fn the_lot_file_follows_the_contracts_month_by_month() {
@@ -102,7 +105,7 @@ mod tests {
         lots.set("NIFTY", Some(LotMonth { year: 2026, month: 3 }), 75);
         let parameters =
             SyntheticMarket { duration_s: 1, strikes: 2, expiries: 6, ..SyntheticMarket::default() };
-        let market = parameters.generate_with(&lots);
+        let market = parameters.generate_with(&lots, &Irregularities::default());
         let table = decode_lots(&encode_lots(&lot_table(&market, None, &lots))).expect("a table");
         let mut seen = BTreeSet::new();
         for listed in market.contracts() {

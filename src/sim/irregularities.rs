@@ -1,0 +1,153 @@
+//! What real markets have and a plain simulation lacks: strikes with one side, odd lots. Off by default.
+//!
+//! Invariant: everything is a function of the seed and the contract, so that a second play is the same.
+
+use super::{
+    draw::{draw, is_among, text_part},
+    market::{ABSENT, RawEvent},
+};
+use crate::market::{Contract, InstrumentKind};
+
+/// Shares are percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Irregularities {
+    /// Of everything here.
+    pub seed: u64,
+    /// Strikes that list one side only: the other one is in no master, recording or chain.
+    pub one_sided_percent: u32,
+    /// Synthetic options whose open interest is no whole number of lots.
+    pub fractional_percent: u32,
+}
+
+// What a number is drawn for.
+const ONE_SIDED: u64 = 1;
+const FRACTIONAL: u64 = 2;
+
+impl Irregularities {
+    fn is_unlisted(&self, contract: &Contract) -> bool {
+        let InstrumentKind::Option { expiry, strike, option_type } = contract.kind else {
+            return false;
+        };
+        let strike = [
+            ONE_SIDED,
+            text_part(&contract.underlying),
+            text_part(&expiry.to_string()),
+            strike.as_e4().unsigned_abs(),
+        ];
+        let drawn = draw(self.seed, &strike);
+        is_among(self.one_sided_percent, drawn) && drawn & 1 == option_type as u64
+    }
+
+    /// Removes the unlisted sides from contracts and events.
+    pub(super) fn unlist(
+        &self,
+        contracts: Vec<Contract>,
+        events: Vec<RawEvent>,
+    ) -> (Vec<Contract>, Vec<RawEvent>) {
+        if self.one_sided_percent == 0 {
+            return (contracts, events);
+        }
+        let mut listed = Vec::with_capacity(contracts.len());
+        let new_positions: Vec<Option<u32>> = contracts
+            .into_iter()
+            .map(|contract| {
+                let position = listed.len() as u32;
+                (!self.is_unlisted(&contract)).then(|| listed.push(contract)).map(|()| position)
+            })
+            .collect();
+        let moved = |event: RawEvent| {
+            new_positions[event.contract as usize].map(|contract| RawEvent { contract, ..event })
+        };
+        (listed, events.into_iter().filter_map(moved).collect())
+    }
+
+    /// Adds a part of a lot to the open interest of some options.
+    pub(super) fn add_fractions(
+        &self,
+        contracts: &[Contract],
+        lot_of: impl Fn(&Contract) -> u32,
+        events: &mut [RawEvent],
+    ) {
+        if self.fractional_percent == 0 {
+            return;
+        }
+        let fraction = |contract: &Contract| {
+            let drawn = draw(self.seed, &[FRACTIONAL, text_part(&contract.to_string())]);
+            let lot_size = lot_of(contract);
+            let has_one = contract.is_option() && lot_size > 1 && is_among(self.fractional_percent, drawn);
+            if has_one { 1 + (drawn % u64::from(lot_size - 1)) as i64 } else { 0 }
+        };
+        let fractions: Vec<i64> = contracts.iter().map(fraction).collect();
+        for event in events.iter_mut().filter(|event| event.open_interest != ABSENT) {
+            event.open_interest += fractions[event.contract as usize];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::OptionType,
+        sim::{LotOverrides, SyntheticMarket},
+    };
+    use std::collections::BTreeMap;
+
+    fn small() -> SyntheticMarket {
+        SyntheticMarket { duration_s: 60, expiries: 2, ..SyntheticMarket::default() }
+    }
+
+    #[test]
+    fn some_strikes_list_one_side_and_the_rest_of_the_market_is_as_ever() {
+        let some = Irregularities { seed: 3, one_sided_percent: 20, ..Irregularities::default() };
+        let plain = small().generate();
+        let market = small().generate_with(&LotOverrides::new(), &some);
+        let mut sides: BTreeMap<String, Vec<OptionType>> = BTreeMap::new();
+        for listed in plain.contracts() {
+            let here = market.slot_of(&listed.contract);
+            let InstrumentKind::Option { expiry, strike, option_type } = listed.contract.kind else {
+                assert!(here.is_some(), "{} is listed", listed.contract);
+                continue;
+            };
+            let row = sides.entry(format!("{} {expiry} {strike}", listed.contract.underlying)).or_default();
+            row.extend(here.map(|_| option_type));
+        }
+        let one_sided: Vec<_> = sides.values().filter(|sides| sides.len() == 1).collect();
+        assert!(sides.values().all(|sides| !sides.is_empty()));
+        assert!((60..=140).contains(&one_sided.len()), "{} of {}", one_sided.len(), sides.len());
+        let calls = one_sided.iter().filter(|sides| sides[0] == OptionType::Call).count();
+        assert!(calls > 10 && one_sided.len() - calls > 10, "{calls} calls of {}", one_sided.len());
+        let kept: Vec<_> = plain
+            .events()
+            .iter()
+            .map(|event| (&plain.contracts()[event.slot()].contract, plain.time(event), event.last_price()))
+            .filter(|(contract, ..)| market.slot_of(contract).is_some())
+            .collect();
+        let found: Vec<_> = market
+            .events()
+            .iter()
+            .map(|event| (&market.contracts()[event.slot()].contract, market.time(event), event.last_price()))
+            .collect();
+        assert_eq!(found, kept);
+    }
+
+    #[test]
+    fn some_open_interest_is_no_whole_number_of_lots() {
+        let some = Irregularities { seed: 3, fractional_percent: 10, ..Irregularities::default() };
+        let plain = small().generate();
+        let market = small().generate_with(&LotOverrides::new(), &some);
+        assert_eq!(market.events().len(), plain.events().len());
+        let mut fractions: BTreeMap<usize, i64> = BTreeMap::new();
+        for (event, before) in market.events().iter().zip(plain.events()) {
+            let (Some(units), Some(plain)) = (event.open_interest(), before.open_interest()) else {
+                continue;
+            };
+            let fraction = units - plain;
+            let lot_size = i64::from(market.contracts()[event.slot()].lot_size);
+            assert!((0..lot_size).contains(&fraction));
+            assert_eq!(*fractions.entry(event.slot()).or_insert(fraction), fraction, "always the same");
+        }
+        let count = fractions.values().filter(|fraction| **fraction > 0).count();
+        assert!((count * 100 / fractions.len()).abs_diff(10) < 5, "{count} of {}", fractions.len());
+    }
+}
