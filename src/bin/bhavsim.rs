@@ -41,7 +41,7 @@ struct Arguments {
     /// Play a market made of a seed
     #[arg(long)]
     synthetic: bool,
-    /// Seed of the synthetic market, and of what --one-sided and --fractional-lots draw
+    /// Seed of the synthetic market, and of what --one-sided to --withdrawn-quotes draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Synthetic underlyings: names separated by commas, or how many
@@ -92,12 +92,21 @@ struct Arguments {
     /// or later; may be repeated
     #[arg(long, value_name = "UNDERLYING[@YYYY-MM]=UNITS", value_parser = parse_lot)]
     lot: Vec<Lot>,
+    /// The longest that a subscribed token goes without a packet in session hours, in seconds of the market: its book
+    /// moves though nothing trades. Underlyings get a packet each second. 0 sends events only, and so does
+    /// --as-fast-as-possible
+    #[arg(long, value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u32).range(..=3_600))]
+    book_interval: u32,
+
     /// Strikes of which only one side is listed
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     one_sided: u32,
     /// Synthetic options whose open interest is no whole number of lots; for a recording name another --lot
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     fractional_lots: u32,
+    /// Options whose bid or ask is withdrawn, each for two minutes at a time
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    withdrawn_quotes: u32,
 
     /// Worker threads of the simulator
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -188,6 +197,7 @@ impl Arguments {
             sockets_max: self.sockets_max,
             tokens_per_socket: self.tokens_per_socket,
             limit_requests: !self.unlimited_requests,
+            book_interval_s: self.book_interval,
         };
         let pace = match self.as_fast_as_possible {
             true => Pace::AsFastAsPossible { after_subscriptions: self.after_subscriptions },
@@ -201,6 +211,8 @@ impl Arguments {
             seed: self.seed,
             one_sided_percent: self.one_sided,
             fractional_percent: self.fractional_lots,
+            withdrawn_percent: self.withdrawn_quotes,
+            ..Irregularities::default()
         };
         SimulatorOptions {
             market,
@@ -341,16 +353,28 @@ mod tests {
 
     #[test]
     fn options_are_read_and_wrong_ones_refused() {
-        let options =
-            options("--seed 7 --one-sided 10 --lot NIFTY=75 --lot NIFTY@2026-03=65 --fractional-lots 4")
-                .expect("options");
-        let wanted = Irregularities { seed: 7, one_sided_percent: 10, fractional_percent: 4 };
+        let words = "--seed 7 --book-interval 0 --one-sided 10 --lot NIFTY=75 --lot NIFTY@2026-03=65 \
+                     --fractional-lots 4 --withdrawn-quotes 9";
+        let options = options(words).expect("options");
+        assert_eq!(options.angel_one.expect("Angel One").book_interval_s, 0);
+        let wanted = Irregularities {
+            seed: 7,
+            one_sided_percent: 10,
+            fractional_percent: 4,
+            withdrawn_percent: 9,
+            ..Irregularities::default()
+        };
         assert_eq!(options.irregularities, wanted);
         let lot = |expiry: &str| options.lots.get("NIFTY", expiry.parse().expect("a date"));
         assert_eq!((lot("2026-02-24"), lot("2026-03-03")), (Some(75), Some(65)));
-        for wrong in
-            ["--one-sided 101", "--lot NIFTY", "--lot NIFTY=0", "--lot NIFTY@2026=75", "--lot @2026-03=75"]
-        {
+        for wrong in [
+            "--book-interval -1",
+            "--one-sided 101",
+            "--lot NIFTY",
+            "--lot NIFTY=0",
+            "--lot NIFTY@2026=75",
+            "--lot @2026-03=75",
+        ] {
             assert!(super::tests::options(wrong).is_err(), "{wrong}");
         }
     }

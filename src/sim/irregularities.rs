@@ -1,29 +1,57 @@
-//! What real markets have and a plain simulation lacks: strikes with one side, odd lots. Off by default.
+//! What real markets have and a plain simulation lacks: strikes with one side, odd lots, withdrawn quotes, implied
+//! volatilities. Off by default.
 //!
-//! Invariant: everything is a function of the seed and the contract, so that a second play is the same.
+//! Invariant: everything is a function of the seed, the contract and the time, so that both providers and every
+//! connection agree, and a second play is the same.
 
 use super::{
     draw::{draw, is_among, text_part},
     market::{ABSENT, RawEvent},
 };
-use crate::market::{Contract, InstrumentKind};
+use crate::market::{Contract, InstrumentKind, ProviderToken, Timestamp};
 
 /// Shares are percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Irregularities {
-    /// Of everything here.
+    /// Of everything here, and of NSE's delays.
     pub seed: u64,
     /// Strikes that list one side only: the other one is in no master, recording or chain.
     pub one_sided_percent: u32,
     /// Synthetic options whose open interest is no whole number of lots.
     pub fractional_percent: u32,
+    /// Options whose bid or ask is withdrawn at any one time.
+    pub withdrawn_percent: u32,
+    /// Options with a price for which NSE writes an implied volatility; for all others it writes 0.
+    pub implied_volatility_percent: u32,
+}
+
+/// Sides of a contract's book without a quote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Withdrawn {
+    pub bid: bool,
+    pub ask: bool,
 }
 
 // What a number is drawn for.
 const ONE_SIDED: u64 = 1;
 const FRACTIONAL: u64 = 2;
+const WITHDRAWN: u64 = 3;
+
+/// How long a quote stays withdrawn, or a volatility unknown.
+const WINDOW_S: i64 = 120;
+/// Windows begin where NSE rebuilds its chains.
+const WINDOW_STARTS_S: i64 = 14;
 
 impl Irregularities {
+    /// The window that an instant lies in: quotes and volatilities come and go at the borders of windows. Always 0 if
+    /// both are off, so that bodies need not be encoded anew.
+    pub(super) fn window(&self, at: Timestamp) -> i64 {
+        match self.withdrawn_percent + self.implied_volatility_percent {
+            0 => 0,
+            _ => (at.as_us().div_euclid(1_000_000) - WINDOW_STARTS_S).div_euclid(WINDOW_S),
+        }
+    }
+
     fn is_unlisted(&self, contract: &Contract) -> bool {
         let InstrumentKind::Option { expiry, strike, option_type } = contract.kind else {
             return false;
@@ -82,13 +110,31 @@ impl Irregularities {
             event.open_interest += fractions[event.contract as usize];
         }
     }
+
+    /// The sides of an option's book that are withdrawn in a window.
+    #[inline]
+    pub(super) fn withdrawn(&self, token: ProviderToken, window: i64) -> Withdrawn {
+        if self.withdrawn_percent == 0 {
+            return Withdrawn::default();
+        }
+        let drawn = draw(self.seed, &[WITHDRAWN, u64::from(token.token), window as u64]);
+        if !is_among(self.withdrawn_percent, drawn) {
+            return Withdrawn::default();
+        }
+        // Both sides seldom go together.
+        match drawn % 8 {
+            0 => Withdrawn { bid: true, ask: true },
+            1..=3 => Withdrawn { bid: true, ask: false },
+            _ => Withdrawn { bid: false, ask: true },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        market::OptionType,
+        market::{OptionType, Segment},
         sim::{LotOverrides, SyntheticMarket},
     };
     use std::collections::BTreeMap;
@@ -149,5 +195,31 @@ mod tests {
         }
         let count = fractions.values().filter(|fraction| **fraction > 0).count();
         assert!((count * 100 / fractions.len()).abs_diff(10) < 5, "{count} of {}", fractions.len());
+    }
+
+    #[test]
+    fn quotes_go_and_come_back() {
+        let some = Irregularities { seed: 3, withdrawn_percent: 10, ..Irregularities::default() };
+        let (mut bids, mut asks, mut returns) = (0, 0, 0);
+        for token in 0..100 {
+            let token = ProviderToken { segment: Segment::NseFo, token };
+            let mut before = Withdrawn::default();
+            for window in 0..100 {
+                let now = some.withdrawn(token, window);
+                bids += usize::from(now.bid);
+                asks += usize::from(now.ask);
+                returns += usize::from(before != Withdrawn::default() && now == Withdrawn::default());
+                before = now;
+            }
+        }
+        assert!((400..600).contains(&bids) && (500..750).contains(&asks), "{bids} bids, {asks} asks");
+        assert!(returns > 800, "{returns}");
+        let at = Timestamp::from_us(1_769_744_714_000_000);
+        let starts = (0..1_200)
+            .map(|second| at.plus_seconds(second))
+            .filter(|second| some.window(second.plus_us(-1)) != some.window(*second));
+        let starts: Vec<i64> = starts.map(|start| start.as_us() / 1_000_000 % 60).collect();
+        assert_eq!(starts, [14; 10]);
+        assert_eq!(Irregularities::default().window(at), 0);
     }
 }

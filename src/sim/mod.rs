@@ -19,6 +19,7 @@ pub mod black76;
 mod candles;
 mod draw;
 mod faults;
+mod hours;
 mod http_server;
 mod irregularities;
 mod lots;

@@ -299,7 +299,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NONE: Irregularities = Irregularities { seed: 0, one_sided_percent: 0, fractional_percent: 0 };
+    const NONE: Irregularities = Irregularities {
+        seed: 0,
+        one_sided_percent: 0,
+        fractional_percent: 0,
+        withdrawn_percent: 0,
+        implied_volatility_percent: 0,
+    };
 
     const HEADER: &str =
         "time_ist,underlying,kind,expiry,strike,option_type,last_price,open_interest,volume\n";

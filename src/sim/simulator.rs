@@ -72,6 +72,9 @@ pub struct AngelOneOptions {
     pub tokens_per_socket: usize,
     /// Whether requests above the published rates are refused.
     pub limit_requests: bool,
+    /// The longest that a subscribed token goes without a packet in session hours, in market time; 0 sends events only.
+    /// A play without clock sends events only as well.
+    pub book_interval_s: u32,
 }
 
 impl Default for AngelOneOptions {
@@ -82,6 +85,7 @@ impl Default for AngelOneOptions {
             sockets_max: 3,
             tokens_per_socket: 1_000,
             limit_requests: true,
+            book_interval_s: 45,
         }
     }
 }
@@ -223,7 +227,8 @@ impl Simulator {
         let (stop, stopped) = watch::channel(false);
         let mut addresses = AddressesInUse { angel_one: None, nse: None };
         if let (Some((listener, address)), Some(angel)) = (angel_listener, options.angel_one) {
-            let server = AngelOneServer::new(playback.clone(), faults.clone(), angel)?;
+            let irregularities = options.irregularities;
+            let server = AngelOneServer::new(playback.clone(), faults.clone(), angel, irregularities)?;
             let routes = server.routes().merge(http_server::common_routes(playback.clone(), faults.clone()));
             runtime.spawn(http_server::serve(listener, routes, stopped.clone()));
             addresses.angel_one = Some(address);

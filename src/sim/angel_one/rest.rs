@@ -183,6 +183,7 @@ async fn quote(State(server): State<Server>, body: Bytes) -> Response {
         Err(error) => return malformed(&error),
     };
     let market = server.playback.market();
+    let now = server.playback.follow_clock();
     let (mut fetched, mut unfetched) = (Vec::new(), Vec::new());
     {
         let state = server.playback.state();
@@ -199,7 +200,11 @@ async fn quote(State(server): State<Server>, body: Bytes) -> Response {
                 Some(slot) if !state.slot(slot).is_known() => {
                     unfetched.push(missing("AB9019", "No data available"));
                 }
-                Some(slot) => fetched.push(packet::full_quote(market, slot, state.slot(slot))),
+                Some(slot) => {
+                    let values = state.slot(slot);
+                    let moment = server.at_movement(slot, values, now);
+                    fetched.push(packet::full_quote(market, slot, values, moment));
+                }
             }
         }
     }
