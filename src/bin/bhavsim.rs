@@ -6,8 +6,8 @@
 use bhavd::{
     market::{Timestamp, TradingDate},
     sim::{
-        AngelOneOptions, Credentials, Irregularities, LotOverrides, MarketSource, NseOptions, Pace,
-        RunningSimulator, Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying,
+        AngelOneOptions, Credentials, Irregularities, LotOverrides, MarketSource, NseDelay, NseOptions, Pace,
+        RunningSimulator, Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying, UnlistedSide,
     },
     wire::nse::LotMonth,
 };
@@ -41,7 +41,7 @@ struct Arguments {
     /// Play a market made of a seed
     #[arg(long)]
     synthetic: bool,
-    /// Seed of the synthetic market, and of what --one-sided to --withdrawn-quotes draw
+    /// Seed of the synthetic market, of NSE's delays and of what --one-sided to --implied-volatility draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Synthetic underlyings: names separated by commas, or how many
@@ -97,16 +97,26 @@ struct Arguments {
     /// --as-fast-as-possible
     #[arg(long, value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u32).range(..=3_600))]
     book_interval: u32,
+    /// How long after its stamp NSE's website shows a chain, in seconds of the market; a range, such as 49-159, is drawn
+    /// from for each chain and rebuild
+    #[arg(long, value_name = "SECONDS", default_value_t)]
+    nse_delay: NseDelay,
 
     /// Strikes of which only one side is listed
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     one_sided: u32,
+    /// How NSE's v3 chains write a side that is not listed: absent, empty, or zeros
+    #[arg(long, value_name = "FORM", default_value_t)]
+    unlisted_side: UnlistedSide,
     /// Synthetic options whose open interest is no whole number of lots; for a recording name another --lot
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     fractional_lots: u32,
     /// Options whose bid or ask is withdrawn, each for two minutes at a time
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     withdrawn_quotes: u32,
+    /// Options with a price for which NSE writes an implied volatility; for the others it writes 0
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    implied_volatility: u32,
 
     /// Worker threads of the simulator
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -199,25 +209,31 @@ impl Arguments {
             limit_requests: !self.unlimited_requests,
             book_interval_s: self.book_interval,
         };
-        let pace = match self.as_fast_as_possible {
-            true => Pace::AsFastAsPossible { after_subscriptions: self.after_subscriptions },
-            false => Pace::Clocked,
+        let nse = NseOptions {
+            listen: self.listen_nse,
+            bodies: self.bodies,
+            delay: self.nse_delay,
+            unlisted_side: self.unlisted_side,
         };
-        let mut lots = LotOverrides::new();
-        for lot in &self.lot {
-            lots.set(&lot.underlying, lot.from, lot.units);
-        }
         let irregularities = Irregularities {
             seed: self.seed,
             one_sided_percent: self.one_sided,
             fractional_percent: self.fractional_lots,
             withdrawn_percent: self.withdrawn_quotes,
-            ..Irregularities::default()
+            implied_volatility_percent: self.implied_volatility,
+        };
+        let mut lots = LotOverrides::new();
+        for lot in &self.lot {
+            lots.set(&lot.underlying, lot.from, lot.units);
+        }
+        let pace = match self.as_fast_as_possible {
+            true => Pace::AsFastAsPossible { after_subscriptions: self.after_subscriptions },
+            false => Pace::Clocked,
         };
         SimulatorOptions {
             market,
             angel_one: Some(angel_one),
-            nse: Some(NseOptions { listen: self.listen_nse, bodies: self.bodies }),
+            nse: Some(nse),
             speed: self.speed,
             start: self.start,
             pace,
@@ -352,24 +368,38 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_simulation_has_moving_books_and_nothing_irregular() {
+        let options = options("").expect("options");
+        assert_eq!(options.angel_one.expect("Angel One").book_interval_s, 45);
+        let nse = options.nse.expect("NSE");
+        assert_eq!((nse.delay, nse.unlisted_side), (NseDelay::default(), UnlistedSide::Absent));
+        assert_eq!(options.irregularities, Irregularities { seed: 1, ..Irregularities::default() });
+        assert_eq!(options.lots, LotOverrides::new());
+    }
+
+    #[test]
     fn options_are_read_and_wrong_ones_refused() {
-        let words = "--seed 7 --book-interval 0 --one-sided 10 --lot NIFTY=75 --lot NIFTY@2026-03=65 \
-                     --fractional-lots 4 --withdrawn-quotes 9";
+        let words = "--seed 7 --book-interval 0 --nse-delay 49-159 --one-sided 10 --unlisted-side zeros --lot NIFTY=75 \
+                     --lot NIFTY@2026-03=65 --fractional-lots 4 --withdrawn-quotes 9 --implied-volatility 54";
         let options = options(words).expect("options");
         assert_eq!(options.angel_one.expect("Angel One").book_interval_s, 0);
+        let nse = options.nse.expect("NSE");
+        assert_eq!((nse.delay.to_string(), nse.unlisted_side), ("49-159".to_owned(), UnlistedSide::Zeros));
         let wanted = Irregularities {
             seed: 7,
             one_sided_percent: 10,
             fractional_percent: 4,
             withdrawn_percent: 9,
-            ..Irregularities::default()
+            implied_volatility_percent: 54,
         };
         assert_eq!(options.irregularities, wanted);
         let lot = |expiry: &str| options.lots.get("NIFTY", expiry.parse().expect("a date"));
         assert_eq!((lot("2026-02-24"), lot("2026-03-03")), (Some(75), Some(65)));
         for wrong in [
             "--book-interval -1",
+            "--nse-delay 159-49",
             "--one-sided 101",
+            "--unlisted-side none",
             "--lot NIFTY",
             "--lot NIFTY=0",
             "--lot NIFTY@2026=75",

@@ -36,6 +36,7 @@ pub(super) struct Withdrawn {
 const ONE_SIDED: u64 = 1;
 const FRACTIONAL: u64 = 2;
 const WITHDRAWN: u64 = 3;
+const VOLATILITY: u64 = 4;
 
 /// How long a quote stays withdrawn, or a volatility unknown.
 const WINDOW_S: i64 = 120;
@@ -50,6 +51,11 @@ impl Irregularities {
             0 => 0,
             _ => (at.as_us().div_euclid(1_000_000) - WINDOW_STARTS_S).div_euclid(WINDOW_S),
         }
+    }
+
+    /// The first instant of a window.
+    pub(super) fn window_start(window: i64) -> Timestamp {
+        Timestamp::from_us((window * WINDOW_S + WINDOW_STARTS_S) * 1_000_000)
     }
 
     fn is_unlisted(&self, contract: &Contract) -> bool {
@@ -127,6 +133,12 @@ impl Irregularities {
             1..=3 => Withdrawn { bid: true, ask: false },
             _ => Withdrawn { bid: false, ask: true },
         }
+    }
+
+    /// Whether NSE gives an option's implied volatility in a window.
+    pub(super) fn has_volatility(&self, token: ProviderToken, window: i64) -> bool {
+        let drawn = draw(self.seed, &[VOLATILITY, u64::from(token.token), window as u64]);
+        is_among(self.implied_volatility_percent, drawn)
     }
 }
 
@@ -215,11 +227,10 @@ mod tests {
         assert!((400..600).contains(&bids) && (500..750).contains(&asks), "{bids} bids, {asks} asks");
         assert!(returns > 800, "{returns}");
         let at = Timestamp::from_us(1_769_744_714_000_000);
-        let starts = (0..1_200)
-            .map(|second| at.plus_seconds(second))
-            .filter(|second| some.window(second.plus_us(-1)) != some.window(*second));
-        let starts: Vec<i64> = starts.map(|start| start.as_us() / 1_000_000 % 60).collect();
-        assert_eq!(starts, [14; 10]);
+        let window = some.window(at);
+        let start = Irregularities::window_start(window);
+        assert!(start <= at && some.window(start) == window && some.window(start.plus_us(-1)) == window - 1);
+        assert_eq!(start.as_us() / 1_000_000 % 60, 14);
         assert_eq!(Irregularities::default().window(at), 0);
     }
 }

@@ -19,6 +19,7 @@ pub mod black76;
 mod candles;
 mod draw;
 mod faults;
+mod history;
 mod hours;
 mod http_server;
 mod irregularities;
@@ -36,6 +37,7 @@ pub use faults::{ChainFault, Faults};
 pub use irregularities::Irregularities;
 pub use lots::{LotOverrides, lot_size};
 pub use market::{SimContract, SimEvent, SimMarket};
+pub use nse::{NseDelay, UnlistedSide};
 pub use playback::{Cursor, Pace, Playback, Progress, Repeat};
 pub use recording::{LoadReport, RecordingError, SkippedRow, load_recording};
 pub use simulator::{

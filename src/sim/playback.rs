@@ -7,6 +7,7 @@
 
 use super::{
     candles,
+    history::{self, PastValues},
     hours::PlayedHours,
     market::SimMarket,
     state::{MarketState, SlotState},
@@ -213,6 +214,24 @@ impl Playback {
             self.publish(self.repeat.due(&self.market, now));
         }
         now
+    }
+
+    /// How many events had happened at an instant; without clock, how many have.
+    pub(super) fn position_at(&self, instant: Timestamp) -> u64 {
+        match self.is_clocked() {
+            true => self.repeat.due(&self.market, instant),
+            false => *self.played.borrow(),
+        }
+    }
+
+    /// Sequence and time of a contract's newest event among the first `position` ones.
+    pub(super) fn newest_event(&self, slot: usize, position: u64) -> Option<(i64, Timestamp)> {
+        history::newest_event(&self.market, &self.repeat, slot, position)
+    }
+
+    /// A contract's values after the first `position` events.
+    pub(super) fn values_at(&self, slot: usize, position: u64) -> Option<PastValues> {
+        history::values_at(&self.market, &self.repeat, slot, position)
     }
 
     async fn run_unclocked(&self, after_subscriptions: usize) {

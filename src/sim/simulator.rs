@@ -7,7 +7,7 @@ use super::{
     irregularities::Irregularities,
     lots::LotOverrides,
     market::SimMarket,
-    nse::{BodiesError, NseServer, RecordedBodies},
+    nse::{self, BodiesError, Chains, NseDelay, NseServer, RecordedBodies, UnlistedSide},
     playback::{Pace, Playback, Progress},
     recording::{LoadReport, RecordingError, load_recording},
     synthetic::SyntheticMarket,
@@ -97,11 +97,20 @@ pub struct NseOptions {
     pub listen: SocketAddr,
     /// Directories of recorded bodies that are served byte for byte in place of the market's.
     pub bodies: Vec<PathBuf>,
+    /// How long after its stamp the site shows a chain of the market.
+    pub delay: NseDelay,
+    /// How v3 writes the side of a strike that is not listed.
+    pub unlisted_side: UnlistedSide,
 }
 
 impl Default for NseOptions {
     fn default() -> NseOptions {
-        NseOptions { listen: (Ipv4Addr::LOCALHOST, 0).into(), bodies: Vec::new() }
+        NseOptions {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            bodies: Vec::new(),
+            delay: NseDelay::default(),
+            unlisted_side: UnlistedSide::default(),
+        }
     }
 }
 
@@ -233,8 +242,10 @@ impl Simulator {
             runtime.spawn(http_server::serve(listener, routes, stopped.clone()));
             addresses.angel_one = Some(address);
         }
-        if let (Some((listener, address)), Some(_)) = (nse_listener, &options.nse) {
-            let server = NseServer::new(playback.clone(), faults.clone(), bodies, &options.lots);
+        if let (Some((listener, address)), Some(nse)) = (nse_listener, &options.nse) {
+            let lot_file = nse::lot_file(playback.market(), bodies.as_ref(), &options.lots);
+            let chains = Chains::new(options.irregularities, nse.delay, nse.unlisted_side);
+            let server = NseServer::new(playback.clone(), faults.clone(), bodies, chains, lot_file);
             let routes = server.routes().merge(http_server::common_routes(playback.clone(), faults.clone()));
             runtime.spawn(http_server::serve(listener, routes, stopped.clone()));
             addresses.nse = Some(address);

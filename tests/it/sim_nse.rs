@@ -174,3 +174,96 @@ async fn wrapped_bodies_are_served_without_their_wrapping() {
     assert_eq!(decode_chain(&body).expect("a chain").legs.len(), 206);
     simulator.stop();
 }
+
+/// A synthetic market whose clock stands almost still `seconds` after it opens.
+fn standing(
+    market: SyntheticMarket,
+    seconds: i64,
+    change: impl FnOnce(&mut SimulatorOptions),
+) -> RunningSimulator {
+    let start = Timestamp::on(market.date, market.opens).plus_seconds(seconds);
+    let mut options = SimulatorOptions {
+        start: Some(start),
+        speed: 1e-6,
+        angel_one: None,
+        ..SimulatorOptions::new(MarketSource::Synthetic(market))
+    };
+    change(&mut options);
+    Simulator::start(options).expect("a simulator")
+}
+
+const NEAR: &str = "/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry=03-Feb-2026";
+const BANK: &str = "/api/option-chain-v3?type=Indices&symbol=BANKNIFTY&expiry=03-Feb-2026";
+
+#[tokio::test]
+async fn the_site_rebuilds_its_chains_though_nothing_trades_and_may_lag() {
+    let quiet = SyntheticMarket { duration_s: 60, strikes: 10, ..SyntheticMarket::default() };
+    for (seconds, delay, stamp) in [
+        (600, "0", "2026-01-30 09:24:44 IST"),
+        (614, "0", "2026-01-30 09:25:14 IST"),
+        (614, "45", "2026-01-30 09:24:14 IST"),
+        // An hour after the close.
+        (26_100, "49-159", "2026-01-30 15:30:00 IST"),
+    ] {
+        let simulator = standing(quiet.clone(), seconds, |options| {
+            options.nse.as_mut().expect("NSE").delay = delay.parse().expect("a delay");
+        });
+        let site = Site::enter(&simulator).await;
+        for path in [NEAR, BANK, "/api/option-chain-indices?symbol=MIDCPNIFTY"] {
+            let chain = decode_chain(&site.get(path).await).expect("a chain");
+            assert_eq!(chain.timestamp.to_string(), stamp, "{path}");
+        }
+        simulator.stop();
+    }
+}
+
+#[tokio::test]
+async fn chains_have_what_real_ones_have() {
+    let market = SyntheticMarket { duration_s: 300, strikes: 40, expiries: 6, ..SyntheticMarket::default() };
+    let march = LotMonth { year: 2026, month: 3 };
+    for (unlisted_side, part) in
+        [(UnlistedSide::Empty, "\"CE\":{}"), (UnlistedSide::Zeros, "\"underlying\":null")]
+    {
+        let simulator = standing(market.clone(), 300, |options| {
+            options.nse.as_mut().expect("NSE").unlisted_side = unlisted_side;
+            options.lots.set("NIFTY", Some(march), 75);
+            options.irregularities = Irregularities {
+                seed: 9,
+                one_sided_percent: 20,
+                fractional_percent: 10,
+                withdrawn_percent: 10,
+                implied_volatility_percent: 50,
+            };
+        });
+        let site = Site::enter(&simulator).await;
+        let lots = decode_lots(&site.get("/content/fo/fo_mktlots.csv").await).expect("lots");
+        let v3 = site.get(NEAR).await;
+        assert!(String::from_utf8_lossy(&v3).contains(part), "{unlisted_side}");
+        let near = decode_chain(&v3).expect("a chain");
+        let all = decode_chain(&site.get("/api/option-chain-indices?symbol=NIFTY").await).expect("a chain");
+        assert!(near.malformed.is_empty() && all.malformed.is_empty());
+        assert!(near.legs.iter().all(|leg| all.legs.contains(leg)));
+        let (mut fractional, mut by_lot, mut withdrawn, mut with_volatility) = (0, HashMap::new(), 0, 0);
+        for leg in &all.legs {
+            let lot_size = lots.lot_size("NIFTY", leg.expiry).expect("a lot size");
+            let slot = simulator.market().slot_of(&leg.contract()).expect("listed");
+            assert_eq!(simulator.market().contracts()[slot].lot_size, lot_size);
+            let quote = leg.quote(lot_size, all.timestamp).expect("whole units");
+            assert_eq!(quote.open_interest, simulator.playback().state().slot(slot).open_interest());
+            fractional += usize::from(leg.open_interest_lots.expect("open interest").fract() != 0.0);
+            *by_lot.entry(lot_size).or_insert(0) += 1;
+            withdrawn += usize::from(quote.bid.value().is_none() || quote.ask.value().is_none());
+            with_volatility += usize::from(quote.implied_volatility_e4.value().is_some());
+        }
+        let count = all.legs.len();
+        assert!(by_lot.len() == 2 && by_lot.values().all(|legs| *legs > 50), "{by_lot:?}");
+        for (found, percent) in [(fractional, 10), (withdrawn, 10)] {
+            assert!((found * 100 / count).abs_diff(percent) < 6, "{found} of {count}");
+        }
+        assert!(
+            with_volatility > count / 5 && with_volatility < count * 3 / 5,
+            "{with_volatility} of {count}"
+        );
+        simulator.stop();
+    }
+}

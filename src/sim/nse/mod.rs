@@ -2,15 +2,22 @@
 //!
 //! Chains come from the played market, or byte for byte from recorded bodies. The website's habits are kept: without
 //! cookies of the option-chain page every API call is 403, and what it has no answer for is `{}` with status 200.
+//! Chains are rebuilt twice a minute and may be shown with a delay, each with its own.
 //!
 //! Left out: holiday lists, quotes of single contracts, bhavcopies, compression.
 
 mod bodies;
 mod chain;
+mod delay;
+mod edits;
 mod site;
+mod stamps;
 
 pub use bodies::BodiesError;
 pub(super) use bodies::RecordedBodies;
+pub(super) use chain::Chains;
+pub use delay::{DelayError, NseDelay};
+pub use edits::{UnlistedSide, UnlistedSideError};
 
 use super::{
     faults::FaultSwitch,
@@ -23,7 +30,6 @@ use crate::{
     wire::nse::{LotMonth, LotRow, LotSection, LotTable, encode_lots},
 };
 use axum::body::Bytes;
-use chain::ChainCache;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -33,7 +39,7 @@ pub(super) struct NseServer {
     playback: Arc<Playback>,
     faults: Arc<FaultSwitch>,
     bodies: Option<RecordedBodies>,
-    chains: Mutex<ChainCache>,
+    chains: Mutex<Chains>,
     /// fo_mktlots.csv.
     lot_file: Bytes,
 }
@@ -43,15 +49,24 @@ impl NseServer {
         playback: Arc<Playback>,
         faults: Arc<FaultSwitch>,
         bodies: Option<RecordedBodies>,
-        lots: &LotOverrides,
+        chains: Chains,
+        lot_file: Bytes,
     ) -> Arc<NseServer> {
-        let lot_file = encode_lots(&lot_table(playback.market(), bodies.as_ref(), lots)).into();
-        Arc::new(NseServer { playback, faults, bodies, chains: Mutex::default(), lot_file })
+        Arc::new(NseServer { playback, faults, bodies, chains: Mutex::new(chains), lot_file })
     }
 
     fn now(&self) -> Timestamp {
         self.playback.clock().now()
     }
+}
+
+/// fo_mktlots.csv for everything in the market or the bodies.
+pub(super) fn lot_file(
+    market: &SimMarket,
+    bodies: Option<&RecordedBodies>,
+    overrides: &LotOverrides,
+) -> Bytes {
+    encode_lots(&lot_table(market, bodies, overrides)).into()
 }
 
 /// The lots of every underlying for each month in which something on it expires.
@@ -106,7 +121,7 @@ mod tests {
         let parameters =
             SyntheticMarket { duration_s: 1, strikes: 2, expiries: 6, ..SyntheticMarket::default() };
         let market = parameters.generate_with(&lots, &Irregularities::default());
-        let table = decode_lots(&encode_lots(&lot_table(&market, None, &lots))).expect("a table");
+        let table = decode_lots(&lot_file(&market, None, &lots)).expect("a table");
         let mut seen = BTreeSet::new();
         for listed in market.contracts() {
             let Some(expiry) = listed.contract.expiry() else { continue };

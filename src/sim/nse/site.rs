@@ -15,7 +15,6 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use chrono::NaiveTime;
 use serde::Deserialize;
 use serde_json::json;
 use std::{
@@ -77,8 +76,7 @@ impl NseServer {
             return bodies.at(symbol, generation, expiry, self.now());
         }
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.playback.state();
-        chains.body(self.playback.market(), &state, symbol, expiry)
+        chains.body(&self.playback, symbol, expiry)
     }
 
     fn is_index(&self, symbol: &str) -> bool {
@@ -192,13 +190,12 @@ async fn chain_of_share(State(server): State<Server>, Query(query): Query<ChainQ
     body.map_or_else(nothing, json_body)
 }
 
-/// Open from 09:15 to 15:30 on the day that is played, closed at any other time.
+/// Open in the hours of the day that is played, closed at any other time.
 async fn market_status(State(server): State<Server>) -> Response {
-    let now = server.now().to_ist();
-    let time = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).expect("a time of day");
+    let now = server.playback.follow_clock();
     let first = server.bodies.as_ref().map(super::RecordedBodies::first_capture);
     let date = first.map_or(server.playback.market().date(), |first| first.date_ist());
-    let is_open = now.date() == date && (time(9, 15)..time(15, 30)).contains(&now.time());
+    let is_open = server.playback.hours().of(date).contains(now);
     let market = server.playback.market();
     let nifty = market.slot_of(&"NIFTY".parse().expect("NIFTY is a contract"));
     let level = nifty.and_then(|slot| server.playback.state().slot(slot).last_price());
@@ -206,7 +203,7 @@ async fn market_status(State(server): State<Server>) -> Response {
         market: Some(name.to_owned()),
         status: if is_open { "Open" } else { "Closed" }.to_owned(),
         trade_date: Some(date),
-        trade_time: is_open.then_some(now.time()),
+        trade_time: is_open.then_some(now.to_ist().time()),
         index: index.to_owned(),
         last,
         message: format!("Market is {}", if is_open { "Open" } else { "Closed" }),
