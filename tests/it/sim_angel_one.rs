@@ -7,7 +7,10 @@ use bhavd::{
     wire::angel_one::*,
 };
 use futures_util::{SinkExt, StreamExt};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
@@ -595,6 +598,83 @@ async fn a_quote_is_as_new_as_the_book() {
         }
         simulator.stop();
     }
+}
+
+#[tokio::test]
+async fn tokens_and_streams_fall_mute_and_subscriptions_are_refused() {
+    let simulator = quiet("11:00:00", 60.0, |_| ());
+    let client = Client::of(&simulator);
+    let tokens = client.login_now(&simulator).await;
+    let mut socket = client.connect(&tokens).await;
+    let all = tokens_of(&simulator);
+    let (index, options): (Vec<ProviderToken>, Vec<ProviderToken>) =
+        all.iter().partition(|token| token.segment == Segment::NseCash);
+    let mut faults = Faults { refuse_subscriptions: true, ..Faults::default() };
+    simulator.set_faults(faults);
+    socket.send(request(true, StreamMode::SnapQuote, &all)).await.expect("sent");
+    match next_text(&mut socket).await {
+        ServerText::Refusal(refusal) => {
+            assert_eq!(
+                (refusal.error_code.as_str(), refusal.correlation_id.as_deref()),
+                ("E1002", Some("abcde12345"))
+            );
+        }
+        ServerText::Pong => panic!("a pong"),
+    }
+    assert_eq!(simulator.playback().subscriptions(), 0, "nothing of it is taken");
+
+    // All options but one, and one index, from the subscription on.
+    let mute = |names: &[String]| names.iter().map(|name| name.parse().expect("a name")).collect();
+    let muted: Vec<String> = options[1..].iter().map(|token| format!("NFO:{}", token.token)).collect();
+    faults = Faults { mute_tokens: mute(&muted), ..Faults::default() };
+    faults.mute_tokens.insert(TokenName::Token(index[0]));
+    simulator.set_faults(faults);
+    socket.send(request(true, StreamMode::SnapQuote, &all)).await.expect("sent");
+    let mut heard = std::collections::HashSet::new();
+    let until = simulator.clock().now().plus_seconds(200);
+    let listen = async {
+        while simulator.clock().now() < until {
+            heard.insert(next_packet(&mut socket).await.token);
+        }
+    };
+    tokio::time::timeout(PATIENCE, listen).await.expect("the indices speak each second");
+    let mut expected: std::collections::HashSet<ProviderToken> = index[1..].iter().copied().collect();
+    if simulator
+        .playback()
+        .state()
+        .slot(simulator.market().slot_of_token(options[0]).expect("listed"))
+        .is_known()
+    {
+        expected.insert(options[0]);
+    }
+    assert_eq!(heard, expected);
+
+    simulator.set_faults(Faults { mute_stream: true, ..Faults::default() });
+    // What was on its way.
+    packets_until_quiet(&mut socket, Duration::from_millis(500)).await;
+    socket.send(Message::text("ping")).await.expect("sent");
+    assert_eq!(next_text(&mut socket).await, ServerText::Pong);
+    let segment = BTreeSet::from([TokenName::Segment(Segment::NseFo)]);
+    simulator.set_faults(Faults { mute_tokens: segment, ..Faults::default() });
+    for _ in 0..20 {
+        assert_eq!(next_packet(&mut socket).await.token.segment, Segment::NseCash);
+    }
+
+    let unfetched = mute(&[format!("NFO:{}", options[0].token), "NSE".to_owned()]);
+    simulator.set_faults(Faults { unfetched_quotes: unfetched, ..Faults::default() });
+    let asked = QuoteRequest { tokens: vec![index[0], options[0], options[1], options[2]] };
+    let (_, body) = client.post(QUOTE_PATH, Some(&tokens.jwt_token), asked.encode()).await;
+    let (rows, missing) = decode_full_quotes(&body).expect("quotes");
+    let rows: Vec<u32> = rows.iter().map(|row| row.symbol_token).collect();
+    assert!(
+        !rows.is_empty() && rows.iter().all(|token| options[1..].iter().any(|o| o.token == *token)),
+        "{rows:?}"
+    );
+    let missing: Vec<&str> = missing.iter().map(|row| row.symbol_token.as_str()).collect();
+    for token in [index[0], options[0]] {
+        assert!(missing.contains(&token.token.to_string().as_str()), "{missing:?}");
+    }
+    simulator.stop();
 }
 
 #[tokio::test]

@@ -5,7 +5,11 @@ use super::{
     test_data::{find, unzip},
 };
 use bhavd::{market::Timestamp, sim::*, wire::nse::*};
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::PathBuf,
+};
 
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64)";
 
@@ -193,6 +197,7 @@ fn standing(
 }
 
 const NEAR: &str = "/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry=03-Feb-2026";
+const NEXT: &str = "/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry=10-Feb-2026";
 const BANK: &str = "/api/option-chain-v3?type=Indices&symbol=BANKNIFTY&expiry=03-Feb-2026";
 
 #[tokio::test]
@@ -266,4 +271,72 @@ async fn chains_have_what_real_ones_have() {
         );
         simulator.stop();
     }
+}
+
+#[tokio::test]
+async fn chains_are_spoilt_as_the_faults_say() {
+    let market = SyntheticMarket { duration_s: 120, strikes: 10, expiries: 2, ..SyntheticMarket::default() };
+    let simulator = standing(market, 60, |_| ());
+    let site = Site::enter(&simulator).await;
+    let set = async |faults: &str| {
+        let change = site.http.post(format!("{}/sim/faults", site.root)).body(faults.to_owned());
+        change.header("content-type", "application/json").send().await.expect("a reply").status().as_u16()
+    };
+    let chain = async |path: &str| decode_chain(&site.get(path).await).expect("a chain");
+    let whole = chain(NEAR).await;
+    let (first, last) = (whole.legs[0].contract(), whole.legs[whole.legs.len() - 1].contract());
+
+    assert_eq!(set(&format!(r#"{{"omit":["{first}"],"bad_leg":["{last}"]}}"#)).await, 200);
+    let spoilt = chain(NEAR).await;
+    assert_eq!(spoilt.legs, whole.legs[1..whole.legs.len() - 1]);
+    assert_eq!(spoilt.malformed.len(), 1, "{:?}", spoilt.malformed);
+    assert!(chain(NEXT).await.malformed.is_empty());
+
+    assert_eq!(set(r#"{"omit":[],"bad_leg":[],"empty_chain":["NIFTY 2026-02-03"]}"#).await, 200);
+    let empty = chain(NEAR).await;
+    assert_eq!((empty.legs.len(), empty.timestamp), (0, whole.timestamp));
+    assert!(!chain(NEXT).await.legs.is_empty() && !chain(BANK).await.legs.is_empty());
+    assert!(!chain("/api/option-chain-indices?symbol=NIFTY").await.legs.is_empty(), "another chain");
+
+    let wrong =
+        r#"{"empty_chain":[],"wrong_chain":{"NIFTY 2026-02-03":"NIFTY 2026-02-10","NIFTY":"BANKNIFTY"}}"#;
+    assert_eq!(set(wrong).await, 200);
+    let (near, next) = (chain(NEAR).await, chain(NEXT).await);
+    let older = chain("/api/option-chain-indices?symbol=NIFTY").await;
+    assert_eq!(set(r#"{"wrong_chain":{}}"#).await, 200);
+    assert_eq!(next, chain("/api/option-chain-v3?type=Indices&symbol=BANKNIFTY&expiry=10-Feb-2026").await);
+    assert_eq!(older, chain("/api/option-chain-indices?symbol=BANKNIFTY").await);
+    assert_eq!(near, chain(NEXT).await, "a chain goes before its symbol");
+
+    for wrong in [r#"{"omit":["NIFTY"]}"#, r#"{"explode":true}"#, r#"{"broken_chains":{"NIFTY":"gone"}}"#] {
+        assert_eq!(set(wrong).await, 422, "{wrong}");
+    }
+    simulator.stop();
+}
+
+#[tokio::test]
+async fn a_stale_chain_stands_still_while_others_move_on() {
+    let market = SyntheticMarket { duration_s: 3_600, strikes: 10, ..SyntheticMarket::default() };
+    let start = Timestamp::on(market.date, market.opens).plus_seconds(60);
+    let simulator = Simulator::start(SimulatorOptions {
+        start: Some(start),
+        speed: 20.0,
+        angel_one: None,
+        ..SimulatorOptions::new(MarketSource::Synthetic(market))
+    })
+    .expect("a simulator");
+    let site = Site::enter(&simulator).await;
+    let before = site.get(NEAR).await;
+    let stale = BTreeSet::from(["NIFTY".parse().expect("a chain")]);
+    simulator.set_faults(Faults { stale_stamp: stale, ..Faults::default() });
+    let later = simulator.clock().now().plus_seconds(10);
+    while simulator.clock().now() < later {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let stamp = async |path: &str| decode_chain(&site.get(path).await).expect("a chain").timestamp;
+    assert_eq!(site.get(NEAR).await, before);
+    assert!(stamp(BANK).await > later.plus_seconds(-10));
+    simulator.set_faults(Faults::default());
+    assert!(stamp(NEAR).await > later.plus_seconds(-10));
+    simulator.stop();
 }

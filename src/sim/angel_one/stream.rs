@@ -241,14 +241,14 @@ impl Writer {
     /// Encodes until the buffer is full or everything played so far is in it.
     fn push_events(&mut self) {
         let Writer { server, subscriptions, cursor, out, .. } = self;
-        let is_mute = server.faults.current().mute;
+        let faults = server.faults.current();
         let market = server.playback.market();
         // Events of contracts nobody subscribed to are cheap, but there may be a day of them.
         const STEPS_MAX: u64 = 4_096;
         for _ in 0..STEPS_MAX {
             let walked = cursor.advance(EVENTS_PER_STEP, |slot, state| {
                 for mode in subscriptions.modes(slot) {
-                    if !is_mute {
+                    if !faults.mutes(market.contracts()[slot].token) {
                         write_packet(out, market, slot, state, mode, server.at_change(slot, state));
                     }
                 }
@@ -279,11 +279,12 @@ impl Writer {
         let Writer { server, subscriptions, cursor, books: Some(books), out, .. } = self else {
             return;
         };
-        let (market, is_mute) = (server.playback.market(), server.faults.current().mute);
+        let (market, faults) = (server.playback.market(), server.faults.current());
         let on_move = |slot: usize, stamp: Timestamp| {
             let state = cursor.state().slot(slot);
             // A movement at the close that comes late stands behind what has happened since.
-            if is_mute || !state.is_known() || stamp < state.event_time() {
+            if !state.is_known() || stamp < state.event_time() || faults.mutes(market.contracts()[slot].token)
+            {
                 return;
             }
             for mode in subscriptions.modes(slot) {
@@ -301,7 +302,7 @@ impl Writer {
             books.show(market, slot, now);
         }
         let state = cursor.state().slot(slot);
-        if !state.is_known() || server.faults.current().mute {
+        if !state.is_known() || server.faults.current().mutes(market.contracts()[slot].token) {
             return;
         }
         let moment = match server.playback.is_clocked() {
@@ -344,11 +345,16 @@ impl Writer {
             Ok(ClientText::Ping) => Some(ServerText::Pong),
             Ok(ClientText::Request(request)) => {
                 let market = self.server.playback.market().clone();
+                let is_refused = request.subscribe && self.server.faults.current().refuse_subscriptions;
                 let now = self.server.playback.follow_clock();
                 if self.server.playback.is_clocked() {
                     self.push_events();
                 }
-                match self.subscriptions.apply(&market, &request) {
+                let applied = match is_refused {
+                    true => Err(LimitExceeded),
+                    false => self.subscriptions.apply(&market, &request),
+                };
+                match applied {
                     Ok(first_time) => {
                         self.server.playback.count_subscriptions(first_time.len());
                         for slot in first_time {

@@ -61,12 +61,21 @@ impl Chains {
     }
 
     /// The chain of one expiry (v3's shape) or of all (the older one). `None` before the first observation, and for what
-    /// is not listed.
-    pub fn body(&mut self, playback: &Playback, symbol: &str, expiry: Option<TradingDate>) -> Option<Bytes> {
+    /// is not listed. A stale chain is the body that was served last.
+    pub fn body(
+        &mut self,
+        playback: &Playback,
+        symbol: &str,
+        expiry: Option<TradingDate>,
+        is_stale: bool,
+    ) -> Option<Bytes> {
         let market = playback.market();
         let slots = market.underlyings().get(symbol)?;
         let key = (symbol.to_owned(), expiry);
         let encoded = self.encoded.get(&key);
+        if let Some(encoded) = encoded.filter(|_| is_stale) {
+            return Some(encoded.body.clone());
+        }
         let shown = self.shown_at(symbol, expiry, playback.clock().now());
         let shown = encoded.map_or(shown, |encoded| encoded.shown.max(shown));
         let position = playback.position_at(shown);
@@ -252,13 +261,13 @@ mod tests {
         let market = Arc::new(parameters.generate());
         let mut cache = plain();
         let early = playing(&market, market.first_time().plus_seconds(-1));
-        assert_eq!(cache.body(&early, "NIFTY", None), None, "nothing is played yet");
+        assert_eq!(cache.body(&early, "NIFTY", None, false), None, "nothing is played yet");
         let playback = playing(&market, market.last_time());
         playback.follow_clock();
         let state = playback.state().clone();
         assert_eq!(state.position(), market.events().len() as u64);
-        let body = cache.body(&playback, "NIFTY", None).expect("a chain");
-        let again = cache.body(&playback, "NIFTY", None).expect("a chain");
+        let body = cache.body(&playback, "NIFTY", None, false).expect("a chain");
+        let again = cache.body(&playback, "NIFTY", None, false).expect("a chain");
         assert_eq!(body.as_ptr(), again.as_ptr(), "the second answer is the first one's bytes");
         let chain = decode_chain(&body).expect("a chain");
         assert_eq!(chain.expiries.len(), 2);
@@ -278,11 +287,11 @@ mod tests {
             compared += 1;
         }
         assert!(compared > 100, "{compared}");
-        let nearest = cache.body(&playback, "NIFTY", Some(chain.expiries[0])).expect("a chain");
+        let nearest = cache.body(&playback, "NIFTY", Some(chain.expiries[0]), false).expect("a chain");
         let nearest = decode_chain(&nearest).expect("a chain");
         assert!(nearest.legs.iter().all(|leg| leg.expiry == chain.expiries[0]));
-        assert_eq!(cache.body(&playback, "NIFTY", Some(parameters.date)), None);
-        assert_eq!(cache.body(&playback, "SENSEX", None), None);
+        assert_eq!(cache.body(&playback, "NIFTY", Some(parameters.date), false), None);
+        assert_eq!(cache.body(&playback, "SENSEX", None, false), None);
     }
 
     const CONTRACT: &str = "NIFTY 2026-02-03 25300 CE";
@@ -309,7 +318,7 @@ mod tests {
 
     /// Stamp and lots of open interest as the site shows them at a time.
     fn seen(cache: &mut Chains, market: &Arc<SimMarket>, now: &str) -> Option<(Timestamp, f64)> {
-        let body = cache.body(&playing(market, at(now)), "NIFTY", None)?;
+        let body = cache.body(&playing(market, at(now)), "NIFTY", None, false)?;
         let chain = decode_chain(&body).expect("a chain");
         Some((chain.timestamp, chain.legs[0].open_interest_lots.expect("open interest")))
     }
@@ -339,7 +348,7 @@ mod tests {
     fn a_new_stamp_alone_changes_nothing_else_of_the_body() {
         let (market, mut cache) = (captures(), plain());
         let body = |cache: &mut Chains, now: &str| {
-            let body = cache.body(&playing(&market, at(now)), "NIFTY", None).expect("a chain");
+            let body = cache.body(&playing(&market, at(now)), "NIFTY", None, false).expect("a chain");
             String::from_utf8(body.to_vec()).expect("text")
         };
         let before = body(&mut cache, "10:03:00");
@@ -374,7 +383,7 @@ mod tests {
         let (mut before, mut ages) = (Timestamp::from_us(0), BTreeSet::new());
         for second in (200..900).step_by(7) {
             let now = market.first_time().plus_seconds(second);
-            let body = cache.body(&playing(&market, now), "NIFTY", None).expect("a chain");
+            let body = cache.body(&playing(&market, now), "NIFTY", None, false).expect("a chain");
             let stamp = decode_chain(&body).expect("a chain").timestamp;
             assert!(before <= stamp, "{before}, then {stamp}");
             before = stamp;
@@ -382,6 +391,17 @@ mod tests {
         }
         let (least, most) = (ages.first().expect("ages"), ages.last().expect("ages"));
         assert!(*least >= 49 && *most <= 161 && most - least > 40, "{ages:?}");
+    }
+
+    #[test]
+    fn a_stale_chain_stays_as_it_was_served_last() {
+        let (market, mut cache) = (captures(), plain());
+        let mut body = |now: &str, is_stale| {
+            cache.body(&playing(&market, at(now)), "NIFTY", None, is_stale).expect("a chain")
+        };
+        let fresh = body("10:00:05", true);
+        assert_eq!(fresh, body("10:30:00", true));
+        assert_ne!(fresh, body("10:30:00", false));
     }
 
     #[test]
@@ -398,7 +418,7 @@ mod tests {
         let mut counts = [0; 4];
         for minutes in [4, 6, 8] {
             let playback = playing(&market, market.first_time().plus_seconds(60 * minutes));
-            let body = cache.body(&playback, "NIFTY", None).expect("a chain");
+            let body = cache.body(&playback, "NIFTY", None, false).expect("a chain");
             let chain = decode_chain(&body).expect("a chain");
             for leg in &chain.legs {
                 let slot = market.slot_of(&leg.contract()).expect("listed");

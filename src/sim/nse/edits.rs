@@ -1,12 +1,13 @@
-//! Changes to encoded chains that [`Chain`](crate::wire::nse::Chain) has no fields for: sides that are not listed.
+//! Changes to encoded chains that [`Chain`](crate::wire::nse::Chain) has no fields for: sides that are not listed, and
+//! faults. Recorded bodies are changed in the same way.
 
-use super::super::market::SimMarket;
+use super::super::{market::SimMarket, names::ContractName};
 use crate::{
     market::{Contract, Exchange, OptionType, Price, TradingDate},
     wire::nse::parse_expiry,
 };
 use serde_json::{Map, Value, json};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// How v3 writes the side of a strike that the exchange does not list. The older shape leaves it out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +99,44 @@ pub(super) fn write_unlisted_sides(body: Vec<u8>, side: UnlistedSide, market: &S
     })
 }
 
+/// The chain without its rows.
+pub(super) fn empty(body: Vec<u8>) -> Vec<u8> {
+    edit(body, |body| {
+        for part in ["records", "filtered"] {
+            if let Some(data) = body.get_mut(part).and_then(|part| part.get_mut("data")) {
+                *data = json!([]);
+            }
+        }
+    })
+}
+
+/// The chain without some contracts, and with a text for the open interest of others.
+pub(super) fn spoil(
+    body: Vec<u8>,
+    omit: &BTreeSet<ContractName>,
+    bad_leg: &BTreeSet<ContractName>,
+) -> Vec<u8> {
+    edit(body, |body| {
+        each_row(body, |row| {
+            for option_type in OptionType::BOTH {
+                let Some(option) = option_of(row, option_type).map(ContractName) else { continue };
+                if omit.contains(&option) {
+                    row.remove(option_type.name());
+                }
+                if let Some(leg) = row.get_mut(option_type.name()).filter(|_| bad_leg.contains(&option)) {
+                    leg["openInterest"] = json!("-");
+                }
+            }
+        });
+        for part in ["records", "filtered"] {
+            let rows = body.get_mut(part).and_then(|part| part.get_mut("data")).and_then(Value::as_array_mut);
+            if let Some(rows) = rows {
+                rows.retain(|row| OptionType::BOTH.iter().any(|side| row.get(side.name()).is_some()));
+            }
+        }
+    })
+}
+
 fn edit(body: Vec<u8>, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let Ok(mut value) = serde_json::from_slice(&body) else {
         return body;
@@ -174,5 +213,35 @@ mod tests {
             assert_eq!(side.to_string().parse(), Ok(side));
         }
         "none".parse::<UnlistedSide>().expect_err("no form");
+    }
+
+    #[test]
+    fn faults_leave_out_and_spoil_what_they_name() {
+        let parameters = SyntheticMarket {
+            underlyings: SyntheticMarket::name_underlyings(&["NIFTY"], SyntheticMarket::default().date),
+            duration_s: 1,
+            strikes: 4,
+            ..SyntheticMarket::default()
+        };
+        let chain = chain_of(&parameters.generate());
+        let names = |positions: &[usize]| -> BTreeSet<ContractName> {
+            positions.iter().map(|position| ContractName(chain.legs[*position].contract())).collect()
+        };
+        for shape in [ChainShape::V3, ChainShape::Older] {
+            // A row, a side, and a leg.
+            let body = spoil(encode_chain(&chain, shape), &names(&[0, 1, 3]), &names(&[4]));
+            let read = decode_chain(&body).expect("a chain");
+            let kept: Vec<Leg> =
+                [2, 5, 6, 7].into_iter().map(|position: usize| chain.legs[position].clone()).collect();
+            assert_eq!(read.legs, kept);
+            assert_eq!(read.malformed.len(), 1, "{:?}", read.malformed);
+            let value: Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(value["records"]["data"].as_array().map(Vec::len), Some(3));
+            assert_eq!(value["filtered"]["data"], value["records"]["data"]);
+            let read = decode_chain(&empty(body)).expect("a chain");
+            assert_eq!((read.legs.len(), read.timestamp), (0, chain.timestamp));
+            assert_eq!(read.expiries, chain.expiries);
+        }
+        assert_eq!(spoil(b"no JSON".to_vec(), &names(&[0]), &names(&[])), b"no JSON");
     }
 }
