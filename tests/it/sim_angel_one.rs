@@ -430,9 +430,16 @@ async fn texts_are_answered_and_limits_kept() {
 #[tokio::test]
 async fn every_event_of_a_day_reaches_a_subscriber_in_order() {
     let Some(source) = recorded_day() else { return };
-    // Slow until the subscription stands: a quarter of an hour lasts half a second.
-    let simulator =
-        Simulator::start(SimulatorOptions { speed: 1_800.0 * 4.0, ..SimulatorOptions::new(source) });
+    // The subscription stands before the first capture: these four hours last two seconds.
+    let early = Timestamp::on(
+        "2026-01-30".parse().expect("a date"),
+        chrono::NaiveTime::from_hms_opt(5, 15, 0).expect("a time"),
+    );
+    let simulator = Simulator::start(SimulatorOptions {
+        speed: 1_800.0 * 4.0,
+        start: Some(early),
+        ..SimulatorOptions::new(source)
+    });
     let simulator = simulator.expect("a simulator");
     let client = Client::of(&simulator);
     let tokens = client.login_now(&simulator).await;
