@@ -6,9 +6,10 @@
 use bhavd::{
     market::{Timestamp, TradingDate},
     sim::{
-        AngelOneOptions, Credentials, LotOverrides, MarketSource, NseOptions, Pace, RunningSimulator,
-        Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying,
+        AngelOneOptions, Credentials, Irregularities, LotOverrides, MarketSource, NseDelay, NseOptions, Pace,
+        RunningSimulator, Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying, UnlistedSide,
     },
+    wire::nse::LotMonth,
 };
 use chrono::NaiveDateTime;
 use clap::{ArgGroup, Parser};
@@ -40,7 +41,7 @@ struct Arguments {
     /// Play a market made of a seed
     #[arg(long)]
     synthetic: bool,
-    /// Seed of the synthetic market
+    /// Seed of the synthetic market, of NSE's delays and of what --one-sided to --implied-volatility draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Synthetic underlyings: names separated by commas, or how many
@@ -87,9 +88,36 @@ struct Arguments {
     /// With --as-fast-as-possible: wait until so many tokens are subscribed
     #[arg(long, value_name = "N", default_value_t = 1, requires = "as_fast_as_possible")]
     after_subscriptions: usize,
-    /// Lot size of an underlying, in place of the known one; may be repeated
-    #[arg(long, value_name = "UNDERLYING=UNITS", value_parser = parse_lot)]
-    lot: Vec<(String, u32)>,
+    /// Lot size of an underlying, in place of the known one, with @YYYY-MM only of contracts that expire in that month
+    /// or later; may be repeated
+    #[arg(long, value_name = "UNDERLYING[@YYYY-MM]=UNITS", value_parser = parse_lot)]
+    lot: Vec<Lot>,
+    /// The longest that a subscribed token goes without a packet in session hours, in seconds of the market: its book
+    /// moves though nothing trades. Underlyings get a packet each second. 0 sends events only, and so does
+    /// --as-fast-as-possible
+    #[arg(long, value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u32).range(..=3_600))]
+    book_interval: u32,
+    /// How long after its stamp NSE's website shows a chain, in seconds of the market; a range, such as 49-159, is drawn
+    /// from for each chain and rebuild
+    #[arg(long, value_name = "SECONDS", default_value_t)]
+    nse_delay: NseDelay,
+
+    /// Strikes of which only one side is listed
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    one_sided: u32,
+    /// How NSE's v3 chains write a side that is not listed: absent, empty, or zeros
+    #[arg(long, value_name = "FORM", default_value_t)]
+    unlisted_side: UnlistedSide,
+    /// Synthetic options whose open interest is no whole number of lots; for a recording name another --lot
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    fractional_lots: u32,
+    /// Options whose bid or ask is withdrawn, each for two minutes at a time
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    withdrawn_quotes: u32,
+    /// Options with a price for which NSE writes an implied volatility; for the others it writes 0
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    implied_volatility: u32,
+
     /// Worker threads of the simulator
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -123,12 +151,29 @@ fn parse_start(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "write it as \"2026-01-30 09:00:00\"".to_owned())
 }
 
-fn parse_lot(text: &str) -> Result<(String, u32), String> {
-    let parsed = text.split_once('=').and_then(|(name, units)| Some((name, units.parse::<u32>().ok()?)));
-    match parsed {
-        Some((name, units)) if !name.is_empty() && units > 0 => Ok((name.to_owned(), units)),
-        _ => Err("write it as NIFTY=75".to_owned()),
-    }
+/// The value of `--lot`.
+#[derive(Clone, Debug)]
+struct Lot {
+    underlying: String,
+    from: Option<LotMonth>,
+    units: u32,
+}
+
+fn parse_lot(text: &str) -> Result<Lot, String> {
+    let month = |text: &str| {
+        let first = TradingDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok()?;
+        Some(LotMonth::of(first))
+    };
+    let parsed = || {
+        let (contracts, units) = text.split_once('=')?;
+        let units = units.parse().ok().filter(|units| *units > 0)?;
+        let (underlying, from) = match contracts.split_once('@') {
+            Some((underlying, from)) => (underlying, Some(month(from)?)),
+            None => (contracts, None),
+        };
+        (!underlying.is_empty()).then(|| Lot { underlying: underlying.to_owned(), from, units })
+    };
+    parsed().ok_or_else(|| "write it as NIFTY=75, or NIFTY@2026-03=75".to_owned())
 }
 
 impl Arguments {
@@ -162,7 +207,25 @@ impl Arguments {
             sockets_max: self.sockets_max,
             tokens_per_socket: self.tokens_per_socket,
             limit_requests: !self.unlimited_requests,
+            book_interval_s: self.book_interval,
         };
+        let nse = NseOptions {
+            listen: self.listen_nse,
+            bodies: self.bodies,
+            delay: self.nse_delay,
+            unlisted_side: self.unlisted_side,
+        };
+        let irregularities = Irregularities {
+            seed: self.seed,
+            one_sided_percent: self.one_sided,
+            fractional_percent: self.fractional_lots,
+            withdrawn_percent: self.withdrawn_quotes,
+            implied_volatility_percent: self.implied_volatility,
+        };
+        let mut lots = LotOverrides::new();
+        for lot in &self.lot {
+            lots.set(&lot.underlying, lot.from, lot.units);
+        }
         let pace = match self.as_fast_as_possible {
             true => Pace::AsFastAsPossible { after_subscriptions: self.after_subscriptions },
             false => Pace::Clocked,
@@ -170,12 +233,13 @@ impl Arguments {
         SimulatorOptions {
             market,
             angel_one: Some(angel_one),
-            nse: Some(NseOptions { listen: self.listen_nse, bodies: self.bodies }),
+            nse: Some(nse),
             speed: self.speed,
             start: self.start,
             pace,
             passes: self.passes,
-            lots: self.lot.into_iter().collect::<LotOverrides>(),
+            lots,
+            irregularities,
             worker_threads: self.threads,
         }
     }
@@ -292,4 +356,56 @@ fn wait_for_signal(simulator: &RunningSimulator) -> std::io::Result<()> {
             is_finished = progress.is_finished();
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &str) -> Result<SimulatorOptions, clap::Error> {
+        let words = ["bhavsim", "--synthetic"].into_iter().chain(words.split_whitespace());
+        Arguments::try_parse_from(words).map(Arguments::into_options)
+    }
+
+    #[test]
+    fn a_plain_simulation_has_moving_books_and_nothing_irregular() {
+        let options = options("").expect("options");
+        assert_eq!(options.angel_one.expect("Angel One").book_interval_s, 45);
+        let nse = options.nse.expect("NSE");
+        assert_eq!((nse.delay, nse.unlisted_side), (NseDelay::default(), UnlistedSide::Absent));
+        assert_eq!(options.irregularities, Irregularities { seed: 1, ..Irregularities::default() });
+        assert_eq!(options.lots, LotOverrides::new());
+    }
+
+    #[test]
+    fn options_are_read_and_wrong_ones_refused() {
+        let words = "--seed 7 --book-interval 0 --nse-delay 49-159 --one-sided 10 --unlisted-side zeros --lot NIFTY=75 \
+                     --lot NIFTY@2026-03=65 --fractional-lots 4 --withdrawn-quotes 9 --implied-volatility 54";
+        let options = options(words).expect("options");
+        assert_eq!(options.angel_one.expect("Angel One").book_interval_s, 0);
+        let nse = options.nse.expect("NSE");
+        assert_eq!((nse.delay.to_string(), nse.unlisted_side), ("49-159".to_owned(), UnlistedSide::Zeros));
+        let wanted = Irregularities {
+            seed: 7,
+            one_sided_percent: 10,
+            fractional_percent: 4,
+            withdrawn_percent: 9,
+            implied_volatility_percent: 54,
+        };
+        assert_eq!(options.irregularities, wanted);
+        let lot = |expiry: &str| options.lots.get("NIFTY", expiry.parse().expect("a date"));
+        assert_eq!((lot("2026-02-24"), lot("2026-03-03")), (Some(75), Some(65)));
+        for wrong in [
+            "--book-interval -1",
+            "--nse-delay 159-49",
+            "--one-sided 101",
+            "--unlisted-side none",
+            "--lot NIFTY",
+            "--lot NIFTY=0",
+            "--lot NIFTY@2026=75",
+            "--lot @2026-03=75",
+        ] {
+            assert!(super::tests::options(wrong).is_err(), "{wrong}");
+        }
+    }
 }

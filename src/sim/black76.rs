@@ -4,7 +4,27 @@
 //! (F. Black, "The pricing of commodity contracts", Journal of Financial Economics 3, 1976; the discount factor is taken
 //! as 1.) Arithmetic goes through the `libm` crate, whose results are the same on every machine.
 
-use crate::market::OptionType;
+use crate::market::{OptionType, Price, Timestamp, TradingDate};
+use chrono::NaiveTime;
+
+const SECONDS_PER_YEAR: f64 = 365.0 * 86_400.0;
+
+/// Years from an instant to half past three of an expiry. The last half hour keeps half an hour, so that the formulas
+/// stay finite.
+pub(super) fn years_left(expiry: TradingDate, now: Timestamp) -> f64 {
+    let closes = NaiveTime::from_hms_opt(15, 30, 0).expect("half past three is a time");
+    let left_s = Timestamp::on(expiry, closes).us_since(now) as f64 / 1e6;
+    left_s.max(1_800.0) / SECONDS_PER_YEAR
+}
+
+/// The forward that put-call parity implies at the strike where call and put are worth about the same, from strikes with
+/// the prices of both. `None` where nothing traded on both sides.
+pub(super) fn forward_by_parity(prices: impl Iterator<Item = (Price, Price, Price)>) -> Option<f64> {
+    let traded = prices.filter(|(_, call, put)| *call > Price::ZERO && *put > Price::ZERO);
+    let differences = traded.map(|(strike, call, put)| (strike.as_e4(), call.as_e4() - put.as_e4()));
+    let (strike, difference) = differences.min_by_key(|(_, difference)| difference.abs())?;
+    Some(Price::from_e4(strike + difference).as_rupees())
+}
 
 /// What an option is worth and how that moves. Rupees, years and volatility as a fraction (0.2 is 20 %).
 #[derive(Clone, Copy, Debug, PartialEq)]

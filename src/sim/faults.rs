@@ -1,9 +1,12 @@
 //! Failures that a test or an operator can switch on.
 
+use super::names::{ChainName, ContractName, TokenName};
+use crate::market::{ProviderToken, TradingDate};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::watch;
 
@@ -13,14 +16,70 @@ use tokio::sync::watch;
 pub struct Faults {
     /// Logins are refused as if the password were wrong.
     pub refuse_logins: bool,
-    /// Sockets stay open and say nothing: no packets, no pongs.
+    /// Sockets stay open and send nothing: no packets, no pongs. The website does not answer.
     pub mute: bool,
+    /// Sockets answer pings and send no packets.
+    pub mute_stream: bool,
+    /// Tokens for which no socket sends a packet, although they are subscribed.
+    pub mute_tokens: BTreeSet<TokenName>,
+    /// Every subscription is refused with E1002, and nothing of it is taken.
+    pub refuse_subscriptions: bool,
+    /// Tokens that quote answers list among what was not fetched.
+    pub unfetched_quotes: BTreeSet<TokenName>,
     /// Every request and every handshake is answered 429.
     pub too_many_requests: bool,
-    /// NSE's chains by symbol, or by symbol and expiry (`NIFTY 2026-02-03`), and what is wrong with them.
-    pub broken_chains: BTreeMap<String, ChainFault>,
+    /// NSE's chains that are not answered, and what is answered instead.
+    pub broken_chains: BTreeMap<ChainName, ChainFault>,
+    /// NSE's chains that are answered with the body of another one.
+    pub wrong_chain: BTreeMap<ChainName, ChainName>,
+    /// NSE's chains without a row, freshly stamped.
+    pub empty_chain: BTreeSet<ChainName>,
+    /// NSE's chains of the played market that keep the body that was served last.
+    pub stale_stamp: BTreeSet<ChainName>,
+    /// Contracts that NSE's chains leave out.
+    pub omit: BTreeSet<ContractName>,
+    /// Contracts whose open interest in NSE's chains is the text `-`.
+    pub bad_leg: BTreeSet<ContractName>,
     /// Closes all sockets and forgets all cookies and sessions once; never reads back as true.
     pub drop_all: bool,
+}
+
+impl Faults {
+    /// Whether no packet of a token may be sent.
+    pub(super) fn mutes(&self, token: ProviderToken) -> bool {
+        self.mute || self.mute_stream || names_token(&self.mute_tokens, token)
+    }
+
+    pub(super) fn withholds_quote(&self, token: ProviderToken) -> bool {
+        names_token(&self.unfetched_quotes, token)
+    }
+
+    pub(super) fn broken_chain(&self, symbol: &str, expiry: Option<TradingDate>) -> Option<ChainFault> {
+        // From the back: a chain of one expiry goes before its symbol, and a symbol before `*`.
+        let mut names = self.broken_chains.iter().rev();
+        names.find(|(name, _)| name.matches(symbol, expiry)).map(|(_, fault)| *fault)
+    }
+
+    /// The chain that is served for a requested one.
+    pub(super) fn served_chain(
+        &self,
+        symbol: &str,
+        expiry: Option<TradingDate>,
+    ) -> (String, Option<TradingDate>) {
+        let wrong = self.wrong_chain.iter().rev().find(|(name, _)| name.matches(symbol, expiry));
+        match wrong {
+            // The older generation's chains have all expiries.
+            Some((_, other)) => {
+                (other.symbol(symbol).to_owned(), expiry.map(|requested| other.expiry().unwrap_or(requested)))
+            }
+            None => (symbol.to_owned(), expiry),
+        }
+    }
+}
+
+fn names_token(names: &BTreeSet<TokenName>, token: ProviderToken) -> bool {
+    !names.is_empty()
+        && (names.contains(&TokenName::Segment(token.segment)) || names.contains(&TokenName::Token(token)))
 }
 
 /// What the website answers for a chain instead of it.
@@ -31,21 +90,10 @@ pub enum ChainFault {
     Html,
 }
 
-/// A change of [`Faults`]; absent fields keep their value.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct FaultsChange {
-    refuse_logins: Option<bool>,
-    mute: Option<bool>,
-    too_many_requests: Option<bool>,
-    broken_chains: Option<BTreeMap<String, ChainFault>>,
-    drop_all: Option<bool>,
-}
-
 /// The faults in force, shared by both servers.
 #[derive(Debug)]
 pub(super) struct FaultSwitch {
-    current: Mutex<Faults>,
+    current: Mutex<Arc<Faults>>,
     /// How many times everything was dropped.
     drops: watch::Sender<u64>,
 }
@@ -55,28 +103,30 @@ impl FaultSwitch {
         FaultSwitch { current: Mutex::default(), drops: watch::Sender::new(0) }
     }
 
-    pub fn current(&self) -> Faults {
+    pub fn current(&self) -> Arc<Faults> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn set(&self, faults: Faults) {
         let drop_all = faults.drop_all;
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Faults { drop_all: false, ..faults };
+        let faults = Arc::new(Faults { drop_all: false, ..faults });
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = faults;
         if drop_all {
             self.drops.send_modify(|drops| *drops += 1);
         }
     }
 
-    pub fn change(&self, change: FaultsChange) -> Faults {
-        let current = self.current();
-        self.set(Faults {
-            refuse_logins: change.refuse_logins.unwrap_or(current.refuse_logins),
-            mute: change.mute.unwrap_or(current.mute),
-            too_many_requests: change.too_many_requests.unwrap_or(current.too_many_requests),
-            broken_chains: change.broken_chains.unwrap_or(current.broken_chains),
-            drop_all: change.drop_all.unwrap_or(false),
-        });
-        self.current()
+    /// Sets the named fields and keeps the others.
+    ///
+    /// # Errors
+    /// A field that there is none of, or a value that it cannot have; nothing is changed then.
+    pub fn change(&self, change: Map<String, Value>) -> Result<Arc<Faults>, serde_json::Error> {
+        let mut fields = serde_json::to_value(&*self.current())?;
+        for (name, value) in change {
+            fields[name] = value;
+        }
+        self.set(serde_json::from_value(fields)?);
+        Ok(self.current())
     }
 
     pub fn drops(&self) -> watch::Receiver<u64> {
@@ -91,15 +141,54 @@ impl FaultSwitch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::market::Segment;
+
+    fn change(switch: &FaultSwitch, json: &str) -> Result<Arc<Faults>, serde_json::Error> {
+        switch.change(serde_json::from_str(json).expect("an object"))
+    }
 
     #[test]
     fn a_change_keeps_what_it_does_not_name() {
         let switch = FaultSwitch::new();
         switch.set(Faults { mute: true, ..Faults::default() });
-        let change = serde_json::from_str(r#"{"refuse_logins":true,"drop_all":true}"#).expect("a change");
-        let faults = switch.change(change);
-        assert_eq!(faults, Faults { mute: true, refuse_logins: true, ..Faults::default() });
+        let faults = change(&switch, r#"{"refuse_logins":true,"drop_all":true}"#).expect("a change");
+        assert_eq!(*faults, Faults { mute: true, refuse_logins: true, ..Faults::default() });
         assert_eq!(switch.drop_count(), 1);
-        assert!(serde_json::from_str::<FaultsChange>(r#"{"explode":true}"#).is_err());
+        for wrong in [
+            r#"{"explode":true}"#,
+            r#"{"mute":1}"#,
+            r#"{"omit":["NIFTY"]}"#,
+            r#"{"bad_leg":["NIFTY 2026-02-03 25300"]}"#,
+            r#"{"mute_tokens":["NFO:NIFTY"]}"#,
+            r#"{"empty_chain":["NIFTY tomorrow"]}"#,
+        ] {
+            change(&switch, wrong).expect_err(wrong);
+            assert_eq!(switch.current(), faults, "{wrong} changes nothing");
+        }
+    }
+
+    #[test]
+    fn faults_read_back_as_they_were_written() {
+        let switch = FaultSwitch::new();
+        let text = r#"{"mute_tokens":["NFO","NSE:99926000"],"unfetched_quotes":["BFO"],"empty_chain":["*"],
+            "broken_chains":{"NIFTY":"html"},"wrong_chain":{"NIFTY 2026-02-03":"NIFTY 2026-02-10"},
+            "stale_stamp":["BANKNIFTY 2026-02-24"],"omit":["NIFTY 2026-02-03 25300 CE"],
+            "bad_leg":["NIFTY 2026-02-03 25350.50 PE"]}"#;
+        let faults = change(&switch, text).expect("a change");
+        let (written, wanted): (Value, Value) =
+            (serde_json::to_value(&*faults).expect("JSON"), serde_json::from_str(text).expect("JSON"));
+        for (name, value) in wanted.as_object().expect("an object") {
+            assert_eq!(&written[name], value, "{name}");
+        }
+        let token = |segment, token| ProviderToken { segment, token };
+        assert!(faults.mutes(token(Segment::NseFo, 1)) && faults.mutes(token(Segment::NseCash, 99_926_000)));
+        assert!(!faults.mutes(token(Segment::NseCash, 99_926_009)));
+        assert!(faults.withholds_quote(token(Segment::BseFo, 1)));
+        let (near, next) = ("2026-02-03".parse().expect("a date"), "2026-02-10".parse().expect("a date"));
+        assert_eq!(faults.served_chain("NIFTY", Some(near)), ("NIFTY".to_owned(), Some(next)));
+        assert_eq!(faults.served_chain("NIFTY", Some(next)), ("NIFTY".to_owned(), Some(next)));
+        assert_eq!(faults.served_chain("NIFTY", None), ("NIFTY".to_owned(), None));
+        assert_eq!(faults.broken_chain("NIFTY", Some(next)), Some(ChainFault::Html));
+        assert_eq!(faults.broken_chain("BANKNIFTY", None), None);
     }
 }

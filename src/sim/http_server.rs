@@ -1,19 +1,17 @@
 //! HTTP/1.1 on loopback for the simulated providers, with upgrades that give back the plain TCP stream.
 
-use super::{
-    faults::{FaultSwitch, FaultsChange},
-    playback::Playback,
-};
+use super::{faults::FaultSwitch, playback::Playback};
 use crate::market::{Timestamp, ist};
 use axum::{
     Json, Router,
     extract::State,
-    response::IntoResponse,
+    http::StatusCode,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -92,9 +90,12 @@ async fn clock(State(common): State<Common>) -> Json<Value> {
 }
 
 async fn current_faults(State(common): State<Common>) -> impl IntoResponse {
-    Json(common.faults.current())
+    Json((*common.faults.current()).clone())
 }
 
-async fn change_faults(State(common): State<Common>, Json(change): Json<FaultsChange>) -> impl IntoResponse {
-    Json(common.faults.change(change))
+async fn change_faults(State(common): State<Common>, Json(change): Json<Map<String, Value>>) -> Response {
+    match common.faults.change(change) {
+        Ok(faults) => Json((*faults).clone()).into_response(),
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response(),
+    }
 }

@@ -1,15 +1,41 @@
 //! Lot sizes of index options by trading date, and those an operator names instead.
 //!
 //! Source: exchange circulars as collected in broker notices, checked against chains and bhavcopies of 2024 to 2026.
-//! A lot belongs to a contract and a date, and two sizes coexist for months around each change; the simulation uses
-//! one size per underlying and trading date, which is what NSE's option chain divides by.
+//! A lot belongs to a contract and a date, and two sizes coexist for months around each change. The table has one size
+//! per underlying and trading date; an operator may name others by month of expiry.
 
-use crate::market::TradingDate;
+use crate::{market::TradingDate, wire::nse::LotMonth};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
-/// Lots that replace every other source, by underlying.
-pub type LotOverrides = BTreeMap<String, u32>;
+/// Lots that replace every other source, by underlying, and if need be by the month from which on contracts expire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LotOverrides {
+    /// `None` is before every month.
+    by_underlying: BTreeMap<String, BTreeMap<Option<LotMonth>, u32>>,
+}
+
+impl LotOverrides {
+    pub fn new() -> LotOverrides {
+        LotOverrides::default()
+    }
+
+    /// Names the lot of an underlying's contracts that expire in `from` or later; `None` is all.
+    pub fn set(&mut self, underlying: &str, from: Option<LotMonth>, units: u32) {
+        self.by_underlying.entry(underlying.to_owned()).or_default().insert(from, units);
+    }
+
+    /// Names the lot of those contracts of an underlying that no other call has named one for.
+    pub(super) fn set_if_unnamed(&mut self, underlying: &str, units: u32) {
+        self.by_underlying.entry(underlying.to_owned()).or_default().entry(None).or_insert(units);
+    }
+
+    /// The lot that was named for an underlying's contracts of an expiry.
+    pub fn get(&self, underlying: &str, expiry: TradingDate) -> Option<u32> {
+        let by_month = self.by_underlying.get(underlying)?;
+        by_month.range(..=Some(LotMonth::of(expiry))).next_back().map(|(_, units)| *units)
+    }
+}
 
 struct LotRow {
     /// First trading date.
@@ -115,6 +141,20 @@ mod tests {
         assert_eq!(lot_size("NIFTY", date(2024, 4, 26)), Some(25));
         assert_eq!(lot_size("NIFTY", date(2020, 1, 1)), None);
         assert_eq!(lot_size("RELIANCE", date(2026, 1, 30)), None);
+    }
+
+    #[test]
+    fn an_operator_may_name_lots_by_month_of_expiry() {
+        let date = |text: &str| text.parse::<TradingDate>().expect("a date");
+        let march = LotMonth { year: 2026, month: 3 };
+        let mut lots = LotOverrides::new();
+        lots.set("NIFTY", Some(march), 65);
+        assert_eq!(lots.get("NIFTY", date("2026-02-24")), None, "the table counts before");
+        lots.set("NIFTY", None, 75);
+        assert_eq!(lots.get("NIFTY", date("2026-02-24")), Some(75));
+        assert_eq!(lots.get("NIFTY", date("2026-03-03")), Some(65));
+        assert_eq!(lots.get("NIFTY", date("2027-01-28")), Some(65));
+        assert_eq!(lots.get("BANKNIFTY", date("2027-01-28")), None);
     }
 
     #[test]

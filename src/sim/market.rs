@@ -273,8 +273,8 @@ fn list_contracts(
             indices.push(contract.underlying.clone());
         }
     }
-    let lot_of = |underlying: &Arc<str>| {
-        let named = lots.get(&**underlying).copied().or_else(|| lots::lot_size(underlying, date));
+    let lot_of = |underlying: &Arc<str>, expiry: TradingDate| {
+        let named = lots.get(underlying, expiry).or_else(|| lots::lot_size(underlying, date));
         named.unwrap_or_else(|| {
             let divisor = common.get(underlying).copied().unwrap_or(1);
             u32::try_from(divisor).unwrap_or(1).max(1)
@@ -307,11 +307,11 @@ fn list_contracts(
             }
             InstrumentKind::Future { expiry } => {
                 let symbol = format!("{underlying}{}FUT", symbol_date(expiry));
-                (derivatives, take(&mut next_derivative), symbol, lot_of(&underlying))
+                (derivatives, take(&mut next_derivative), symbol, lot_of(&underlying, expiry))
             }
             InstrumentKind::Option { expiry, strike, option_type } => {
                 let symbol = option_symbol(&underlying, expiry, strike, option_type);
-                (derivatives, take(&mut next_derivative), symbol, lot_of(&underlying))
+                (derivatives, take(&mut next_derivative), symbol, lot_of(&underlying, expiry))
             }
         };
         SimContract {
@@ -410,7 +410,8 @@ mod tests {
 
     #[test]
     fn an_operator_may_name_a_lot() {
-        let lots = LotOverrides::from([("NIFTY".to_owned(), 75)]);
+        let mut lots = LotOverrides::new();
+        lots.set("NIFTY", None, 75);
         let contracts = vec![option("NIFTY", "25300", OptionType::Call)];
         let market = SimMarket::build(contracts, vec![event(0, 0, 150, 75)], &lots).expect("a market");
         assert_eq!(market.contracts()[0].lot_size, 75);

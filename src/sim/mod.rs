@@ -17,10 +17,15 @@
 pub mod angel_one;
 pub mod black76;
 mod candles;
+mod draw;
 mod faults;
+mod history;
+mod hours;
 mod http_server;
+mod irregularities;
 mod lots;
 mod market;
+mod names;
 pub mod nse;
 mod playback;
 mod recording;
@@ -30,8 +35,11 @@ mod synthetic;
 
 pub use candles::candles;
 pub use faults::{ChainFault, Faults};
+pub use irregularities::Irregularities;
 pub use lots::{LotOverrides, lot_size};
 pub use market::{SimContract, SimEvent, SimMarket};
+pub use names::{ChainName, ContractName, NameError, TokenName};
+pub use nse::{NseDelay, UnlistedSide};
 pub use playback::{Cursor, Pace, Playback, Progress, Repeat};
 pub use recording::{LoadReport, RecordingError, SkippedRow, load_recording};
 pub use simulator::{

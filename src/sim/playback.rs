@@ -7,6 +7,8 @@
 
 use super::{
     candles,
+    history::{self, PastValues},
+    hours::PlayedHours,
     market::SimMarket,
     state::{MarketState, SlotState},
 };
@@ -84,7 +86,7 @@ impl Repeat {
         self.same_day
     }
 
-    fn time_of(&self, market: &SimMarket, position: u64) -> Timestamp {
+    pub(super) fn time_of(&self, market: &SimMarket, position: u64) -> Timestamp {
         let (pass, within) = self.split(position);
         market.time(&market.events()[within]).plus_us(self.shift_ms(pass).saturating_mul(1_000))
     }
@@ -125,6 +127,7 @@ pub struct Playback {
     clock: Clock,
     pace: Pace,
     repeat: Repeat,
+    hours: PlayedHours,
     played: watch::Sender<u64>,
     /// Follows `played` when somebody asks.
     shared: Mutex<MarketState>,
@@ -139,9 +142,19 @@ impl Playback {
     const WINDOW_EVENTS: u64 = 1 << 16;
 
     pub fn new(market: Arc<SimMarket>, clock: Clock, pace: Pace, passes: u64) -> Arc<Playback> {
+        let repeat = Repeat::new(&market, passes);
+        // The last day of more passes lies beyond the calendar's years.
+        const PASSES_MAX: u64 = 1_000_000;
+        let last_day = match repeat.total() {
+            Some(0) => Some(market.date()),
+            total => total
+                .filter(|_| passes <= PASSES_MAX)
+                .map(|total| repeat.time_of(&market, total - 1).date_ist()),
+        };
         Arc::new(Playback {
             shared: Mutex::new(MarketState::new(&market)),
-            repeat: Repeat::new(&market, passes),
+            repeat,
+            hours: PlayedHours::new(market.date(), last_day),
             played: watch::Sender::new(0),
             readers: Mutex::default(),
             reader_moved: Notify::new(),
@@ -158,6 +171,15 @@ impl Playback {
 
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Whether the clock drives the play, so that its instants mean something for the values.
+    pub(super) fn is_clocked(&self) -> bool {
+        self.pace == Pace::Clocked
+    }
+
+    pub(super) fn hours(&self) -> &PlayedHours {
+        &self.hours
     }
 
     pub fn progress(&self) -> Progress {
@@ -181,6 +203,35 @@ impl Playback {
             }
             self.clock.sleep_until(self.repeat.time_of(&self.market, due)).await;
         }
+    }
+
+    /// Plays everything that is due at this instant of the clock and returns the instant. [`Playback::run`] may be late
+    /// with it, and a packet that is stamped with the clock must not be followed by an earlier event. Without clock
+    /// nothing is played.
+    pub(super) fn follow_clock(&self) -> Timestamp {
+        let now = self.clock.now();
+        if self.is_clocked() {
+            self.publish(self.repeat.due(&self.market, now));
+        }
+        now
+    }
+
+    /// How many events had happened at an instant; without clock, how many have.
+    pub(super) fn position_at(&self, instant: Timestamp) -> u64 {
+        match self.is_clocked() {
+            true => self.repeat.due(&self.market, instant),
+            false => *self.played.borrow(),
+        }
+    }
+
+    /// Sequence and time of a contract's newest event among the first `position` ones.
+    pub(super) fn newest_event(&self, slot: usize, position: u64) -> Option<(i64, Timestamp)> {
+        history::newest_event(&self.market, &self.repeat, slot, position)
+    }
+
+    /// A contract's values after the first `position` events.
+    pub(super) fn values_at(&self, slot: usize, position: u64) -> Option<PastValues> {
+        history::values_at(&self.market, &self.repeat, slot, position)
     }
 
     async fn run_unclocked(&self, after_subscriptions: usize) {
@@ -269,6 +320,21 @@ impl Cursor {
     /// The state at this cursor's own position.
     pub fn state(&self) -> &MarketState {
         &self.state
+    }
+
+    /// Whether events have happened that this cursor has not seen.
+    pub(super) fn is_behind(&self) -> bool {
+        self.state.position() < *self.played.borrow()
+    }
+
+    /// Up to when this cursor has seen everything: `now`, or the time of its newest event while it is behind.
+    pub(super) fn frontier(&self, now: Timestamp) -> Timestamp {
+        match self.state.position().checked_sub(1) {
+            Some(newest) if self.is_behind() => {
+                self.playback.repeat.time_of(&self.playback.market, newest).min(now)
+            }
+            _ => now,
+        }
     }
 
     /// Returns once there is an event that this cursor has not seen. Cancelling loses nothing.

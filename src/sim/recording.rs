@@ -16,6 +16,7 @@
 //! format is named by line, column and reason, skipped and counted; read strictly, it refuses the whole file.
 
 use super::{
+    irregularities::Irregularities,
     lots::LotOverrides,
     market::{ABSENT, RawEvent, SimMarket, SpanTooLong},
 };
@@ -101,11 +102,12 @@ pub struct LoadReport {
     pub skipped_rows: Vec<SkippedRow>,
 }
 
-/// Loads a recording. `strict` refuses a file with any bad row.
+/// Loads a recording. `strict` refuses a file with any bad row. Of the irregularities, unlisted sides are left out.
 pub fn load_recording(
     path: &Path,
     strict: bool,
     lots: &LotOverrides,
+    irregularities: &Irregularities,
 ) -> Result<(SimMarket, LoadReport), RecordingError> {
     let read_error = |source| RecordingError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read_error)?;
@@ -113,7 +115,7 @@ pub fn load_recording(
         true => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 18, file))),
         false => Box::new(file),
     };
-    read_recording(reader, path, strict, lots)
+    read_recording(reader, path, strict, lots, irregularities)
 }
 
 fn read_recording(
@@ -121,6 +123,7 @@ fn read_recording(
     path: &Path,
     strict: bool,
     lots: &LotOverrides,
+    irregularities: &Irregularities,
 ) -> Result<(SimMarket, LoadReport), RecordingError> {
     let read_error =
         |source: csv::Error| RecordingError::Read { path: path.to_owned(), source: source.into() };
@@ -158,7 +161,8 @@ fn read_recording(
     if rows.events.is_empty() {
         return Err(RecordingError::Empty { path: path.to_owned(), skipped: report.skipped });
     }
-    let market = SimMarket::build(rows.contracts, rows.events, lots)
+    let (contracts, events) = irregularities.unlist(rows.contracts, rows.events);
+    let market = SimMarket::build(contracts, events, lots)
         .map_err(|source| RecordingError::Span { path: path.to_owned(), source })?;
     Ok((market, report))
 }
@@ -295,12 +299,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const NONE: Irregularities = Irregularities {
+        seed: 0,
+        one_sided_percent: 0,
+        fractional_percent: 0,
+        withdrawn_percent: 0,
+        implied_volatility_percent: 0,
+    };
+
     const HEADER: &str =
         "time_ist,underlying,kind,expiry,strike,option_type,last_price,open_interest,volume\n";
 
     fn read(rows: &str, strict: bool) -> Result<(SimMarket, LoadReport), RecordingError> {
         let text = format!("{HEADER}{rows}");
-        read_recording(text.as_bytes(), Path::new("day.csv"), strict, &LotOverrides::new())
+        read_recording(text.as_bytes(), Path::new("day.csv"), strict, &LotOverrides::new(), &NONE)
     }
 
     #[test]
@@ -362,10 +374,10 @@ mod tests {
     #[test]
     fn refuses_other_files() {
         let other = "a,b\n1,2\n".as_bytes();
-        let error = read_recording(other, Path::new("other.csv"), false, &LotOverrides::new());
+        let error = read_recording(other, Path::new("other.csv"), false, &LotOverrides::new(), &NONE);
         assert!(matches!(error, Err(RecordingError::Header { .. })), "{error:?}");
         assert!(matches!(read("", false), Err(RecordingError::Empty { .. })));
-        let missing = load_recording(Path::new("/nonexistent/day.csv"), false, &LotOverrides::new());
+        let missing = load_recording(Path::new("/nonexistent/day.csv"), false, &LotOverrides::new(), &NONE);
         assert!(matches!(missing, Err(RecordingError::Read { .. })), "{missing:?}");
     }
 

@@ -4,9 +4,10 @@ use super::{
     angel_one::AngelOneServer,
     faults::{FaultSwitch, Faults},
     http_server,
+    irregularities::Irregularities,
     lots::LotOverrides,
     market::SimMarket,
-    nse::{BodiesError, NseServer, RecordedBodies},
+    nse::{self, BodiesError, Chains, NseDelay, NseServer, RecordedBodies, UnlistedSide},
     playback::{Pace, Playback, Progress},
     recording::{LoadReport, RecordingError, load_recording},
     synthetic::SyntheticMarket,
@@ -71,6 +72,9 @@ pub struct AngelOneOptions {
     pub tokens_per_socket: usize,
     /// Whether requests above the published rates are refused.
     pub limit_requests: bool,
+    /// The longest that a subscribed token goes without a packet in session hours, in market time; 0 sends events only.
+    /// A play without clock sends events only as well.
+    pub book_interval_s: u32,
 }
 
 impl Default for AngelOneOptions {
@@ -81,6 +85,7 @@ impl Default for AngelOneOptions {
             sockets_max: 3,
             tokens_per_socket: 1_000,
             limit_requests: true,
+            book_interval_s: 45,
         }
     }
 }
@@ -92,11 +97,20 @@ pub struct NseOptions {
     pub listen: SocketAddr,
     /// Directories of recorded bodies that are served byte for byte in place of the market's.
     pub bodies: Vec<PathBuf>,
+    /// How long after its stamp the site shows a chain of the market.
+    pub delay: NseDelay,
+    /// How v3 writes the side of a strike that is not listed.
+    pub unlisted_side: UnlistedSide,
 }
 
 impl Default for NseOptions {
     fn default() -> NseOptions {
-        NseOptions { listen: (Ipv4Addr::LOCALHOST, 0).into(), bodies: Vec::new() }
+        NseOptions {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            bodies: Vec::new(),
+            delay: NseDelay::default(),
+            unlisted_side: UnlistedSide::default(),
+        }
     }
 }
 
@@ -116,6 +130,7 @@ pub struct SimulatorOptions {
     /// How often the events are played; 0 is endless.
     pub passes: u64,
     pub lots: LotOverrides,
+    pub irregularities: Irregularities,
     pub worker_threads: usize,
 }
 
@@ -131,6 +146,7 @@ impl SimulatorOptions {
             pace: Pace::Clocked,
             passes: 1,
             lots: LotOverrides::new(),
+            irregularities: Irregularities::default(),
             worker_threads: 1,
         }
     }
@@ -186,8 +202,13 @@ impl Simulator {
             _ => None,
         };
         let (market, load_report) = match &options.market {
-            MarketSource::Recording { path, strict } => load_recording(path, *strict, &options.lots)?,
-            MarketSource::Synthetic(synthetic) => (synthetic.generate(), LoadReport::default()),
+            MarketSource::Recording { path, strict } => {
+                load_recording(path, *strict, &options.lots, &options.irregularities)?
+            }
+            MarketSource::Synthetic(synthetic) => {
+                let market = synthetic.generate_with(&options.lots, &options.irregularities);
+                (market, LoadReport::default())
+            }
             MarketSource::BodiesOnly => {
                 let bodies = bodies.as_ref().ok_or(SimulatorError::NothingToPlay)?;
                 (SimMarket::empty(bodies.first_capture()), LoadReport::default())
@@ -215,13 +236,16 @@ impl Simulator {
         let (stop, stopped) = watch::channel(false);
         let mut addresses = AddressesInUse { angel_one: None, nse: None };
         if let (Some((listener, address)), Some(angel)) = (angel_listener, options.angel_one) {
-            let server = AngelOneServer::new(playback.clone(), faults.clone(), angel)?;
+            let irregularities = options.irregularities;
+            let server = AngelOneServer::new(playback.clone(), faults.clone(), angel, irregularities)?;
             let routes = server.routes().merge(http_server::common_routes(playback.clone(), faults.clone()));
             runtime.spawn(http_server::serve(listener, routes, stopped.clone()));
             addresses.angel_one = Some(address);
         }
-        if let (Some((listener, address)), Some(_)) = (nse_listener, &options.nse) {
-            let server = NseServer::new(playback.clone(), faults.clone(), bodies, &options.lots);
+        if let (Some((listener, address)), Some(nse)) = (nse_listener, &options.nse) {
+            let lot_file = nse::lot_file(playback.market(), bodies.as_ref(), &options.lots);
+            let chains = Chains::new(options.irregularities, nse.delay, nse.unlisted_side);
+            let server = NseServer::new(playback.clone(), faults.clone(), bodies, chains, lot_file);
             let routes = server.routes().merge(http_server::common_routes(playback.clone(), faults.clone()));
             runtime.spawn(http_server::serve(listener, routes, stopped.clone()));
             addresses.nse = Some(address);

@@ -8,6 +8,7 @@
 
 use super::{
     black76::OptionTerms,
+    irregularities::Irregularities,
     lots::{self, LotOverrides},
     market::{ABSENT, RawEvent, SimMarket},
 };
@@ -88,6 +89,7 @@ struct OptionBook {
     underlying: usize,
     strike: f64,
     option_type: OptionType,
+    lot_size: i64,
     /// Days until expiry; at least a quarter, so that the last day still has a price.
     expiry_days: f64,
     lots_open: i64,
@@ -121,6 +123,11 @@ impl SyntheticMarket {
 
     /// Generates all events; 32 bytes each.
     pub fn generate(&self) -> SimMarket {
+        self.generate_with(&LotOverrides::new(), &Irregularities::default())
+    }
+
+    /// The same with lots that go before the underlyings', unlisted sides left out, and fractional lots.
+    pub fn generate_with(&self, lots: &LotOverrides, irregularities: &Irregularities) -> SimMarket {
         let mut rng = ChaCha12Rng::seed_from_u64(self.seed);
         let mut contracts = Vec::new();
         let mut paths = Vec::new();
@@ -132,7 +139,7 @@ impl SyntheticMarket {
             };
             paths.push(Path { contract: contracts.len() as u32, level: underlying.spot });
             contracts.push(own);
-            self.list_options(position, underlying, &mut contracts, &mut books, &mut rng);
+            self.list_options(position, lots, &mut contracts, &mut books, &mut rng);
         }
         let mut events = Vec::with_capacity(self.event_count());
         let opens_ms = Timestamp::on(self.date, self.opens).as_ms();
@@ -157,8 +164,16 @@ impl SyntheticMarket {
                 events.push(self.quote(book, &paths, time_ms, second, &mut rng));
             }
         }
-        let lots: LotOverrides = self.underlyings.iter().map(|u| (u.name.clone(), u.lot_size)).collect();
-        SimMarket::build(contracts, events, &lots)
+        let mut all_lots = lots.clone();
+        for underlying in &self.underlyings {
+            all_lots.set_if_unnamed(&underlying.name, underlying.lot_size);
+        }
+        let lot_of = |option: &Contract| {
+            option.expiry().and_then(|expiry| all_lots.get(&option.underlying, expiry)).unwrap_or(1)
+        };
+        irregularities.add_fractions(&contracts, lot_of, &mut events);
+        let (contracts, events) = irregularities.unlist(contracts, events);
+        SimMarket::build(contracts, events, &all_lots)
             .expect("a synthetic market lasts at most 49 days of seconds")
     }
 
@@ -170,16 +185,18 @@ impl SyntheticMarket {
     fn list_options(
         &self,
         position: usize,
-        underlying: &SyntheticUnderlying,
+        lots: &LotOverrides,
         contracts: &mut Vec<Contract>,
         books: &mut Vec<OptionBook>,
         rng: &mut ChaCha12Rng,
     ) {
+        let underlying = &self.underlyings[position];
         let step = f64::from(underlying.strike_step);
         let middle = (underlying.spot / step).round() as i64;
         let lowest = (middle - i64::from(self.strikes / 2)).max(1);
         for expiry in self.expiry_dates() {
             let expiry_days = (expiry - self.date).num_days() as f64;
+            let lot_size = lots.get(&underlying.name, expiry).unwrap_or(underlying.lot_size);
             for number in lowest..lowest + i64::from(self.strikes) {
                 let strike = number as f64 * step;
                 let strike_price = Price::from_e4(number * i64::from(underlying.strike_step) * 10_000);
@@ -192,6 +209,7 @@ impl SyntheticMarket {
                         underlying: position,
                         strike,
                         option_type,
+                        lot_size: i64::from(lot_size),
                         expiry_days: expiry_days.max(0.25),
                         lots_open: rng.random_range(0..20_000),
                         lots_told: 0,
@@ -225,13 +243,12 @@ impl SyntheticMarket {
         if second >= book.told_until_s {
             (book.lots_told, book.told_until_s) = (book.lots_open, second + self.open_interest_interval_s);
         }
-        let lot = i64::from(underlying.lot_size);
         RawEvent {
             time_ms,
             contract: book.contract,
             last_price_e4: round_to_tick(price),
-            open_interest: book.lots_told * lot,
-            volume: book.lots_traded * lot,
+            open_interest: book.lots_told * book.lot_size,
+            volume: book.lots_traded * book.lot_size,
         }
     }
 }
@@ -288,6 +305,27 @@ mod tests {
     }
 
     const PINNED_HASH: u64 = 0xd1a9_69d4_990c_d5e3;
+
+    #[test]
+    fn contracts_of_two_lot_sizes_are_quoted_in_whole_lots_of_their_own() {
+        let mut lots = LotOverrides::new();
+        lots.set("NIFTY", Some(crate::wire::nse::LotMonth { year: 2026, month: 3 }), 75);
+        let parameters = SyntheticMarket { expiries: 6, ..small(1) };
+        let market = parameters.generate_with(&lots, &Irregularities::default());
+        let mut sizes = std::collections::BTreeSet::new();
+        for event in market.events() {
+            let listed = &market.contracts()[event.slot()];
+            let (Some(expiry), Some(units)) = (listed.contract.expiry(), event.open_interest()) else {
+                continue;
+            };
+            assert_eq!(units % i64::from(listed.lot_size), 0, "{}", listed.contract);
+            if &*listed.contract.underlying == "NIFTY" {
+                sizes.insert((expiry.to_string()[..7].to_owned(), listed.lot_size));
+            }
+        }
+        let expected = [("2026-02".to_owned(), 65), ("2026-03".to_owned(), 75)];
+        assert_eq!(sizes, expected.into());
+    }
 
     #[test]
     fn values_are_plausible() {

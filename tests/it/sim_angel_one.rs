@@ -2,12 +2,15 @@
 
 use crate::test_data::index_options;
 use bhavd::{
-    market::{ProviderToken, Segment, Timestamp},
+    market::{Price, ProviderToken, Segment, Timestamp, Told},
     sim::*,
     wire::angel_one::*,
 };
 use futures_util::{SinkExt, StreamExt};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
@@ -139,6 +142,11 @@ fn code_of(error: WireError) -> String {
     }
 }
 
+/// A recorded price as it is read from the wire, where 0 is none.
+fn told(price: Option<Price>) -> Told<Price> {
+    Told::zero_is_nothing(price.unwrap_or_default())
+}
+
 fn request(subscribe: bool, mode: StreamMode, tokens: &[ProviderToken]) -> Message {
     let correlation_id = Some("abcde12345".to_owned());
     let request = StreamRequest { correlation_id, subscribe, mode, tokens: tokens.to_vec() };
@@ -265,8 +273,8 @@ async fn master_quotes_candles_and_greeks_tell_the_recorded_day() {
             let last = last.expect("an event");
             assert_eq!(quote.event_time, market.time(last));
             assert_eq!(
-                (quote.last_price.value(), quote.open_interest),
-                (last.last_price(), last.open_interest())
+                (quote.last_price, quote.open_interest),
+                (told(last.last_price()), last.open_interest())
             );
             assert_eq!(quote.volume, last.volume());
         }
@@ -368,8 +376,9 @@ async fn a_fourth_socket_is_closed() {
 #[tokio::test]
 async fn texts_are_answered_and_limits_kept() {
     let mut options = SimulatorOptions::new(MarketSource::Synthetic(synthetic(10)));
-    options.angel_one.as_mut().expect("Angel One").tokens_per_socket = 5;
+    let angel_one = options.angel_one.as_mut().expect("Angel One");
     // Everything is due at once, then nothing more.
+    (angel_one.tokens_per_socket, angel_one.book_interval_s) = (5, 0);
     let parameters = synthetic(10);
     options.start = Some(parameters.generate().last_time().plus_seconds(1));
     let simulator = Simulator::start(options).expect("a simulator");
@@ -421,9 +430,16 @@ async fn texts_are_answered_and_limits_kept() {
 #[tokio::test]
 async fn every_event_of_a_day_reaches_a_subscriber_in_order() {
     let Some(source) = recorded_day() else { return };
-    // Slow until the subscription stands: a quarter of an hour lasts half a second.
-    let simulator =
-        Simulator::start(SimulatorOptions { speed: 1_800.0 * 4.0, ..SimulatorOptions::new(source) });
+    // The subscription stands before the first capture: these four hours last two seconds.
+    let early = Timestamp::on(
+        "2026-01-30".parse().expect("a date"),
+        chrono::NaiveTime::from_hms_opt(5, 15, 0).expect("a time"),
+    );
+    let simulator = Simulator::start(SimulatorOptions {
+        speed: 1_800.0 * 4.0,
+        start: Some(early),
+        ..SimulatorOptions::new(source)
+    });
     let simulator = simulator.expect("a simulator");
     let client = Client::of(&simulator);
     let tokens = client.login_now(&simulator).await;
@@ -432,40 +448,270 @@ async fn every_event_of_a_day_reaches_a_subscriber_in_order() {
     let subscribed: Vec<ProviderToken> = market.contracts().iter().map(|listed| listed.token).collect();
     assert!(subscribed.len() < 1_000);
     socket.send(request(true, StreamMode::SnapQuote, &subscribed)).await.expect("sent");
-    let mut seen: HashMap<ProviderToken, Vec<Packet>> = HashMap::new();
+    let mut packets: HashMap<ProviderToken, Vec<Packet>> = HashMap::new();
     let total = market.events().len();
     let mut last_sequence = 0;
-    let mut count = 0;
-    while count < total {
+    while last_sequence < total as i64 {
         let packet = next_packet(&mut socket).await;
-        if packet.sequence > 0 {
-            assert!(packet.sequence > last_sequence, "in order");
-            last_sequence = packet.sequence;
-        }
-        let of_token = seen.entry(packet.token).or_default();
-        // A contract observed before the subscription stood sends its state once, and earlier events are lost to us.
-        count += 1;
-        of_token.push(packet);
-        if simulator.progress().is_finished() && last_sequence == total as i64 {
-            break;
-        }
+        last_sequence = last_sequence.max(packet.sequence);
+        packets.entry(packet.token).or_default().push(packet);
     }
-    assert_eq!(count, total, "the subscription stood before the first capture");
+    let mut moved = 0;
     for (slot, listed) in market.contracts().iter().enumerate() {
-        let events: Vec<_> = market.events_of(slot).iter().map(|p| &market.events()[*p as usize]).collect();
-        let packets = seen.remove(&listed.token).unwrap_or_default();
-        assert_eq!(packets.len(), events.len(), "{}", listed.contract);
-        for (event, packet) in events.iter().zip(&packets) {
+        let mut events = market.events_of(slot).iter().map(|position| &market.events()[*position as usize]);
+        let mut shown = None;
+        for packet in packets.remove(&listed.token).unwrap_or_default() {
             let mut bytes = Vec::new();
             packet.encode_into(&mut bytes);
             let (_, quote) = decode_quote(&bytes).expect("a quote");
-            assert_eq!(quote.event_time, market.time(event));
-            assert_eq!(quote.last_price.value(), event.last_price());
+            let Detail::SnapQuote(_, snapshot) = packet.detail else { panic!("another mode") };
+            let changed_s = shown.map(|event| market.time(event).as_us() / 1_000_000);
+            if Some(snapshot.last_trade_time_s) != changed_s {
+                let event = events.next().expect("no packet but of an event");
+                assert_eq!(
+                    quote.event_time,
+                    market.time(event),
+                    "the subscription stood before the first capture"
+                );
+                shown = Some(event);
+            } else {
+                // The book moved: nothing else did.
+                assert!(quote.event_time > market.time(shown.expect("an event")), "{}", listed.contract);
+                moved += 1;
+            }
+            let event = shown.expect("an event");
+            assert_eq!(quote.last_price, told(event.last_price()));
             if listed.contract.is_option() {
                 assert_eq!((quote.open_interest, quote.volume), (event.open_interest(), event.volume()));
             }
         }
+        assert!(events.next().is_none(), "{} lacks an event", listed.contract);
     }
+    assert!(moved > 50 * market.contracts().len(), "{moved} movements");
+    simulator.stop();
+}
+
+/// A simulator with a market of one minute in the morning, whose clock begins at another time of day.
+fn quiet(start: &str, speed: f64, change: impl FnOnce(&mut SimulatorOptions)) -> RunningSimulator {
+    let parameters = SyntheticMarket { ticks_per_second: 20, ..synthetic(60) };
+    let time = chrono::NaiveTime::parse_from_str(start, "%H:%M:%S").expect("a time");
+    let mut options = SimulatorOptions {
+        speed,
+        start: Some(Timestamp::on(parameters.date, time)),
+        ..SimulatorOptions::new(MarketSource::Synthetic(parameters))
+    };
+    options.angel_one.as_mut().expect("Angel One").limit_requests = false;
+    change(&mut options);
+    Simulator::start(options).expect("a simulator")
+}
+
+fn tokens_of(simulator: &RunningSimulator) -> Vec<ProviderToken> {
+    simulator.market().contracts().iter().map(|listed| listed.token).collect()
+}
+
+/// What comes until nothing has for as long as `quiet`.
+async fn packets_until_quiet(socket: &mut Socket, quiet: Duration) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    while let Ok(message) = tokio::time::timeout(quiet, socket.next()).await {
+        match message.expect("the socket is open").expect("a message") {
+            Message::Binary(bytes) => packets.push(Packet::decode(&bytes).expect("a packet")),
+            other => panic!("not a packet: {other:?}"),
+        }
+    }
+    packets
+}
+
+#[tokio::test]
+async fn books_move_until_the_close_though_nothing_trades() {
+    const SPEED: f64 = 40.0;
+    let simulator = quiet("15:26:00", SPEED, |_| ());
+    let client = Client::of(&simulator);
+    let tokens = client.login_now(&simulator).await;
+    let mut socket = client.connect(&tokens).await;
+    let market = simulator.market();
+    let state = |slot: usize| *simulator.playback().state().slot(slot);
+    let before = simulator.clock().now();
+    socket.send(request(true, StreamMode::SnapQuote, &tokens_of(&simulator))).await.expect("sent");
+    let packets = packets_until_quiet(&mut socket, Duration::from_secs(3)).await;
+    let close = Timestamp::on(market.date(), chrono::NaiveTime::from_hms_opt(15, 30, 0).expect("a time"));
+    let mut by_token: HashMap<ProviderToken, Vec<Packet>> = HashMap::new();
+    for packet in packets {
+        by_token.entry(packet.token).or_default().push(packet);
+    }
+    let mut books = 0;
+    for (slot, listed) in market.contracts().iter().enumerate().filter(|(slot, _)| state(*slot).is_known()) {
+        let (packets, state) = (&by_token[&listed.token], state(slot));
+        let stamps: Vec<i64> = packets.iter().map(|packet| packet.exchange_time_ms).collect();
+        // The first one is the state when it was subscribed, stamped with that moment.
+        assert!(stamps.is_sorted() && stamps[0] >= before.as_ms(), "{stamps:?}");
+        let last = stamps[stamps.len() - 1];
+        assert!((close.as_ms()..=close.as_ms() + 2_000).contains(&last), "{last}");
+        // A slow machine may stand still for a second, which is 40 seconds of the market.
+        let longest = if listed.contract.is_underlying() { 1_000 } else { 45_000 };
+        let gaps: Vec<i64> = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| *gap <= longest + 1_000 * SPEED as i64), "{gaps:?}");
+        let late = gaps.iter().filter(|gap| **gap > longest + 2_000).count();
+        assert!(late <= gaps.len() / 4, "{gaps:?}");
+        let mut depths = Vec::new();
+        for packet in packets {
+            let Detail::SnapQuote(day, snapshot) = packet.detail else { panic!("another mode") };
+            assert_eq!(packet.last_price_paise, state.last_price().expect("a price").as_paise());
+            assert_eq!(day.volume, state.volume().unwrap_or(0));
+            assert_eq!(snapshot.open_interest, state.open_interest().unwrap_or(0));
+            assert_eq!(snapshot.last_trade_time_s, state.event_time().as_us() / 1_000_000);
+            depths.push(snapshot.depth);
+        }
+        depths.dedup();
+        if listed.contract.is_option() {
+            books += 1;
+            assert!(depths.len() >= 3, "{}: {} books", listed.contract, depths.len());
+        }
+    }
+    assert!(books > 80, "{books}");
+    simulator.stop();
+}
+
+#[tokio::test]
+async fn a_quote_is_as_new_as_the_book() {
+    for (interval_s, start) in [(45, "11:00:00"), (45, "20:00:00"), (0, "11:00:00")] {
+        let simulator = quiet(start, 0.001, |options| {
+            options.angel_one.as_mut().expect("Angel One").book_interval_s = interval_s;
+        });
+        let client = Client::of(&simulator);
+        let tokens = client.login_now(&simulator).await;
+        let now = simulator.clock().now();
+        let asked = &tokens_of(&simulator)[..50];
+        let body = QuoteRequest { tokens: asked.to_vec() }.encode();
+        let (_, body) = client.post(QUOTE_PATH, Some(&tokens.jwt_token), body).await;
+        let (rows, _) = decode_full_quotes(&body).expect("quotes");
+        assert!(rows.len() > 40);
+        let market = simulator.market();
+        let close = Timestamp::on(market.date(), chrono::NaiveTime::from_hms_opt(15, 30, 0).expect("a time"));
+        for row in rows {
+            let token = ProviderToken { segment: row.exchange, token: row.symbol_token };
+            let slot = market.slot_of_token(token).expect("listed");
+            let changed = simulator.playback().state().slot(slot).event_time();
+            let whole_s = |instant: Timestamp| Timestamp::from_us(instant.as_us() / 1_000_000 * 1_000_000);
+            assert_eq!(row.exch_trade_time, whole_s(changed));
+            let age_s = now.us_since(row.exch_feed_time) / 1_000_000;
+            match (interval_s, start) {
+                (0, _) => assert_eq!(row.exch_feed_time, whole_s(changed)),
+                (_, "11:00:00") => assert!((0..45).contains(&age_s), "{age_s} s"),
+                _ => {
+                    let behind_s = row.exch_feed_time.us_since(close) / 1_000_000;
+                    assert!((0..=2).contains(&behind_s), "{behind_s} s behind the close");
+                }
+            }
+        }
+        simulator.stop();
+    }
+}
+
+#[tokio::test]
+async fn tokens_and_streams_fall_mute_and_subscriptions_are_refused() {
+    let simulator = quiet("11:00:00", 60.0, |_| ());
+    let client = Client::of(&simulator);
+    let tokens = client.login_now(&simulator).await;
+    let mut socket = client.connect(&tokens).await;
+    let all = tokens_of(&simulator);
+    let (index, options): (Vec<ProviderToken>, Vec<ProviderToken>) =
+        all.iter().partition(|token| token.segment == Segment::NseCash);
+    let mut faults = Faults { refuse_subscriptions: true, ..Faults::default() };
+    simulator.set_faults(faults);
+    socket.send(request(true, StreamMode::SnapQuote, &all)).await.expect("sent");
+    match next_text(&mut socket).await {
+        ServerText::Refusal(refusal) => {
+            assert_eq!(
+                (refusal.error_code.as_str(), refusal.correlation_id.as_deref()),
+                ("E1002", Some("abcde12345"))
+            );
+        }
+        ServerText::Pong => panic!("a pong"),
+    }
+    assert_eq!(simulator.playback().subscriptions(), 0, "nothing of it is taken");
+
+    // All options but one, and one index, from the subscription on.
+    let mute = |names: &[String]| names.iter().map(|name| name.parse().expect("a name")).collect();
+    let muted: Vec<String> = options[1..].iter().map(|token| format!("NFO:{}", token.token)).collect();
+    faults = Faults { mute_tokens: mute(&muted), ..Faults::default() };
+    faults.mute_tokens.insert(TokenName::Token(index[0]));
+    simulator.set_faults(faults);
+    socket.send(request(true, StreamMode::SnapQuote, &all)).await.expect("sent");
+    let mut heard = std::collections::HashSet::new();
+    let until = simulator.clock().now().plus_seconds(200);
+    let listen = async {
+        while simulator.clock().now() < until {
+            heard.insert(next_packet(&mut socket).await.token);
+        }
+    };
+    tokio::time::timeout(PATIENCE, listen).await.expect("the indices speak each second");
+    let mut expected: std::collections::HashSet<ProviderToken> = index[1..].iter().copied().collect();
+    if simulator
+        .playback()
+        .state()
+        .slot(simulator.market().slot_of_token(options[0]).expect("listed"))
+        .is_known()
+    {
+        expected.insert(options[0]);
+    }
+    assert_eq!(heard, expected);
+
+    simulator.set_faults(Faults { mute_stream: true, ..Faults::default() });
+    // What was on its way.
+    packets_until_quiet(&mut socket, Duration::from_millis(500)).await;
+    socket.send(Message::text("ping")).await.expect("sent");
+    assert_eq!(next_text(&mut socket).await, ServerText::Pong);
+    let segment = BTreeSet::from([TokenName::Segment(Segment::NseFo)]);
+    simulator.set_faults(Faults { mute_tokens: segment, ..Faults::default() });
+    for _ in 0..20 {
+        assert_eq!(next_packet(&mut socket).await.token.segment, Segment::NseCash);
+    }
+
+    let unfetched = mute(&[format!("NFO:{}", options[0].token), "NSE".to_owned()]);
+    simulator.set_faults(Faults { unfetched_quotes: unfetched, ..Faults::default() });
+    let asked = QuoteRequest { tokens: vec![index[0], options[0], options[1], options[2]] };
+    let (_, body) = client.post(QUOTE_PATH, Some(&tokens.jwt_token), asked.encode()).await;
+    let (rows, missing) = decode_full_quotes(&body).expect("quotes");
+    let rows: Vec<u32> = rows.iter().map(|row| row.symbol_token).collect();
+    assert!(
+        !rows.is_empty() && rows.iter().all(|token| options[1..].iter().any(|o| o.token == *token)),
+        "{rows:?}"
+    );
+    let missing: Vec<&str> = missing.iter().map(|row| row.symbol_token.as_str()).collect();
+    for token in [index[0], options[0]] {
+        assert!(missing.contains(&token.token.to_string().as_str()), "{missing:?}");
+    }
+    simulator.stop();
+}
+
+#[tokio::test]
+async fn withdrawn_quotes_leave_their_side_of_the_depth_empty() {
+    let simulator = quiet("11:00:00", 120.0, |options| {
+        options.irregularities =
+            Irregularities { seed: 1, withdrawn_percent: 30, ..Irregularities::default() };
+    });
+    let client = Client::of(&simulator);
+    let tokens = client.login_now(&simulator).await;
+    let mut socket = client.connect(&tokens).await;
+    let options: Vec<ProviderToken> =
+        tokens_of(&simulator).into_iter().filter(|token| token.segment == Segment::NseFo).collect();
+    socket.send(request(true, StreamMode::SnapQuote, &options)).await.expect("sent");
+    let mut seen: HashMap<ProviderToken, Vec<[bool; 2]>> = HashMap::new();
+    let until = simulator.clock().now().plus_seconds(600);
+    while simulator.clock().now() < until {
+        let packet = next_packet(&mut socket).await;
+        let Detail::SnapQuote(_, snapshot) = packet.detail else { panic!("another mode") };
+        if packet.last_price_paise > 100 {
+            let quoted = |side: &[DepthEntry]| side.iter().any(|entry| entry.quantity > 0);
+            let sides = [quoted(&snapshot.depth[..5]), quoted(&snapshot.depth[5..])];
+            seen.entry(packet.token).or_default().push(sides);
+        }
+    }
+    let count = |sides: [bool; 2]| seen.values().flatten().filter(|seen| **seen == sides).count();
+    let counts = [[true, true], [false, true], [true, false], [false, false]].map(count);
+    assert!(counts.iter().all(|count| *count > 0) && counts[0] > counts[1] + counts[2], "{counts:?}");
+    let came_back = |sides: &Vec<[bool; 2]>| sides.windows(2).any(|p| p[0] != [true; 2] && p[1] == [true; 2]);
+    assert!(seen.values().any(came_back));
     simulator.stop();
 }
 

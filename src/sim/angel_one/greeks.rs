@@ -1,7 +1,7 @@
 //! Option greeks of one expiry from played prices.
 
 use super::super::{
-    black76::OptionTerms,
+    black76::{OptionTerms, forward_by_parity, years_left},
     market::SimMarket,
     state::{MarketState, SlotState},
 };
@@ -9,10 +9,7 @@ use crate::{
     market::{InstrumentKind, OptionType, Price, Timestamp, TradingDate},
     wire::angel_one::GreekRow,
 };
-use chrono::NaiveTime;
 use std::collections::BTreeMap;
-
-const SECONDS_PER_YEAR: f64 = 365.0 * 86_400.0;
 
 /// The rows of an underlying's expiry: options with a price that some volatility explains.
 pub(super) fn rows(
@@ -37,13 +34,13 @@ pub(super) fn rows(
             _ => {}
         }
     }
-    let Some(forward) = forward_of(&options).or(spot.map(Price::as_rupees)) else {
+    let prices = options.iter().filter_map(|(strike, [call, put])| {
+        Some((*strike, call.as_ref()?.last_price()?, put.as_ref()?.last_price()?))
+    });
+    let Some(forward) = forward_by_parity(prices).or(spot.map(Price::as_rupees)) else {
         return Vec::new();
     };
-    let closes = NaiveTime::from_hms_opt(15, 30, 0).expect("half past three is a time");
-    let left_s = Timestamp::on(expiry, closes).us_since(now) as f64 / 1e6;
-    // The last half hour keeps half an hour, so that the formulas stay finite.
-    let years = left_s.max(1_800.0) / SECONDS_PER_YEAR;
+    let years = years_left(expiry, now);
     let mut rows = Vec::new();
     for (strike, sides) in &options {
         for option_type in OptionType::BOTH {
@@ -73,17 +70,6 @@ pub(super) fn rows(
         }
     }
     rows
-}
-
-/// The forward that put-call parity implies at the strike where call and put are worth about the same.
-fn forward_of(options: &BTreeMap<Price, [Option<&SlotState>; 2]>) -> Option<f64> {
-    let pairs = options.iter().filter_map(|(strike, [call, put])| {
-        let (call, put) = (call.as_ref()?.last_price()?, put.as_ref()?.last_price()?);
-        let both_traded = call > Price::ZERO && put > Price::ZERO;
-        both_traded.then(|| (strike.as_e4(), call.as_e4() - put.as_e4()))
-    });
-    let (strike, difference) = pairs.min_by_key(|(_, difference)| difference.abs())?;
-    Some(Price::from_e4(strike + difference).as_rupees())
 }
 
 #[cfg(test)]

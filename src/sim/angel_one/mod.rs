@@ -5,6 +5,7 @@
 //!
 //! Left out: orders, portfolio, searchScrip, getLtpData and the other market-data calls.
 
+mod books;
 mod greeks;
 mod packet;
 mod request_limits;
@@ -18,14 +19,18 @@ pub use packet::packet_of;
 
 use super::{
     faults::FaultSwitch,
+    irregularities::Irregularities,
     playback::Playback,
     simulator::{AngelOneOptions, SimulatorError},
+    state::SlotState,
 };
 use crate::{
-    market::{Listing, Provider},
+    market::{Listing, Provider, Timestamp},
     wire::angel_one::encode_master,
 };
 use axum::body::Bytes;
+use books::BookSchedule;
+use packet::Moment;
 use request_limits::RequestLimits;
 use serde_json::{Value, json};
 use sessions::Sessions;
@@ -41,6 +46,9 @@ pub(super) struct AngelOneServer {
     playback: Arc<Playback>,
     faults: Arc<FaultSwitch>,
     options: AngelOneOptions,
+    irregularities: Irregularities,
+    /// `None` if books do not move.
+    books: Option<BookSchedule>,
     totp: Totp,
     sessions: Mutex<Sessions>,
     limits: Mutex<RequestLimits>,
@@ -53,6 +61,7 @@ impl AngelOneServer {
         playback: Arc<Playback>,
         faults: Arc<FaultSwitch>,
         options: AngelOneOptions,
+        irregularities: Irregularities,
     ) -> Result<Arc<AngelOneServer>, SimulatorError> {
         let totp_error = |reason: String| SimulatorError::TotpSecret { reason };
         let secret = Secret::try_from_base32(&options.credentials.totp_secret)
@@ -61,16 +70,57 @@ impl AngelOneServer {
         let totp = Builder::new().with_secret(secret).with_skew(1).build();
         let totp = totp.map_err(|error| totp_error(error.to_string()))?;
         let master = master_of(&playback);
+        let books = BookSchedule::new(options.book_interval_s).filter(|_| playback.is_clocked());
         Ok(Arc::new(AngelOneServer {
             playback,
             faults,
             options,
+            irregularities,
+            books,
             totp,
             sessions: Mutex::default(),
             limits: Mutex::default(),
             open_sockets: AtomicUsize::new(0),
             master,
         }))
+    }
+
+    /// A contract at its last change.
+    #[inline]
+    fn at_change(&self, slot: usize, state: &SlotState) -> Moment {
+        match self.irregularities.withdrawn_percent {
+            0 => Moment::of_change(state),
+            _ => self.with_withdrawn(slot, Moment::of_change(state)),
+        }
+    }
+
+    /// A contract at its last change, or at the movement of its book since.
+    fn at_movement(&self, slot: usize, state: &SlotState, now: Timestamp) -> Moment {
+        let listed = &self.playback.market().contracts()[slot];
+        let hours = self.playback.hours();
+        let newest = |session| self.books?.newest(listed, &session, now);
+        let moved_s = hours.played_on(now.date_ist()).and_then(newest);
+        // Before the open, and on days that are not played, books stand as they closed.
+        let moved_s = moved_s.or_else(|| newest(hours.of(state.event_time().date_ist())));
+        match moved_s.filter(|moved_s| moved_s * 1_000 > state.time_ms) {
+            None => self.at_change(slot, state),
+            Some(book) => {
+                let moment = Moment { stamp_ms: book * 1_000, book, withdrawn: Default::default() };
+                self.with_withdrawn(slot, moment)
+            }
+        }
+    }
+
+    /// A contract in a packet that is stamped with the clock, not with the contract's last change.
+    fn shown_at(&self, slot: usize, state: &SlotState, stamp: Timestamp) -> Moment {
+        let moment = Moment { stamp_ms: stamp.as_ms(), ..self.at_movement(slot, state, stamp) };
+        self.with_withdrawn(slot, moment)
+    }
+
+    fn with_withdrawn(&self, slot: usize, moment: Moment) -> Moment {
+        let token = self.playback.market().contracts()[slot].token;
+        let window = self.irregularities.window(Timestamp::from_us(moment.stamp_ms * 1_000));
+        Moment { withdrawn: self.irregularities.withdrawn(token, window), ..moment }
     }
 }
 

@@ -183,6 +183,7 @@ async fn quote(State(server): State<Server>, body: Bytes) -> Response {
         Err(error) => return malformed(&error),
     };
     let market = server.playback.market();
+    let (faults, now) = (server.faults.current(), server.playback.follow_clock());
     let (mut fetched, mut unfetched) = (Vec::new(), Vec::new());
     {
         let state = server.playback.state();
@@ -196,10 +197,14 @@ async fn quote(State(server): State<Server>, body: Bytes) -> Response {
             };
             match slot {
                 None => unfetched.push(missing("AB4006", "Invalid symboltoken")),
-                Some(slot) if !state.slot(slot).is_known() => {
+                Some(slot) if !state.slot(slot).is_known() || faults.withholds_quote(token) => {
                     unfetched.push(missing("AB9019", "No data available"));
                 }
-                Some(slot) => fetched.push(packet::full_quote(market, slot, state.slot(slot))),
+                Some(slot) => {
+                    let values = state.slot(slot);
+                    let moment = server.at_movement(slot, values, now);
+                    fetched.push(packet::full_quote(market, slot, values, moment));
+                }
             }
         }
     }

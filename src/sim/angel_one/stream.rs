@@ -2,16 +2,23 @@
 //!
 //! Each socket has a reader and a writer. The reader hands text frames over a small queue and waits when it is full; the
 //! writer walks its cursor through the play, encodes packets of subscribed contracts into one buffer and writes the
-//! buffer at once. A slow client makes the writer wait on TCP and nothing else.
+//! buffer at once. A slow client makes the writer wait on TCP and nothing else. By the clock, the writer also sends what
+//! no event causes: a contract's state when it is subscribed, stamped with that moment, and the movements of its book.
+//!
+//! Invariant: the stamps of one token never go back on a socket. What is stamped with the clock is encoded only once
+//! every event that is due by then has been.
 
 use super::{
     AngelOneServer,
-    packet::packet_of,
+    books::Books,
+    packet::{Moment, packet_at},
     sessions::TokenKind,
     subscriptions::{LimitExceeded, Subscriptions},
     websocket::{ClientMessage, FrameReader, Opcode, accept_key, write_frame, write_header},
 };
 use crate::{
+    clock::Clock,
+    market::Timestamp,
     sim::{Cursor, SlotState},
     wire::angel_one::{ClientText, ServerText, StreamMode, StreamRefusal, WireError},
 };
@@ -131,9 +138,11 @@ async fn serve(server: Server, mut stream: TcpStream, leftover: &[u8]) {
     let mut frames = FrameReader::default();
     frames.buffer().extend_from_slice(leftover);
     let slots = server.playback.market().contracts().len();
+    let now = server.playback.clock().now();
     let writer = Writer {
         subscriptions: Subscriptions::new(slots, server.options.tokens_per_socket),
         cursor: server.playback.cursor(),
+        books: server.books.map(|schedule| Books::new(schedule, slots, now)),
         drops: server.faults.drops(),
         out: Vec::with_capacity(WRITE_BYTES + (64 << 10)),
         server,
@@ -191,6 +200,8 @@ struct Writer {
     stream: OwnedWriteHalf,
     subscriptions: Subscriptions,
     cursor: Cursor,
+    /// `None` if books do not move.
+    books: Option<Books>,
     drops: watch::Receiver<u64>,
     out: Vec<u8>,
 }
@@ -199,6 +210,7 @@ impl Writer {
     async fn run(mut self, mut unread: mpsc::Receiver<FromClient>) -> io::Result<()> {
         loop {
             let mut is_last = false;
+            let next_movement = self.next_movement();
             tokio::select! {
                 biased;
                 // An error means that the simulator is gone.
@@ -208,7 +220,9 @@ impl Writer {
                     None => return Ok(()),
                 },
                 () = self.cursor.has_more() => self.push_events(),
+                () = wait_until(self.server.playback.clock(), next_movement) => {}
             }
+            self.move_books();
             if !self.out.is_empty() {
                 tokio::select! {
                     biased;
@@ -227,15 +241,15 @@ impl Writer {
     /// Encodes until the buffer is full or everything played so far is in it.
     fn push_events(&mut self) {
         let Writer { server, subscriptions, cursor, out, .. } = self;
-        let is_mute = server.faults.current().mute;
+        let faults = server.faults.current();
         let market = server.playback.market();
         // Events of contracts nobody subscribed to are cheap, but there may be a day of them.
         const STEPS_MAX: u64 = 4_096;
         for _ in 0..STEPS_MAX {
             let walked = cursor.advance(EVENTS_PER_STEP, |slot, state| {
                 for mode in subscriptions.modes(slot) {
-                    if !is_mute {
-                        write_packet(out, market, slot, state, mode);
+                    if !faults.mutes(market.contracts()[slot].token) {
+                        write_packet(out, market, slot, state, mode, server.at_change(slot, state));
                     }
                 }
             });
@@ -243,6 +257,59 @@ impl Writer {
                 break;
             }
         }
+    }
+
+    /// When a book of this socket moves next. `None` if none will.
+    fn next_movement(&self) -> Option<Timestamp> {
+        let playback = &self.server.playback;
+        self.books.as_ref()?.next(playback.hours(), playback.clock().now())
+    }
+
+    /// Encodes the movements that are due. They wait for the events before them.
+    fn move_books(&mut self) {
+        let clock = self.server.playback.clock();
+        if self.next_movement().is_none_or(|next| clock.now() < next) {
+            return;
+        }
+        let now = self.server.playback.follow_clock();
+        self.push_events();
+        if self.cursor.is_behind() {
+            return;
+        }
+        let Writer { server, subscriptions, cursor, books: Some(books), out, .. } = self else {
+            return;
+        };
+        let (market, faults) = (server.playback.market(), server.faults.current());
+        let on_move = |slot: usize, stamp: Timestamp| {
+            let state = cursor.state().slot(slot);
+            // A movement at the close that comes late stands behind what has happened since.
+            if !state.is_known() || stamp < state.event_time() || faults.mutes(market.contracts()[slot].token)
+            {
+                return;
+            }
+            for mode in subscriptions.modes(slot) {
+                write_packet(out, market, slot, state, mode, server.shown_at(slot, state, stamp));
+            }
+        };
+        books.advance(market, server.playback.hours(), now, |slot| subscriptions.has(slot), on_move);
+    }
+
+    /// Encodes a contract's state as of this moment, for a client that has just subscribed to it.
+    fn push_state(&mut self, slot: usize, mode: StreamMode, now: Timestamp) {
+        let Writer { server, cursor, books, out, .. } = self;
+        let market = server.playback.market();
+        if let Some(books) = books {
+            books.show(market, slot, now);
+        }
+        let state = cursor.state().slot(slot);
+        if !state.is_known() || server.faults.current().mutes(market.contracts()[slot].token) {
+            return;
+        }
+        let moment = match server.playback.is_clocked() {
+            true => server.shown_at(slot, state, cursor.frontier(now).max(state.event_time())),
+            false => server.at_change(slot, state),
+        };
+        write_packet(out, market, slot, state, mode, moment);
     }
 
     /// Handles one message; `true` if the connection ends with it.
@@ -278,14 +345,20 @@ impl Writer {
             Ok(ClientText::Ping) => Some(ServerText::Pong),
             Ok(ClientText::Request(request)) => {
                 let market = self.server.playback.market().clone();
-                match self.subscriptions.apply(&market, &request) {
+                let is_refused = request.subscribe && self.server.faults.current().refuse_subscriptions;
+                let now = self.server.playback.follow_clock();
+                if self.server.playback.is_clocked() {
+                    self.push_events();
+                }
+                let applied = match is_refused {
+                    true => Err(LimitExceeded),
+                    false => self.subscriptions.apply(&market, &request),
+                };
+                match applied {
                     Ok(first_time) => {
                         self.server.playback.count_subscriptions(first_time.len());
                         for slot in first_time {
-                            let state = self.cursor.state().slot(slot);
-                            if state.is_known() && !is_mute {
-                                write_packet(&mut self.out, &market, slot, state, request.mode);
-                            }
+                            self.push_state(slot, request.mode, now);
                         }
                         None
                     }
@@ -313,7 +386,16 @@ fn write_packet(
     slot: usize,
     state: &SlotState,
     mode: StreamMode,
+    moment: Moment,
 ) {
     write_header(out, Opcode::Binary, mode.packet_bytes());
-    packet_of(market, slot, state, mode).encode_into(out);
+    packet_at(market, slot, state, mode, moment).encode_into(out);
+}
+
+/// Returns once the clock shows an instant; never for none.
+async fn wait_until(clock: &Clock, instant: Option<Timestamp>) {
+    match instant {
+        Some(instant) => clock.sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
 }

@@ -81,6 +81,11 @@ impl Subscriptions {
         self.count -= usize::from(was_there);
     }
 
+    /// Whether a slot is subscribed in any mode.
+    pub fn has(&self, slot: usize) -> bool {
+        self.modes[slot] != 0
+    }
+
     #[inline]
     pub fn modes(&self, slot: usize) -> impl Iterator<Item = StreamMode> {
         let modes = self.modes[slot];

@@ -1,9 +1,9 @@
 //! The website's paths.
 
-use super::{NseServer, bodies::Generation};
+use super::{NseServer, bodies::Generation, edits};
 use crate::{
     market::{InstrumentKind, Price, TradingDate, is_index_underlying},
-    sim::faults::ChainFault,
+    sim::{faults::ChainFault, names::ChainName},
     wire::nse::{ContractInfo, MarketState, MarketStatus, encode_contracts, encode_status, parse_expiry},
 };
 use axum::{
@@ -15,7 +15,6 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use chrono::NaiveTime;
 use serde::Deserialize;
 use serde_json::json;
 use std::{
@@ -61,24 +60,50 @@ impl NseServer {
         format!("simulated-{}", self.faults.drop_count())
     }
 
-    /// What is answered instead of a chain that is broken.
-    fn fault(&self, symbol: &str, expiry: Option<TradingDate>) -> Option<Response> {
-        let faults = self.faults.current().broken_chains;
-        let of_expiry = expiry.and_then(|expiry| faults.get(&format!("{symbol} {expiry}")));
-        Some(match faults.get(symbol).or(of_expiry)? {
-            ChainFault::NotFound => StatusCode::NOT_FOUND.into_response(),
-            ChainFault::Html => Html("<!DOCTYPE html><title>Resource not found</title>").into_response(),
-        })
+    /// What is answered for a chain, faults included.
+    fn answer(&self, symbol: &str, expiry: Option<TradingDate>) -> Response {
+        let faults = self.faults.current();
+        match faults.broken_chain(symbol, expiry) {
+            Some(ChainFault::NotFound) => return StatusCode::NOT_FOUND.into_response(),
+            Some(ChainFault::Html) => {
+                return Html("<!DOCTYPE html><title>Resource not found</title>").into_response();
+            }
+            None => {}
+        }
+        let (served, served_expiry) = faults.served_chain(symbol, expiry);
+        let served_expiry = match served == symbol {
+            true => served_expiry,
+            false => served_expiry.map(|wanted| self.listed_expiry(&served, wanted)),
+        };
+        let is_among = |names: &BTreeSet<ChainName>| names.iter().any(|name| name.matches(symbol, expiry));
+        let Some(mut body) = self.chain(&served, served_expiry, is_among(&faults.stale_stamp)) else {
+            return nothing();
+        };
+        if is_among(&faults.empty_chain) {
+            body = edits::empty(body.to_vec()).into();
+        }
+        if !(faults.omit.is_empty() && faults.bad_leg.is_empty()) {
+            body = edits::spoil(body.to_vec(), &faults.omit, &faults.bad_leg).into();
+        }
+        json_body(body)
     }
 
-    fn chain(&self, symbol: &str, expiry: Option<TradingDate>) -> Option<Bytes> {
+    fn chain(&self, symbol: &str, expiry: Option<TradingDate>, is_stale: bool) -> Option<Bytes> {
         if let Some(bodies) = self.bodies.as_ref().filter(|bodies| bodies.has(symbol)) {
             let generation = if expiry.is_some() { Generation::V3 } else { Generation::Older };
             return bodies.at(symbol, generation, expiry, self.now());
         }
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.playback.state();
-        chains.body(self.playback.market(), &state, symbol, expiry)
+        chains.body(&self.playback, symbol, expiry, is_stale)
+    }
+
+    /// An expiry if a symbol lists it, else the symbol's nearest one.
+    fn listed_expiry(&self, symbol: &str, wanted: TradingDate) -> TradingDate {
+        let expiries = listed_contracts(self, symbol).map(|info| info.expiries).unwrap_or_default();
+        match expiries.contains(&wanted) {
+            true => wanted,
+            false => expiries.first().copied().unwrap_or(wanted),
+        }
     }
 
     fn is_index(&self, symbol: &str) -> bool {
@@ -167,38 +192,26 @@ fn listed_contracts(server: &NseServer, symbol: &str) -> Option<ContractInfo> {
 async fn chain_v3(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
     let wanted_kind = if server.is_index(&query.symbol) { "Indices" } else { "Equity" };
     let expiry = query.expiry.as_deref().and_then(parse_expiry);
-    let (Some(expiry), true) = (expiry, query.r#type.as_deref() == Some(wanted_kind)) else {
-        return nothing();
-    };
-    if let Some(fault) = server.fault(&query.symbol, Some(expiry)) {
-        return fault;
+    match (expiry, query.r#type.as_deref() == Some(wanted_kind)) {
+        (Some(expiry), true) => server.answer(&query.symbol, Some(expiry)),
+        _ => nothing(),
     }
-    server.chain(&query.symbol, Some(expiry)).map_or_else(nothing, json_body)
 }
 
 async fn chain_of_index(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
-    if let Some(fault) = server.fault(&query.symbol, None) {
-        return fault;
-    }
-    let body = server.is_index(&query.symbol).then(|| server.chain(&query.symbol, None)).flatten();
-    body.map_or_else(nothing, json_body)
+    if server.is_index(&query.symbol) { server.answer(&query.symbol, None) } else { nothing() }
 }
 
 async fn chain_of_share(State(server): State<Server>, Query(query): Query<ChainQuery>) -> Response {
-    if let Some(fault) = server.fault(&query.symbol, None) {
-        return fault;
-    }
-    let body = (!server.is_index(&query.symbol)).then(|| server.chain(&query.symbol, None)).flatten();
-    body.map_or_else(nothing, json_body)
+    if server.is_index(&query.symbol) { nothing() } else { server.answer(&query.symbol, None) }
 }
 
-/// Open from 09:15 to 15:30 on the day that is played, closed at any other time.
+/// Open in the hours of the day that is played, closed at any other time.
 async fn market_status(State(server): State<Server>) -> Response {
-    let now = server.now().to_ist();
-    let time = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).expect("a time of day");
+    let now = server.playback.follow_clock();
     let first = server.bodies.as_ref().map(super::RecordedBodies::first_capture);
     let date = first.map_or(server.playback.market().date(), |first| first.date_ist());
-    let is_open = now.date() == date && (time(9, 15)..time(15, 30)).contains(&now.time());
+    let is_open = server.playback.hours().of(date).contains(now);
     let market = server.playback.market();
     let nifty = market.slot_of(&"NIFTY".parse().expect("NIFTY is a contract"));
     let level = nifty.and_then(|slot| server.playback.state().slot(slot).last_price());
@@ -206,7 +219,7 @@ async fn market_status(State(server): State<Server>) -> Response {
         market: Some(name.to_owned()),
         status: if is_open { "Open" } else { "Closed" }.to_owned(),
         trade_date: Some(date),
-        trade_time: is_open.then_some(now.time()),
+        trade_time: is_open.then_some(now.to_ist().time()),
         index: index.to_owned(),
         last,
         message: format!("Market is {}", if is_open { "Open" } else { "Closed" }),
