@@ -185,7 +185,8 @@ impl Reader {
         let chain = Query::new(format!(
             "SELECT bucket, underlying, expiry, strike_e4, ce_oi, ce_oi_change, ce_ltp_e4, ce_volume, pe_oi, \
              pe_oi_change, pe_ltp_e4, pe_volume, index_open_e4, index_high_e4, index_low_e4, index_close_e4, \
-             index_volume, ce_state, pe_state, provider FROM option_snapshots_e4 \
+             index_volume, ce_state, pe_state, provider, index_state, ce_oi_base, pe_oi_base, ce_bid_e4, ce_ask_e4, \
+             ce_iv_e4, pe_bid_e4, pe_ask_e4, pe_iv_e4 FROM option_snapshots_e4 \
              WHERE bucket = $1 AND underlying = $2{} ORDER BY expiry, strike_e4",
             expires(3)
         ));
@@ -222,8 +223,7 @@ impl Reader {
         interval: CandleInterval,
         date: TradingDate,
     ) -> Result<Vec<Candle>, StoreError> {
-        const PRICES: &str =
-            "c.start, c.open_e4, c.high_e4, c.low_e4, c.close_e4, c.volume, c.provider, c.revision";
+        const PRICES: &str = "c.start, c.open_e4, c.high_e4, c.low_e4, c.close_e4, c.volume, c.provider, c.revision, c.resolve_required";
         if interval == CandleInterval::Day {
             let query = Query::new(format!(
                 "SELECT c.instrument, CAST(1440 AS BIGINT) AS interval_minutes, {PRICES} \
@@ -255,8 +255,8 @@ impl Reader {
                  SELECT CAST($1 AS BIGINT) \
                  UNION ALL SELECT bucket + {length} FROM day WHERE bucket + {length} < $2 \
              ) \
-             SELECT o.bucket, o.instrument, o.oi, o.oi_change, o.ltp_e4, o.volume, o.bid_e4, o.ask_e4, o.iv_e4, \
-             o.state, o.provider, o.event_time, o.received_time, o.revision \
+             SELECT o.bucket, o.instrument, o.oi, o.oi_change, o.oi_base, o.ltp_e4, o.volume, o.bid_e4, o.ask_e4, \
+             o.iv_e4, o.state, o.provider, o.event_time, o.received_time, o.revision \
              FROM instruments i CROSS JOIN day b CROSS JOIN intraday_option_oi o \
              WHERE i.exchange = $3 AND i.symbol = $4 AND o.bucket = b.bucket AND o.instrument = i.id \
              ORDER BY o.bucket",

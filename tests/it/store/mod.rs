@@ -28,6 +28,9 @@ on_both! {
     what_is_appended_can_be_asked_for
     repeating_a_batch_changes_nothing
     a_lower_revision_never_replaces_a_higher
+    an_underlying_that_was_not_observed_has_no_prices
+    a_candle_keeps_its_mark_whatever_replaces_it
+    unresolved_candles_are_marked
     rows_of_one_key_in_a_batch_count_in_their_order
     a_refused_batch_leaves_no_trace
     a_writer_that_was_given_up_commits_nothing
@@ -43,6 +46,8 @@ on_both! {
     gaps_grow_and_instruments_widen
     runs_of_jobs_are_kept_beside_the_checkpoint
     a_store_of_the_first_version_is_brought_up_to_date
+    a_store_of_before_the_evidence_keeps_its_rows
+    the_evidence_can_be_taken_back
 }
 
 #[tokio::test]
