@@ -16,6 +16,7 @@
 
 mod address;
 mod batch;
+mod contracts;
 mod coverage;
 mod dump;
 mod error;

@@ -37,6 +37,10 @@ enum Connection {
     Postgres(Box<PostgresReads>),
 }
 
+/// What a row of `instruments` is read from.
+pub(super) const INSTRUMENT_COLUMNS: &str = "id, exchange, underlying, kind, expiry, strike_e4, option_type, \
+    lot_size, tick_size_e4, first_seen, last_seen";
+
 const COVERED_BUCKETS: &str = "(c.to_bucket - c.from_bucket) / 180000000 + 1";
 
 impl Reader {
@@ -93,11 +97,7 @@ impl Reader {
 
     /// Every instrument ever recorded, by id.
     pub async fn instruments(&self) -> Result<Vec<InstrumentRow>, StoreError> {
-        let query = Query::new(
-            "SELECT id, exchange, underlying, kind, expiry, strike_e4, option_type, lot_size, tick_size_e4, \
-             first_seen, last_seen FROM instruments ORDER BY id",
-        );
-        self.rows(query).await
+        self.rows(Query::new(format!("SELECT {INSTRUMENT_COLUMNS} FROM instruments ORDER BY id"))).await
     }
 
     /// What providers call instruments, the latest name of each.
@@ -359,7 +359,7 @@ impl Reader {
 }
 
 #[derive(QueryableByName)]
-struct StoredNumber {
+pub(super) struct StoredNumber {
     #[diesel(sql_type = BigInt)]
-    value: i64,
+    pub value: i64,
 }

@@ -467,6 +467,24 @@ impl FromStored for (InstrumentId, i64) {
 }
 
 #[derive(QueryableByName)]
+pub(super) struct StoredBase {
+    #[diesel(sql_type = BigInt)]
+    instrument: i64,
+    #[diesel(sql_type = BigInt)]
+    oi: i64,
+    #[diesel(sql_type = SmallInt)]
+    oi_base: i16,
+}
+
+impl FromStored for (InstrumentId, i64, OiBase) {
+    type Stored = StoredBase;
+
+    fn from_stored(row: StoredBase, store: &str) -> Result<(InstrumentId, i64, OiBase), StoreError> {
+        Ok((instrument(row.instrument, store)?, row.oi, oi_base(row.oi_base, store)?))
+    }
+}
+
+#[derive(QueryableByName)]
 pub(super) struct StoredCheckpoint {
     #[diesel(sql_type = Text)]
     session_date: String,

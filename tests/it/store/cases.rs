@@ -7,8 +7,8 @@ use bhavd::{
         OiBase, OptionType, Price, Provider, TradingDate, UnderlyingRow, UnresolvedCandle,
     },
     store::{
-        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, JobRun,
-        JobRunFilter, Reader, RunState, StateCounts, Store, StoreError,
+        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, InstrumentRow,
+        JobRun, JobRunFilter, Reader, RunState, StateCounts, Store, StoreError,
     },
 };
 use std::sync::{
@@ -521,6 +521,100 @@ pub async fn the_last_final_open_interest_is_found(place: &Place) {
     assert_eq!(before(day(31)).await, [(CALL, 300), (PUT, 450), (LONELY_CALL, 450)]);
     assert_eq!(before(day(28)).await, []);
     assert_eq!(before(expiry().succ_opt().expect("a date")).await, [], "expired");
+}
+
+pub async fn the_bases_of_a_day_are_its_usable_figures(place: &Place) {
+    const EXPIRING: InstrumentId = InstrumentId(5);
+    let mut batch = batch();
+    let expires_today =
+        Contract::option(Exchange::Nse, "NIFTY", date(), Price::from_e4(250_000_000), OptionType::Call);
+    batch.instruments.push(instrument(EXPIRING, expires_today));
+    batch.closes = vec![
+        close(date(), CALL, Some(100)),
+        close(date(), PUT, Some(200)),
+        close(date(), LONELY_CALL, None),
+        close(date(), EXPIRING, Some(400)),
+        close(date(), INDEX, Some(500)),
+        close(day(29), LONELY_CALL, Some(600)),
+    ];
+    let (close_of_day, before) = (at(15, 30, 0), at(15, 29, 59));
+    batch.closes[1].event_time = before;
+    let (_store, reader) = place.with(&[batch]).await;
+    let bases = async |change: &str| {
+        place.execute(change).await;
+        reader.day_bases(date(), close_of_day).await.expect("readable")
+    };
+    let set = |id: InstrumentId, what: &str| {
+        format!(
+            "UPDATE daily_option_oi SET {what} WHERE instrument = {} AND trading_date = '2026-01-30'",
+            id.0
+        )
+    };
+    let (provisional, own_final) = (OiBase::OwnProvisional, OiBase::OwnFinal);
+    let call = (CALL, 100, provisional);
+    assert_eq!(bases("").await, [call, (PUT, 200, provisional)]);
+    assert_eq!(bases(&set(PUT, "finality = 'final'")).await, [call, (PUT, 200, own_final)]);
+    assert_eq!(bases(&set(PUT, "last_state = 2")).await, [call, (PUT, 200, own_final)]);
+    assert_eq!(bases(&set(PUT, "last_state = 4")).await, [call], "perhaps not the last");
+    assert_eq!(bases(&set(PUT, "last_state = NULL")).await, [call], "not known");
+    assert_eq!(bases(&set(CALL, "last_state = 4")).await, [call], "of the close");
+    assert_eq!(bases(&set(CALL, "last_state = NULL")).await, [call], "of the close");
+    for official in ["official_oi = 0", "oi = NULL"] {
+        assert_eq!(bases(&set(PUT, official)).await, [call, (PUT, 0, OiBase::Official)]);
+    }
+    let lonely = (LONELY_CALL, 450, OiBase::Official);
+    assert_eq!(
+        bases(&set(LONELY_CALL, "official_oi = 450")).await,
+        [call, (PUT, 0, OiBase::Official), lonely]
+    );
+    assert_eq!(bases(&set(CALL, "event_time = NULL")).await, [(PUT, 0, OiBase::Official), lonely]);
+    let before = reader.day_bases(day(29), at(15, 30, 0).plus_seconds(-86_400)).await;
+    assert_eq!(before, Ok(vec![(LONELY_CALL, 600, provisional)]));
+    assert_eq!(reader.day_bases(day(28), close_of_day).await, Ok(Vec::new()), "of no other date");
+}
+
+pub async fn the_contracts_of_a_day_are_found(place: &Place) {
+    const EXPIRING: InstrumentId = InstrumentId(5);
+    const GONE: InstrumentId = InstrumentId(6);
+    const COVERED: InstrumentId = InstrumentId(7);
+    let mut batch = batch();
+    let of = |id, expiry, strike_e4| {
+        let strike = Price::from_e4(strike_e4);
+        instrument(id, Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call))
+    };
+    batch.instruments.extend([
+        of(EXPIRING, date(), 250_000_000),
+        of(GONE, expiry(), 240_000_000),
+        of(COVERED, expiry(), 240_500_000),
+    ]);
+    batch.instruments[5].first_seen = day(20);
+    batch.instruments[5].last_seen = day(28);
+    batch.instruments[6].last_seen = day(31);
+    batch.buckets.push(bucket_row(bucket(9, 15), EXPIRING, 1));
+    let yesterday = Bucket::containing(at(9, 15, 0).plus_seconds(-86_400));
+    batch.buckets.push(bucket_row(yesterday, GONE, 1));
+    let runs = vec![run(COVERED, bucket(9, 15), bucket(9, 18), BucketState::Missing)];
+    batch.coverage.push(CoverageDay { instrument: COVERED, date: date(), runs });
+    let (_store, reader) = place.with(std::slice::from_ref(&batch)).await;
+    let ids = |rows: Result<Vec<InstrumentRow>, StoreError>| {
+        rows.expect("readable").into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(reader.recorded_contracts(date()).await), [CALL, PUT, LONELY_CALL, COVERED]);
+    assert_eq!(ids(reader.recorded_contracts(day(29)).await), [GONE]);
+    assert_eq!(ids(reader.recorded_contracts(day(31)).await), []);
+    let rows = reader.recorded_contracts(day(29)).await;
+    assert_eq!(rows, Ok(vec![batch.instruments[5].clone()]), "with its terms");
+
+    let expected = async |date, seen_since| ids(reader.contracts_expected(date, seen_since).await);
+    assert_eq!(expected(date(), date()).await, [CALL, PUT, LONELY_CALL, EXPIRING, COVERED]);
+    assert_eq!(expected(date(), day(28)).await, [CALL, PUT, LONELY_CALL, EXPIRING, GONE, COVERED]);
+    assert_eq!(expected(day(31), day(31)).await, [COVERED]);
+    assert_eq!(expected(day(29), day(28)).await, [GONE], "the others were not seen yet");
+    assert_eq!(expected(expiry().succ_opt().expect("a date"), day(1)).await, [], "expired");
+
+    assert_eq!(reader.last_recorded(day(31)).await, Ok(Some(date())));
+    assert_eq!(reader.last_recorded(date()).await, Ok(Some(day(29))));
+    assert_eq!(reader.last_recorded(day(29)).await, Ok(None));
 }
 
 pub async fn gaps_grow_and_instruments_widen(place: &Place) {

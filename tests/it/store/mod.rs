@@ -43,6 +43,8 @@ on_both! {
     coverage_of_a_day_is_replaced
     a_close_follows_the_latest_event_and_keeps_the_official_values
     the_last_final_open_interest_is_found
+    the_bases_of_a_day_are_its_usable_figures
+    the_contracts_of_a_day_are_found
     gaps_grow_and_instruments_widen
     runs_of_jobs_are_kept_beside_the_checkpoint
     a_store_of_the_first_version_is_brought_up_to_date
