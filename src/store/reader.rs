@@ -41,6 +41,9 @@ enum Connection {
 pub(super) const INSTRUMENT_COLUMNS: &str = "id, exchange, underlying, kind, expiry, strike_e4, option_type, \
     lot_size, tick_size_e4, first_seen, last_seen";
 
+/// Rows in this state hold nothing: totals leave them out.
+const UNLISTED: u8 = BucketState::Unlisted.code();
+
 const COVERED_BUCKETS: &str = "(c.to_bucket - c.from_bucket) / 180000000 + 1";
 
 impl Reader {
@@ -267,18 +270,20 @@ impl Reader {
         self.rows(query.big(day.from.as_us()).big(day.until.as_us()).text(exchange).text(symbol)).await
     }
 
-    /// How complete a day is, by state and by underlying.
+    /// How complete a day is, by state and by underlying. Contracts that are not listed are counted in that state only.
     pub async fn coverage(&self, date: TradingDate) -> Result<CoverageReport, StoreError> {
-        let contracts = Query::new(
+        let contracts = Query::new(format!(
             "SELECT i.underlying AS name, count(DISTINCT c.instrument) AS count \
              FROM instruments i CROSS JOIN coverage c \
-             WHERE c.instrument = i.id AND c.from_bucket >= $1 AND c.from_bucket < $2 GROUP BY i.underlying",
-        );
-        let present = Query::new(
+             WHERE c.instrument = i.id AND c.from_bucket >= $1 AND c.from_bucket < $2 AND c.state <> {UNLISTED} \
+             GROUP BY i.underlying"
+        ));
+        let present = Query::new(format!(
             "SELECT i.underlying AS name, count(*) AS count \
              FROM intraday_option_oi o CROSS JOIN instruments i \
-             WHERE i.id = o.instrument AND o.bucket >= $1 AND o.bucket < $2 GROUP BY i.underlying",
-        );
+             WHERE i.id = o.instrument AND o.bucket >= $1 AND o.bucket < $2 AND o.state <> {UNLISTED} \
+             GROUP BY i.underlying"
+        ));
         let mut report = CoverageReport::default();
         let mut underlyings: BTreeMap<String, UnderlyingCoverage> = BTreeMap::new();
         let entry = |underlyings: &mut BTreeMap<String, UnderlyingCoverage>,
@@ -289,8 +294,8 @@ impl Reader {
         for (name, state, buckets) in self.covered(date).await? {
             report.states.add(state, buckets);
             entry(&mut underlyings, name, &|row| {
-                row.expected += buckets;
                 row.states.add(state, buckets);
+                row.expected = row.states.total();
             });
         }
         for (name, count) in self.of_day(contracts, date).await? {
@@ -303,26 +308,27 @@ impl Reader {
         Ok(report)
     }
 
-    /// What a day holds.
+    /// What a day holds, without the rows of contracts that are not listed.
     pub async fn summary(&self, date: TradingDate) -> Result<DaySummary, StoreError> {
-        let counts = Query::new(
+        let counts = Query::new(format!(
             "SELECT 'rows' AS name, count(*) AS count FROM intraday_option_oi \
-                 WHERE bucket >= $1 AND bucket < $2 \
+                 WHERE bucket >= $1 AND bucket < $2 AND state <> {UNLISTED} \
              UNION ALL SELECT 'contracts', count(DISTINCT instrument) FROM intraday_option_oi \
-                 WHERE bucket >= $1 AND bucket < $2 \
+                 WHERE bucket >= $1 AND bucket < $2 AND state <> {UNLISTED} \
              UNION ALL SELECT 'buckets', count(DISTINCT bucket) FROM intraday_option_oi \
-                 WHERE bucket >= $1 AND bucket < $2 \
+                 WHERE bucket >= $1 AND bucket < $2 AND state <> {UNLISTED} \
              UNION ALL SELECT 'snapshots', count(*) FROM ( \
                  SELECT DISTINCT o.bucket, i.exchange, i.underlying, i.expiry, i.strike_e4 \
                  FROM intraday_option_oi o CROSS JOIN instruments i \
-                 WHERE i.id = o.instrument AND i.kind = 'option' AND o.bucket >= $1 AND o.bucket < $2) s \
+                 WHERE i.id = o.instrument AND i.kind = 'option' AND o.bucket >= $1 AND o.bucket < $2 \
+                 AND o.state <> {UNLISTED}) s \
              UNION ALL SELECT 'deltas', count(*) FROM instruments i CROSS JOIN oi_delta_log d \
                  WHERE d.instrument = i.id AND d.event_time >= $1 AND d.event_time < $2 \
              UNION ALL SELECT 'candles', count(*) FROM instruments i CROSS JOIN price_history_intraday c \
                  WHERE c.instrument = i.id AND c.interval_minutes IN (3, 5) AND c.start >= $1 AND c.start < $2 \
              UNION ALL SELECT 'days', count(*) FROM instruments i CROSS JOIN price_history_daily c \
-                 WHERE c.instrument = i.id AND c.start >= $1 AND c.start < $2",
-        );
+                 WHERE c.instrument = i.id AND c.start >= $1 AND c.start < $2"
+        ));
         let counts: BTreeMap<String, i64> = self.of_day(counts, date).await?.into_iter().collect();
         let count = |name: &str| counts.get(name).copied().unwrap_or_default();
         let mut coverage = StateCounts::default();

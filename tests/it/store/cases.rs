@@ -476,6 +476,66 @@ pub async fn coverage_of_a_day_is_replaced(place: &Place) {
     assert_eq!(report.states, StateCounts { carried: 1, missing: 1, ..StateCounts::default() });
 }
 
+pub async fn what_is_not_listed_yet_counts_as_nothing(place: &Place) {
+    const NEVER: InstrumentId = InstrumentId(5);
+    let batch = batch();
+    let (mut store, reader) = place.with(std::slice::from_ref(&batch)).await;
+    let before = reader.summary(date()).await.expect("a summary");
+    let report = reader.coverage(date()).await.expect("a report");
+    let mut unlisted = Batch::new(date(), 42);
+    unlisted.instruments = vec![instrument(NEVER, option(250_500_000, OptionType::Put))];
+    let unlisted_row = |bucket, instrument| BucketRow {
+        state: BucketState::Unlisted,
+        provider: None,
+        event_time: None,
+        received_time: None,
+        ..bucket_row(bucket, instrument, 0)
+    };
+    // A contract listed at 09:15, one that is not listed for the whole of the day, and a bucket without any other row.
+    let (early, first, second) = (bucket(9, 12), bucket(9, 15), bucket(9, 18));
+    unlisted.buckets = vec![
+        unlisted_row(early, LONELY_CALL),
+        unlisted_row(early, NEVER),
+        unlisted_row(first, NEVER),
+        unlisted_row(second, NEVER),
+    ];
+    let runs_of = |instrument, runs| CoverageDay { instrument, date: date(), runs };
+    unlisted.coverage = vec![
+        runs_of(NEVER, vec![run(NEVER, early, second, BucketState::Unlisted)]),
+        runs_of(
+            LONELY_CALL,
+            vec![
+                run(LONELY_CALL, early, early, BucketState::Unlisted),
+                run(LONELY_CALL, first, first, BucketState::Live),
+            ],
+        ),
+    ];
+    store.append(&unlisted).await.expect("is written");
+    let after = reader.summary(date()).await.expect("a summary");
+    let coverage = StateCounts { live: 3, unlisted: 4, ..before.coverage };
+    assert_eq!(after, store::DaySummary { coverage, ..before });
+    assert_eq!(after.coverage.total(), before.coverage.total() + 1);
+    let counted = reader.coverage(date()).await.expect("a report");
+    assert_eq!(counted.states, coverage);
+    let (row, row_before) = (&counted.underlyings[0], &report.underlyings[0]);
+    assert_eq!((row.contracts, row.present), (row_before.contracts + 1, row_before.present));
+    assert_eq!((row.expected, row.states), (row_before.expected + 1, coverage));
+    let states = reader.bucket_states(date()).await.expect("states");
+    let of = |bucket| -> Vec<_> {
+        let of_bucket = states.iter().filter(|row| row.bucket == bucket);
+        of_bucket.map(|row| (row.state, row.contracts)).collect()
+    };
+    assert_eq!(of(early), [(BucketState::Unlisted, 2)]);
+    assert_eq!(of(first), [(BucketState::Live, 2), (BucketState::Carried, 1), (BucketState::Unlisted, 1)]);
+    let history = reader.oi_history(&option(250_500_000, OptionType::Put), date()).await.expect("a history");
+    assert_eq!(history, unlisted.buckets[1..]);
+    let chain = reader.chain_at("NIFTY", None, at(9, 15, 0)).await.expect("a chain");
+    assert_eq!(chain[1].put.map(|side| side.state), Some(BucketState::Unlisted));
+    let (_, view) =
+        place.select("SELECT pe_state FROM option_snapshots WHERE strike = 25050 ORDER BY time_ist").await;
+    assert_eq!(view, [texts(&["unlisted"]), texts(&["unlisted"]), texts(&["unlisted"])]);
+}
+
 pub async fn a_close_follows_the_latest_event_and_keeps_the_official_values(place: &Place) {
     let closes = |seconds: i64, open_interest: i64| {
         let mut batch = batch();

@@ -41,6 +41,7 @@ on_both! {
     the_view_of_snapshots_has_exact_values
     the_views_of_deltas_and_candles_have_exact_values
     coverage_of_a_day_is_replaced
+    what_is_not_listed_yet_counts_as_nothing
     a_close_follows_the_latest_event_and_keeps_the_official_values
     the_last_final_open_interest_is_found
     the_bases_of_a_day_are_its_usable_figures
