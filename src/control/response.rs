@@ -266,8 +266,8 @@ pub struct OpenInterestRow {
     pub bucket: WallTime,
     pub open_interest: Option<i64>,
     pub open_interest_change: Option<i64>,
-    /// What the change is against, as [`crate::market::OiBase::name`]; `None` without a change, and where the store does
-    /// not say.
+    /// What the change is against, as [`crate::market::OiBase::name`]; `None` without a change, and in rows of stores
+    /// that had no bases yet.
     #[serde(default)]
     pub oi_base: Option<String>,
     pub last_price_e4: Option<i64>,

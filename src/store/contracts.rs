@@ -1,4 +1,4 @@
-//! The option contracts of a date: which it has, which it should have, and what the next session's changes are against.
+//! The option contracts of a date: which it has, which it should have, and their bases for the next session's changes.
 //!
 //! Invariant: a figure of open interest that may not be the session's last is no base.
 
@@ -55,8 +55,8 @@ impl Reader {
         self.rows(query.text(date_text(date)).big(day.from.as_us()).big(day.until.as_us())).await
     }
 
-    /// Option contracts that `date` should have rows of, by id: first seen by then, not expired before, and last seen on
-    /// `seen_since` or later, because what a provider had stopped listing before is not expected.
+    /// Option contracts that `date` should have rows of, by id: first seen by then, not expired before, and last seen
+    /// on `seen_since` or later. What providers had stopped listing before that is not expected.
     pub async fn contracts_expected(
         &self,
         date: TradingDate,

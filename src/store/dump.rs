@@ -24,8 +24,8 @@ enum Rows {
     OfTime,
 }
 
-/// Where the day's rows of a table come from, and which values make a line: a value keeps its place, so that of a new column
-/// comes last. `$1` and `$2` are the span's instants; `$3` is the date, and needs the other two before it.
+/// Where the day's rows of a table come from, and which values make a line. Values keep their places: that of a new
+/// column comes last. `$1` and `$2` are the span's instants; `$3` is the date, and needs the other two before it.
 struct Lines {
     table: &'static str,
     rows: Rows,

@@ -226,7 +226,8 @@ impl Reader {
         interval: CandleInterval,
         date: TradingDate,
     ) -> Result<Vec<Candle>, StoreError> {
-        const PRICES: &str = "c.start, c.open_e4, c.high_e4, c.low_e4, c.close_e4, c.volume, c.provider, c.revision, c.resolve_required";
+        const PRICES: &str = "c.start, c.open_e4, c.high_e4, c.low_e4, c.close_e4, c.volume, c.provider, \
+            c.revision, c.resolve_required";
         if interval == CandleInterval::Day {
             let query = Query::new(format!(
                 "SELECT c.instrument, CAST(1440 AS BIGINT) AS interval_minutes, {PRICES} \

@@ -45,7 +45,7 @@ pub(crate) trait Table: 'static {
     const UPDATE: Option<&'static str> = None;
     /// When a row replaces the stored one; without it, always.
     const REPLACES_WHEN: Option<&'static str> = None;
-    /// A column of 0 or 1 that stays 1: a row sets it whether or not it replaces the other columns, and no row clears it.
+    /// A column of 0 or 1 that no row clears, and that a row sets whether or not it replaces the other columns.
     const MARK: Option<&'static str> = None;
     /// Whether keys are mostly new, so that PostgreSQL tries to copy straight into the table.
     const MOSTLY_NEW: bool;

@@ -159,8 +159,7 @@ async fn write(link: &mut Link, batch: &Batch, fence: &Fence, progress: &Progres
     write_all::<tables::OiDeltaLog>(at, batch.deltas.iter(), progress).await?;
     write_all::<tables::PriceHistoryIntraday>(at, intraday.into_iter(), progress).await?;
     write_all::<tables::PriceHistoryDaily>(at, days.into_iter(), progress).await?;
-    mark_unresolved(at, &batch.unresolved).await?;
-    progress.note();
+    mark_unresolved(at, &batch.unresolved, progress).await?;
     write_all::<tables::DailyOptionOi>(at, batch.closes.iter(), progress).await?;
     let coverage = last_of_each_day(&batch.coverage);
     clear_coverage(at, coverage.keys().copied()).await?;

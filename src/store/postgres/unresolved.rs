@@ -2,7 +2,7 @@
 
 use crate::{
     market::{CandleInterval, UnresolvedCandle},
-    store::tables::date_text,
+    store::{progress::Progress, tables::date_text},
 };
 use tokio_postgres::{Error, Transaction};
 
@@ -19,6 +19,7 @@ const DAILY: &str = "UPDATE price_history_daily c SET resolve_required = 1 \
 pub(super) async fn mark_unresolved(
     transaction: &Transaction<'_>,
     candles: &[UnresolvedCandle],
+    progress: &Progress,
 ) -> Result<(), Error> {
     let (days, intraday): (Vec<&UnresolvedCandle>, Vec<&UnresolvedCandle>) =
         candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
@@ -29,10 +30,12 @@ pub(super) async fn mark_unresolved(
         let minutes: Vec<i32> = intraday.iter().map(|candle| candle.interval.minutes() as i32).collect();
         let starts: Vec<i64> = intraday.iter().map(|candle| candle.start.as_us()).collect();
         transaction.execute(INTRADAY, &[&instruments(&intraday), &minutes, &starts]).await?;
+        progress.note();
     }
     if !days.is_empty() {
         let dates: Vec<String> = days.iter().map(|candle| date_text(candle.start.date_ist())).collect();
         transaction.execute(DAILY, &[&instruments(&days), &dates]).await?;
+        progress.note();
     }
     Ok(())
 }
