@@ -2,7 +2,7 @@
 //!
 //! Prints, for SQLite against the fastest bare prepared loops of rusqlite and for PostgreSQL against a bare binary
 //! COPY, the ratio of throughputs: median of interleaved rounds of 20,000 rows on tables with the same keys. Run it
-//! on an idle machine: `cargo bench --bench store`.
+//! on an idle machine: `cargo bench --bench store`. Then prints how long the marks of candles that an outage touched take.
 #![expect(clippy::disallowed_methods, reason = "the bare client that the store is measured against")]
 
 mod median;
@@ -11,7 +11,10 @@ mod median;
 mod servers;
 
 use bhavd::{
-    market::{Bucket, BucketRow, BucketState, InstrumentId, OiBase, Price, Provider, Timestamp},
+    market::{
+        Bucket, BucketRow, BucketState, Candle, CandleInterval, InstrumentId, OiBase, Price, Provider,
+        Timestamp, UnresolvedCandle,
+    },
     store::{self, Batch, Birth, OpenStore, Store},
 };
 use median::median;
@@ -21,8 +24,11 @@ use tokio_postgres::{NoTls, binary_copy::BinaryCopyInWriter, types::Type};
 
 const ROWS: u32 = 20_000;
 const ROUNDS: usize = 9;
-const COLUMNS: &str = "bucket, instrument, oi, oi_change, ltp_e4, volume, bid_e4, ask_e4, iv_e4, state, provider, \
-    event_time, received_time, revision";
+const COLUMNS: &str = "bucket, instrument, oi, oi_change, oi_base, ltp_e4, volume, bid_e4, ask_e4, iv_e4, state, \
+    provider, event_time, received_time, revision";
+/// Contracts whose candles of one interval an outage touches.
+const MARKED: u32 = 30_000;
+const INTERVALS: i64 = 20;
 
 fn batch(round: usize) -> Batch {
     let open = Timestamp::from_us(1_769_744_700_000_000);
@@ -106,11 +112,12 @@ impl BareSqlite {
             let mut statement = self.connection.prepare(&sql).expect("valid SQL");
             for rows in batch.buckets.chunks_exact(self.rows_a_statement) {
                 for (row, first) in rows.iter().zip((1..).step_by(columns)) {
-                    let cells: [Option<i64>; 14] = [
+                    let cells: [Option<i64>; 15] = [
                         Some(row.bucket.start().as_us()),
                         Some(i64::from(row.instrument.0)),
                         row.open_interest,
                         row.open_interest_change,
+                        row.oi_base.map(|base| i64::from(base.code())),
                         row.last_price.map(Price::as_e4),
                         row.volume,
                         row.bid.map(Price::as_e4),
@@ -174,8 +181,8 @@ async fn open(url: &str) -> OpenStore {
 }
 
 async fn bare_copy(client: &tokio_postgres::Client, batch: &Batch) -> f64 {
-    let mut types = vec![Type::INT8; 14];
-    (types[9], types[10], types[13]) = (Type::INT2, Type::INT2, Type::INT4);
+    let mut types = vec![Type::INT8; 15];
+    (types[4], types[10], types[11], types[14]) = (Type::INT2, Type::INT2, Type::INT2, Type::INT4);
     let started = Instant::now();
     let text = format!("COPY intraday_option_oi ({COLUMNS}) FROM STDIN (FORMAT binary)");
     let mut writer = pin!(BinaryCopyInWriter::new(client.copy_in(&text).await.expect("starts"), &types));
@@ -187,6 +194,7 @@ async fn bare_copy(client: &tokio_postgres::Client, batch: &Batch) -> f64 {
                 &i64::from(row.instrument.0),
                 &row.open_interest,
                 &row.open_interest_change,
+                &row.oi_base.map(|base| i16::from(base.code())),
                 &row.last_price.map(Price::as_e4),
                 &row.volume,
                 &row.bid.map(Price::as_e4),
@@ -233,6 +241,49 @@ async fn postgres() {
     report("PostgreSQL, stored rows again, bare COPY of new rows", &merged_s[2..], &bare_s[2..]);
 }
 
+/// Marks one interval's candles of every contract, and again, in a store that has others of each.
+async fn marks(what: &str, url: &str) {
+    let mut store = open(url).await;
+    let open = Timestamp::from_us(1_769_744_700_000_000);
+    let interval = CandleInterval::FiveMinutes;
+    let start = |index: i64| open.plus_seconds(index * 300);
+    for index in 0..INTERVALS {
+        let mut batch = Batch::new(open.date_ist(), 0);
+        let candle = |id: u32| Candle {
+            instrument: InstrumentId(id),
+            interval,
+            start: start(index),
+            open: Price::from_e4(500),
+            high: Price::from_e4(500),
+            low: Price::from_e4(500),
+            close: Price::from_e4(500),
+            volume: 650,
+            provider: Provider::AngelOne,
+            revision: 0,
+            resolve_required: false,
+        };
+        batch.candles = (1..=MARKED).map(candle).collect();
+        store.append(&batch).await.expect("is written");
+    }
+    let (mut marked_s, mut again_s) = (Vec::new(), Vec::new());
+    for index in 0..INTERVALS {
+        let mut batch = Batch::new(open.date_ist(), 0);
+        let mark = |id| UnresolvedCandle { instrument: InstrumentId(id), interval, start: start(index) };
+        batch.unresolved = (1..=MARKED).map(mark).collect();
+        for seconds in [&mut marked_s, &mut again_s] {
+            let started = Instant::now();
+            store.append(&batch).await.expect("is written");
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    println!(
+        "{what}: {MARKED} of {} candles marked in {:.0} ms, again in {:.0} ms (median of {INTERVALS} rounds)",
+        i64::from(MARKED) * INTERVALS,
+        1_000.0 * median(marked_s),
+        1_000.0 * median(again_s)
+    );
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -242,5 +293,8 @@ fn main() {
             }
         }
         postgres().await;
+        let directory = tempfile::tempdir().expect("a directory");
+        marks("SQLite", &directory.path().join("marks.db").display().to_string()).await;
+        marks("PostgreSQL", &servers::postgres_database().await).await;
     });
 }

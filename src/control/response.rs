@@ -266,6 +266,10 @@ pub struct OpenInterestRow {
     pub bucket: WallTime,
     pub open_interest: Option<i64>,
     pub open_interest_change: Option<i64>,
+    /// What the change is against, as [`crate::market::OiBase::name`]; `None` without a change, and in rows of stores
+    /// that had no bases yet.
+    #[serde(default)]
+    pub oi_base: Option<String>,
     pub last_price_e4: Option<i64>,
     pub volume: Option<i64>,
     pub state: RowState,
@@ -312,13 +316,16 @@ pub struct CandleRow {
     pub volume: i64,
     pub provider: String,
     pub revision: u32,
+    /// An outage touched the interval, or its volume was corrected: the candle may lack something.
+    #[serde(default)]
+    pub resolve_required: bool,
 }
 
 /// How many (contract, bucket) pairs of a day stand in which state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoverageResponse {
     pub date: TradingDate,
-    /// Buckets of the session; those closed so far on a day that is not over.
+    /// Buckets of the session; those that have ended on a day that is not over.
     pub buckets: u64,
     pub rows: Vec<CoverageRow>,
     /// Stretches in which nothing was watched and nothing has been learned since, longest first, 20 at most.
@@ -334,6 +341,9 @@ pub struct CoverageRow {
     pub carried: u64,
     pub backfilled: u64,
     pub missing: u64,
+    /// Before the exchange listed the contract: neither covered nor missing.
+    #[serde(default)]
+    pub unlisted: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -530,6 +540,21 @@ mod tests {
             [0, 149, 150, 151, 9_999].map(|level| nearest(Some(level)).expect("a strike")),
             [100, 100, 100, 200, 300]
         );
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_leaves_out_is_nothing() {
+        let row = r#"{"underlying":"NIFTY","contracts":1,"live":1,"carried":0,"backfilled":0,"missing":0}"#;
+        let row: CoverageRow = serde_json::from_str(row).expect("a row");
+        assert_eq!((row.live, row.unlisted), (1, 0));
+        let row = r#"{"start":"2026-01-30T09:15:00+05:30","open_e4":1,"high_e4":1,"low_e4":1,"close_e4":1,
+            "volume":0,"provider":"nse","revision":0}"#;
+        let row: CandleRow = serde_json::from_str(row).expect("a row");
+        assert!(!row.resolve_required);
+        let row = r#"{"bucket":"2026-01-30T09:15:00+05:30","open_interest":1,"open_interest_change":1,
+            "last_price_e4":null,"volume":null,"state":"live","provider":null,"revision":0}"#;
+        let row: OpenInterestRow = serde_json::from_str(row).expect("a row");
+        assert_eq!(row.oi_base, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::control_child::ControlChild;
 use crate::{
+    calendar::Session,
     clock::Clock,
     config::Config,
     control::{
@@ -17,7 +18,7 @@ use crate::{
         Bucket, BucketState, CandleInterval, Contract, ContractError, Price, Provider, Timestamp, TradingDate,
     },
     pipeline::PipelineSettings,
-    store::{BucketStates, DeltaFilter, Reader, Side, StoreError},
+    store::{BucketStates, DeltaFilter, InstrumentRow, Reader, Side, StoreError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -150,6 +151,7 @@ impl RecordQueries {
             bucket: WallTime(row.bucket.start()),
             open_interest: row.open_interest,
             open_interest_change: row.open_interest_change,
+            oi_base: row.oi_base.map(|base| base.to_string()),
             last_price_e4: row.last_price.map(Price::as_e4),
             volume: row.volume,
             state: row.state.into(),
@@ -214,22 +216,41 @@ impl RecordQueries {
             volume: row.volume,
             provider: row.provider.to_string(),
             revision: u32::from(row.revision),
+            resolve_required: row.resolve_required,
         });
         Ok(CandlesResponse { symbol, interval_minutes, date, rows: rows.collect() })
     }
 
-    /// Of the last session that has begun, where no date is given.
+    /// Of the last session that has begun, where no date is given. A session without any row is missing as a whole.
     async fn show_coverage(&self, request: CoverageRequest) -> Result<CoverageResponse, ControlError> {
         let now = self.clock.now();
-        let last = || self.settings.calendar.last_session(now).map(|session| session.date);
+        let calendar = &self.settings.calendar;
+        let last = || calendar.last_session(now).map(|session| session.date);
         let date = request.date.or_else(last).ok_or_else(|| ControlError::NoData {
             reason: "the calendar has no session before today; give a date".to_owned(),
         })?;
-        let states = self.reader().await?.bucket_states(date).await.map_err(unavailable)?;
-        if states.is_empty() {
-            return Err(ControlError::NoData { reason: format!("no bucket was recorded on {date}") });
+        let reader = self.reader().await?;
+        let states = reader.bucket_states(date).await.map_err(unavailable)?;
+        if !states.is_empty() {
+            return Ok(summarise_coverage(date, &states));
         }
-        Ok(summarise_coverage(date, &states))
+        let no_data = |reason: String| ControlError::NoData { reason };
+        let session = calendar.session(date).ok_or_else(|| {
+            let name = calendar.name(date).map(|name| format!(" ({name})")).unwrap_or_default();
+            no_data(format!("{date} has no session by the calendar{name}, and no bucket was recorded on it"))
+        })?;
+        let ended: Vec<Bucket> = session.buckets().take_while(|bucket| bucket.end() <= now).collect();
+        if ended.is_empty() {
+            return Err(no_data(format!("no bucket of the session of {date} has ended yet")));
+        }
+        let seen_since = reader.last_recorded(date).await.map_err(unavailable)?.unwrap_or(date);
+        let expected = reader.contracts_expected(date, seen_since).await.map_err(unavailable)?;
+        if expected.is_empty() {
+            return Err(no_data(format!(
+                "no bucket was recorded on {date}, and the store has no contract that was listed then"
+            )));
+        }
+        Ok(summarise_coverage(date, &missing_states(&session, &ended, &expected)))
     }
 }
 
@@ -239,13 +260,31 @@ fn stored_side(side: Side, provider: Option<Provider>) -> ChainSide {
         open_interest_change: side.open_interest_change,
         volume: side.volume,
         last_price_e4: side.last_price.map(Price::as_e4),
-        bid_e4: None,
-        ask_e4: None,
-        implied_volatility_e4: None,
+        bid_e4: side.bid.map(Price::as_e4),
+        ask_e4: side.ask.map(Price::as_e4),
+        implied_volatility_e4: side.implied_volatility_e4,
         state: side.state.into(),
         provider: provider.map(|provider| provider.to_string()),
         event_time: None,
     }
+}
+
+/// As [`Reader::bucket_states`] with a missing row of each of these contracts and buckets.
+fn missing_states(session: &Session, ended: &[Bucket], expected: &[InstrumentRow]) -> Vec<BucketStates> {
+    let mut contracts: BTreeMap<(&str, Bucket), i64> = BTreeMap::new();
+    for row in expected {
+        let close = session.close_for(&row.contract);
+        for bucket in ended.iter().take_while(|bucket| bucket.start() < close) {
+            *contracts.entry((&row.contract.underlying, *bucket)).or_default() += 1;
+        }
+    }
+    let states = contracts.into_iter().map(|((underlying, bucket), contracts)| BucketStates {
+        underlying: underlying.to_owned(),
+        bucket,
+        state: BucketState::Missing,
+        contracts,
+    });
+    states.collect()
 }
 
 fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageResponse {
@@ -258,12 +297,14 @@ fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageRes
         let contracts = state.contracts.unsigned_abs();
         let row = rows.entry(&state.underlying).or_default();
         row.underlying.clone_from(&state.underlying);
-        *per_bucket.entry((&state.underlying, state.bucket)).or_default() += contracts;
+        if state.state != BucketState::Unlisted {
+            *per_bucket.entry((&state.underlying, state.bucket)).or_default() += contracts;
+        }
         match state.state {
             BucketState::Live => row.live += contracts,
             BucketState::Carried => row.carried += contracts,
             BucketState::Backfilled => row.backfilled += contracts,
-            BucketState::Unlisted => {}
+            BucketState::Unlisted => row.unlisted += contracts,
             BucketState::Missing => {
                 row.missing += contracts;
                 let (from, to) = (WallTime(state.bucket.start()), WallTime(state.bucket.end()));
@@ -287,4 +328,155 @@ fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageRes
     gaps.sort_by_key(|gap| std::cmp::Reverse((gap.to.0.us_since(gap.from.0), gap.contracts)));
     gaps.truncate(GAPS_MAX);
     CoverageResponse { date, buckets: buckets.len() as u64, rows: rows.into_values().collect(), gaps }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        calendar::Calendar,
+        clock::Simulation,
+        config::StoreSettings,
+        engine::watch::WatchList,
+        market::{Exchange, InstrumentId, OptionType},
+        store::{self, Batch, Birth, Store},
+    };
+    use chrono::NaiveTime;
+
+    /// Hours of 2026 with an earlier end for index contracts that expire.
+    const CALENDAR: &str = "years = [2026]\n[[hours]]\nfrom = \"2026-01-01\"\nhours = \"09:15-15:30\"\n\
+        expiring_index_close = \"15:00\"\n[holidays]\n2026-01-26 = \"Republic Day\"\n";
+
+    fn day(day: u32) -> TradingDate {
+        TradingDate::from_ymd_opt(2026, 1, day).expect("a date")
+    }
+
+    fn at(date: TradingDate, hour: u32, minute: u32) -> Timestamp {
+        Timestamp::on(date, NaiveTime::from_hms_opt(hour, minute, 0).expect("a time"))
+    }
+
+    fn states(bucket: Bucket, states: &[(BucketState, i64)]) -> Vec<BucketStates> {
+        let row =
+            |(state, contracts)| BucketStates { underlying: "NIFTY".to_owned(), bucket, state, contracts };
+        states.iter().copied().map(row).collect()
+    }
+
+    #[test]
+    fn what_is_not_listed_is_no_part_of_the_whole() {
+        let first = Bucket::containing(at(day(30), 9, 15));
+        let (live, missing, unlisted) = (BucketState::Live, BucketState::Missing, BucketState::Unlisted);
+        let mut rows = states(first, &[(live, 2), (missing, 1), (unlisted, 5)]);
+        rows.extend(states(first.next(), &[(live, 3), (missing, 1), (unlisted, 4)]));
+        rows.extend(states(first.next().next(), &[(unlisted, 1)]));
+        let answer = summarise_coverage(day(30), &rows);
+        let row = &answer.rows[0];
+        assert_eq!((row.contracts, row.live, row.missing, row.unlisted), (4, 5, 2, 10));
+        assert_eq!((answer.gaps.len(), answer.gaps[0].contracts), (1, 1));
+    }
+
+    struct Place {
+        queries: RecordQueries,
+        _directory: tempfile::TempDir,
+    }
+
+    /// The moment is 2026-01-30, 09:22. The store has three contracts, recorded on the 27th; one expires on the 28th.
+    async fn place() -> Place {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite:{}", directory.path().join("bhavd.sqlite").display());
+        let mut store = store::open(&url, Birth::Real).await.expect("opens");
+        let mut batch = Batch::new(day(27), 1);
+        let option = |underlying: &str, expiry| {
+            let strike = Price::from_e4(250_000_000);
+            Contract::option(Exchange::Nse, underlying, expiry, strike, OptionType::Call)
+        };
+        batch.instruments = (1..)
+            .zip([option("NIFTY", day(28)), option("NIFTY", day(31)), option("RELIANCE", day(31))])
+            .map(|(id, contract)| InstrumentRow {
+                id: InstrumentId(id),
+                contract,
+                lot_size: 65,
+                tick_size: Price::from_e4(500),
+                first_seen: day(27),
+                last_seen: day(27),
+            })
+            .collect();
+        batch.buckets = vec![crate::market::BucketRow {
+            bucket: Bucket::containing(at(day(27), 9, 15)),
+            instrument: InstrumentId(1),
+            open_interest: Some(65),
+            open_interest_change: None,
+            oi_base: None,
+            last_price: None,
+            volume: None,
+            bid: None,
+            ask: None,
+            implied_volatility_e4: None,
+            state: BucketState::Live,
+            provider: Some(Provider::Nse),
+            event_time: None,
+            received_time: None,
+            revision: 0,
+        }];
+        store.append(&batch).await.expect("is written");
+        let config = Config { store: StoreSettings { url }, ..Config::default() };
+        let settings = PipelineSettings {
+            watch: WatchList::default(),
+            grace_us: 0,
+            preference: Vec::new(),
+            calendar: Arc::new(Calendar::load(CALENDAR).expect("a calendar")),
+        };
+        let clock = Clock::simulated(Simulation {
+            start: at(day(30), 9, 22),
+            real_start: crate::clock::real_now(),
+            speed: 0.001,
+        });
+        let queries = RecordQueries { config: Arc::new(config), settings, clock };
+        Place { queries, _directory: directory }
+    }
+
+    async fn coverage(place: &Place, date: Option<TradingDate>) -> Result<CoverageResponse, ControlError> {
+        place.queries.show_coverage(CoverageRequest { date }).await
+    }
+
+    #[tokio::test]
+    async fn a_session_without_a_row_is_missing_as_a_whole() {
+        let place = place().await;
+        let recorded = coverage(&place, Some(day(27))).await.expect("rows");
+        assert_eq!((recorded.buckets, recorded.rows[0].live, recorded.rows[0].missing), (1, 1, 0));
+        let answer = coverage(&place, Some(day(28))).await.expect("nothing is missing as well");
+        assert_eq!((answer.date, answer.buckets), (day(28), 125));
+        let row = |underlying: &str, contracts, missing| CoverageRow {
+            underlying: underlying.to_owned(),
+            contracts,
+            missing,
+            ..CoverageRow::default()
+        };
+        // One of NIFTY's ends at 15:00.
+        assert_eq!(answer.rows, [row("NIFTY", 2, 115 + 125), row("RELIANCE", 1, 125)]);
+        let spans: Vec<_> = answer.gaps.iter().map(|gap| (gap.contracts, gap.from.0, gap.to.0)).collect();
+        let (open, early, close) = (at(day(28), 9, 15), at(day(28), 15, 0), at(day(28), 15, 30));
+        assert_eq!(spans, [(1, open, close), (2, open, early), (1, early, close)]);
+
+        // Today, of which two buckets have ended; one contract has expired.
+        for date in [None, Some(day(30))] {
+            let answer = coverage(&place, date).await.expect("today");
+            assert_eq!((answer.date, answer.buckets), (day(30), 2));
+            assert_eq!(answer.rows, [row("NIFTY", 1, 2), row("RELIANCE", 1, 2)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_date_without_a_session_and_one_without_contracts_say_so() {
+        let place = place().await;
+        for (date, expected) in [
+            (day(26), "2026-01-26 has no session by the calendar (Republic Day)"),
+            (day(25), "2026-01-25 has no session by the calendar, and no bucket"),
+            (TradingDate::from_ymd_opt(2026, 2, 2).expect("a date"), "2026-02-02 has ended yet"),
+            (day(20), "the store has no contract that was listed then"),
+        ] {
+            let error = coverage(&place, Some(date)).await.expect_err("no data");
+            let ControlError::NoData { reason } = error else { panic!("{error:?}") };
+            assert!(reason.contains(expected), "{reason}");
+        }
+    }
 }

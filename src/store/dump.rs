@@ -24,8 +24,8 @@ enum Rows {
     OfTime,
 }
 
-/// Where the day's rows of a table come from, and which values make a line. `$1` and `$2` are the span's instants;
-/// `$3` is the date, and needs the other two before it.
+/// Where the day's rows of a table come from, and which values make a line. Values keep their places: that of a new
+/// column comes last. `$1` and `$2` are the span's instants; `$3` is the date, and needs the other two before it.
 struct Lines {
     table: &'static str,
     rows: Rows,
@@ -64,9 +64,17 @@ const TABLES: &[Lines] = &[
             "o.event_time",
             "o.received_time",
             "o.revision",
+            "o.oi_base",
         ],
         from: "intraday_option_oi o CROSS JOIN instruments i \
                WHERE i.id = o.instrument AND o.bucket >= $1 AND o.bucket < $2 AND $3 <> ''",
+    },
+    Lines {
+        table: "intraday_underlying",
+        rows: Rows::OfTime,
+        values: &["u.bucket", CONTRACT, "u.state", "u.provider", "u.event_time", "u.revision"],
+        from: "intraday_underlying u CROSS JOIN instruments i \
+               WHERE i.id = u.instrument AND u.bucket >= $1 AND u.bucket < $2 AND $3 <> ''",
     },
     Lines {
         table: "oi_delta_log",
@@ -137,6 +145,8 @@ const TABLES: &[Lines] = &[
             "d.difference",
             "d.reason",
             "d.finality",
+            "d.last_state",
+            "d.missing_buckets",
         ],
         from: "daily_option_oi d CROSS JOIN instruments i \
                WHERE $1 < $2 AND i.id = d.instrument AND d.trading_date = $3",

@@ -8,7 +8,7 @@ use super::{
     error::{StoreError, chain},
     query::Query,
 };
-use crate::market::{BucketState, Provider};
+use crate::market::{BucketState, OiBase, Provider};
 use diesel::{
     QueryableByName, SqliteConnection,
     migration::{MigrationSource, MigrationVersion},
@@ -81,7 +81,7 @@ pub(super) fn claim(birth: Birth) -> String {
     format!("INSERT INTO store_identity (id, birth) VALUES (1, '{birth}') ON CONFLICT (id) DO NOTHING")
 }
 
-/// Statements that keep the tables of names, so that the views know every provider this program knows.
+/// Statements that keep the tables of names, so that the views have a name for every code of this program.
 pub(super) fn names() -> String {
     let name = |table: &str, code: u8, name: &str| {
         format!(
@@ -91,7 +91,8 @@ pub(super) fn names() -> String {
     };
     let providers = Provider::ALL.map(|provider| name("providers", provider.code(), provider.name()));
     let states = BucketState::ALL.map(|state| name("bucket_states", state.code(), state.name()));
-    providers.into_iter().chain(states).collect()
+    let bases = OiBase::ALL.map(|base| name("oi_bases", base.code(), base.name()));
+    providers.into_iter().chain(states).chain(bases).collect()
 }
 
 #[derive(QueryableByName)]

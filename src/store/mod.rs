@@ -8,14 +8,15 @@
 //! BIGINT 1/10,000 rupee, open interest and volumes are BIGINT units. The views turn them into IST text and rupees.
 //!
 //! Invariants: writes are upserts by key, so a repeated batch changes nothing; a row of a lower revision never
-//! replaces one of a higher; a batch is stored whole with its checkpoint or not at all; a store born for real data
-//! never opens for a simulation, nor the other way round.
+//! replaces one of a higher, and no row clears a candle's mark; a batch is stored whole with its checkpoint or not at
+//! all; a store born for real data never opens for a simulation, nor the other way round.
 //!
 //! Left out: deleting old rows, and with it partitions and hypertables, which serve that; TLS to PostgreSQL; pools
 //! (there is one writer, and readers open what they need).
 
 mod address;
 mod batch;
+mod contracts;
 mod coverage;
 mod dump;
 mod error;

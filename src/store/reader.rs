@@ -37,6 +37,13 @@ enum Connection {
     Postgres(Box<PostgresReads>),
 }
 
+/// What a row of `instruments` is read from.
+pub(super) const INSTRUMENT_COLUMNS: &str = "id, exchange, underlying, kind, expiry, strike_e4, option_type, \
+    lot_size, tick_size_e4, first_seen, last_seen";
+
+/// Rows in this state hold nothing: totals leave them out.
+const UNLISTED: u8 = BucketState::Unlisted.code();
+
 const COVERED_BUCKETS: &str = "(c.to_bucket - c.from_bucket) / 180000000 + 1";
 
 impl Reader {
@@ -93,11 +100,7 @@ impl Reader {
 
     /// Every instrument ever recorded, by id.
     pub async fn instruments(&self) -> Result<Vec<InstrumentRow>, StoreError> {
-        let query = Query::new(
-            "SELECT id, exchange, underlying, kind, expiry, strike_e4, option_type, lot_size, tick_size_e4, \
-             first_seen, last_seen FROM instruments ORDER BY id",
-        );
-        self.rows(query).await
+        self.rows(Query::new(format!("SELECT {INSTRUMENT_COLUMNS} FROM instruments ORDER BY id"))).await
     }
 
     /// What providers call instruments, the latest name of each.
@@ -185,7 +188,8 @@ impl Reader {
         let chain = Query::new(format!(
             "SELECT bucket, underlying, expiry, strike_e4, ce_oi, ce_oi_change, ce_ltp_e4, ce_volume, pe_oi, \
              pe_oi_change, pe_ltp_e4, pe_volume, index_open_e4, index_high_e4, index_low_e4, index_close_e4, \
-             index_volume, ce_state, pe_state, provider FROM option_snapshots_e4 \
+             index_volume, ce_state, pe_state, provider, index_state, ce_oi_base, pe_oi_base, ce_bid_e4, ce_ask_e4, \
+             ce_iv_e4, pe_bid_e4, pe_ask_e4, pe_iv_e4 FROM option_snapshots_e4 \
              WHERE bucket = $1 AND underlying = $2{} ORDER BY expiry, strike_e4",
             expires(3)
         ));
@@ -222,8 +226,8 @@ impl Reader {
         interval: CandleInterval,
         date: TradingDate,
     ) -> Result<Vec<Candle>, StoreError> {
-        const PRICES: &str =
-            "c.start, c.open_e4, c.high_e4, c.low_e4, c.close_e4, c.volume, c.provider, c.revision";
+        const PRICES: &str = "c.start, c.open_e4, c.high_e4, c.low_e4, c.close_e4, c.volume, c.provider, \
+            c.revision, c.resolve_required";
         if interval == CandleInterval::Day {
             let query = Query::new(format!(
                 "SELECT c.instrument, CAST(1440 AS BIGINT) AS interval_minutes, {PRICES} \
@@ -255,8 +259,8 @@ impl Reader {
                  SELECT CAST($1 AS BIGINT) \
                  UNION ALL SELECT bucket + {length} FROM day WHERE bucket + {length} < $2 \
              ) \
-             SELECT o.bucket, o.instrument, o.oi, o.oi_change, o.ltp_e4, o.volume, o.bid_e4, o.ask_e4, o.iv_e4, \
-             o.state, o.provider, o.event_time, o.received_time, o.revision \
+             SELECT o.bucket, o.instrument, o.oi, o.oi_change, o.oi_base, o.ltp_e4, o.volume, o.bid_e4, o.ask_e4, \
+             o.iv_e4, o.state, o.provider, o.event_time, o.received_time, o.revision \
              FROM instruments i CROSS JOIN day b CROSS JOIN intraday_option_oi o \
              WHERE i.exchange = $3 AND i.symbol = $4 AND o.bucket = b.bucket AND o.instrument = i.id \
              ORDER BY o.bucket",
@@ -267,18 +271,20 @@ impl Reader {
         self.rows(query.big(day.from.as_us()).big(day.until.as_us()).text(exchange).text(symbol)).await
     }
 
-    /// How complete a day is, by state and by underlying.
+    /// How complete a day is, by state and by underlying. Contracts that are not listed are counted in that state only.
     pub async fn coverage(&self, date: TradingDate) -> Result<CoverageReport, StoreError> {
-        let contracts = Query::new(
+        let contracts = Query::new(format!(
             "SELECT i.underlying AS name, count(DISTINCT c.instrument) AS count \
              FROM instruments i CROSS JOIN coverage c \
-             WHERE c.instrument = i.id AND c.from_bucket >= $1 AND c.from_bucket < $2 GROUP BY i.underlying",
-        );
-        let present = Query::new(
+             WHERE c.instrument = i.id AND c.from_bucket >= $1 AND c.from_bucket < $2 AND c.state <> {UNLISTED} \
+             GROUP BY i.underlying"
+        ));
+        let present = Query::new(format!(
             "SELECT i.underlying AS name, count(*) AS count \
              FROM intraday_option_oi o CROSS JOIN instruments i \
-             WHERE i.id = o.instrument AND o.bucket >= $1 AND o.bucket < $2 GROUP BY i.underlying",
-        );
+             WHERE i.id = o.instrument AND o.bucket >= $1 AND o.bucket < $2 AND o.state <> {UNLISTED} \
+             GROUP BY i.underlying"
+        ));
         let mut report = CoverageReport::default();
         let mut underlyings: BTreeMap<String, UnderlyingCoverage> = BTreeMap::new();
         let entry = |underlyings: &mut BTreeMap<String, UnderlyingCoverage>,
@@ -289,8 +295,8 @@ impl Reader {
         for (name, state, buckets) in self.covered(date).await? {
             report.states.add(state, buckets);
             entry(&mut underlyings, name, &|row| {
-                row.expected += buckets;
                 row.states.add(state, buckets);
+                row.expected = row.states.total();
             });
         }
         for (name, count) in self.of_day(contracts, date).await? {
@@ -303,26 +309,27 @@ impl Reader {
         Ok(report)
     }
 
-    /// What a day holds.
+    /// What a day holds, without the rows of contracts that are not listed.
     pub async fn summary(&self, date: TradingDate) -> Result<DaySummary, StoreError> {
-        let counts = Query::new(
+        let counts = Query::new(format!(
             "SELECT 'rows' AS name, count(*) AS count FROM intraday_option_oi \
-                 WHERE bucket >= $1 AND bucket < $2 \
+                 WHERE bucket >= $1 AND bucket < $2 AND state <> {UNLISTED} \
              UNION ALL SELECT 'contracts', count(DISTINCT instrument) FROM intraday_option_oi \
-                 WHERE bucket >= $1 AND bucket < $2 \
+                 WHERE bucket >= $1 AND bucket < $2 AND state <> {UNLISTED} \
              UNION ALL SELECT 'buckets', count(DISTINCT bucket) FROM intraday_option_oi \
-                 WHERE bucket >= $1 AND bucket < $2 \
+                 WHERE bucket >= $1 AND bucket < $2 AND state <> {UNLISTED} \
              UNION ALL SELECT 'snapshots', count(*) FROM ( \
                  SELECT DISTINCT o.bucket, i.exchange, i.underlying, i.expiry, i.strike_e4 \
                  FROM intraday_option_oi o CROSS JOIN instruments i \
-                 WHERE i.id = o.instrument AND i.kind = 'option' AND o.bucket >= $1 AND o.bucket < $2) s \
+                 WHERE i.id = o.instrument AND i.kind = 'option' AND o.bucket >= $1 AND o.bucket < $2 \
+                 AND o.state <> {UNLISTED}) s \
              UNION ALL SELECT 'deltas', count(*) FROM instruments i CROSS JOIN oi_delta_log d \
                  WHERE d.instrument = i.id AND d.event_time >= $1 AND d.event_time < $2 \
              UNION ALL SELECT 'candles', count(*) FROM instruments i CROSS JOIN price_history_intraday c \
                  WHERE c.instrument = i.id AND c.interval_minutes IN (3, 5) AND c.start >= $1 AND c.start < $2 \
              UNION ALL SELECT 'days', count(*) FROM instruments i CROSS JOIN price_history_daily c \
-                 WHERE c.instrument = i.id AND c.start >= $1 AND c.start < $2",
-        );
+                 WHERE c.instrument = i.id AND c.start >= $1 AND c.start < $2"
+        ));
         let counts: BTreeMap<String, i64> = self.of_day(counts, date).await?.into_iter().collect();
         let count = |name: &str| counts.get(name).copied().unwrap_or_default();
         let mut coverage = StateCounts::default();
@@ -359,7 +366,7 @@ impl Reader {
 }
 
 #[derive(QueryableByName)]
-struct StoredNumber {
+pub(super) struct StoredNumber {
     #[diesel(sql_type = BigInt)]
-    value: i64,
+    pub value: i64,
 }

@@ -52,11 +52,11 @@ impl StateCounts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnderlyingCoverage {
     pub underlying: String,
-    /// Contracts that have coverage on the day.
+    /// Contracts that have coverage on the day and are listed for a part of it.
     pub contracts: i64,
-    /// Contract-buckets that coverage speaks of: each should have a row.
+    /// Contract-buckets that coverage speaks of and that are listed: each should have a row.
     pub expected: i64,
-    /// Bucket rows stored.
+    /// Bucket rows stored, without those that are not listed.
     pub present: i64,
     pub states: StateCounts,
 }
@@ -90,7 +90,7 @@ pub struct CoverageReport {
     pub underlyings: Vec<UnderlyingCoverage>,
 }
 
-/// What a day holds.
+/// What a day holds. Rows of contracts that are not listed yet hold nothing, and are counted in `coverage` alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DaySummary {
     /// Option contracts with bucket rows.
@@ -99,7 +99,7 @@ pub struct DaySummary {
     pub buckets: i64,
     /// Bucket rows.
     pub rows: i64,
-    /// Rows of `option_snapshots`.
+    /// Rows of `option_snapshots` of which a side is listed.
     pub snapshots: i64,
     pub deltas: i64,
     /// Candles of every length.

@@ -2,8 +2,8 @@
 
 use super::error::StoreError;
 use crate::market::{
-    Bucket, BucketRow, BucketState, Candle, CandleInterval, Contract, InstrumentId, InstrumentKind, OiDelta,
-    Price, Provider, ProviderToken, Segment, Timestamp, TradingDate,
+    Bucket, BucketRow, BucketState, Candle, CandleInterval, Contract, InstrumentId, InstrumentKind, OiBase,
+    OiDelta, Price, Provider, ProviderToken, Segment, Timestamp, TradingDate,
 };
 use diesel::{
     QueryableByName,
@@ -15,8 +15,13 @@ use diesel::{
 pub struct Side {
     pub open_interest: Option<i64>,
     pub open_interest_change: Option<i64>,
+    /// What the change is against; `None` without a change, and in rows that do not say.
+    pub oi_base: Option<OiBase>,
     pub last_price: Option<Price>,
     pub volume: Option<i64>,
+    pub bid: Option<Price>,
+    pub ask: Option<Price>,
+    pub implied_volatility_e4: Option<i64>,
     pub state: BucketState,
 }
 
@@ -39,7 +44,10 @@ pub struct SnapshotRow {
     pub strike: Price,
     pub call: Option<Side>,
     pub put: Option<Side>,
+    /// `None` where the underlying did not trade, or where its bucket is missing and no level was observed within it.
     pub index: Option<IndexPrices>,
+    /// `None` where the store does not say.
+    pub index_state: Option<BucketState>,
     pub provider: Option<Provider>,
 }
 
@@ -81,6 +89,11 @@ fn provider(code: i16, store: &str) -> Result<Provider, StoreError> {
 pub(super) fn bucket_state(code: i16, store: &str) -> Result<BucketState, StoreError> {
     let known = u8::try_from(code).ok().and_then(BucketState::from_code);
     known.ok_or_else(|| strange(store, "bucket state", code))
+}
+
+fn oi_base(code: i16, store: &str) -> Result<OiBase, StoreError> {
+    let known = u8::try_from(code).ok().and_then(OiBase::from_code);
+    known.ok_or_else(|| strange(store, "base of open interest", code))
 }
 
 fn instrument(id: i64, store: &str) -> Result<InstrumentId, StoreError> {
@@ -141,24 +154,81 @@ pub(super) struct StoredSnapshot {
     pe_state: Option<i16>,
     #[diesel(sql_type = Nullable<SmallInt>)]
     provider: Option<i16>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    index_state: Option<i16>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    ce_oi_base: Option<i16>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    pe_oi_base: Option<i16>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    ce_bid_e4: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    ce_ask_e4: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    ce_iv_e4: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pe_bid_e4: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pe_ask_e4: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pe_iv_e4: Option<i64>,
+}
+
+/// The columns of one side of a snapshot; without a state there is no row of that side.
+struct StoredSide {
+    state: Option<i16>,
+    oi: Option<i64>,
+    oi_change: Option<i64>,
+    oi_base: Option<i16>,
+    ltp_e4: Option<i64>,
+    volume: Option<i64>,
+    bid_e4: Option<i64>,
+    ask_e4: Option<i64>,
+    iv_e4: Option<i64>,
+}
+
+impl StoredSide {
+    fn side(self, store: &str) -> Result<Option<Side>, StoreError> {
+        let Some(state) = self.state else { return Ok(None) };
+        Ok(Some(Side {
+            open_interest: self.oi,
+            open_interest_change: self.oi_change,
+            oi_base: self.oi_base.map(|code| oi_base(code, store)).transpose()?,
+            last_price: self.ltp_e4.map(Price::from_e4),
+            volume: self.volume,
+            bid: self.bid_e4.map(Price::from_e4),
+            ask: self.ask_e4.map(Price::from_e4),
+            implied_volatility_e4: self.iv_e4,
+            state: bucket_state(state, store)?,
+        }))
+    }
 }
 
 impl FromStored for SnapshotRow {
     type Stored = StoredSnapshot;
 
     fn from_stored(row: StoredSnapshot, store: &str) -> Result<SnapshotRow, StoreError> {
-        let side = |state: Option<i16>, oi, change, ltp_e4: Option<i64>, volume| {
-            state
-                .map(|code| {
-                    Ok(Side {
-                        open_interest: oi,
-                        open_interest_change: change,
-                        last_price: ltp_e4.map(Price::from_e4),
-                        volume,
-                        state: bucket_state(code, store)?,
-                    })
-                })
-                .transpose()
+        let call = StoredSide {
+            state: row.ce_state,
+            oi: row.ce_oi,
+            oi_change: row.ce_oi_change,
+            oi_base: row.ce_oi_base,
+            ltp_e4: row.ce_ltp_e4,
+            volume: row.ce_volume,
+            bid_e4: row.ce_bid_e4,
+            ask_e4: row.ce_ask_e4,
+            iv_e4: row.ce_iv_e4,
+        };
+        let put = StoredSide {
+            state: row.pe_state,
+            oi: row.pe_oi,
+            oi_change: row.pe_oi_change,
+            oi_base: row.pe_oi_base,
+            ltp_e4: row.pe_ltp_e4,
+            volume: row.pe_volume,
+            bid_e4: row.pe_bid_e4,
+            ask_e4: row.pe_ask_e4,
+            iv_e4: row.pe_iv_e4,
         };
         let prices = (row.index_open_e4, row.index_high_e4, row.index_low_e4, row.index_close_e4);
         let index = match (prices, row.index_volume) {
@@ -176,9 +246,10 @@ impl FromStored for SnapshotRow {
             expiry: date(&row.expiry, store)?,
             underlying: row.underlying,
             strike: Price::from_e4(row.strike_e4),
-            call: side(row.ce_state, row.ce_oi, row.ce_oi_change, row.ce_ltp_e4, row.ce_volume)?,
-            put: side(row.pe_state, row.pe_oi, row.pe_oi_change, row.pe_ltp_e4, row.pe_volume)?,
+            call: call.side(store)?,
+            put: put.side(store)?,
             index,
+            index_state: row.index_state.map(|code| bucket_state(code, store)).transpose()?,
             provider: row.provider.map(|code| provider(code, store)).transpose()?,
         })
     }
@@ -243,6 +314,8 @@ pub(super) struct StoredCandle {
     provider: i16,
     #[diesel(sql_type = Integer)]
     revision: i32,
+    #[diesel(sql_type = SmallInt)]
+    resolve_required: i16,
 }
 
 impl FromStored for Candle {
@@ -261,7 +334,7 @@ impl FromStored for Candle {
             volume: row.volume,
             provider: provider(row.provider, store)?,
             revision: small_count(row.revision, store)?,
-            resolve_required: false,
+            resolve_required: row.resolve_required != 0,
         })
     }
 }
@@ -276,6 +349,8 @@ pub(super) struct StoredBucket {
     oi: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     oi_change: Option<i64>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    oi_base: Option<i16>,
     #[diesel(sql_type = Nullable<BigInt>)]
     ltp_e4: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -307,7 +382,7 @@ impl FromStored for BucketRow {
             instrument: instrument(row.instrument, store)?,
             open_interest: row.oi,
             open_interest_change: row.oi_change,
-            oi_base: None,
+            oi_base: row.oi_base.map(|code| oi_base(code, store)).transpose()?,
             last_price: row.ltp_e4.map(Price::from_e4),
             volume: row.volume,
             bid: row.bid_e4.map(Price::from_e4),
@@ -388,6 +463,24 @@ impl FromStored for (InstrumentId, i64) {
 
     fn from_stored(row: StoredOpenInterest, store: &str) -> Result<(InstrumentId, i64), StoreError> {
         Ok((instrument(row.instrument, store)?, row.oi))
+    }
+}
+
+#[derive(QueryableByName)]
+pub(super) struct StoredBase {
+    #[diesel(sql_type = BigInt)]
+    instrument: i64,
+    #[diesel(sql_type = BigInt)]
+    oi: i64,
+    #[diesel(sql_type = SmallInt)]
+    oi_base: i16,
+}
+
+impl FromStored for (InstrumentId, i64, OiBase) {
+    type Stored = StoredBase;
+
+    fn from_stored(row: StoredBase, store: &str) -> Result<(InstrumentId, i64, OiBase), StoreError> {
+        Ok((instrument(row.instrument, store)?, row.oi, oi_base(row.oi_base, store)?))
     }
 }
 

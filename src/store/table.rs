@@ -45,6 +45,8 @@ pub(crate) trait Table: 'static {
     const UPDATE: Option<&'static str> = None;
     /// When a row replaces the stored one; without it, always.
     const REPLACES_WHEN: Option<&'static str> = None;
+    /// A column of 0 or 1 that no row clears, and that a row sets whether or not it replaces the other columns.
+    const MARK: Option<&'static str> = None;
     /// Whether keys are mostly new, so that PostgreSQL tries to copy straight into the table.
     const MOSTLY_NEW: bool;
 
@@ -61,7 +63,7 @@ pub(crate) trait Table: 'static {
                 let replaced: Vec<String> = Self::COLUMNS
                     .iter()
                     .filter(|column| !Self::KEY.contains(column))
-                    .map(|column| format!("{column} = excluded.{column}"))
+                    .map(|column| format!("{column} = {}", Self::replacement(column)))
                     .collect();
                 text.push_str(&replaced.join(", "));
             }
@@ -69,8 +71,24 @@ pub(crate) trait Table: 'static {
         if let Some(condition) = Self::REPLACES_WHEN {
             text.push_str(" WHERE ");
             text.push_str(condition);
+            if let Some(mark) = Self::MARK {
+                text.push_str(&format!(" OR excluded.{mark} > {}.{mark}", Self::NAME));
+            }
         }
         text
+    }
+
+    /// What a column becomes where a row meets a stored one.
+    fn replacement(column: &str) -> String {
+        let table = Self::NAME;
+        match (Self::MARK, Self::REPLACES_WHEN) {
+            (Some(mark), _) if mark == column => format!("{table}.{mark} | excluded.{mark}"),
+            // The row may be here for its mark alone.
+            (Some(_), Some(condition)) => {
+                format!("CASE WHEN {condition} THEN excluded.{column} ELSE {table}.{column} END")
+            }
+            _ => format!("excluded.{column}"),
+        }
     }
 }
 
@@ -133,6 +151,33 @@ mod tests {
     fn one_text_replaces_all_but_the_key() {
         let text = " ON CONFLICT (a) DO UPDATE SET b = excluded.b WHERE excluded.b >= pairs.b";
         assert_eq!(Pairs::on_conflict(), text);
+    }
+
+    struct Marked;
+
+    impl Table for Marked {
+        type Row = (i64, i64);
+        type Key = i64;
+        const NAME: &'static str = "marked";
+        const COLUMNS: &'static [&'static str] = &["a", "b", "m"];
+        const KEY: &'static [&'static str] = &["a"];
+        const REPLACES_WHEN: Option<&'static str> = Some("excluded.b >= marked.b");
+        const MARK: Option<&'static str> = Some("m");
+        const MOSTLY_NEW: bool = true;
+
+        fn key(row: &(i64, i64)) -> i64 {
+            row.0
+        }
+
+        fn cells<'a>(_row: &'a (i64, i64), _put: impl FnMut(Cell<'a>)) {}
+    }
+
+    #[test]
+    fn a_row_that_replaces_nothing_still_marks() {
+        let text = " ON CONFLICT (a) DO UPDATE SET \
+            b = CASE WHEN excluded.b >= marked.b THEN excluded.b ELSE marked.b END, m = marked.m | excluded.m \
+            WHERE excluded.b >= marked.b OR excluded.m > marked.m";
+        assert_eq!(Marked::on_conflict(), text);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use super::{
     table::{Cell, Table},
 };
 use crate::market::{
-    BucketRow, BucketState, Candle, Contract, CoverageRun, DayClose, InstrumentId, InstrumentKind, OiDelta,
-    Price, Provider, Timestamp, TradingDate,
+    BucketRow, BucketState, Candle, Contract, CoverageRun, DayClose, InstrumentId, InstrumentKind, OiBase,
+    OiDelta, Price, Provider, Timestamp, TradingDate, UnderlyingRow,
 };
 
 impl From<InstrumentId> for Cell<'_> {
@@ -36,6 +36,18 @@ impl From<Provider> for Cell<'_> {
 impl From<BucketState> for Cell<'_> {
     fn from(state: BucketState) -> Self {
         Cell::Small(i16::from(state.code()))
+    }
+}
+
+impl From<OiBase> for Cell<'_> {
+    fn from(base: OiBase) -> Self {
+        Cell::Small(i16::from(base.code()))
+    }
+}
+
+impl From<bool> for Cell<'_> {
+    fn from(value: bool) -> Self {
+        Cell::Small(i16::from(value))
     }
 }
 
@@ -168,6 +180,7 @@ impl Table for IntradayOptionOi {
         "instrument",
         "oi",
         "oi_change",
+        "oi_base",
         "ltp_e4",
         "volume",
         "bid_e4",
@@ -192,6 +205,7 @@ impl Table for IntradayOptionOi {
         put(row.instrument.into());
         put(row.open_interest.into());
         put(row.open_interest_change.into());
+        put(row.oi_base.into());
         put(row.last_price.into());
         put(row.volume.into());
         put(row.bid.into());
@@ -201,6 +215,33 @@ impl Table for IntradayOptionOi {
         put(row.provider.into());
         put(row.event_time.into());
         put(row.received_time.into());
+        put(row.revision.into());
+    }
+}
+
+/// How an underlying's level of each bucket came to be known; its prices are a candle.
+pub(crate) struct IntradayUnderlying;
+
+impl Table for IntradayUnderlying {
+    type Row = UnderlyingRow;
+    type Key = (i64, InstrumentId);
+    const NAME: &'static str = "intraday_underlying";
+    const COLUMNS: &'static [&'static str] =
+        &["bucket", "instrument", "state", "provider", "event_time", "revision"];
+    const KEY: &'static [&'static str] = &["bucket", "instrument"];
+    const REPLACES_WHEN: Option<&'static str> = Some("excluded.revision >= intraday_underlying.revision");
+    const MOSTLY_NEW: bool = true;
+
+    fn key(row: &UnderlyingRow) -> Self::Key {
+        (row.bucket.start().as_us(), row.instrument)
+    }
+
+    fn cells<'a>(row: &'a UnderlyingRow, mut put: impl FnMut(Cell<'a>)) {
+        put(row.bucket.start().into());
+        put(row.instrument.into());
+        put(row.state.into());
+        put(row.provider.into());
+        put(row.event_time.into());
         put(row.revision.into());
     }
 }
@@ -232,6 +273,9 @@ impl Table for OiDeltaLog {
     }
 }
 
+/// The mark of a candle that may lack something.
+const RESOLVE_REQUIRED: &str = "resolve_required";
+
 /// Candles shorter than a day.
 pub(crate) struct PriceHistoryIntraday;
 
@@ -250,9 +294,11 @@ impl Table for PriceHistoryIntraday {
         "volume",
         "provider",
         "revision",
+        RESOLVE_REQUIRED,
     ];
     const KEY: &'static [&'static str] = &["instrument", "interval_minutes", "start"];
     const REPLACES_WHEN: Option<&'static str> = Some("excluded.revision >= price_history_intraday.revision");
+    const MARK: Option<&'static str> = Some(RESOLVE_REQUIRED);
     const MOSTLY_NEW: bool = true;
 
     fn key(row: &Candle) -> Self::Key {
@@ -284,9 +330,11 @@ impl Table for PriceHistoryDaily {
         "volume",
         "provider",
         "revision",
+        RESOLVE_REQUIRED,
     ];
     const KEY: &'static [&'static str] = &["instrument", "date"];
     const REPLACES_WHEN: Option<&'static str> = Some("excluded.revision >= price_history_daily.revision");
+    const MARK: Option<&'static str> = Some(RESOLVE_REQUIRED);
     const MOSTLY_NEW: bool = false;
 
     fn key(row: &Candle) -> Self::Key {
@@ -309,6 +357,7 @@ fn put_prices<'a>(row: &'a Candle, mut put: impl FnMut(Cell<'a>)) {
     put(row.volume.into());
     put(row.provider.into());
     put(row.revision.into());
+    put(row.resolve_required.into());
 }
 
 pub(crate) struct DailyOptionOi;
@@ -317,13 +366,23 @@ impl Table for DailyOptionOi {
     type Row = DayClose;
     type Key = (TradingDate, InstrumentId);
     const NAME: &'static str = "daily_option_oi";
-    const COLUMNS: &'static [&'static str] =
-        &["trading_date", "instrument", "oi", "ltp_e4", "volume", "provider", "event_time"];
+    const COLUMNS: &'static [&'static str] = &[
+        "trading_date",
+        "instrument",
+        "oi",
+        "ltp_e4",
+        "volume",
+        "provider",
+        "event_time",
+        "last_state",
+        "missing_buckets",
+    ];
     const KEY: &'static [&'static str] = &["trading_date", "instrument"];
     // The official columns are for whoever imports the exchange's file; only the difference follows a later close.
     const UPDATE: Option<&'static str> = Some(
         "oi = excluded.oi, ltp_e4 = excluded.ltp_e4, volume = excluded.volume, provider = excluded.provider, \
-         event_time = excluded.event_time, difference = daily_option_oi.official_oi - excluded.oi",
+         event_time = excluded.event_time, last_state = excluded.last_state, \
+         missing_buckets = excluded.missing_buckets, difference = daily_option_oi.official_oi - excluded.oi",
     );
     const REPLACES_WHEN: Option<&'static str> =
         Some("daily_option_oi.event_time IS NULL OR excluded.event_time >= daily_option_oi.event_time");
@@ -341,6 +400,8 @@ impl Table for DailyOptionOi {
         put(row.volume.into());
         put(row.provider.into());
         put(row.event_time.into());
+        put(row.last_state.into());
+        put(row.missing_buckets.into());
     }
 }
 

@@ -248,6 +248,7 @@ pub fn open_interest() -> OpenInterestResponse {
         bucket: at(9, minute, 0),
         open_interest,
         open_interest_change: open_interest.map(|open_interest| open_interest - 3_304_600),
+        oi_base: open_interest.map(|_| "official".to_owned()),
         last_price_e4: open_interest.map(|_| 1_784_500),
         volume: open_interest.map(|open_interest| open_interest / 3),
         state,
@@ -297,6 +298,7 @@ pub fn candles() -> CandlesResponse {
         volume: 0,
         provider: provider.to_owned(),
         revision: 0,
+        resolve_required: provider == "nse",
     };
     CandlesResponse {
         symbol: "NIFTY".to_owned(),
@@ -314,6 +316,7 @@ pub fn coverage() -> CoverageResponse {
         carried,
         backfilled,
         missing,
+        unlisted: 0,
     };
     CoverageResponse {
         date: date(29),
@@ -326,6 +329,40 @@ pub fn coverage() -> CoverageResponse {
             to: at(12, 6, 0),
         }],
     }
+}
+
+/// The daemon came up without yesterday's figures, and they came later; a contract was listed during the day.
+pub fn open_interest_of_two_bases() -> OpenInterestResponse {
+    let mut answer = open_interest();
+    for row in &mut answer.rows[..2] {
+        (row.open_interest_change, row.oi_base) = (None, None);
+    }
+    answer
+}
+
+pub fn coverage_of_a_listing() -> CoverageResponse {
+    let mut answer = coverage();
+    let row = &mut answer.rows[1];
+    (row.live, row.missing, row.unlisted) = (row.live + row.missing - 82, 1, 81);
+    answer.gaps[0].contracts = 1;
+    answer
+}
+
+/// A session of which nothing was recorded.
+pub fn coverage_of_nothing() -> CoverageResponse {
+    let (live, carried, backfilled) = (0, 0, 0);
+    let mut answer = coverage();
+    for row in &mut answer.rows {
+        *row = CoverageRow { live, carried, backfilled, missing: row.contracts * 125, ..row.clone() };
+    }
+    let gap = |row: &CoverageRow| CoverageGap {
+        underlying: row.underlying.clone(),
+        contracts: row.contracts,
+        from: at(9, 15, 0),
+        to: at(15, 30, 0),
+    };
+    answer.gaps = answer.rows.iter().map(gap).collect();
+    answer
 }
 
 pub fn replay(equal: bool) -> ReplayVerifyResponse {

@@ -35,6 +35,9 @@ fn tables_of_bad_days() {
     for (name, response) in [
         ("status_unhealthy", Response::Status(samples::unhealthy())),
         ("chain_empty", Response::Chain(samples::empty_chain())),
+        ("open_interest_of_two_bases", Response::OpenInterest(samples::open_interest_of_two_bases())),
+        ("coverage_of_a_listing", Response::Coverage(samples::coverage_of_a_listing())),
+        ("coverage_of_nothing", Response::Coverage(samples::coverage_of_nothing())),
         ("replay_verify_different", Response::ReplayVerify(samples::replay(false))),
     ] {
         golden::check(&format!("render/{name}.txt"), &render(&response, PLAIN));

@@ -139,7 +139,7 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
         text.push_str("nothing was watched\n");
         return text;
     }
-    let heads = [
+    let mut heads = vec![
         ("underlying", Align::Left),
         ("contracts", Align::Right),
         ("observed", Align::Right),
@@ -148,6 +148,10 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
         ("not known", Align::Right),
         ("complete", Align::Right),
     ];
+    let has_unlisted = coverage.rows.iter().any(|row| row.unlisted > 0);
+    if has_unlisted {
+        heads.push(("not listed yet", Align::Right));
+    }
     let mut grid = Grid::new(&heads, style);
     let mut all = CoverageRow { underlying: "all".to_owned(), ..CoverageRow::default() };
     for row in &coverage.rows {
@@ -156,9 +160,10 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
         all.carried += row.carried;
         all.backfilled += row.backfilled;
         all.missing += row.missing;
-        grid.row(coverage_cells(row));
+        all.unlisted += row.unlisted;
+        grid.row(coverage_cells(row, has_unlisted));
     }
-    grid.bold_row(coverage_cells(&all));
+    grid.bold_row(coverage_cells(&all, has_unlisted));
     text.push_str(&grid.finish());
     if !coverage.gaps.is_empty() {
         text.push_str("\nnot known:\n");
@@ -175,9 +180,9 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
     text
 }
 
-fn coverage_cells(row: &CoverageRow) -> [String; 7] {
+fn coverage_cells(row: &CoverageRow, has_unlisted: bool) -> impl Iterator<Item = String> {
     let known = row.live + row.carried + row.backfilled;
-    [
+    let cells = [
         row.underlying.clone(),
         grouped_count(row.contracts),
         grouped_count(row.live),
@@ -185,7 +190,8 @@ fn coverage_cells(row: &CoverageRow) -> [String; 7] {
         grouped_count(row.backfilled),
         grouped_count(row.missing),
         percent(known, known + row.missing),
-    ]
+    ];
+    cells.into_iter().chain(has_unlisted.then(|| grouped_count(row.unlisted)))
 }
 
 pub(super) fn replay(verified: &ReplayVerifyResponse, style: Style) -> String {

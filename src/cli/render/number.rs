@@ -131,8 +131,14 @@ mod tests {
     #[test]
     fn writes_parts_sizes_and_spans() {
         assert_eq!(
-            [percent(1, 3), percent(9_999_999, 10_000_000), percent(3, 3), percent(0, 0)],
-            ["33.33 %", "99.99 %", "100.00 %", "-"]
+            [
+                percent(1, 3),
+                percent(99_996, 100_000),
+                percent(9_999_999, 10_000_000),
+                percent(3, 3),
+                percent(0, 0)
+            ],
+            ["33.33 %", "99.99 %", "99.99 %", "100.00 %", "-"]
         );
         assert_eq!([bytes(812), bytes(1_536), bytes(9_122_611)], ["812 B", "1.5 KiB", "8.7 MiB"]);
         let spans = [850, 12_000, 200_000, 7_500_000, 273_600_000].map(span_ms);

@@ -6,7 +6,8 @@ use super::{
     number::{NOTHING, grouped, hour_and_minute, or_nothing, price, signed},
     table::{Align, Grid},
 };
-use crate::control::{CandlesResponse, OpenInterestResponse, RowState};
+use crate::control::{CandlesResponse, OpenInterestResponse, OpenInterestRow, RowState};
+use std::collections::BTreeSet;
 
 pub(super) fn open_interest(series: &OpenInterestResponse, style: Style) -> String {
     let mut text = format!("{}  {}\n\n", style.bold(&series.contract), series.date);
@@ -14,7 +15,7 @@ pub(super) fn open_interest(series: &OpenInterestResponse, style: Style) -> Stri
         text.push_str("no buckets\n");
         return text;
     }
-    let heads = [
+    let mut heads = vec![
         ("bucket", Align::Left),
         ("OI", Align::Right),
         ("change", Align::Right),
@@ -23,9 +24,14 @@ pub(super) fn open_interest(series: &OpenInterestResponse, style: Style) -> Stri
         ("state", Align::Left),
         ("provider", Align::Left),
     ];
+    let bases: BTreeSet<&str> = series.rows.iter().map(base).filter(|base| *base != NOTHING).collect();
+    let has_bases = bases.len() > 1 || bases.contains(NO_BASE);
+    if has_bases {
+        heads.insert(AFTER_CHANGE, ("against", Align::Left));
+    }
     let mut grid = Grid::new(&heads, style);
     for row in &series.rows {
-        grid.row([
+        let mut cells = vec![
             hour_and_minute(row.bucket),
             or_nothing(row.open_interest, grouped),
             or_nothing(row.open_interest_change, signed),
@@ -33,10 +39,28 @@ pub(super) fn open_interest(series: &OpenInterestResponse, style: Style) -> Stri
             or_nothing(row.volume, grouped),
             state(row.state, row.revision),
             row.provider.clone().unwrap_or_else(|| NOTHING.to_owned()),
-        ]);
+        ];
+        if has_bases {
+            cells.insert(AFTER_CHANGE, base(row).to_owned());
+        }
+        grid.row(cells);
     }
     text.push_str(&grid.finish());
     text
+}
+
+/// The place of the column that says what changes are against. It is shown where that is not the same for all.
+const AFTER_CHANGE: usize = 3;
+const NO_BASE: &str = "no base";
+
+/// What a row's change is against.
+fn base(row: &OpenInterestRow) -> &str {
+    match (&row.oi_base, row.open_interest, row.open_interest_change) {
+        (Some(base), ..) => base,
+        (None, Some(_), None) => NO_BASE,
+        // Nothing to compare, or a row of a store that had no bases yet.
+        (None, ..) => NOTHING,
+    }
 }
 
 /// The state in a word or two, and how often the row was corrected.
@@ -65,10 +89,13 @@ pub(super) fn candles(candles: &CandlesResponse, style: Style) -> String {
         ("close", Align::Right),
         ("volume", Align::Right),
         ("provider", Align::Left),
+        ("", Align::Left),
     ];
-    let mut grid = Grid::new(&heads, style);
+    let has_marks = candles.rows.iter().any(|row| row.resolve_required);
+    let columns = if has_marks { heads.len() } else { heads.len() - 1 };
+    let mut grid = Grid::new(&heads[..columns], style);
     for row in &candles.rows {
-        grid.row([
+        let cells = [
             hour_and_minute(row.start),
             price(row.open_e4),
             price(row.high_e4),
@@ -76,8 +103,13 @@ pub(super) fn candles(candles: &CandlesResponse, style: Style) -> String {
             price(row.close_e4),
             grouped(row.volume),
             row.provider.clone(),
-        ]);
+            if row.resolve_required { "?" } else { "" }.to_owned(),
+        ];
+        grid.row(cells.into_iter().take(columns));
     }
     text.push_str(&grid.finish());
+    if has_marks {
+        text.push_str("\n? may lack something: an outage touched it, or its volume was corrected\n");
+    }
     text
 }

@@ -7,6 +7,7 @@
 
 mod connection;
 mod copy;
+mod unresolved;
 
 pub(super) use connection::PostgresReads;
 
@@ -30,6 +31,7 @@ use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 use tokio_postgres::{Error, Transaction};
+use unresolved::mark_unresolved;
 
 /// The writer's side. After the connection was lost the next batch opens another one.
 pub struct PostgresStore {
@@ -153,9 +155,11 @@ async fn write(link: &mut Link, batch: &Batch, fence: &Fence, progress: &Progres
     write_all::<tables::Instruments>(at, batch.instruments.iter(), progress).await?;
     write_all::<tables::ProviderSymbols>(at, batch.symbols.iter(), progress).await?;
     write_all::<tables::IntradayOptionOi>(at, batch.buckets.iter(), progress).await?;
+    write_all::<tables::IntradayUnderlying>(at, batch.underlyings.iter(), progress).await?;
     write_all::<tables::OiDeltaLog>(at, batch.deltas.iter(), progress).await?;
     write_all::<tables::PriceHistoryIntraday>(at, intraday.into_iter(), progress).await?;
     write_all::<tables::PriceHistoryDaily>(at, days.into_iter(), progress).await?;
+    mark_unresolved(at, &batch.unresolved, progress).await?;
     write_all::<tables::DailyOptionOi>(at, batch.closes.iter(), progress).await?;
     let coverage = last_of_each_day(&batch.coverage);
     clear_coverage(at, coverage.keys().copied()).await?;

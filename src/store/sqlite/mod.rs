@@ -8,6 +8,7 @@
 //! not compile (diesel-async issue 277).
 
 mod connection;
+mod unresolved;
 mod upsert;
 
 pub(super) use connection::SqliteThread;
@@ -32,6 +33,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 use std::path::Path;
+use unresolved::mark_unresolved;
 use upsert::upsert_all;
 
 /// The writer's side.
@@ -131,9 +133,11 @@ fn write_rows(connection: &mut SqliteConnection, batch: &Batch, progress: &Progr
     upsert_all::<tables::Instruments>(connection, batch.instruments.iter(), progress)?;
     upsert_all::<tables::ProviderSymbols>(connection, batch.symbols.iter(), progress)?;
     upsert_all::<tables::IntradayOptionOi>(connection, batch.buckets.iter(), progress)?;
+    upsert_all::<tables::IntradayUnderlying>(connection, batch.underlyings.iter(), progress)?;
     upsert_all::<tables::OiDeltaLog>(connection, batch.deltas.iter(), progress)?;
     upsert_all::<tables::PriceHistoryIntraday>(connection, intraday.into_iter(), progress)?;
     upsert_all::<tables::PriceHistoryDaily>(connection, days.into_iter(), progress)?;
+    mark_unresolved(connection, &batch.unresolved, progress)?;
     upsert_all::<tables::DailyOptionOi>(connection, batch.closes.iter(), progress)?;
     let coverage = last_of_each_day(&batch.coverage);
     for (instrument, date) in coverage.keys() {

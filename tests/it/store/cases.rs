@@ -3,12 +3,12 @@
 use super::{place::Place, sample::*};
 use bhavd::{
     market::{
-        Bucket, BucketState, CandleInterval, Contract, Exchange, InstrumentId, OptionType, Price, Provider,
-        TradingDate,
+        Bucket, BucketRow, BucketState, Candle, CandleInterval, Contract, DayClose, Exchange, InstrumentId,
+        OiBase, OptionType, Price, Provider, TradingDate, UnderlyingRow, UnresolvedCandle,
     },
     store::{
-        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, JobRun,
-        JobRunFilter, Reader, RunState, StateCounts, Store, StoreError,
+        self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, InstrumentRow,
+        JobRun, JobRunFilter, Reader, RunState, StateCounts, Store, StoreError,
     },
 };
 use std::sync::{
@@ -38,15 +38,21 @@ pub async fn what_is_appended_can_be_asked_for(place: &Place) {
     assert_eq!((chain[0].underlying.as_str(), chain[0].expiry), ("NIFTY", expiry()));
     let call = chain[0].call.expect("a call");
     assert_eq!((call.open_interest, call.state), (Some(65_000), BucketState::Live));
+    assert_eq!((call.open_interest_change, call.oi_base), (Some(64_000), Some(OiBase::Provider)));
+    let quoted = [call.bid, call.ask].map(|price| price.map(Price::as_e4));
+    assert_eq!((quoted, call.implied_volatility_e4), ([Some(1_234_000), Some(1_235_000)], Some(123_400)));
     let put = chain[0].put.expect("a put");
     assert_eq!((put.open_interest_change, put.state), (Some(129_000), BucketState::Carried));
     assert_eq!(chain[0].provider, Some(Provider::AngelOne));
     assert_eq!(chain[0].index.expect("the index traded").open, Price::from_e4(252_789_000));
+    assert_eq!(chain[0].index_state, Some(BucketState::Live));
     assert_eq!(chain[1].put, None);
     let later = reader.chain_at("NIFTY", Some(expiry()), at(15, 0, 0)).await.expect("a chain");
     assert_eq!(later.len(), 1);
     assert_eq!((later[0].bucket, later[0].index), (bucket(9, 18), None));
-    assert_eq!(later[0].put.expect("a row").state, BucketState::Missing);
+    assert_eq!(later[0].index_state, Some(BucketState::Missing));
+    let missing = later[0].put.expect("a row");
+    assert_eq!((missing.state, missing.oi_base, missing.bid), (BucketState::Missing, None, None));
     for (underlying, expiry, at) in [
         ("BANKNIFTY", None, at(10, 0, 0)),
         ("NIFTY", Some(date()), at(10, 0, 0)),
@@ -108,8 +114,8 @@ pub async fn repeating_a_batch_changes_nothing(place: &Place) {
     let batch = batch();
     let (mut store, reader) = place.with(std::slice::from_ref(&batch)).await;
     let before = reader.dump_day(date()).await.expect("a dump");
-    assert_eq!(before.len(), 9, "every table has rows: {:?}", before.keys());
-    assert_eq!(before.values().map(Vec::len).sum::<usize>(), 4 + 2 + 5 + 2 + 3 + 1 + 2 + 3 + 1);
+    assert_eq!(before.len(), 10, "every table has rows: {:?}", before.keys());
+    assert_eq!(before.values().map(Vec::len).sum::<usize>(), 4 + 2 + 5 + 2 + 2 + 3 + 1 + 2 + 3 + 1);
     for _ in 0..2 {
         store.append(&batch).await.expect("is written again");
     }
@@ -142,6 +148,143 @@ pub async fn a_lower_revision_never_replaces_a_higher(place: &Place) {
             assert_eq!(candles[0].volume, expected, "revision {revision} of {interval:?}");
         }
     }
+}
+
+pub async fn an_underlying_that_was_not_observed_has_no_prices(place: &Place) {
+    let mut first = batch();
+    first.underlyings.clear();
+    let (mut store, reader) = place.with(&[first]).await;
+    let shown = async || {
+        let chain = reader.chain_at("NIFTY", None, at(9, 17, 0)).await.expect("a chain");
+        let (_, view) =
+            place.select("SELECT index_close, index_volume, index_state FROM option_snapshots").await;
+        let prices = view[0][..2].to_vec();
+        assert_eq!(prices, texts(if chain[0].index.is_some() { &["25275", "12345"] } else { &["NULL"; 2] }));
+        assert_eq!(view[0][2].as_deref(), chain[0].index_state.map(BucketState::name));
+        (chain[0].index.is_some(), chain[0].index_state)
+    };
+    assert_eq!(shown().await, (true, None), "a store that does not say");
+    let row = |state, event_time, revision| {
+        let mut batch = Batch::new(date(), 42);
+        batch.underlyings =
+            vec![UnderlyingRow { revision, ..underlying_row(bucket(9, 15), state, event_time) }];
+        batch
+    };
+    let (before, within) = (Some(at(9, 14, 59)), Some(at(9, 15, 0)));
+    for (revision, state, event_time, expected) in [
+        (0, BucketState::Live, within, true),
+        (1, BucketState::Missing, None, false),
+        (2, BucketState::Missing, before, false),
+        (3, BucketState::Missing, within, true),
+        (4, BucketState::Backfilled, before, true),
+        (5, BucketState::Carried, before, true),
+        (6, BucketState::Missing, None, false),
+    ] {
+        store.append(&row(state, event_time, revision)).await.expect("is written");
+        assert_eq!(shown().await, (expected, Some(state)), "{event_time:?}");
+    }
+    store.append(&row(BucketState::Live, within, 5)).await.expect("is written");
+    assert_eq!(shown().await, (false, Some(BucketState::Missing)), "a lower revision");
+}
+
+/// The candles of [`candle_keys`]' instrument, longest last.
+async fn candles_of_index(reader: &Reader) -> Vec<Candle> {
+    let mut candles = Vec::new();
+    for UnresolvedCandle { interval, .. } in candle_keys() {
+        candles.extend(reader.candles("NIFTY", interval, date()).await.expect("candles"));
+    }
+    candles
+}
+
+fn candle_keys() -> [UnresolvedCandle; 3] {
+    [CandleInterval::ThreeMinutes, CandleInterval::FiveMinutes, CandleInterval::Day]
+        .map(|interval| UnresolvedCandle { instrument: INDEX, interval, start: at(9, 15, 0) })
+}
+
+pub async fn a_candle_keeps_its_mark_whatever_replaces_it(place: &Place) {
+    let revised = |rows: &[(u16, i64, bool)]| {
+        let mut batch = batch();
+        batch.candles.clear();
+        for (revision, volume, resolve_required) in rows.iter().copied() {
+            batch.candles.extend(candle_keys().map(|UnresolvedCandle { interval, start, .. }| Candle {
+                revision,
+                volume,
+                resolve_required,
+                ..candle(INDEX, interval, start)
+            }));
+        }
+        batch
+    };
+    let (mut store, reader) = place.with(&[revised(&[(1, 100, false)])]).await;
+    for (rows, expected) in [
+        (&[(1, 200, false)][..], (1, 200, false)),
+        // Marks without replacing anything.
+        (&[(0, 300, true)], (1, 200, true)),
+        (&[(2, 400, false)], (2, 400, true)),
+        (&[(1, 500, false)], (2, 400, true)),
+        (&[(2, 600, true), (3, 700, false)], (3, 700, true)),
+    ] {
+        store.append(&revised(rows)).await.expect("is written");
+        for candle in candles_of_index(&reader).await {
+            let found = (candle.revision, candle.volume, candle.resolve_required);
+            assert_eq!(found, expected, "{:?} after {rows:?}", candle.interval);
+        }
+    }
+    place.execute("DELETE FROM price_history_intraday; DELETE FROM price_history_daily").await;
+    store.append(&revised(&[(0, 100, true), (1, 200, false)])).await.expect("is written");
+    let candles = candles_of_index(&reader).await;
+    assert_eq!(candles.len(), 3);
+    assert!(candles.iter().all(|candle| candle.resolve_required && candle.volume == 200), "{candles:?}");
+}
+
+pub async fn unresolved_candles_are_marked(place: &Place) {
+    let first = batch();
+    let (mut store, reader) = place.with(std::slice::from_ref(&first)).await;
+    let marked = async || {
+        let marked = candles_of_index(&reader).await;
+        marked.iter().map(|candle| candle.resolve_required).collect::<Vec<_>>()
+    };
+    assert_eq!(marked().await, [false; 3]);
+    let keys = candle_keys();
+    let mut second = Batch::new(date(), 42);
+    second.unresolved = vec![
+        keys[2],
+        keys[0],
+        keys[0],
+        // Not stored.
+        UnresolvedCandle { start: at(9, 20, 0), ..keys[1] },
+        UnresolvedCandle { instrument: LONELY_CALL, ..keys[2] },
+        UnresolvedCandle { interval: CandleInterval::ThreeMinutes, instrument: CALL, ..keys[0] },
+    ];
+    store.append(&second).await.expect("is written");
+    assert_eq!(marked().await, [true, false, true]);
+    let others = reader.candles("NIFTY 2026-02-03 25000 CE", CandleInterval::FiveMinutes, date()).await;
+    assert_eq!(others, Ok(vec![first.candles[2]]), "others stay as they are");
+    let unmarked = candles_of_index(&reader).await.into_iter();
+    let unmarked: Vec<Candle> = unmarked.map(|candle| Candle { resolve_required: false, ..candle }).collect();
+    assert_eq!(unmarked, [first.candles[0], first.candles[1], first.candles[3]], "only the mark changes");
+    let before = reader.dump_day(date()).await.expect("a dump");
+    for batch in [&second, &first, &second] {
+        store.append(batch).await.expect("is written again");
+        assert_eq!(reader.dump_day(date()).await.expect("a dump"), before);
+    }
+    // A candle and its mark in one batch; a start within the day names the day.
+    let next = day(31);
+    let start = at(9, 15, 0).plus_seconds(86_400);
+    let mut third = Batch::new(next, 43);
+    third.candles = [CandleInterval::FiveMinutes, CandleInterval::Day]
+        .map(|interval| candle(INDEX, interval, start))
+        .to_vec();
+    third.unresolved = vec![
+        UnresolvedCandle { start, ..keys[1] },
+        UnresolvedCandle { start: start.plus_seconds(60), ..keys[2] },
+    ];
+    store.append(&third).await.expect("is written");
+    for interval in [CandleInterval::FiveMinutes, CandleInterval::Day] {
+        let candles = reader.candles("NIFTY", interval, next).await.expect("a candle");
+        assert!(candles[0].resolve_required, "{interval:?}");
+    }
+    assert_eq!(reader.dump_day(date()).await.expect("a dump"), before, "of another day");
 }
 
 pub async fn rows_of_one_key_in_a_batch_count_in_their_order(place: &Place) {
@@ -250,27 +393,35 @@ pub async fn the_view_of_snapshots_has_exact_values(place: &Place) {
     assert_eq!(
         names.join(" "),
         "time_ist index_name expiry strike ce_oi ce_oi_change ce_ltp ce_volume pe_oi pe_oi_change pe_ltp \
-         pe_volume index_open index_high index_low index_close index_volume ce_state pe_state provider"
+         pe_volume index_open index_high index_low index_close index_volume ce_state pe_state provider \
+         index_state ce_oi_base pe_oi_base ce_bid ce_ask ce_iv pe_bid pe_ask pe_iv"
     );
     let index = ["25278.9", "25280.05", "25270", "25275", "12345"];
     let none = ["NULL"; 5];
+    let quoted = ["123.4", "123.5", "12.34"];
     let first = [
         &["2026-01-30 09:15:00", "NIFTY", "2026-02-03", "25000", "65000", "64000", "123.45", "2600"][..],
         &["130000", "129000", "0.05", "2600"],
         &index,
-        &["live", "carried", "angel_one"],
+        &["live", "carried", "angel_one", "live", "provider", "provider"],
+        &quoted,
+        &quoted,
     ];
     let one_sided = [
         &["2026-01-30 09:15:00", "NIFTY", "2026-02-03", "25050", "6500", "5500", "123.45", "2600"][..],
         &["NULL", "NULL", "NULL", "NULL"],
         &index,
-        &["live", "NULL", "angel_one"],
+        &["live", "NULL", "angel_one", "live", "provider", "NULL"],
+        &quoted,
+        &["NULL", "NULL", "NULL"],
     ];
     let without_candle = [
         &["2026-01-30 09:18:00", "NIFTY", "2026-02-03", "25000", "65065", "64065", "123.45", "2600"][..],
         &["NULL", "NULL", "NULL", "NULL"],
         &none,
-        &["live", "missing", "angel_one"],
+        &["live", "missing", "angel_one", "missing", "provider", "NULL"],
+        &quoted,
+        &["NULL", "NULL", "NULL"],
     ];
     assert_eq!(rows, [first, one_sided, without_candle].map(|parts| texts(&parts.concat())));
 }
@@ -325,6 +476,66 @@ pub async fn coverage_of_a_day_is_replaced(place: &Place) {
     assert_eq!(report.states, StateCounts { carried: 1, missing: 1, ..StateCounts::default() });
 }
 
+pub async fn what_is_not_listed_yet_counts_as_nothing(place: &Place) {
+    const NEVER: InstrumentId = InstrumentId(5);
+    let batch = batch();
+    let (mut store, reader) = place.with(std::slice::from_ref(&batch)).await;
+    let before = reader.summary(date()).await.expect("a summary");
+    let report = reader.coverage(date()).await.expect("a report");
+    let mut unlisted = Batch::new(date(), 42);
+    unlisted.instruments = vec![instrument(NEVER, option(250_500_000, OptionType::Put))];
+    let unlisted_row = |bucket, instrument| BucketRow {
+        state: BucketState::Unlisted,
+        provider: None,
+        event_time: None,
+        received_time: None,
+        ..bucket_row(bucket, instrument, 0)
+    };
+    // A contract listed at 09:15, one that is not listed for the whole of the day, and a bucket without any other row.
+    let (early, first, second) = (bucket(9, 12), bucket(9, 15), bucket(9, 18));
+    unlisted.buckets = vec![
+        unlisted_row(early, LONELY_CALL),
+        unlisted_row(early, NEVER),
+        unlisted_row(first, NEVER),
+        unlisted_row(second, NEVER),
+    ];
+    let runs_of = |instrument, runs| CoverageDay { instrument, date: date(), runs };
+    unlisted.coverage = vec![
+        runs_of(NEVER, vec![run(NEVER, early, second, BucketState::Unlisted)]),
+        runs_of(
+            LONELY_CALL,
+            vec![
+                run(LONELY_CALL, early, early, BucketState::Unlisted),
+                run(LONELY_CALL, first, first, BucketState::Live),
+            ],
+        ),
+    ];
+    store.append(&unlisted).await.expect("is written");
+    let after = reader.summary(date()).await.expect("a summary");
+    let coverage = StateCounts { live: 3, unlisted: 4, ..before.coverage };
+    assert_eq!(after, store::DaySummary { coverage, ..before });
+    assert_eq!(after.coverage.total(), before.coverage.total() + 1);
+    let counted = reader.coverage(date()).await.expect("a report");
+    assert_eq!(counted.states, coverage);
+    let (row, row_before) = (&counted.underlyings[0], &report.underlyings[0]);
+    assert_eq!((row.contracts, row.present), (row_before.contracts + 1, row_before.present));
+    assert_eq!((row.expected, row.states), (row_before.expected + 1, coverage));
+    let states = reader.bucket_states(date()).await.expect("states");
+    let of = |bucket| -> Vec<_> {
+        let of_bucket = states.iter().filter(|row| row.bucket == bucket);
+        of_bucket.map(|row| (row.state, row.contracts)).collect()
+    };
+    assert_eq!(of(early), [(BucketState::Unlisted, 2)]);
+    assert_eq!(of(first), [(BucketState::Live, 2), (BucketState::Carried, 1), (BucketState::Unlisted, 1)]);
+    let history = reader.oi_history(&option(250_500_000, OptionType::Put), date()).await.expect("a history");
+    assert_eq!(history, unlisted.buckets[1..]);
+    let chain = reader.chain_at("NIFTY", None, at(9, 15, 0)).await.expect("a chain");
+    assert_eq!(chain[1].put.map(|side| side.state), Some(BucketState::Unlisted));
+    let (_, view) =
+        place.select("SELECT pe_state FROM option_snapshots WHERE strike = 25050 ORDER BY time_ist").await;
+    assert_eq!(view, [texts(&["unlisted"]), texts(&["unlisted"]), texts(&["unlisted"])]);
+}
+
 pub async fn a_close_follows_the_latest_event_and_keeps_the_official_values(place: &Place) {
     let closes = |seconds: i64, open_interest: i64| {
         let mut batch = batch();
@@ -336,12 +547,20 @@ pub async fn a_close_follows_the_latest_event_and_keeps_the_official_values(plac
     let official = "UPDATE daily_option_oi SET official_oi = 1500, official_price_e4 = 10, finality = 'final', \
         difference = 500 WHERE instrument = 2";
     place.execute(official).await;
+    let question =
+        "SELECT oi, difference, official_oi, finality, last_state, missing_buckets FROM daily_option_oi";
     for (seconds, open_interest, expected) in [(4, 900, ["1000", "500"]), (6, 1_600, ["1600", "-100"])] {
         store.append(&closes(seconds, open_interest)).await.expect("is written");
-        let question = "SELECT oi, difference, official_oi, finality FROM daily_option_oi";
         let (_, rows) = place.select(question).await;
-        assert_eq!(rows, [texts(&[&expected[..], &["1500", "final"]].concat())]);
+        assert_eq!(rows, [texts(&[&expected[..], &["1500", "final", "1", "0"]].concat())]);
     }
+    // The same event, and more is known of the day.
+    let mut restated = closes(6, 1_600);
+    restated.closes[0] =
+        DayClose { last_state: BucketState::Missing, missing_buckets: 125, ..restated.closes[0] };
+    store.append(&restated).await.expect("is written");
+    let (_, rows) = place.select(question).await;
+    assert_eq!(rows, [texts(&["1600", "-100", "1500", "final", "4", "125"])]);
 }
 
 pub async fn the_last_final_open_interest_is_found(place: &Place) {
@@ -362,6 +581,100 @@ pub async fn the_last_final_open_interest_is_found(place: &Place) {
     assert_eq!(before(day(31)).await, [(CALL, 300), (PUT, 450), (LONELY_CALL, 450)]);
     assert_eq!(before(day(28)).await, []);
     assert_eq!(before(expiry().succ_opt().expect("a date")).await, [], "expired");
+}
+
+pub async fn the_bases_of_a_day_are_its_usable_figures(place: &Place) {
+    const EXPIRING: InstrumentId = InstrumentId(5);
+    let mut batch = batch();
+    let expires_today =
+        Contract::option(Exchange::Nse, "NIFTY", date(), Price::from_e4(250_000_000), OptionType::Call);
+    batch.instruments.push(instrument(EXPIRING, expires_today));
+    batch.closes = vec![
+        close(date(), CALL, Some(100)),
+        close(date(), PUT, Some(200)),
+        close(date(), LONELY_CALL, None),
+        close(date(), EXPIRING, Some(400)),
+        close(date(), INDEX, Some(500)),
+        close(day(29), LONELY_CALL, Some(600)),
+    ];
+    let (close_of_day, before) = (at(15, 30, 0), at(15, 29, 59));
+    batch.closes[1].event_time = before;
+    let (_store, reader) = place.with(&[batch]).await;
+    let bases = async |change: &str| {
+        place.execute(change).await;
+        reader.day_bases(date(), close_of_day).await.expect("readable")
+    };
+    let set = |id: InstrumentId, what: &str| {
+        format!(
+            "UPDATE daily_option_oi SET {what} WHERE instrument = {} AND trading_date = '2026-01-30'",
+            id.0
+        )
+    };
+    let (provisional, own_final) = (OiBase::OwnProvisional, OiBase::OwnFinal);
+    let call = (CALL, 100, provisional);
+    assert_eq!(bases("").await, [call, (PUT, 200, provisional)]);
+    assert_eq!(bases(&set(PUT, "finality = 'final'")).await, [call, (PUT, 200, own_final)]);
+    assert_eq!(bases(&set(PUT, "last_state = 2")).await, [call, (PUT, 200, own_final)]);
+    assert_eq!(bases(&set(PUT, "last_state = 4")).await, [call], "perhaps not the last");
+    assert_eq!(bases(&set(PUT, "last_state = NULL")).await, [call], "not known");
+    assert_eq!(bases(&set(CALL, "last_state = 4")).await, [call], "of the close");
+    assert_eq!(bases(&set(CALL, "last_state = NULL")).await, [call], "of the close");
+    for official in ["official_oi = 0", "oi = NULL"] {
+        assert_eq!(bases(&set(PUT, official)).await, [call, (PUT, 0, OiBase::Official)]);
+    }
+    let lonely = (LONELY_CALL, 450, OiBase::Official);
+    assert_eq!(
+        bases(&set(LONELY_CALL, "official_oi = 450")).await,
+        [call, (PUT, 0, OiBase::Official), lonely]
+    );
+    assert_eq!(bases(&set(CALL, "event_time = NULL")).await, [(PUT, 0, OiBase::Official), lonely]);
+    let before = reader.day_bases(day(29), at(15, 30, 0).plus_seconds(-86_400)).await;
+    assert_eq!(before, Ok(vec![(LONELY_CALL, 600, provisional)]));
+    assert_eq!(reader.day_bases(day(28), close_of_day).await, Ok(Vec::new()), "of no other date");
+}
+
+pub async fn the_contracts_of_a_day_are_found(place: &Place) {
+    const EXPIRING: InstrumentId = InstrumentId(5);
+    const GONE: InstrumentId = InstrumentId(6);
+    const COVERED: InstrumentId = InstrumentId(7);
+    let mut batch = batch();
+    let of = |id, expiry, strike_e4| {
+        let strike = Price::from_e4(strike_e4);
+        instrument(id, Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call))
+    };
+    batch.instruments.extend([
+        of(EXPIRING, date(), 250_000_000),
+        of(GONE, expiry(), 240_000_000),
+        of(COVERED, expiry(), 240_500_000),
+    ]);
+    batch.instruments[5].first_seen = day(20);
+    batch.instruments[5].last_seen = day(28);
+    batch.instruments[6].last_seen = day(31);
+    batch.buckets.push(bucket_row(bucket(9, 15), EXPIRING, 1));
+    let yesterday = Bucket::containing(at(9, 15, 0).plus_seconds(-86_400));
+    batch.buckets.push(bucket_row(yesterday, GONE, 1));
+    let runs = vec![run(COVERED, bucket(9, 15), bucket(9, 18), BucketState::Missing)];
+    batch.coverage.push(CoverageDay { instrument: COVERED, date: date(), runs });
+    let (_store, reader) = place.with(std::slice::from_ref(&batch)).await;
+    let ids = |rows: Result<Vec<InstrumentRow>, StoreError>| {
+        rows.expect("readable").into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(reader.recorded_contracts(date()).await), [CALL, PUT, LONELY_CALL, COVERED]);
+    assert_eq!(ids(reader.recorded_contracts(day(29)).await), [GONE]);
+    assert_eq!(ids(reader.recorded_contracts(day(31)).await), []);
+    let rows = reader.recorded_contracts(day(29)).await;
+    assert_eq!(rows, Ok(vec![batch.instruments[5].clone()]), "with its terms");
+
+    let expected = async |date, seen_since| ids(reader.contracts_expected(date, seen_since).await);
+    assert_eq!(expected(date(), date()).await, [CALL, PUT, LONELY_CALL, EXPIRING, COVERED]);
+    assert_eq!(expected(date(), day(28)).await, [CALL, PUT, LONELY_CALL, EXPIRING, GONE, COVERED]);
+    assert_eq!(expected(day(31), day(31)).await, [COVERED]);
+    assert_eq!(expected(day(29), day(28)).await, [GONE], "the others were not seen yet");
+    assert_eq!(expected(expiry().succ_opt().expect("a date"), day(1)).await, [], "expired");
+
+    assert_eq!(reader.last_recorded(day(31)).await, Ok(Some(date())));
+    assert_eq!(reader.last_recorded(date()).await, Ok(Some(day(29))));
+    assert_eq!(reader.last_recorded(day(29)).await, Ok(None));
 }
 
 pub async fn gaps_grow_and_instruments_widen(place: &Place) {
@@ -428,12 +741,7 @@ pub async fn runs_of_jobs_are_kept_beside_the_checkpoint(place: &Place) {
 const FIRST_VERSION: &str = "20260101000000";
 
 pub async fn a_store_of_the_first_version_is_brought_up_to_date(place: &Place) {
-    let is_sqlite = place.url.starts_with("sqlite:");
-    let schema = match is_sqlite {
-        true => include_str!("../../../migrations/sqlite/2026-01-01-000000_record/up.sql"),
-        false => include_str!("../../../migrations/postgres/2026-01-01-000000_record/up.sql"),
-    };
-    place.execute(schema).await;
+    place.execute(migrations(place).0[0]).await;
     let versions = format!(
         "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
          run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
@@ -454,7 +762,132 @@ pub async fn a_store_of_the_first_version_is_brought_up_to_date(place: &Place) {
     let (_, versions) = place.select("SELECT version FROM __diesel_schema_migrations ORDER BY version").await;
     assert_eq!(
         versions,
-        [FIRST_VERSION, "20260102000000", "20260103000000"].map(|version| texts(&[version]))
+        [FIRST_VERSION, "20260102000000", "20260103000000", "20260104000000"]
+            .map(|version| texts(&[version]))
     );
     place.open().await;
+}
+
+macro_rules! migrations_of {
+    ($database:literal) => {
+        (
+            [
+                include_str!(concat!("../../../migrations/", $database, "/2026-01-01-000000_record/up.sql")),
+                include_str!(concat!(
+                    "../../../migrations/",
+                    $database,
+                    "/2026-01-02-000000_gap_parts/up.sql"
+                )),
+                include_str!(concat!(
+                    "../../../migrations/",
+                    $database,
+                    "/2026-01-03-000000_job_runs/up.sql"
+                )),
+            ],
+            include_str!(concat!("../../../migrations/", $database, "/2026-01-04-000000_evidence/down.sql")),
+        )
+    };
+}
+
+/// The statements that make a store of the version before the evidence, and those that lead back to it.
+fn migrations(place: &Place) -> ([&'static str; 3], &'static str) {
+    match place.url.starts_with("sqlite:") {
+        true => migrations_of!("sqlite"),
+        false => migrations_of!("postgres"),
+    }
+}
+
+pub async fn a_store_of_before_the_evidence_keeps_its_rows(place: &Place) {
+    for schema in migrations(place).0 {
+        place.execute(schema).await;
+    }
+    let [nine_fifteen, nine_eighteen, close] =
+        [at(9, 15, 0), at(9, 18, 0), at(15, 30, 0)].map(|instant| instant.as_us());
+    let rows = format!(
+        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
+         run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
+         INSERT INTO __diesel_schema_migrations (version) VALUES \
+         ('20260101000000'), ('20260102000000'), ('20260103000000'); \
+         INSERT INTO store_identity (id, birth) VALUES (1, 'real'); \
+         INSERT INTO providers (code, name) VALUES (1, 'angel_one'), (2, 'nse'); \
+         INSERT INTO bucket_states (code, name) VALUES (1, 'live'), (2, 'carried'), (3, 'backfilled'), (4, 'missing'); \
+         INSERT INTO checkpoints (session_date, spool_seq) VALUES ('2026-01-30', 41); \
+         INSERT INTO instruments VALUES \
+         (1, 'NSE', 'NIFTY', 'NIFTY', 'index', NULL, NULL, NULL, 1, 500, '2026-01-30', '2026-01-30'), \
+         (2, 'NSE', 'NIFTY 2026-02-03 25000 CE', 'NIFTY', 'option', '2026-02-03', 250000000, 'CE', 65, 500, \
+          '2026-01-30', '2026-01-30'); \
+         INSERT INTO intraday_option_oi VALUES \
+         ({nine_fifteen}, 2, 65000, 64000, 1234500, 2600, 1234000, 1235000, 123400, 1, 1, {nine_fifteen}, {nine_fifteen}, 0), \
+         ({nine_eighteen}, 2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 4, NULL, NULL, NULL, 1); \
+         INSERT INTO price_history_intraday \
+         (instrument, interval_minutes, start, open_e4, high_e4, low_e4, close_e4, volume, provider, revision) VALUES \
+         (1, 3, {nine_fifteen}, 252789000, 252800500, 252700000, 252750000, 12345, 1, 0), \
+         (1, 3, {nine_eighteen}, 252789000, 252800500, 252700000, 252750000, 12345, 1, 0); \
+         INSERT INTO price_history_daily \
+         (instrument, date, start, open_e4, high_e4, low_e4, close_e4, volume, provider, revision) VALUES \
+         (1, '2026-01-30', {nine_fifteen}, 252789000, 252800500, 252700000, 252750000, 12345, 1, 0); \
+         INSERT INTO daily_option_oi (trading_date, instrument, oi, ltp_e4, volume, provider, event_time) VALUES \
+         ('2026-01-30', 2, 65065, 1000000, 650, 2, {close}); \
+         INSERT INTO coverage VALUES (2, {nine_fifteen}, {nine_fifteen}, 1, 1), (2, {nine_eighteen}, {nine_eighteen}, 4, NULL); \
+         INSERT INTO gaps (from_time, provider, part, to_time, reason) VALUES \
+         ({nine_eighteen}, 0, '', {nine_eighteen}, 'kept');"
+    );
+    place.execute(&rows).await;
+    let view = "SELECT * FROM option_snapshots ORDER BY time_ist";
+    let (old_names, old_rows) = place.select(view).await;
+    assert_eq!(old_rows.len(), 2);
+
+    let (mut store, reader) = place.with(&[]).await;
+    let (names, rows) = place.select(view).await;
+    assert_eq!(names[..old_names.len()], old_names, "columns keep their names and their order");
+    let added = &names[old_names.len()..];
+    assert_eq!(added.join(" "), "index_state ce_oi_base pe_oi_base ce_bid ce_ask ce_iv pe_bid pe_ask pe_iv");
+    let kept: Vec<_> = rows.iter().map(|row| row[..old_names.len()].to_vec()).collect();
+    assert_eq!(kept, old_rows, "the index is shown as before");
+    let nothing = ["NULL"; 3];
+    let new = [[nothing, ["123.4", "123.5", "12.34"], nothing], [nothing; 3]];
+    for (row, new) in rows.iter().zip(new) {
+        assert_eq!(row[old_names.len()..], texts(&new.concat()));
+    }
+    let history = reader.oi_history(&option(250_000_000, OptionType::Call), date()).await.expect("a history");
+    let live = BucketRow {
+        oi_base: None,
+        event_time: Some(at(9, 15, 0)),
+        received_time: Some(at(9, 15, 0)),
+        ..bucket_row(bucket(9, 15), CALL, 65_000)
+    };
+    assert_eq!((history.len(), history[0], history[1].revision), (2, live, 1));
+    let first_candle = candle(INDEX, CandleInterval::ThreeMinutes, at(9, 15, 0));
+    let candles = reader.candles("NIFTY", CandleInterval::ThreeMinutes, date()).await.expect("candles");
+    assert_eq!((candles.len(), candles[0]), (2, first_candle));
+    let dump = reader.dump_day(date()).await.expect("a dump");
+    let counts = dump.iter().map(|(table, lines)| format!("{table} {}", lines.len())).collect::<Vec<_>>();
+    let expected = "coverage 2, daily_option_oi 1, gaps 1, instruments 2, intraday_option_oi 2, \
+        price_history_daily 1, price_history_intraday 2";
+    assert_eq!(counts.join(", "), expected);
+    let close =
+        format!("2026-01-30|NSE:NIFTY 2026-02-03 25000 CE|65065|1000000|650|2|{close}|||||provisional||");
+    assert_eq!(dump["daily_option_oi"], [close], "last_state and missing_buckets are not known");
+
+    // What is written from now on has its evidence, and what was written before can be written again.
+    store.append(&batch()).await.expect("is written");
+    let history = reader.oi_history(&option(250_000_000, OptionType::Call), date()).await.expect("a history");
+    assert_eq!((history[0].oi_base, history[1].revision), (Some(OiBase::Provider), 1));
+    let (_, states) = place.select("SELECT last_state FROM daily_option_oi ORDER BY instrument").await;
+    assert_eq!(states, [texts(&["1"]), texts(&["1"])]);
+}
+
+pub async fn the_evidence_can_be_taken_back(place: &Place) {
+    drop(place.with(&[batch()]).await);
+    let view = "SELECT * FROM option_snapshots ORDER BY time_ist, strike";
+    let (names, rows) = place.select(view).await;
+    let (_, back) = migrations(place);
+    place.execute(back).await;
+    let (old_names, old_rows) = place.select(view).await;
+    assert_eq!(names[..old_names.len()], old_names);
+    let kept: Vec<_> = rows.iter().map(|row| row[..old_names.len()].to_vec()).collect();
+    assert_eq!(kept, old_rows);
+    place.execute("DELETE FROM __diesel_schema_migrations WHERE version = '20260104000000'").await;
+    place.with(&[batch()]).await;
+    assert_eq!(place.select(view).await, (names, rows));
 }

@@ -28,6 +28,9 @@ on_both! {
     what_is_appended_can_be_asked_for
     repeating_a_batch_changes_nothing
     a_lower_revision_never_replaces_a_higher
+    an_underlying_that_was_not_observed_has_no_prices
+    a_candle_keeps_its_mark_whatever_replaces_it
+    unresolved_candles_are_marked
     rows_of_one_key_in_a_batch_count_in_their_order
     a_refused_batch_leaves_no_trace
     a_writer_that_was_given_up_commits_nothing
@@ -38,11 +41,16 @@ on_both! {
     the_view_of_snapshots_has_exact_values
     the_views_of_deltas_and_candles_have_exact_values
     coverage_of_a_day_is_replaced
+    what_is_not_listed_yet_counts_as_nothing
     a_close_follows_the_latest_event_and_keeps_the_official_values
     the_last_final_open_interest_is_found
+    the_bases_of_a_day_are_its_usable_figures
+    the_contracts_of_a_day_are_found
     gaps_grow_and_instruments_widen
     runs_of_jobs_are_kept_beside_the_checkpoint
     a_store_of_the_first_version_is_brought_up_to_date
+    a_store_of_before_the_evidence_keeps_its_rows
+    the_evidence_can_be_taken_back
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use super::{place::Place, sample};
 use bhavd::{
     market::{
-        Bucket, BucketRow, BucketState, Candle, CandleInterval, CoverageRun, InstrumentId, OiDelta,
-        OptionType, Price, Provider,
+        Bucket, BucketRow, BucketState, Candle, CandleInterval, CoverageRun, DayClose, InstrumentId, OiBase,
+        OiDelta, OptionType, Price, Provider, UnderlyingRow, UnresolvedCandle,
     },
     store::{Batch, CoverageDay, GapRow, Reader, Store},
 };
@@ -34,17 +34,43 @@ fn bucket() -> impl Strategy<Value = Bucket> {
 }
 
 fn bucket_row() -> impl Strategy<Value = BucketRow> {
-    let values =
-        (prop::option::of(any::<i64>()), prop::option::of(any::<i64>()), prop::option::of(0..i64::MAX));
+    let base = prop::option::of(prop::sample::select(OiBase::ALL.to_vec()));
+    let values = (
+        prop::option::of(any::<i64>()),
+        prop::option::of(any::<i64>()),
+        prop::option::of(0..i64::MAX),
+        base,
+        prop::option::of(any::<i64>()),
+    );
     (bucket(), instrument(), values, state(), prop::option::of(provider()), 0_u16..3).prop_map(
-        |(bucket, instrument, (oi, price_e4, time_us), state, provider, revision)| BucketRow {
-            open_interest: oi,
-            last_price: price_e4.map(Price::from_e4),
-            volume: time_us,
+        |(bucket, instrument, (oi, price_e4, time_us, oi_base, quoted), state, provider, revision)| {
+            BucketRow {
+                open_interest: oi,
+                oi_base,
+                bid: quoted.map(Price::from_e4),
+                ask: quoted.map(|ask_e4| Price::from_e4(!ask_e4)),
+                implied_volatility_e4: quoted,
+                last_price: price_e4.map(Price::from_e4),
+                volume: time_us,
+                state,
+                provider,
+                revision,
+                ..sample::bucket_row(bucket, instrument, 0)
+            }
+        },
+    )
+}
+
+fn underlying() -> impl Strategy<Value = UnderlyingRow> {
+    let event_time = prop::option::of(-200_i64..200);
+    (bucket(), instrument(), state(), prop::option::of(provider()), event_time, 0_u16..3).prop_map(
+        |(bucket, instrument, state, provider, second, revision)| UnderlyingRow {
+            bucket,
+            instrument,
             state,
             provider,
+            event_time: second.map(|second| bucket.start().plus_seconds(second)),
             revision,
-            ..sample::bucket_row(bucket, instrument, 0)
         },
     )
 }
@@ -63,16 +89,34 @@ fn delta() -> impl Strategy<Value = OiDelta> {
     )
 }
 
-fn candle() -> impl Strategy<Value = Candle> {
+/// What a candle and its mark are known by.
+fn candle_key() -> impl Strategy<Value = UnresolvedCandle> {
     let interval = prop::sample::select(vec![
         CandleInterval::ThreeMinutes,
         CandleInterval::FiveMinutes,
         CandleInterval::Day,
     ]);
-    (instrument(), interval, 0_i64..3, any::<i64>(), 0_u16..3).prop_map(
-        |(instrument, interval, index, volume, revision)| {
-            let start = sample::at(9, 15, 0).plus_seconds(index * 60 * interval.minutes().min(5));
-            Candle { volume, revision, ..sample::candle(instrument, interval, start) }
+    (instrument(), interval, 0_i64..3).prop_map(|(instrument, interval, index)| {
+        let start = sample::at(9, 15, 0).plus_seconds(index * 60 * interval.minutes().min(5));
+        UnresolvedCandle { instrument, interval, start }
+    })
+}
+
+fn candle() -> impl Strategy<Value = Candle> {
+    (candle_key(), any::<i64>(), 0_u16..3, prop::bool::weighted(0.2)).prop_map(
+        |(key, volume, revision, resolve_required)| {
+            let candle = sample::candle(key.instrument, key.interval, key.start);
+            Candle { volume, revision, resolve_required, ..candle }
+        },
+    )
+}
+
+fn close() -> impl Strategy<Value = DayClose> {
+    (instrument(), prop::option::of(any::<i64>()), 0_i64..3, state(), any::<u16>()).prop_map(
+        |(instrument, open_interest, second, last_state, missing_buckets)| {
+            let close = sample::close(sample::date(), instrument, open_interest);
+            let event_time = close.event_time.plus_seconds(second);
+            DayClose { event_time, last_state, missing_buckets, ..close }
         },
     )
 }
@@ -102,20 +146,19 @@ fn gap() -> impl Strategy<Value = GapRow> {
 }
 
 fn batch() -> impl Strategy<Value = Batch> {
-    let closes = vec((instrument(), prop::option::of(any::<i64>()), 0_i64..3), 0..4);
-    let rows = (vec(bucket_row(), 0..40), vec(delta(), 0..8), vec(candle(), 0..8), closes);
-    (rows, vec(coverage(), 0..4), vec(gap(), 0..3), 0_u64..100).prop_map(
-        |((buckets, deltas, candles, closes), coverage, gaps, spool_seq)| {
-            let mut batch = Batch::new(sample::date(), spool_seq);
-            let close = |(instrument, open_interest, second)| {
-                let mut close = sample::close(sample::date(), instrument, open_interest);
-                close.event_time = close.event_time.plus_seconds(second);
-                close
-            };
-            batch.closes = closes.into_iter().map(close).collect();
-            (batch.buckets, batch.deltas, batch.candles) = (buckets, deltas, candles);
-            (batch.coverage, batch.gaps) = (coverage, gaps);
-            batch
+    let contracts = (vec(bucket_row(), 0..40), vec(delta(), 0..8), vec(close(), 0..4));
+    let candles = (vec(candle(), 0..8), vec(candle_key(), 0..4), vec(underlying(), 0..8));
+    (contracts, candles, vec(coverage(), 0..4), vec(gap(), 0..3), 0_u64..100).prop_map(
+        |((buckets, deltas, closes), (candles, unresolved, underlyings), coverage, gaps, spool_seq)| Batch {
+            buckets,
+            deltas,
+            closes,
+            candles,
+            unresolved,
+            underlyings,
+            coverage,
+            gaps,
+            ..Batch::new(sample::date(), spool_seq)
         },
     )
 }
@@ -139,10 +182,19 @@ fn sqlite_and_postgresql_keep_the_same_day() {
                 let chain = reader.chain_at("NIFTY", None, sample::at(9, 30, 0)).await.expect("a chain");
                 let option = sample::option(250_000_000, OptionType::Put);
                 let history = reader.oi_history(&option, sample::date()).await.expect("a history");
+                let mut candles = Vec::new();
+                for interval in
+                    [CandleInterval::ThreeMinutes, CandleInterval::FiveMinutes, CandleInterval::Day]
+                {
+                    let of_interval = reader.candles("NIFTY", interval, sample::date()).await;
+                    candles.extend(of_interval.expect("candles"));
+                }
+                let view = "SELECT * FROM option_snapshots_e4 ORDER BY bucket, expiry, strike_e4";
+                let view = place.select(view).await;
                 let summary = reader.summary(sample::date()).await.expect("a summary");
                 let coverage = reader.coverage(sample::date()).await.expect("coverage");
                 let dump = reader.dump_day(sample::date()).await.expect("a dump");
-                days.push((dump, chain, history, summary, coverage, store.checkpoint().await));
+                days.push((dump, chain, history, candles, summary, coverage, view, store.checkpoint().await));
             }
             prop_assert_eq!(&days[0], &days[1]);
             Ok(())

@@ -4,7 +4,7 @@ use bhavd::{
     market::{
         Bucket, BucketRow, BucketState, Candle, CandleInterval, Contract, CoverageRun, DayClose, Exchange,
         InstrumentId, OiBase, OiDelta, OptionType, Price, Provider, ProviderToken, Segment, Timestamp,
-        TradingDate,
+        TradingDate, UnderlyingRow,
     },
     store::{Batch, CoverageDay, GapRow, InstrumentRow, ProviderSymbolRow},
 };
@@ -65,6 +65,11 @@ pub fn bucket_row(bucket: Bucket, instrument: InstrumentId, open_interest: i64) 
         received_time: Some(bucket.start().plus_us(100_250_000)),
         revision: 0,
     }
+}
+
+pub fn underlying_row(bucket: Bucket, state: BucketState, event_time: Option<Timestamp>) -> UnderlyingRow {
+    let provider = event_time.map(|_| Provider::AngelOne);
+    UnderlyingRow { bucket, instrument: INDEX, state, provider, event_time, revision: 0 }
 }
 
 pub fn candle(instrument: InstrumentId, interval: CandleInterval, start: Timestamp) -> Candle {
@@ -159,6 +164,10 @@ pub fn batch() -> Batch {
         bucket_row(first, LONELY_CALL, 6_500),
         bucket_row(second, CALL, 65_065),
         missing,
+    ];
+    batch.underlyings = vec![
+        underlying_row(first, BucketState::Live, Some(at(9, 17, 59))),
+        underlying_row(second, BucketState::Missing, None),
     ];
     batch.deltas = vec![
         OiDelta {
