@@ -55,6 +55,7 @@ pub fn pipeline(master: &Record) -> Pipeline {
     let settings = PipelineSettings {
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
         grace_us: 5_000_000,
+        silence_min_us: 0,
         channels: std::collections::BTreeMap::new(),
         preference: vec![Provider::AngelOne],
         calendar: Arc::new(Calendar::embedded()),

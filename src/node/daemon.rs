@@ -181,6 +181,7 @@ impl Daemon {
         let settings = PipelineSettings {
             watch: config.watch.clone(),
             grace_us,
+            silence_min_us: silence_min_us(&config),
             channels: channel_times(&config),
             // All of them, so that what a log means does not depend on which feeds are enabled.
             preference: Provider::ALL.into(),
@@ -343,6 +344,15 @@ impl Daemon {
             }
         }
     }
+}
+
+/// A simulated day passes faster than machines respond: two real seconds of silence say nothing.
+fn silence_min_us(config: &Config) -> i64 {
+    const RESPONSE_US: f64 = 2e6;
+    config.clock.map_or(
+        0,
+        |simulation| if simulation.speed > 1.0 { (simulation.speed * RESPONSE_US) as i64 } else { 0 },
+    )
 }
 
 /// What the configuration changes of what the providers declare: chains that are asked for less often are proved less often.

@@ -422,6 +422,8 @@ mod tests {
         let settings = PipelineSettings {
             watch: WatchList::default(),
             grace_us: 0,
+            silence_min_us: 0,
+            channels: Default::default(),
             preference: Vec::new(),
             calendar: Arc::new(Calendar::load(CALENDAR).expect("a calendar")),
         };

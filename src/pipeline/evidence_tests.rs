@@ -236,6 +236,7 @@ impl Play {
         let settings = PipelineSettings {
             watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
             grace_us: 5_000_000,
+            silence_min_us: 0,
             channels: BTreeMap::new(),
             preference: Provider::ALL.into(),
             calendar: Arc::new(Calendar::embedded()),
@@ -299,6 +300,7 @@ impl Play {
         PipelineSettings {
             watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
             grace_us: 5_000_000,
+            silence_min_us: 0,
             channels: BTreeMap::new(),
             preference: Provider::ALL.into(),
             calendar: Arc::new(Calendar::embedded()),

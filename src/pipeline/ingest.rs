@@ -108,11 +108,15 @@ impl<Live: LiveSink> Ingest<'_, Live> {
 
     /// A channel's traits, with the times that the rules of the day say.
     fn traits_of(&self, (name, declared): (&str, ChannelTraits)) -> ChannelTraits {
-        match self.rules.channels.get(name) {
-            Some(times) => {
-                ChannelTraits { lateness_us: times.lateness_us, gap_max_us: times.gap_max_us, ..declared }
-            }
-            None => declared,
+        let times = self.rules.channels.get(name);
+        let (lateness_us, gap_max_us) = times.map_or((declared.lateness_us, declared.gap_max_us), |times| {
+            (times.lateness_us, times.gap_max_us)
+        });
+        let silence_min_us = self.rules.silence_min_us;
+        ChannelTraits {
+            lateness_us: lateness_us.max(silence_min_us),
+            gap_max_us: gap_max_us.max(silence_min_us),
+            ..declared
         }
     }
 

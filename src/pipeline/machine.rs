@@ -20,6 +20,8 @@ pub struct PipelineSettings {
     pub watch: WatchList,
     /// How long after its end a bucket stays open at least.
     pub grace_us: i64,
+    /// Silences shorter than this say nothing; 0 in real time.
+    pub silence_min_us: i64,
     /// By channel, where it differs from what the provider declares.
     pub channels: BTreeMap<String, ChannelTimes>,
     /// Providers in order of preference.
@@ -34,6 +36,7 @@ impl PipelineSettings {
             schema: RULES_SCHEMA,
             universe: self.watch.underlyings.clone(),
             grace_us: self.grace_us,
+            silence_min_us: self.silence_min_us,
             channels: self.channels.clone(),
             preference: self.preference.iter().map(|provider| provider.name().to_owned()).collect(),
             session: self.calendar.session(date).map(|session| SessionTimes {
@@ -322,7 +325,10 @@ impl Pipeline {
         let hours = |session: &Session| SessionHours { date, open: session.open, close: session.close };
         let hours = self.session.as_ref().map(hours);
         self.gaps.begin_day(hours);
-        self.day = hours.map(|hours| TradingDay::new(hours, self.rules.grace_us, self.rules.providers()));
+        self.day = hours.map(|hours| {
+            let DayRules { grace_us, silence_min_us, .. } = self.rules;
+            TradingDay::new(hours, grace_us, silence_min_us, self.rules.providers())
+        });
         if let Some(day) = &mut self.day {
             day.advance(now, &mut self.rows);
         }

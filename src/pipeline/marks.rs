@@ -229,6 +229,7 @@ mod tests {
         let settings = PipelineSettings {
             watch: WatchList::default(),
             grace_us: 0,
+            silence_min_us: 0,
             channels: BTreeMap::new(),
             preference: Provider::ALL.into(),
             calendar: Arc::new(Calendar::embedded()),

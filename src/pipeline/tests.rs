@@ -19,6 +19,7 @@ fn pipeline() -> Pipeline {
     let settings = PipelineSettings {
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
         grace_us: 5_000_000,
+        silence_min_us: 0,
         channels: BTreeMap::new(),
         preference: Provider::ALL.into(),
         calendar: Arc::new(Calendar::embedded()),

@@ -18,6 +18,9 @@ pub struct DayRules {
     pub universe: Vec<WatchedUnderlying>,
     /// How long after its end a bucket stays open at least.
     pub grace_us: i64,
+    /// Silences shorter than this say nothing: of a day that passed faster than machines respond.
+    #[serde(default)]
+    pub silence_min_us: i64,
     /// By channel, such as `nse_chain`.
     #[serde(default)]
     pub channels: BTreeMap<String, ChannelTimes>,

@@ -202,6 +202,11 @@ fn fill_the_disk_and_make_space(name: &str, tables: impl Fn(&Simulator, &Path) -
     let end = OPEN_S + MINUTES * 60;
     assert!(full_until + 4 * BUCKET_S < end, "too slow: the recording is over, nothing would be proved");
     simulator.wait_until(at(end + 30));
+    // Rows wait for their proof as long as their source may be late.
+    let last_bucket = format!("{}", at(end - BUCKET_S).to_ist().format("%H:%M"));
+    daemon.wait_for("rows of every bucket", |daemon| {
+        daemon.ask(&["status"])["last_bucket"].to_string() >= format!("\"{last_bucket}")
+    });
     daemon.wait_for("written rows", |daemon| daemon.ask(&["status"])["store"]["pending_rows"] == 0);
     let verified = daemon.ask(&["replay", "verify", DATE]);
     assert_eq!(verified["equal"], true, "{verified:#}");

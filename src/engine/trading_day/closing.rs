@@ -113,7 +113,7 @@ impl TradingDay {
         let is_last_data = end == self.close_of(&self.slots[slot])
             && epoch.is_open
             && epoch.delivery == Delivery::Stream
-            && epoch.live_until >= end.plus_us(-FINAL_SILENCE_US);
+            && epoch.live_until >= end.plus_us(-FINAL_SILENCE_US.max(self.silence_min_us));
         is_last_data || self.witness_end(slot) >= end
     }
 
@@ -173,10 +173,9 @@ impl TradingDay {
         let mut next = Timestamp::from_us(i64::MAX);
         let mut closed = self.chains[chain].closed;
         for index in self.chains[chain].closed..self.bucket_count {
-            let end = self.end_of(index);
             // Expiring contracts of a chain close together, and perhaps before the session does.
-            let first_end =
-                slots.iter().map(|slot| self.end_of_slot(*slot as usize, index)).min().unwrap_or(end);
+            let first_end = slots.iter().map(|slot| self.end_of_slot(*slot as usize, index)).min();
+            let first_end = first_end.unwrap_or_else(|| self.end_of(index));
             if first_end > until {
                 next = next.min(first_end.plus_us(self.grace_us));
                 break;
@@ -196,7 +195,6 @@ impl TradingDay {
             }
             if is_closed && closed == index {
                 closed += 1;
-                self.closed_until = self.closed_until.max(end);
             }
         }
         self.chains[chain].slots = slots;
@@ -219,11 +217,11 @@ impl TradingDay {
         let own = self.observed_before(slot, end);
         let is_proved = own.is_some() && self.is_proved(slot, index);
         let other = self.proved_by_other(slot, end, own.as_ref(), is_proved);
-        if !is_proved && other.is_none() {
+        if !is_proved {
             let deadline = end.plus_us(self.lateness_us(slot, end));
             // What was missed will not be proved by the active provider any more.
             let is_decided = self.marks[slot * self.bucket_count + index].has_hole();
-            if now < deadline && !is_decided {
+            if now < deadline && !is_decided && self.is_witnessed(slot, now) | other.is_none() {
                 let is_stream = self.epochs.get(self.slots[slot].spoken).delivery == Delivery::Stream;
                 return Some(if is_stream { deadline.min(now.plus_us(CHECK_US)) } else { deadline });
             }
@@ -244,6 +242,7 @@ impl TradingDay {
             (false, _) => BucketState::Missing,
         };
         self.state_bucket(slot, index, state, 0, observation, rows);
+        self.closed_until = self.closed_until.max(end);
         None
     }
 

@@ -169,8 +169,9 @@ impl TradingDay {
         let quote = Quote { event_time, ..*quote };
         let epoch = self.epochs.get(self.slots[index].spoken);
         if is_more && epoch.is_open && epoch.delivery == Delivery::Stream {
-            let is_due = epoch.live_until.us_since(event_time) >= STREAM_DELAY_US;
-            if !is_due && now.us_since(arrival.received) < STREAM_DELAY_US {
+            let delay_us = STREAM_DELAY_US.max(self.silence_min_us);
+            let is_due = epoch.live_until.us_since(event_time) >= delay_us;
+            if !is_due && now.us_since(arrival.received) < delay_us {
                 return self.doubt_stream(index, arrival, &quote);
             }
             // The stream has missed what was traded: the contract is asked for again and again from now on.

@@ -105,6 +105,7 @@ pub struct DayCounters {
 pub struct TradingDay {
     hours: SessionHours,
     grace_us: i64,
+    silence_min_us: i64,
     buckets: Intervals,
     bucket_count: usize,
     is_day_closed: bool,
@@ -183,12 +184,20 @@ use candle_view;
 
 impl TradingDay {
     /// `grace_us` is how long after its end a bucket stays open at least, for what is still under way.
-    pub fn new(hours: SessionHours, grace_us: i64, preference: Vec<Provider>) -> TradingDay {
+    /// Silences shorter than `silence_min_us` say nothing: where a day passes faster than machines respond, it is the time
+    /// that a response may take.
+    pub fn new(
+        hours: SessionHours,
+        grace_us: i64,
+        silence_min_us: i64,
+        preference: Vec<Provider>,
+    ) -> TradingDay {
         let first_bucket = Bucket::containing(hours.open);
         let span_us = hours.close.us_since(first_bucket.start()).max(0);
         TradingDay {
             hours,
             grace_us,
+            silence_min_us,
             buckets: Intervals::new(first_bucket.start(), Bucket::LENGTH_US),
             bucket_count: (span_us as u64).div_ceil(Bucket::LENGTH_US as u64) as usize,
             is_day_closed: false,

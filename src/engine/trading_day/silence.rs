@@ -79,8 +79,8 @@ impl TradingDay {
             return;
         }
         if cover.epoch != 0 {
-            let is_old =
-                cover.last_stamp >= self.hours.open && now.us_since(cover.last_stamp) > STAMP_AGE_US_MAX;
+            let is_old = cover.last_stamp >= self.hours.open
+                && now.us_since(cover.last_stamp) > STAMP_AGE_US_MAX.max(self.silence_min_us);
             if is_old {
                 self.set_scope_down(chain, provider, cover.last_stamp, ScopeReason::Silent, rows);
             }
@@ -107,7 +107,11 @@ impl TradingDay {
         }
         let class = self.chains[chain].class;
         let silence_us = now.us_since(last);
-        if self.chains[chain].cadence.silence_max_us(class).is_some_and(|max_us| silence_us > max_us) {
+        if self.chains[chain]
+            .cadence
+            .silence_max_us(class)
+            .is_some_and(|max_us| silence_us > max_us.max(self.silence_min_us))
+        {
             self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows);
         } else if is_new_minute {
             self.chains[chain].cadence.note(spoke);

@@ -182,7 +182,7 @@ impl TradingDay {
     }
 
     /// Whether the active provider still witnesses a contract.
-    fn is_witnessed(&self, slot: usize, now: Timestamp) -> bool {
+    pub(super) fn is_witnessed(&self, slot: usize, now: Timestamp) -> bool {
         let Some(provider) = self.slots[slot].provider() else { return false };
         let epoch = self.epochs.get(self.slots[slot].spoken);
         let is_streamed = epoch.is_open && epoch.delivery == Delivery::Stream;
@@ -389,11 +389,11 @@ impl TradingDay {
     fn delay_us(&self, slot: usize) -> i64 {
         let epoch = self.epochs.get(self.slots[slot].spoken);
         if self.slots[slot].spoken != 0 && epoch.delivery == Delivery::Stream {
-            return STREAM_DELAY_US;
+            return STREAM_DELAY_US.max(self.silence_min_us);
         }
         let chain = &self.chains[self.chain_of[slot] as usize];
         let lateness_us = self.slots[slot].provider().map_or(0, |p| chain.cover(p).lateness_us);
-        lateness_us.max(STREAM_DELAY_US)
+        lateness_us.max(STREAM_DELAY_US).max(self.silence_min_us)
     }
 
     /// Holds an answer against the active provider's stream until that has had time to bring the same.

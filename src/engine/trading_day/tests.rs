@@ -64,7 +64,7 @@ struct Played {
 impl Played {
     fn new(contracts: u32) -> Played {
         let order = vec![Provider::AngelOne, Provider::Nse];
-        let mut day = TradingDay::new(hours(), GRACE_US, order);
+        let mut day = TradingDay::new(hours(), GRACE_US, 0, order);
         day.add_chain(ChainClass::NearIndex);
         (0..contracts).for_each(|number| {
             day.add_slot(spec(number), at(9, 0, 0));
@@ -404,7 +404,7 @@ fn values_from_before_the_session_carry_but_are_no_baseline() {
 #[test]
 fn an_expiring_contract_stops_before_the_session_does() {
     let close = at(15, 45, 0);
-    let day = TradingDay::new(SessionHours { close, ..hours() }, GRACE_US, vec![Provider::AngelOne]);
+    let day = TradingDay::new(SessionHours { close, ..hours() }, GRACE_US, 0, vec![Provider::AngelOne]);
     let mut played = Played { day, rows: Rows::default() };
     played.day.add_chain(ChainClass::NearIndex);
     played.day.add_slot(spec(0), at(9, 0, 0));

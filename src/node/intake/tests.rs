@@ -13,6 +13,7 @@ fn settings() -> PipelineSettings {
     PipelineSettings {
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
         grace_us: 5_000_000,
+        silence_min_us: 0,
         channels: Default::default(),
         preference: Provider::ALL.into(),
         calendar: Arc::new(Calendar::embedded()),

@@ -80,6 +80,11 @@ pub fn second_of_day(epoch_us: &str) -> i64 {
     (epoch_us / 1_000_000 + 19_800).rem_euclid(86_400)
 }
 
+/// A last price as recordings have it: 0 for none.
+pub fn price(cell: &str) -> i64 {
+    if cell.is_empty() { 0 } else { number(cell) }
+}
+
 pub fn number(cell: &str) -> i64 {
     cell.parse().unwrap_or_else(|_| panic!("{cell:?} is not a number"))
 }

@@ -3,7 +3,7 @@
 //! A poll sees what is there when it is answered. Where the machine is too slow to ask between two captures of the recording,
 //! the first of them was seen by nobody: the record then says what the last poll before said.
 
-use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, cells, number, second_of_day};
+use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, cells, number, price, second_of_day};
 use bhavd::store::DayDump;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,7 @@ fn assert_equal(
             continue;
         }
         let expected = answer.bucket(contract, bucket).expect("a value");
-        let found = (number(row[2]), number(row[4]), number(row[5]));
+        let found = (number(row[2]), price(row[4]), number(row[5]));
         let wanted = (expected.open_interest, expected.last_price_e4, expected.volume);
         let event = second_of_day(row[11]);
         let captured = answer.contracts[contract].iter().find(|value| value.second == event);

@@ -1,6 +1,6 @@
 //! NSE's own bodies, served as they were recorded: the record says what they say, and an old body says nothing.
 
-use super::answer::{BUCKET_S, SESSION_CLOSE_S, SESSION_OPEN_S, cells, number, second_of_day};
+use super::answer::{BUCKET_S, SESSION_CLOSE_S, SESSION_OPEN_S, cells, number, price, second_of_day};
 use crate::{
     processes::{Daemon, Simulator, dump, store_url},
     test_data,
@@ -110,7 +110,7 @@ fn assert_buckets(record: &DayDump, in_session: &[Capture]) {
         for (contract, wanted) in &capture.legs {
             let found = buckets.get(&(bucket, contract.as_str()));
             let row = found.unwrap_or_else(|| panic!("{}: no row of {contract} at {bucket}", capture.name));
-            let found = (number(row[2]), number(row[5]), number(row[4]));
+            let found = (number(row[2]), number(row[5]), price(row[4]));
             assert_eq!(
                 (found, second_of_day(row[11])),
                 (*wanted, capture.second),
@@ -178,7 +178,7 @@ fn the_bodies_of_a_day_give_the_recorded_open_interest() {
     let closes = cells(&record, "daily_option_oi");
     assert_eq!(closes.len(), last.legs.len());
     for row in closes {
-        let found = (number(row[2]), number(row[4]), number(row[3]));
+        let found = (number(row[2]), number(row[4]), price(row[3]));
         assert_eq!(found, last.legs[row[1]], "{row:?}");
     }
 }

@@ -19,6 +19,7 @@ fn replay(spool: &Path, date: TradingDate) -> DayDump {
     let settings = PipelineSettings {
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
         grace_us: 5_000_000,
+        silence_min_us: 0,
         channels: std::collections::BTreeMap::new(),
         preference: Provider::ALL.into(),
         calendar: Arc::new(Calendar::embedded()),
