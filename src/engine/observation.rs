@@ -137,11 +137,12 @@ impl Observation {
     }
 
     /// Whether a quote says that nothing was traded since, nor the open interest changed. Where it says nothing of volume, it
-    /// does not.
+    /// does not; nor where the price is another: bodies with a new price and the old volume have been recorded.
     pub(super) fn has_same_trades(&self, quote: &Quote) -> bool {
         quote.volume.is_some()
             && quote.volume == self.volume()
             && (quote.open_interest.is_none() || quote.open_interest == self.open_interest())
+            && (quote.last_price.value().is_none() || quote.last_price.value() == self.last_price())
     }
 
     /// The same as the latest values of a contract whose provider said `before` last: the baseline is the contract's.

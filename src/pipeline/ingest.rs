@@ -113,11 +113,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
             (times.lateness_us, times.gap_max_us)
         });
         let silence_min_us = self.rules.silence_min_us;
-        ChannelTraits {
-            lateness_us: lateness_us.max(silence_min_us),
-            gap_max_us: gap_max_us.max(silence_min_us),
-            ..declared
-        }
+        ChannelTraits { lateness_us: lateness_us.max(silence_min_us), gap_max_us, ..declared }
     }
 
     /// `None` on days without a session, as with the other arrivals.

@@ -203,9 +203,9 @@ fn fill_the_disk_and_make_space(name: &str, tables: impl Fn(&Simulator, &Path) -
     assert!(full_until + 4 * BUCKET_S < end, "too slow: the recording is over, nothing would be proved");
     simulator.wait_until(at(end + 30));
     // Rows wait for their proof as long as their source may be late.
-    let last_bucket = format!("{}", at(end - BUCKET_S).to_ist().format("%H:%M"));
-    daemon.wait_for("rows of every bucket", |daemon| {
-        daemon.ask(&["status"])["last_bucket"].to_string() >= format!("\"{last_bucket}")
+    let last_bucket = end - BUCKET_S;
+    daemon.wait_for("rows of every bucket", |_| {
+        rows(&store).keys().filter(|(bucket, _)| *bucket == last_bucket).count() >= contracts().count()
     });
     daemon.wait_for("written rows", |daemon| daemon.ask(&["status"])["store"]["pending_rows"] == 0);
     let verified = daemon.ask(&["replay", "verify", DATE]);
@@ -220,7 +220,9 @@ fn fill_the_disk_and_make_space(name: &str, tables: impl Fn(&Simulator, &Path) -
     let (mut missing, mut equal) = (0, 0);
     for bucket in (OPEN_S..end).step_by(BUCKET_S as usize) {
         for (number, contract) in contracts() {
-            let row = &after[&(bucket, format!("NSE:NIFTY 2026-02-03 {contract}"))];
+            let key = (bucket, format!("NSE:NIFTY 2026-02-03 {contract}"));
+            let row =
+                after.get(&key).unwrap_or_else(|| panic!("no row of {key:?}, the session began at {OPEN_S}"));
             let is_near = bucket < full_until + BUCKET_S && full_from < bucket + BUCKET_S;
             if row[9] == STATE_MISSING {
                 assert!(is_near, "missing, though there was space from {full_until} on: {row:?}");

@@ -134,7 +134,7 @@ impl TradingDay {
         own: Option<&Observation>,
         is_proved: bool,
     ) -> Option<Observation> {
-        if self.sides.is_empty() {
+        if self.sides.is_empty() || is_proved && self.is_forced(slot) {
             return None;
         }
         let active = self.slots[slot].provider();

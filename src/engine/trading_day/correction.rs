@@ -37,10 +37,22 @@ impl TradingDay {
     /// what was between is proved where nothing was traded, or bridged within the channel's cadence, or was missed.
     #[cold]
     pub(super) fn meet_break(&mut self, index: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
-        self.bridge(index, quote, arrival.traits.gap_max_us, arrival.traits.delivery, rows);
+        let gap_max_us = self.gap_max_us(arrival, self.slots[index].spoken);
+        self.bridge(index, quote, gap_max_us, arrival.traits.delivery, rows);
         if self.slots[index].spoken != arrival.epoch {
             self.slots[index].spoken = arrival.epoch;
             self.note_covering(self.chain_of[index] as usize, arrival, rows);
+        }
+    }
+
+    /// How far apart two snapshots may be, of which the one before was of the epoch `before`: where no break is known, at
+    /// least the silence that says nothing.
+    pub(super) fn gap_max_us(&self, arrival: &Arrival, before: u16) -> i64 {
+        let declared = arrival.traits.gap_max_us;
+        if arrival.epoch != 0 && arrival.epoch == before {
+            declared.max(self.silence_min_us)
+        } else {
+            declared
         }
     }
 
@@ -320,7 +332,8 @@ impl TradingDay {
         if self.slots[slot].spoken == arrival.epoch && arrival.traits.delivery == Delivery::Stream {
             return;
         }
-        self.bridge(slot, quote, arrival.traits.gap_max_us, arrival.traits.delivery, rows);
+        let gap_max_us = self.gap_max_us(arrival, self.slots[slot].spoken);
+        self.bridge(slot, quote, gap_max_us, arrival.traits.delivery, rows);
         if arrival.traits.delivery != Delivery::Quote && self.slots[slot].spoken != arrival.epoch {
             self.slots[slot].spoken = arrival.epoch;
             self.note_covering(self.chain_of[slot] as usize, arrival, rows);

@@ -365,7 +365,8 @@ impl TradingDay {
         traits: ChannelTraits,
         received: Timestamp,
     ) -> Arrival {
-        let epoch = self.epochs.on_stream(provider, stream, (self.hours.open, traits.gap_max_us), received);
+        let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
+        let epoch = self.epochs.on_stream(provider, stream, (self.hours.open, gap_max_us), received);
         let live_us = i64::MIN;
         Arrival { provider, received, traits, epoch, chain: u32::MAX, live_us, stamp: NEVER }
     }
@@ -379,8 +380,9 @@ impl TradingDay {
         traits: ChannelTraits,
         received: Timestamp,
     ) -> Arrival {
+        let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
         let cover = self.chains[chain as usize].cover_mut(provider);
-        let is_broken = cover.last_stamp != NEVER && stamp.us_since(cover.last_stamp) > traits.gap_max_us;
+        let is_broken = cover.last_stamp != NEVER && stamp.us_since(cover.last_stamp) > gap_max_us;
         if cover.epoch == 0 || is_broken {
             cover.epoch = self.epochs.begin(provider, Delivery::Chain);
         }

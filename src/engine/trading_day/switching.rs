@@ -172,6 +172,11 @@ impl TradingDay {
         }
     }
 
+    /// Whether a contract is recorded from the provider that an operator ordered: what the others know better is not taken.
+    pub(super) fn is_forced(&self, slot: usize) -> bool {
+        self.preference.forced.is_some() && self.preference.forced == self.slots[slot].provider()
+    }
+
     /// Whether a provider that is not the active one still witnesses a contract.
     fn is_current(&self, side: &SideSlot, now: Timestamp) -> bool {
         let epoch = self.epochs.get(side.spoken);
@@ -271,6 +276,9 @@ impl TradingDay {
     /// bucket is as well proved as before where the active one's values come by snapshots; a stream that missed a trade
     /// proves nothing of it.
     fn improve(&mut self, slot: usize, provider: Provider, event_time: Timestamp, rows: &mut Rows) {
+        if self.is_forced(slot) {
+            return;
+        }
         let Some(side) = self.sides.get(provider, slot).copied() else { return };
         let kept = [side.latest, side.previous];
         let Some(theirs) = kept.into_iter().find(|kept| kept.event_time() == event_time) else { return };
@@ -306,6 +314,8 @@ impl TradingDay {
         let end = self.sides.reach(arrival.provider, index).witness_end(&self.epochs);
         let bucket = self.buckets.find(quote.event_time);
         let (start, traits) = (self.buckets.start_of(bucket), arrival.traits);
+        let spoken = self.sides.reach(arrival.provider, index).spoken;
+        let gap_max_us = self.gap_max_us(arrival, spoken);
         let side = self.sides.reach(arrival.provider, index);
         let before = side.latest;
         if quote.event_time < before.event_time() {
@@ -318,7 +328,7 @@ impl TradingDay {
         let is_broken = side.spoken != arrival.epoch || traits.delivery != Delivery::Stream;
         if is_broken && !before.is_empty() && end < quote.event_time && !before.has_same_trades(quote) {
             let gap_us = quote.event_time.us_since(end);
-            let is_bridged = traits.delivery != Delivery::Stream && gap_us <= traits.gap_max_us;
+            let is_bridged = traits.delivery != Delivery::Stream && gap_us <= gap_max_us;
             // Within the cadence the last value of a bucket is its value; a bucket without one was missed.
             let next_start = self.buckets.start_of(self.buckets.index_of(before.event_time()) + 1);
             let missed_from = if is_bridged { next_start } else { end };

@@ -22,7 +22,8 @@ use std::{
 /// NIFTY's lot of October 2025.
 const LOT: f64 = 75.0;
 const WATCH: &str = "[[watch]]\nunderlying = \"NIFTY\"\nexpiries = 0\n";
-const STATE_CARRIED: &str = "2";
+const STATE_BACKFILLED: &str = "3";
+const STATE_MISSING: &str = "4";
 
 /// One body, read without any code of bhavd's decoders.
 struct Capture {
@@ -98,7 +99,7 @@ fn start_daemon(simulator: &Simulator, directory: &Path) -> Daemon {
     Daemon::start(&config, directory)
 }
 
-fn assert_buckets(record: &DayDump, in_session: &[Capture]) {
+fn assert_buckets(record: &DayDump, in_session: &[Capture], after_close: &Capture) {
     let mut buckets: BTreeMap<(i64, &str), Vec<&str>> = BTreeMap::new();
     for row in cells(record, "intraday_option_oi") {
         let twice = buckets.insert((second_of_day(row[0]), row[1]), row);
@@ -121,12 +122,20 @@ fn assert_buckets(record: &DayDump, in_session: &[Capture]) {
         }
     }
     assert!(checked > 11 * 1_200, "only {checked} rows were compared");
-    // What came after the close changes no bucket: the last one carries the last body of the session.
+    // What came after the close is no bucket's value. It proves the last bucket of contracts that were not traded since.
     let last = in_session.last().expect("a capture");
-    for (contract, (open_interest, ..)) in &last.legs {
+    let (mut proved, mut unproved) = (0, 0);
+    for (contract, values) in &last.legs {
         let row = &buckets[&(SESSION_CLOSE_S - BUCKET_S, contract.as_str())];
-        assert_eq!((number(row[2]), row[9]), (*open_interest, STATE_CARRIED), "{row:?}");
+        if after_close.legs.get(contract) == Some(values) {
+            assert_eq!((number(row[2]), row[9]), (values.0, STATE_BACKFILLED), "{row:?}");
+            proved += 1;
+        } else {
+            assert_eq!((row[2], row[9]), ("", STATE_MISSING), "{row:?}");
+            unproved += 1;
+        }
     }
+    assert!(proved > 100 && unproved > 100, "{proved} proved, {unproved} not");
     let times: BTreeSet<i64> = buckets.keys().map(|(bucket, _)| *bucket).collect();
     assert_eq!(times.last(), Some(&(SESSION_CLOSE_S - BUCKET_S)));
     assert!(times.first() >= Some(&SESSION_OPEN_S));
@@ -171,7 +180,7 @@ fn the_bodies_of_a_day_give_the_recorded_open_interest() {
     daemon.stop();
 
     let record = dump(&store_url(directory.path()), date("2025-10-15"));
-    assert_buckets(&record, &in_session);
+    assert_buckets(&record, &in_session, &after[0]);
     assert_deltas(&record, &in_session);
     let polled_until = SESSION_CLOSE_S + 3_600;
     let last = after.iter().rfind(|capture| capture.received < polled_until).expect("a body after the close");
