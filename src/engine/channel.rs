@@ -5,8 +5,8 @@
 //! - a packet of a *stream* proves its contract at its stamp, and from then on as long as the stream brings data, once the
 //!   contract has spoken since the stream's subscription;
 //! - the body of a *chain* proves the contracts that it contains at its stamp;
-//! - the answer to a *quote* request proves its contracts up to its receipt, less the age that the source's copies have,
-//!   since its stamps are those of the values' last change.
+//! - the answer to a *quote* request proves its contracts up to the sending of the request, less the age that the source's
+//!   copies have, since its stamps are those of the values' last change, and it may lie unread for any time.
 
 use crate::market::{Provider, Timestamp};
 
@@ -30,7 +30,7 @@ pub struct ChannelTraits {
     /// Two snapshots, or two packets of a stream, further apart in the session prove nothing of the time between them,
     /// unless nothing was traded.
     pub gap_max_us: i64,
-    /// How old the values of an answer may be at its receipt; of quotes.
+    /// How old the values of an answer may be when its request is sent; of quotes.
     pub copy_age_us: i64,
 }
 
@@ -46,8 +46,10 @@ pub struct Arrival {
     pub(super) chain: u32,
     /// The newest instant up to which this record shows that the stream brings data, µs.
     pub(super) live_us: i64,
-    /// What was proved before this record, of a chain's body: the stamp of the one before.
+    /// Of a chain's body.
     pub(super) stamp: Timestamp,
+    /// Of answers: up to when they prove what they say.
+    pub(super) proved: Timestamp,
 }
 
 impl Arrival {

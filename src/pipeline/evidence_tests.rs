@@ -515,8 +515,8 @@ impl Play {
         if tokens.is_empty() {
             return;
         }
-        let context: Vec<String> =
-            tokens.iter().map(|token| format!("{}:{}", token.segment.code(), token.token)).collect();
+        let context =
+            angel_one::QuoteContext { sent: Some(at(second)), tokens: tokens.iter().copied().collect() };
         let mut fetched = Vec::new();
         for token in &tokens {
             let contract = (token.token - 35_000) as usize;
@@ -549,8 +549,7 @@ impl Play {
             self.show(Provider::AngelOne, contract, value.second.max(0), value);
         }
         let body = angel_one::encode_full_quotes(&fetched, &[]);
-        let context = format!("tokens={}", context.join(","));
-        self.apply(second, Source::ANGEL_ONE_QUOTE, context, Frames::one(&body));
+        self.apply(second, Source::ANGEL_ONE_QUOTE, context.to_string(), Frames::one(&body));
     }
 
     fn poll(&mut self, second: i64, chain: usize) {

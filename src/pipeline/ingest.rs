@@ -127,9 +127,15 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         Some(self.day.as_deref_mut()?.stream_arrival(provider, stream, traits, self.received))
     }
 
-    pub fn quote_arrival(&mut self, provider: Provider, channel: (&str, ChannelTraits)) -> Option<Arrival> {
+    /// Of answers to a request that was `sent`, where that is known.
+    pub fn quote_arrival(
+        &mut self,
+        provider: Provider,
+        channel: (&str, ChannelTraits),
+        sent: Option<Timestamp>,
+    ) -> Option<Arrival> {
         let traits = self.traits_of(channel);
-        Some(self.day.as_deref_mut()?.quote_arrival(provider, traits, self.received))
+        Some(self.day.as_deref_mut()?.quote_arrival(provider, traits, sent, self.received))
     }
 
     /// Of the chain that a slot belongs to.

@@ -102,7 +102,10 @@ impl Pipeline {
             }
             Some(Mark::FeedDown { provider, reason, since_us }) => {
                 let Some(provider) = self.known_provider(provider) else { return };
-                let since = since_us.map_or(now, Timestamp::from_us);
+                let told = since_us.map_or(now, Timestamp::from_us);
+                // A feed that had read everything may have been sent more: its data lag behind the market.
+                let shown = self.day.as_ref().and_then(|day| day.shown_until(provider));
+                let since = shown.map_or(told, |shown| shown.min(told));
                 if let Some(since) = self.gaps.note_down(provider, since, now, reason) {
                     self.pass_time(since, None, live, batch);
                     self.set_down(provider, since, now);

@@ -19,7 +19,7 @@ impl Source {
     pub const MARK: Source = Source(0x00);
     /// SmartStream V2 binary packets, one a frame; context `stream=0`.
     pub const ANGEL_ONE_STREAM: Source = Source(0x01);
-    /// Bodies of market/v1/quote, mode FULL; context `tokens=2:35001,2:35002`, what was asked for.
+    /// Bodies of market/v1/quote, mode FULL; context `sent_us=1769744700000000&tokens=2:35001,2:35002`.
     pub const ANGEL_ONE_QUOTE: Source = Source(0x02);
     /// Bodies of historical/v1/getCandleData; context `segment=1&token=99926000&interval=THREE_MINUTE`.
     pub const ANGEL_ONE_CANDLES: Source = Source(0x03);

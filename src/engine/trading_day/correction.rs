@@ -152,7 +152,7 @@ impl TradingDay {
         }
     }
 
-    /// Answers to requests: the values hold as of their receipt, whatever their stamps.
+    /// Answers to requests: the values hold as of the request, whatever their stamps.
     #[cold]
     pub(super) fn observe_quote(
         &mut self,
@@ -162,7 +162,7 @@ impl TradingDay {
         now: Timestamp,
         rows: &mut Rows,
     ) {
-        let proved = arrival.received.plus_us(-arrival.traits.copy_age_us);
+        let proved = arrival.proved;
         let before = self.slots[index].latest;
         self.note_covering(self.chain_of[index] as usize, arrival, rows);
         if quote.event_time >= self.close_of(&self.slots[index]) {
@@ -326,7 +326,7 @@ impl TradingDay {
     /// Something stamped at or after the close proves the contract up to it.
     pub(super) fn prove_close(&mut self, slot: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
         let proved = match arrival.traits.delivery {
-            Delivery::Quote => arrival.received.plus_us(-arrival.traits.copy_age_us),
+            Delivery::Quote => arrival.proved,
             Delivery::Stream | Delivery::Chain => quote.event_time,
         };
         if self.slots[slot].spoken == arrival.epoch && arrival.traits.delivery == Delivery::Stream {

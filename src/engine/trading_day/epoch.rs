@@ -77,22 +77,24 @@ impl Epochs {
     }
 
     /// A stream brings data. After more than `gap_max_us` of the session without any, a new epoch begins: nothing shows what
-    /// it missed.
+    /// it missed. Then the epoch before and its last data are given too.
     pub fn on_stream(
         &mut self,
         provider: Provider,
         stream: u8,
         (open, gap_max_us): (Timestamp, i64),
         received: Timestamp,
-    ) -> u16 {
+    ) -> (u16, Option<(u16, Timestamp)>) {
         let mut number = self.of_stream(provider, stream);
         let last = self.get(number).last_arrival;
-        if last != NEVER && received.us_since(last.max(open)) > gap_max_us {
+        let is_broken = last != NEVER && received.us_since(last.max(open)) > gap_max_us;
+        let before = is_broken.then_some((number, last.max(open)));
+        if is_broken {
             number = self.begin_stream(provider, stream);
         }
         let epoch = &mut self.all[usize::from(number)];
         epoch.last_arrival = epoch.last_arrival.max(received);
-        number
+        (number, before)
     }
 
     pub fn begin_stream(&mut self, provider: Provider, stream: u8) -> u16 {
@@ -115,6 +117,13 @@ impl Epochs {
         let of_provider: Vec<u8> =
             self.streams.keys().filter(|(of, _)| *of == provider).map(|(_, stream)| *stream).collect();
         of_provider.into_iter().filter_map(|stream| self.end_stream(provider, stream, since)).collect()
+    }
+
+    /// The newest data of a provider's stream that is furthest behind.
+    pub fn streamed_until(&self, provider: Provider) -> Option<Timestamp> {
+        let of_provider = self.streams.iter().filter(|((of, _), _)| *of == provider);
+        let ends = of_provider.map(|(_, number)| self.get(*number)).filter(|epoch| epoch.is_open);
+        ends.map(|epoch| epoch.live_until).filter(|until| *until != NEVER).min()
     }
 
     fn end(&mut self, number: u16, since: Timestamp) {

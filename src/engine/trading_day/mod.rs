@@ -366,9 +366,13 @@ impl TradingDay {
         received: Timestamp,
     ) -> Arrival {
         let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
-        let epoch = self.epochs.on_stream(provider, stream, (self.hours.open, gap_max_us), received);
+        let (epoch, before) =
+            self.epochs.on_stream(provider, stream, (self.hours.open, gap_max_us), received);
+        if let Some((before, since)) = before {
+            self.tell_stream_break(provider, before, since, received);
+        }
         let live_us = i64::MIN;
-        Arrival { provider, received, traits, epoch, chain: u32::MAX, live_us, stamp: NEVER }
+        Arrival { provider, received, traits, epoch, chain: u32::MAX, live_us, stamp: NEVER, proved: NEVER }
     }
 
     /// The body of a chain arrives, with its stamp.
@@ -383,22 +387,38 @@ impl TradingDay {
         let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
         let cover = self.chains[chain as usize].cover_mut(provider);
         let is_broken = cover.last_stamp != NEVER && stamp.us_since(cover.last_stamp) > gap_max_us;
+        // A whole bucket without a body is missing, also where no break is assumed.
+        let first_start =
+            self.buckets.start_of(self.buckets.index_of(cover.last_stamp.max(self.hours.open)) + 1);
+        let is_bucket_missed = cover.last_stamp != NEVER
+            && stamp.us_since(first_start) >= Bucket::LENGTH_US
+            && stamp.us_since(cover.last_stamp) > traits.gap_max_us;
+        if (is_broken || is_bucket_missed) && cover.epoch != 0 && stamp > self.hours.open {
+            // What it leaves unproved has a reason that can be asked for.
+            let since = cover.last_stamp.max(self.hours.open);
+            let down = Some((since, ScopeReason::Silent));
+            self.scope_changes.push(ScopeChange { chain, provider, at: received, down });
+            self.scope_changes.push(ScopeChange { chain, provider, at: received, down: None });
+        }
+        let cover = self.chains[chain as usize].cover_mut(provider);
         if cover.epoch == 0 || is_broken {
             cover.epoch = self.epochs.begin(provider, Delivery::Chain);
         }
         let (epoch, live_us) = (cover.epoch, i64::MIN);
-        Arrival { provider, received, traits, epoch, chain, live_us, stamp }
+        Arrival { provider, received, traits, epoch, chain, live_us, stamp, proved: NEVER }
     }
 
-    /// Answers to quote requests arrive.
+    /// Answers to a quote request arrive; one of which it is not known when it was `sent` proves nothing but its stamps.
     pub fn quote_arrival(
         &mut self,
         provider: Provider,
         traits: ChannelTraits,
+        sent: Option<Timestamp>,
         received: Timestamp,
     ) -> Arrival {
-        let live_us = i64::MIN;
-        Arrival { provider, received, traits, epoch: 0, chain: u32::MAX, live_us, stamp: NEVER }
+        let proved = sent.map_or(NEVER, |sent| sent.min(received).plus_us(-traits.copy_age_us));
+        let (chain, live_us, stamp) = (u32::MAX, i64::MIN, NEVER);
+        Arrival { provider, received, traits, epoch: 0, chain, live_us, stamp, proved }
     }
 
     /// The record is worked off.

@@ -159,6 +159,29 @@ impl TradingDay {
         self.arbitrate(chain, at, rows);
     }
 
+    /// A stream brought nothing for longer than it may: what it leaves unproved has a reason that can be asked for.
+    #[cold]
+    pub(super) fn tell_stream_break(
+        &mut self,
+        provider: Provider,
+        epoch: u16,
+        since: Timestamp,
+        at: Timestamp,
+    ) {
+        for (number, chain) in self.chains.iter().enumerate() {
+            let is_streamed = |slot: &u32| {
+                let side = self.sides.get(provider, *slot as usize).map(|side| side.spoken);
+                self.slots[*slot as usize].spoken == epoch || side == Some(epoch)
+            };
+            if chain.slots.iter().any(is_streamed) {
+                let chain = number as u32;
+                let down = Some((since, ScopeReason::Silent));
+                self.scope_changes.push(ScopeChange { chain, provider, at, down });
+                self.scope_changes.push(ScopeChange { chain, provider, at, down: None });
+            }
+        }
+    }
+
     /// Says which providers can be relied on again for a chain.
     pub(super) fn tell_scopes_up(&mut self, chain: usize, now: Timestamp) {
         for provider in Provider::ALL {

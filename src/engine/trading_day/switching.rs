@@ -50,6 +50,16 @@ impl TradingDay {
         self.end_epochs(provider, &ended.into_iter().collect::<Vec<_>>(), since, now, rows);
     }
 
+    /// Up to when everything that a provider covers in the session was shown: its stream that is furthest behind, its oldest
+    /// body. What has happened since is not known when it goes down.
+    pub fn shown_until(&self, provider: Provider) -> Option<Timestamp> {
+        let covers = self.chains.iter().map(|chain| chain.cover(provider));
+        let bodies =
+            covers.filter(|cover| cover.is_covering && cover.epoch != 0).map(|cover| cover.last_stamp);
+        let shown = bodies.chain(self.epochs.streamed_until(provider)).min();
+        shown.filter(|until| *until >= self.hours.open)
+    }
+
     /// A provider as a whole has proved nothing since `since`, as is known at `now`.
     pub fn set_down(&mut self, provider: Provider, since: Timestamp, now: Timestamp, rows: &mut Rows) {
         let ended = self.epochs.end_streams(provider, since);
@@ -251,7 +261,7 @@ impl TradingDay {
             return;
         }
         if is_quote {
-            let proved = now.plus_us(-arrival.traits.copy_age_us);
+            let proved = arrival.proved;
             let side = self.sides.reach(provider, index);
             side.proved_until = side.proved_until.max(proved);
         }

@@ -101,7 +101,7 @@ impl Played {
 
     fn answer(&mut self, stamp: Timestamp, now: Timestamp, slot: u32, open_interest: i64) {
         self.advance(now);
-        let mut arrival = self.day.quote_arrival(Provider::AngelOne, QUOTES, now);
+        let mut arrival = self.day.quote_arrival(Provider::AngelOne, QUOTES, Some(now), now);
         self.day.observe(slot, &mut arrival, &quote(stamp, open_interest), &mut self.rows);
         self.day.end_arrival(&arrival, &mut self.rows);
     }

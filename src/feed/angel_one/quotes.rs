@@ -1,6 +1,6 @@
 //! Quote requests: for what no socket carries, and for what the streams have been silent about.
 //!
-//! An answer proves its contracts up to its receipt, so the request names them: one that is left out of the answer is not
+//! An answer proves its contracts up to the sending of its request, whose time and contracts stand beside it in the log: one that is left out of the answer is not
 //! traded on this broker's copy, or not known to it.
 
 use super::feed::Shared;
@@ -8,7 +8,7 @@ use crate::{
     feed::{NotAccepted, RecordSink, backoff::Backoff},
     market::ProviderToken,
     spool::Source,
-    wire::angel_one::{QUOTE_PATH, QuoteRequest, RefusalClass},
+    wire::angel_one::{QUOTE_PATH, QuoteContext, QuoteRequest, RefusalClass},
 };
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
@@ -30,10 +30,12 @@ pub(super) async fn sweep<S: RecordSink>(shared: &Shared<S>) -> Result<Infallibl
         for request in QuoteRequest::split(&wanted) {
             let (generation, tokens) = shared.session().await;
             shared.quote_limiter.wait().await;
+            let sent = shared.clock.now();
             match shared.rest.post(QUOTE_PATH, Some(&tokens), request.encode()).await {
                 Ok(body) => {
                     backoff.reset();
-                    let context = request.context();
+                    let tokens = request.tokens.iter().copied().collect();
+                    let context = QuoteContext { sent: Some(sent), tokens }.to_string();
                     shared.accept_body(Source::ANGEL_ONE_QUOTE, context, body).await?;
                 }
                 Err(error) => {

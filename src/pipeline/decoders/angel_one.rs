@@ -108,8 +108,8 @@ impl AngelOneDecoder {
             Err(error) => return ingest.note_malformed(PROVIDER, &error),
         };
         answer.malformed.iter().for_each(|error| ingest.note_malformed(PROVIDER, error));
-        let Some(mut arrival) = ingest.quote_arrival(PROVIDER, QUOTE) else { return };
-        let requested = angel_one::QuoteRequest::tokens_of_context(context);
+        let angel_one::QuoteContext { sent, tokens: requested } = angel_one::QuoteContext::parse(context);
+        let Some(mut arrival) = ingest.quote_arrival(PROVIDER, QUOTE, sent) else { return };
         let mut answered = BTreeSet::new();
         for (token, quote) in &answer.quotes {
             if !requested.is_empty() && !requested.contains(token) {
@@ -187,6 +187,7 @@ fn candle_token(context: &str) -> Option<ProviderToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::market::Timestamp;
 
     #[test]
     fn contexts_name_what_was_requested() {
@@ -196,11 +197,13 @@ mod tests {
             assert_eq!(candle_token(wrong), None, "{wrong}");
         }
         let option = ProviderToken { segment: Segment::NseFo, token: 35_001 };
-        let request = angel_one::QuoteRequest { tokens: vec![option, index] };
-        assert_eq!(request.context(), "tokens=2:35001,1:99926000");
-        let read = angel_one::QuoteRequest::tokens_of_context;
-        assert_eq!(read(&(request.context() + ",x,2:")), BTreeSet::from([index, option]));
-        assert!(read("").is_empty());
+        let (sent, tokens) =
+            (Some(Timestamp::from_us(1_769_744_700_000_000)), BTreeSet::from([option, index]));
+        let context = angel_one::QuoteContext { sent, tokens };
+        assert_eq!(context.to_string(), "sent_us=1769744700000000&tokens=1:99926000,2:35001");
+        let read = angel_one::QuoteContext::parse;
+        assert_eq!(read(&(context.to_string() + ",x,2:")), context);
+        assert_eq!(read(""), angel_one::QuoteContext::default());
         assert_eq!((stream_of("stream=2"), stream_of(""), stream_of("stream=x")), (2, 0, 0));
     }
 }

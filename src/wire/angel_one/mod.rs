@@ -28,8 +28,8 @@ pub use greeks::{GreekRequest, GreekRow, decode_greeks, encode_greeks};
 pub use login::{LoginRequest, RefreshRequest, SessionTokens, encode_jwt, jwt_expiry};
 pub use master::{Master, SkippedRows, cut_master, decode_master, encode_master, for_each_listing};
 pub use quote::{
-    Depth, DepthLevel, FullQuote, QUOTE_TOKENS_MAX, QuoteBody, QuoteRequest, Unfetched, decode_full_quotes,
-    decode_quotes, encode_full_quotes,
+    Depth, DepthLevel, FullQuote, QUOTE_TOKENS_MAX, QuoteBody, QuoteContext, QuoteRequest, Unfetched,
+    decode_full_quotes, decode_quotes, encode_full_quotes,
 };
 pub use segment::{exchange_of, segment_of};
 pub use stream::{

@@ -8,7 +8,7 @@ use crate::market::{Price, ProviderToken, Quote, Segment, Timestamp, Told};
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 /// Tokens a request may name, over all exchanges (Angel One SmartAPI documentation).
 pub const QUOTE_TOKENS_MAX: usize = 50;
@@ -22,6 +22,44 @@ const BODY_MAX_BYTES: usize = 1 << 20;
 pub struct QuoteRequest {
     /// At most [`QUOTE_TOKENS_MAX`]; decoding gives them ordered by segment.
     pub tokens: Vec<ProviderToken>,
+}
+
+/// What the log keeps beside an answer: when the request was sent, and what it asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuoteContext {
+    /// The answer's values are not older than this, but for the age of the server's copies. `None`: the log does not say.
+    pub sent: Option<Timestamp>,
+    pub tokens: BTreeSet<ProviderToken>,
+}
+
+impl QuoteContext {
+    /// Any text; what it does not say is left out.
+    pub fn parse(context: &str) -> QuoteContext {
+        let value = |key: &str| {
+            context.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default()
+        };
+        let token = |pair: &str| {
+            let (segment, token) = pair.split_once(':')?;
+            let segment = Segment::from_code(segment.parse().ok()?)?;
+            Some(ProviderToken { segment, token: token.parse().ok()? })
+        };
+        QuoteContext {
+            sent: value("sent_us").parse().ok().map(Timestamp::from_us),
+            tokens: value("tokens").split(',').filter_map(token).collect(),
+        }
+    }
+}
+
+impl fmt::Display for QuoteContext {
+    /// `sent_us=1769744700000000&tokens=2:35001,2:35002`: µs UTC, segment and token of each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = self.tokens.iter().map(|token| format!("{}:{}", token.segment.code(), token.token));
+        let tokens = pairs.collect::<Vec<_>>().join(",");
+        match self.sent {
+            Some(sent) => write!(f, "sent_us={}&tokens={tokens}", sent.as_us()),
+            None => write!(f, "tokens={tokens}"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,23 +104,6 @@ impl QuoteRequest {
     /// The requests that ask for `tokens`, each within the limit.
     pub fn split(tokens: &[ProviderToken]) -> impl Iterator<Item = QuoteRequest> {
         tokens.chunks(QUOTE_TOKENS_MAX).map(|chunk| QuoteRequest { tokens: chunk.to_vec() })
-    }
-
-    /// What the log keeps beside the answer: `tokens=2:35001,2:35002`, segment and token of each.
-    pub fn context(&self) -> String {
-        let pairs = self.tokens.iter().map(|token| format!("{}:{}", token.segment.code(), token.token));
-        format!("tokens={}", pairs.collect::<Vec<_>>().join(","))
-    }
-
-    /// What [`QuoteRequest::context`] named; empty for an answer without one.
-    pub fn tokens_of_context(context: &str) -> BTreeSet<ProviderToken> {
-        let read = |pair: &str| {
-            let (segment, token) = pair.split_once(':')?;
-            let segment = Segment::from_code(segment.parse().ok()?)?;
-            Some(ProviderToken { segment, token: token.parse().ok()? })
-        };
-        let tokens = context.strip_prefix("tokens=").unwrap_or_default();
-        tokens.split(',').filter_map(read).collect()
     }
 
     pub fn encode(&self) -> Vec<u8> {
