@@ -45,9 +45,11 @@ fn assert_equal_to_recording(answer: &Answer, dump: &DayDump, provider: &str) {
         let expected = answer.bucket(contract, bucket_second).expect("a value before the first bucket's end");
         let found = (number(oi), price(ltp), number(volume));
         assert_eq!(found, (expected.open_interest, expected.last_price_e4, expected.volume), "{row:?}");
-        // Packets and bodies after the change repeat its values with later stamps.
+        // Packets and bodies after a capture repeat its values with later stamps.
         let event_second = second_of_day(event);
-        assert!((expected.second..bucket_second + BUCKET_S).contains(&event_second), "{row:?}");
+        let captured = answer.contracts[contract].iter().rfind(|value| value.second <= event_second);
+        let captured = captured.map(|value| (value.open_interest, value.last_price_e4, value.volume));
+        assert!(captured == Some(found) && event_second < bucket_second + BUCKET_S, "{row:?}");
         let is_live = event_second >= bucket_second;
         assert_eq!((state, from), (if is_live { "1" } else { "2" }, provider_code), "{row:?}");
     }

@@ -399,10 +399,10 @@ fn the_bus_knows_the_name(machine: &Machine) {
 /// After all this the record is the log's, with nothing twice.
 fn the_day_is_whole(machine: &Machine, tables: &str) {
     machine.run("systemctl stop bhavd.service bhavsim.service");
-    // The same day after its close: the clock begins anew.
+    // The same day after its last rows are due: the clock begins anew.
     let (head, _) = tables.split_once("[clock]").expect("a simulated clock");
     let now = machine.run("date -u +%Y-%m-%dT%H:%M:%SZ");
-    let clock = format!("[clock]\nstart = \"{DATE}T15:31:00+05:30\"\nreal_start = \"{now}\"\nspeed = 1.0\n");
+    let clock = format!("[clock]\nstart = \"{DATE}T15:40:00+05:30\"\nreal_start = \"{now}\"\nspeed = 1.0\n");
     machine.write("/etc/bhavd/bhavd.toml", &format!("{head}{clock}"));
     machine.run("systemctl start bhavd.service");
     machine.wait_for("the end of the day", |machine| {
