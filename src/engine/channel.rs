@@ -10,6 +10,10 @@
 
 use crate::market::{Provider, Timestamp};
 
+/// The exchange's clock may be ahead of ours by this much; a stamp further in the future is refused, because it
+/// would shut out every true one after it.
+pub const AHEAD_US_MAX: i64 = 120_000_000;
+
 /// How values arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Delivery {
@@ -50,10 +54,4 @@ pub struct Arrival {
     pub(super) stamp: Timestamp,
     /// Of answers: up to when they prove what they say.
     pub(super) proved: Timestamp,
-}
-
-impl Arrival {
-    pub fn delivery(&self) -> Delivery {
-        self.traits.delivery
-    }
 }

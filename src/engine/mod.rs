@@ -9,7 +9,7 @@ mod rows;
 mod trading_day;
 pub mod watch;
 
-pub use channel::{Arrival, ChannelTraits, Delivery};
+pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery};
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{

@@ -19,6 +19,11 @@ impl Provider {
         self as u8
     }
 
+    /// Its place in a table of all providers, in the order of [`Provider::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize - 1
+    }
+
     pub fn from_code(code: u8) -> Option<Provider> {
         Self::ALL.into_iter().find(|provider| provider.code() == code)
     }
@@ -63,6 +68,7 @@ mod tests {
     fn a_provider_has_one_name_everywhere() {
         for provider in Provider::ALL {
             assert_eq!(provider.name().parse(), Ok(provider));
+            assert_eq!(Provider::ALL[provider.index()], provider);
             assert_eq!(serde_json::to_value(provider).expect("a text"), provider.name());
         }
     }

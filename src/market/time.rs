@@ -25,6 +25,9 @@ pub fn ist() -> FixedOffset {
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Before every other: never, as the time of something that has not been.
+    pub const NEVER: Timestamp = Timestamp(i64::MIN);
+
     pub const fn from_us(epoch_us: i64) -> Timestamp {
         Timestamp(epoch_us)
     }

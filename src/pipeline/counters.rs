@@ -1,6 +1,7 @@
 //! What the pipeline met, for status and for tests.
 
 use crate::{
+    engine::AHEAD_US_MAX,
     market::{Provider, Timestamp},
     spool::Source,
 };
@@ -44,9 +45,6 @@ pub struct ProviderCounters {
     pub last_event: Option<Timestamp>,
 }
 
-/// A stamp further ahead of its receipt counts for nothing, as in the engine.
-const AHEAD_US_MAX: i64 = 120_000_000;
-
 impl PipelineCounters {
     #[cold]
     pub fn note_malformed(&mut self, error: &dyn std::fmt::Display) {
@@ -61,11 +59,11 @@ impl PipelineCounters {
     }
 
     pub fn of(&self, provider: Provider) -> &ProviderCounters {
-        &self.by_provider[usize::from(provider.code()) - 1]
+        &self.by_provider[provider.index()]
     }
 
     pub fn of_mut(&mut self, provider: Provider) -> &mut ProviderCounters {
-        &mut self.by_provider[usize::from(provider.code()) - 1]
+        &mut self.by_provider[provider.index()]
     }
 
     #[inline]

@@ -51,7 +51,7 @@ const NOT_UP_REASON: &str = "the feed had not come up";
 
 impl GapTracker {
     fn watch(&mut self, provider: Provider) -> &mut Watch {
-        &mut self.watches[usize::from(provider.code()) - 1]
+        &mut self.watches[provider.index()]
     }
 
     /// Begins a day without knowledge of the one before. `hours`: of its session, where it has one.
@@ -102,7 +102,7 @@ impl GapTracker {
         since: Timestamp,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let watch = &self.watches[usize::from(provider.code()) - 1];
+        let watch = &self.watches[provider.index()];
         let since = since.min(now).max(watch.up_since.unwrap_or(now));
         match watch.parts.get(part) {
             Some(Part::Down(..)) => None,

@@ -134,7 +134,7 @@ impl Pipeline {
             decoders: Decoders::default(),
             enrolled: Vec::new(),
             rows: Rows::default(),
-            last_received: Timestamp::from_us(i64::MIN),
+            last_received: Timestamp::NEVER,
             last_seq: 0,
             is_uncertain: false,
         }
@@ -343,11 +343,6 @@ impl Pipeline {
         if let Some(day) = &mut self.day {
             day.set_preference(self.rules.providers(), now, &mut self.rows);
         }
-    }
-
-    /// Whether rules of today differ in what cannot change within the day.
-    pub fn has_other_hours(&self, rules: &DayRules) -> bool {
-        self.rules.session != rules.session
     }
 
     fn move_rows(&mut self, batch: &mut Batch) {

@@ -186,8 +186,8 @@ impl Pipeline {
         for (provider, parts) in parts_down {
             for part in parts {
                 let Some((provider, part)) = self.known_part(provider, part) else { continue };
-                let earliest = Timestamp::from_us(i64::MIN);
-                if let Some(since) = self.gaps.part_down_since(provider, &part.name(), earliest, now) {
+                if let Some(since) = self.gaps.part_down_since(provider, &part.name(), Timestamp::NEVER, now)
+                {
                     self.set_part_down(provider, &part, since, now, LOST_REASON);
                 }
             }

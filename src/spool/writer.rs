@@ -74,7 +74,7 @@ impl Spool {
             directory: directory.to_owned(),
             segment: None,
             next_seq: 1,
-            last_received: Timestamp::from_us(i64::MIN),
+            last_received: Timestamp::NEVER,
             head: Vec::new(),
             flusher: Flusher::start(directory, unsynced.clone())?,
             size: Arc::default(),

@@ -377,7 +377,7 @@ mod tests {
             let mut book = CandleBook::new(at(0, 0));
             book.add_slot();
             let (candles, told) = (SlotCandles::default(), Vec::new());
-            OneSlot { book, candles, told, day: Closed(0, None), last: Timestamp::from_us(i64::MIN) }
+            OneSlot { book, candles, told, day: Closed(0, None), last: Timestamp::NEVER }
         }
 
         fn observe(&mut self, trade: &Trade) {

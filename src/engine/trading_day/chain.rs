@@ -5,7 +5,6 @@
 //! since they were last down for it. An operator's override comes first, then the order of preference. A provider that was
 //! found to be silent is not chosen again before it has brought data for a minute.
 
-use super::side::index_of;
 use crate::market::{Provider, Timestamp};
 
 /// How quiet a chain may naturally be.
@@ -49,16 +48,15 @@ pub(super) struct Cover {
 
 impl Default for Cover {
     fn default() -> Cover {
-        let never = Timestamp::from_us(i64::MIN);
         Cover {
             is_covering: false,
             is_by_request: false,
-            since: never,
+            since: Timestamp::NEVER,
             failures: 0,
             is_told_down: false,
             lateness_us: 0,
             epoch: 0,
-            last_stamp: never,
+            last_stamp: Timestamp::NEVER,
             contradicted: 0,
         }
     }
@@ -130,7 +128,7 @@ impl Chain {
             slots: Vec::new(),
             closed: 0,
             candles_closed: 0,
-            next_check: Timestamp::from_us(i64::MIN),
+            next_check: Timestamp::NEVER,
             unproved_from: None,
             active: None,
             covers: [Cover::default(); Provider::ALL.len()],
@@ -139,11 +137,11 @@ impl Chain {
     }
 
     pub fn cover(&self, provider: Provider) -> &Cover {
-        &self.covers[index_of(provider)]
+        &self.covers[provider.index()]
     }
 
     pub fn cover_mut(&mut self, provider: Provider) -> &mut Cover {
-        &mut self.covers[index_of(provider)]
+        &mut self.covers[provider.index()]
     }
 
     /// Whose values to record at `now`; the one before while none covers the chain.

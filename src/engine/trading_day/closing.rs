@@ -3,7 +3,7 @@
 //! Buckets close contract by contract: as soon as the grace is over and the contract is proved up to the bucket's end, or
 //! when its channel's lateness is over without proof.
 
-use super::{ChainClass, Delivery, NEVER, TradingDay, candle_view, slot::Slot};
+use super::{ChainClass, Delivery, TradingDay, candle_view, slot::Slot};
 use crate::{
     engine::{coverage, coverage::BucketMark, observation::Observation, rows::Rows},
     market::{
@@ -50,8 +50,8 @@ impl TradingDay {
     /// Gives out everything that is still due: the day is over.
     pub fn finish(&mut self, rows: &mut Rows) {
         let over = self.hours.close.plus_us(self.lateness_max_us());
-        self.next_check = NEVER;
-        self.chains.iter_mut().for_each(|chain| chain.next_check = NEVER);
+        self.next_check = Timestamp::NEVER;
+        self.chains.iter_mut().for_each(|chain| chain.next_check = Timestamp::NEVER);
         self.advance(over, rows);
         self.pay_owed_rows(usize::MAX, rows);
     }
@@ -80,8 +80,8 @@ impl TradingDay {
         {
             chain.candles_closed += 1;
         }
-        chain.next_check = NEVER;
-        self.next_check = NEVER;
+        chain.next_check = Timestamp::NEVER;
+        self.next_check = Timestamp::NEVER;
     }
 
     /// How long a contract's row waits for proof.

@@ -3,7 +3,7 @@
 //!
 //! Each statement has the next revision. Left out: when a bucket closes, and its first statement.
 
-use super::{Arrival, Delivery, NEVER, Slot, TradingDay};
+use super::{Arrival, Delivery, Slot, TradingDay};
 use crate::{
     engine::{candle::Trade, observation::Observation, rows::Rows},
     market::{BucketState, Provider, Quote, Timestamp},
@@ -89,7 +89,7 @@ impl TradingDay {
         let waiting = self.chains[chain].closed;
         if waiting < self.bucket_count && until >= self.end_of(waiting) {
             // A row may wait for this.
-            (self.chains[chain].next_check, self.next_check) = (NEVER, NEVER);
+            (self.chains[chain].next_check, self.next_check) = (Timestamp::NEVER, Timestamp::NEVER);
         }
     }
 

@@ -10,8 +10,6 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-const NEVER: Timestamp = Timestamp::from_us(i64::MIN);
-
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Epoch {
     pub provider: Option<Provider>,
@@ -34,8 +32,8 @@ impl Default for Epochs {
         let none = Epoch {
             provider: None,
             delivery: Delivery::Chain,
-            live_until: NEVER,
-            last_arrival: NEVER,
+            live_until: Timestamp::NEVER,
+            last_arrival: Timestamp::NEVER,
             is_open: false,
         };
         Epochs { all: vec![none], streams: BTreeMap::new() }
@@ -52,8 +50,8 @@ impl Epochs {
         let epoch = Epoch {
             provider: Some(provider),
             delivery,
-            live_until: NEVER,
-            last_arrival: NEVER,
+            live_until: Timestamp::NEVER,
+            last_arrival: Timestamp::NEVER,
             is_open: true,
         };
         match u16::try_from(self.all.len()) {
@@ -87,7 +85,7 @@ impl Epochs {
     ) -> (u16, Option<(u16, Timestamp)>) {
         let mut number = self.of_stream(provider, stream);
         let last = self.get(number).last_arrival;
-        let is_broken = last != NEVER && received.us_since(last.max(open)) > gap_max_us;
+        let is_broken = last != Timestamp::NEVER && received.us_since(last.max(open)) > gap_max_us;
         let before = is_broken.then_some((number, last.max(open)));
         if is_broken {
             number = self.begin_stream(provider, stream);
@@ -123,7 +121,7 @@ impl Epochs {
     pub fn streamed_until(&self, provider: Provider) -> Option<Timestamp> {
         let of_provider = self.streams.iter().filter(|((of, _), _)| *of == provider);
         let ends = of_provider.map(|(_, number)| self.get(*number)).filter(|epoch| epoch.is_open);
-        ends.map(|epoch| epoch.live_until).filter(|until| *until != NEVER).min()
+        ends.map(|epoch| epoch.live_until).filter(|until| *until != Timestamp::NEVER).min()
     }
 
     fn end(&mut self, number: u16, since: Timestamp) {

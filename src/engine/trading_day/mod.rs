@@ -36,7 +36,7 @@ pub use silence::{ChainReport, ScopeChange, ScopeReason};
 use self::{chain::Chain, epoch::Epochs, side::Sides, slot::Slot, switching::Doubt};
 use super::{
     candle::{CandleBook, CandleDay, Trade, UnderlyingCandles},
-    channel::{Arrival, ChannelTraits, Delivery},
+    channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery},
     coverage::BucketMark,
     intervals::Intervals,
     observation::Observation,
@@ -46,13 +46,6 @@ use crate::market::{
     Bar, Bucket, BucketState, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp, TradingDate,
 };
 use std::collections::{BTreeMap, VecDeque};
-
-/// The exchange's clock may be ahead of ours by this much; a stamp further in the future is refused, because it
-/// would shut out every true one after it.
-const AHEAD_US_MAX: i64 = 120_000_000;
-
-/// Before the first instant of any day.
-const NEVER: Timestamp = Timestamp::from_us(i64::MIN);
 
 /// Opening and closing of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,9 +205,9 @@ impl TradingDay {
             sides: Sides::default(),
             closes: Vec::new(),
             marks: Vec::new(),
-            closed_until: NEVER,
-            next_check: NEVER,
-            next_look: NEVER,
+            closed_until: Timestamp::NEVER,
+            next_check: Timestamp::NEVER,
+            next_look: Timestamp::NEVER,
             exceptions: BTreeMap::new(),
             doubts: BTreeMap::new(),
             owed: VecDeque::new(),
@@ -295,7 +288,7 @@ impl TradingDay {
         let close = u8::try_from(close).expect("a calendar knows a handful of closing times");
         self.slots.push(Slot::new(spec.instrument, close, spec.is_option));
         self.previous.push(Observation::default());
-        self.proved_until.push(NEVER);
+        self.proved_until.push(Timestamp::NEVER);
         self.bases.push(spec.base);
         self.chain_of.push(spec.chain);
         self.marks.resize(self.marks.len() + self.bucket_count, BucketMark::default());
@@ -312,7 +305,7 @@ impl TradingDay {
         self.marks[at..at + closed].fill(BucketMark::new(state, None, 0));
         if closed > 0 {
             self.owed.push_back((slot as u32, 0..closed));
-            self.next_check = NEVER;
+            self.next_check = Timestamp::NEVER;
         }
         slot as u32
     }
@@ -372,7 +365,16 @@ impl TradingDay {
             self.tell_stream_break(provider, before, since, received);
         }
         let live_us = i64::MIN;
-        Arrival { provider, received, traits, epoch, chain: u32::MAX, live_us, stamp: NEVER, proved: NEVER }
+        Arrival {
+            provider,
+            received,
+            traits,
+            epoch,
+            chain: u32::MAX,
+            live_us,
+            stamp: Timestamp::NEVER,
+            proved: Timestamp::NEVER,
+        }
     }
 
     /// The body of a chain arrives, with its stamp.
@@ -386,11 +388,11 @@ impl TradingDay {
     ) -> Arrival {
         let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
         let cover = self.chains[chain as usize].cover_mut(provider);
-        let is_broken = cover.last_stamp != NEVER && stamp.us_since(cover.last_stamp) > gap_max_us;
+        let is_broken = cover.last_stamp != Timestamp::NEVER && stamp.us_since(cover.last_stamp) > gap_max_us;
         // A whole bucket without a body is missing, also where no break is assumed.
         let first_start =
             self.buckets.start_of(self.buckets.index_of(cover.last_stamp.max(self.hours.open)) + 1);
-        let is_bucket_missed = cover.last_stamp != NEVER
+        let is_bucket_missed = cover.last_stamp != Timestamp::NEVER
             && stamp.us_since(first_start) >= Bucket::LENGTH_US
             && stamp.us_since(cover.last_stamp) > traits.gap_max_us;
         if (is_broken || is_bucket_missed) && cover.epoch != 0 && stamp > self.hours.open {
@@ -405,7 +407,7 @@ impl TradingDay {
             cover.epoch = self.epochs.begin(provider, Delivery::Chain);
         }
         let (epoch, live_us) = (cover.epoch, i64::MIN);
-        Arrival { provider, received, traits, epoch, chain, live_us, stamp, proved: NEVER }
+        Arrival { provider, received, traits, epoch, chain, live_us, stamp, proved: Timestamp::NEVER }
     }
 
     /// Answers to a quote request arrive; one of which it is not known when it was `sent` proves nothing but its stamps.
@@ -416,8 +418,8 @@ impl TradingDay {
         sent: Option<Timestamp>,
         received: Timestamp,
     ) -> Arrival {
-        let proved = sent.map_or(NEVER, |sent| sent.min(received).plus_us(-traits.copy_age_us));
-        let (chain, live_us, stamp) = (u32::MAX, i64::MIN, NEVER);
+        let proved = sent.map_or(Timestamp::NEVER, |sent| sent.min(received).plus_us(-traits.copy_age_us));
+        let (chain, live_us, stamp) = (u32::MAX, i64::MIN, Timestamp::NEVER);
         Arrival { provider, received, traits, epoch: 0, chain, live_us, stamp, proved }
     }
 

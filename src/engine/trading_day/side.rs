@@ -9,8 +9,6 @@ use crate::{
     market::{Provider, Timestamp},
 };
 
-const NEVER: Timestamp = Timestamp::from_us(i64::MIN);
-
 /// One provider's word on one instrument.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SideSlot {
@@ -31,7 +29,7 @@ impl Default for SideSlot {
             latest: Observation::default(),
             previous: Observation::default(),
             spoken: 0,
-            proved_until: NEVER,
+            proved_until: Timestamp::NEVER,
             hole: None,
         }
     }
@@ -75,18 +73,14 @@ impl Sides {
     }
 
     pub fn get(&self, provider: Provider, slot: usize) -> Option<&SideSlot> {
-        self.tables[index_of(provider)].get(slot).filter(|side| !side.latest.is_empty())
+        self.tables[provider.index()].get(slot).filter(|side| !side.latest.is_empty())
     }
 
     pub fn reach(&mut self, provider: Provider, slot: usize) -> &mut SideSlot {
-        let table = &mut self.tables[index_of(provider)];
+        let table = &mut self.tables[provider.index()];
         if table.len() <= slot {
             table.resize(slot + 1, SideSlot::default());
         }
         &mut table[slot]
     }
-}
-
-pub(super) fn index_of(provider: Provider) -> usize {
-    usize::from(provider.code()) - 1
 }

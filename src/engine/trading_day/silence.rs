@@ -89,7 +89,7 @@ impl TradingDay {
         if !self.is_of_options(chain) {
             return;
         }
-        let (mut last, mut spoke, mut streamed) = (super::NEVER, 0, 0_usize);
+        let (mut last, mut spoke, mut streamed) = (Timestamp::NEVER, 0, 0_usize);
         for slot in &self.chains[chain].slots {
             let slot = &self.slots[*slot as usize];
             let epoch = self.epochs.get(slot.spoken);
@@ -202,7 +202,7 @@ impl TradingDay {
                 true => slot.latest.received_time().max(self.proved_until[index]),
                 false => match self.sides.get(provider, index) {
                     Some(side) => side.latest.received_time().max(side.proved_until),
-                    None => super::NEVER,
+                    None => Timestamp::NEVER,
                 },
             };
             if now.us_since(known) > ASK_US {
@@ -220,7 +220,7 @@ impl TradingDay {
             let ends = chain.slots.iter().map(|slot| {
                 let others = Provider::ALL.into_iter().filter_map(|p| self.sides.get(p, *slot as usize));
                 let other = others.map(|side| side.witness_end(&self.epochs)).max();
-                other.map_or(super::NEVER, |end| end).max(self.witness_end(*slot as usize))
+                other.map_or(Timestamp::NEVER, |end| end).max(self.witness_end(*slot as usize))
             });
             let ends: Vec<Timestamp> = ends.collect();
             let lateness_us = chain.active.map_or(0, |provider| chain.cover(provider).lateness_us);
@@ -229,7 +229,7 @@ impl TradingDay {
                 active: chain.active.filter(|provider| chain.cover(*provider).is_covering),
                 contracts: ends.len() as u32,
                 witnessed: ends.iter().filter(|end| **end >= until).count() as u32,
-                witnessed_until: ends.into_iter().max().filter(|end| *end != super::NEVER),
+                witnessed_until: ends.into_iter().max().filter(|end| *end != Timestamp::NEVER),
                 lateness_us,
             }
         };
