@@ -55,3 +55,11 @@ pub struct Arrival {
     /// Of answers: up to when they prove what they say.
     pub(super) proved: Timestamp,
 }
+
+impl Arrival {
+    /// Which shows nothing yet.
+    pub(super) fn new(provider: Provider, traits: ChannelTraits, received: Timestamp) -> Arrival {
+        let (stamp, proved) = (Timestamp::NEVER, Timestamp::NEVER);
+        Arrival { provider, received, traits, epoch: 0, chain: u32::MAX, live_us: i64::MIN, stamp, proved }
+    }
+}

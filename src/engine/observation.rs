@@ -51,6 +51,15 @@ fn packed(value: i64) -> Option<i64> {
     (value != NONE).then_some(value)
 }
 
+/// What a source leaves out stays.
+fn take_price(kept: &mut i64, told: Told<Price>) {
+    match told {
+        Told::NotTold => {}
+        Told::Nothing => *kept = NONE,
+        Told::Value(price) => *kept = price.as_e4(),
+    }
+}
+
 impl Observation {
     pub fn is_empty(&self) -> bool {
         self.event_us == NONE
@@ -111,24 +120,12 @@ impl Observation {
             self.open_interest = open_interest;
             self.has_baseline |= in_session;
         }
-        match quote.last_price {
-            Told::NotTold => {}
-            Told::Nothing => self.last_price_e4 = NONE,
-            Told::Value(price) => self.last_price_e4 = price.as_e4(),
-        }
+        take_price(&mut self.last_price_e4, quote.last_price);
         if let (Some(volume), true) = (quote.volume, in_session) {
             self.volume = volume;
         }
-        match quote.bid {
-            Told::NotTold => {}
-            Told::Nothing => self.bid_e4 = NONE,
-            Told::Value(bid) => self.bid_e4 = bid.as_e4(),
-        }
-        match quote.ask {
-            Told::NotTold => {}
-            Told::Nothing => self.ask_e4 = NONE,
-            Told::Value(ask) => self.ask_e4 = ask.as_e4(),
-        }
+        take_price(&mut self.bid_e4, quote.bid);
+        take_price(&mut self.ask_e4, quote.ask);
         match quote.implied_volatility_e4 {
             Told::NotTold => {}
             Told::Nothing => self.implied_volatility_e4 = NONE_IV,

@@ -102,7 +102,7 @@ impl TradingDay {
 
     /// Whether what is known of a contract at a bucket's end was witnessed. The one place that decides it.
     pub(super) fn is_proved(&self, slot: usize, index: usize) -> bool {
-        if self.marks[slot * self.bucket_count + index].has_hole() {
+        if self.marks.of(slot)[index].has_hole() {
             return false;
         }
         let end = self.end_of_slot(slot, index);
@@ -111,8 +111,7 @@ impl TradingDay {
         }
         let epoch = self.epochs.get(self.slots[slot].spoken);
         let is_last_data = end == self.close_of(&self.slots[slot])
-            && epoch.is_open
-            && epoch.delivery == Delivery::Stream
+            && epoch.is_streaming()
             && epoch.live_until >= end.plus_us(-FINAL_SILENCE_US.max(self.silence_min_us));
         is_last_data || self.witness_end(slot) >= end
     }
@@ -161,9 +160,7 @@ impl TradingDay {
     /// Whether the active provider's values reach over a bucket's end by a snapshot after it.
     pub(super) fn is_bridged(&self, slot: usize, end: Timestamp) -> bool {
         let Slot { latest, spoken, .. } = &self.slots[slot];
-        let epoch = self.epochs.get(*spoken);
-        let is_streamed = epoch.is_open && epoch.delivery == Delivery::Stream;
-        !is_streamed && latest.event_time() >= end
+        !self.epochs.get(*spoken).is_streaming() && latest.event_time() >= end
     }
 
     /// Closes what a chain's evidence allows at `now`.
@@ -182,7 +179,7 @@ impl TradingDay {
             }
             let mut is_closed = true;
             for slot in slots.iter().map(|slot| *slot as usize) {
-                if self.marks[slot * self.bucket_count + index].state().is_some() {
+                if self.marks.of(slot)[index].state().is_some() {
                     continue;
                 }
                 match self.try_close(slot, index, now, rows) {
@@ -220,19 +217,19 @@ impl TradingDay {
         if !is_proved {
             let deadline = end.plus_us(self.lateness_us(slot, end));
             // What was missed will not be proved by the active provider any more.
-            let is_decided = self.marks[slot * self.bucket_count + index].has_hole();
-            if now < deadline && !is_decided && self.is_witnessed(slot, now) | other.is_none() {
+            let is_decided = self.marks.of(slot)[index].has_hole();
+            if now < deadline && !is_decided && (other.is_none() || self.is_witnessed(slot, now)) {
                 let is_stream = self.epochs.get(self.slots[slot].spoken).delivery == Delivery::Stream;
                 return Some(if is_stream { deadline.min(now.plus_us(CHECK_US)) } else { deadline });
             }
             let epoch = self.epochs.get(self.slots[slot].spoken);
-            if !is_decided && own.is_some() && epoch.is_open && epoch.delivery == Delivery::Stream {
+            if !is_decided && own.is_some() && epoch.is_streaming() {
                 let chain = &mut self.chains[self.chain_of[slot] as usize];
                 chain.unproved_from = Some(chain.unproved_from.map_or(index, |first| first.min(index)));
             }
         }
         if !is_proved && other.is_some() {
-            self.marks[slot * self.bucket_count + index].set_hole();
+            self.marks.of_mut(slot)[index].set_hole();
         }
         let observation = other.or(own);
         let is_in_bucket = observation.is_some_and(|o| o.event_time() >= bucket.start());
@@ -261,10 +258,9 @@ impl TradingDay {
         let is_missing = state == BucketState::Missing;
         let is_shown = |o: &Observation| !is_missing || o.event_time() >= bucket.start();
         let shown = observation.filter(is_shown);
-        let at = slot * self.bucket_count + index;
         let provider = shown.and_then(|observation| observation.provider());
-        let mark = self.marks[at].restated(state, provider, revision);
-        self.marks[at] = mark;
+        let mark = self.marks.of(slot)[index].restated(state, provider, revision);
+        self.marks.of_mut(slot)[index] = mark;
         if self.slots[slot].is_option() {
             rows.buckets.push(self.bucket_row(slot, bucket, mark, shown.as_ref()));
         } else {
@@ -310,7 +306,7 @@ impl TradingDay {
         let mut unproved = None;
         for index in from..closed {
             for slot in slots.iter().map(|slot| *slot as usize) {
-                let mark = self.marks[slot * self.bucket_count + index];
+                let mark = self.marks.of(slot)[index];
                 let epoch = self.epochs.get(self.slots[slot].spoken);
                 let may_be_proved =
                     mark.state() == Some(BucketState::Missing) && !mark.has_hole() && epoch.is_open;
@@ -367,7 +363,7 @@ impl TradingDay {
             let slot = slot as usize;
             for index in buckets.by_ref().take(room) {
                 room -= 1;
-                let mark = self.marks[slot * self.bucket_count + index];
+                let mark = self.marks.of(slot)[index];
                 let bucket = self.bucket(index);
                 if mark.revision() > 0 || bucket.start() >= self.close_of(&self.slots[slot]) {
                     continue;
@@ -434,7 +430,7 @@ impl TradingDay {
 
     /// Buckets of the day that are missing, and the state of the last one.
     fn day_states(&self, slot: usize) -> (u16, BucketState) {
-        let marks = &self.marks[slot * self.bucket_count..(slot + 1) * self.bucket_count];
+        let marks = self.marks.of(slot);
         let missing = marks.iter().filter(|mark| mark.state() == Some(BucketState::Missing)).count();
         let last = marks.iter().rev().find_map(|mark| mark.state());
         (missing as u16, last.unwrap_or(BucketState::Missing))
@@ -464,7 +460,7 @@ impl TradingDay {
 
     pub(super) fn tell_coverage(&self, slot: usize, rows: &mut Rows) {
         let instrument = self.slots[slot].instrument;
-        let marks = &self.marks[slot * self.bucket_count..(slot + 1) * self.bucket_count];
+        let marks = self.marks.of(slot);
         let runs = coverage::runs(instrument, self.bucket(0), marks);
         rows.coverage.push((instrument, self.hours.date, runs));
     }

@@ -71,8 +71,8 @@ impl TradingDay {
             // Within the cadence the last value of a bucket is its value.
             let has_value = before.event_time() >= self.bucket(index).start();
             if !(is_bridged && has_value) {
-                self.marks[slot * self.bucket_count + index].set_hole();
-            } else if self.marks[slot * self.bucket_count + index].state() == Some(BucketState::Missing) {
+                self.marks.of_mut(slot)[index].set_hole();
+            } else if self.marks.of(slot)[index].state() == Some(BucketState::Missing) {
                 self.restate(slot, index, BucketState::Backfilled, Some(before), rows);
             }
         }
@@ -96,7 +96,7 @@ impl TradingDay {
     /// Restates missing buckets of which it is proved that nothing happened.
     fn prove_closed(&mut self, slot: usize, from: Timestamp, until: Timestamp, rows: &mut Rows) {
         for index in self.buckets_ending(slot, from, until) {
-            let mark = self.marks[slot * self.bucket_count + index];
+            let mark = self.marks.of(slot)[index];
             if mark.state() == Some(BucketState::Missing) && !mark.has_hole() {
                 let observation = self.observed_before(slot, self.end_of_slot(slot, index));
                 if observation.is_some() {
@@ -115,7 +115,7 @@ impl TradingDay {
         observation: Option<Observation>,
         rows: &mut Rows,
     ) {
-        let revision = self.marks[slot * self.bucket_count + index].revision() + 1;
+        let revision = self.marks.of(slot)[index].revision() + 1;
         self.state_bucket(slot, index, state, revision, observation, rows);
         self.restate_day(slot, rows);
     }
@@ -133,10 +133,10 @@ impl TradingDay {
     pub(super) fn retract(&mut self, slot: usize, since: Timestamp, rows: &mut Rows) {
         let last = self.buckets.start_of(self.bucket_count);
         for index in self.buckets_ending(slot, since, last) {
-            let at = slot * self.bucket_count + index;
-            let is_claimed = matches!(self.marks[at].state(), Some(BucketState::Live | BucketState::Carried));
+            let mark = self.marks.of(slot)[index];
+            let is_claimed = matches!(mark.state(), Some(BucketState::Live | BucketState::Carried));
             // With a hole it rests on another witness.
-            if !is_claimed || self.marks[at].has_hole() {
+            if !is_claimed || mark.has_hole() {
                 continue;
             }
             let end = self.end_of_slot(slot, index);
@@ -180,7 +180,7 @@ impl TradingDay {
         let event_time = quote.event_time.max(before.event_time());
         let quote = Quote { event_time, ..*quote };
         let epoch = self.epochs.get(self.slots[index].spoken);
-        if is_more && epoch.is_open && epoch.delivery == Delivery::Stream {
+        if is_more && epoch.is_streaming() {
             let delay_us = STREAM_DELAY_US.max(self.silence_min_us);
             let is_due = epoch.live_until.us_since(event_time) >= delay_us;
             if !is_due && now.us_since(arrival.received) < delay_us {
@@ -298,7 +298,7 @@ impl TradingDay {
         let mut changed = false;
         for index in buckets {
             let bucket = self.bucket(index);
-            let mark = self.marks[slot * self.bucket_count + index];
+            let mark = self.marks.of(slot)[index];
             let Some(state) = mark.state() else { break };
             if bucket.start() >= close {
                 break;

@@ -21,6 +21,13 @@ pub(super) struct Epoch {
     pub is_open: bool,
 }
 
+impl Epoch {
+    /// Whether it is a stream's that may still bring data.
+    pub fn is_streaming(&self) -> bool {
+        self.is_open && self.delivery == Delivery::Stream
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Epochs {
     all: Vec<Epoch>,
@@ -41,6 +48,7 @@ impl Default for Epochs {
 }
 
 impl Epochs {
+    /// Number 0 is of no stream, and closed.
     pub fn get(&self, number: u16) -> &Epoch {
         &self.all[usize::from(number)]
     }

@@ -21,10 +21,13 @@
 //!
 //! Left out: which contract a slot is, what was on the wire, and when anything is stored.
 
+mod arrivals;
 mod chain;
 mod closing;
 mod correction;
+mod cross_check;
 mod epoch;
+mod marks;
 mod side;
 mod silence;
 mod slot;
@@ -33,7 +36,7 @@ mod switching;
 pub use chain::{ChainClass, Preference};
 pub use silence::{ChainReport, ScopeChange, ScopeReason};
 
-use self::{chain::Chain, epoch::Epochs, side::Sides, slot::Slot, switching::Doubt};
+use self::{chain::Chain, cross_check::Doubt, epoch::Epochs, marks::Marks, side::Sides, slot::Slot};
 use super::{
     candle::{CandleBook, CandleDay, Trade, UnderlyingCandles},
     channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery},
@@ -115,7 +118,7 @@ pub struct TradingDay {
     sides: Sides,
     /// The different closing times of the day.
     closes: Vec<Timestamp>,
-    marks: Vec<BucketMark>,
+    marks: Marks,
     /// End of the latest bucket that is closed for any contract.
     closed_until: Timestamp,
     /// The earliest instant at which [`TradingDay::advance`] has something to do.
@@ -138,10 +141,9 @@ pub struct TradingDay {
 struct CandleView<'a> {
     chains: &'a [Chain],
     chain_of: &'a [u32],
-    marks: &'a [BucketMark],
+    marks: &'a Marks,
     buckets: &'a Intervals,
     slot: usize,
-    bucket_count: usize,
 }
 
 impl CandleDay for CandleView<'_> {
@@ -150,13 +152,12 @@ impl CandleDay for CandleView<'_> {
     }
 
     fn has_hole(&self, from: Timestamp, until: Timestamp) -> bool {
-        let of_slot = &self.marks[self.slot * self.bucket_count..(self.slot + 1) * self.bucket_count];
         let first = self.buckets.index_of(from);
         let last = self.buckets.index_of(until.plus_us(-1));
         let is_hole = |mark: &BucketMark| {
             mark.has_hole() || matches!(mark.state(), Some(BucketState::Missing | BucketState::Backfilled))
         };
-        of_slot.iter().take(last + 1).skip(first).any(is_hole)
+        self.marks.of(self.slot).iter().take(last + 1).skip(first).any(is_hole)
     }
 }
 
@@ -169,7 +170,6 @@ macro_rules! candle_view {
             marks: &$day.marks,
             buckets: &$day.buckets,
             slot: $slot,
-            bucket_count: $day.bucket_count,
         }
     };
 }
@@ -187,12 +187,13 @@ impl TradingDay {
     ) -> TradingDay {
         let first_bucket = Bucket::containing(hours.open);
         let span_us = hours.close.us_since(first_bucket.start()).max(0);
+        let bucket_count = (span_us as u64).div_ceil(Bucket::LENGTH_US as u64) as usize;
         TradingDay {
             hours,
             grace_us,
             silence_min_us,
             buckets: Intervals::new(first_bucket.start(), Bucket::LENGTH_US),
-            bucket_count: (span_us as u64).div_ceil(Bucket::LENGTH_US as u64) as usize,
+            bucket_count,
             is_day_closed: false,
             preference: Preference { forced: None, order: preference },
             slots: Vec::new(),
@@ -204,7 +205,7 @@ impl TradingDay {
             epochs: Epochs::default(),
             sides: Sides::default(),
             closes: Vec::new(),
-            marks: Vec::new(),
+            marks: Marks::new(bucket_count),
             closed_until: Timestamp::NEVER,
             next_check: Timestamp::NEVER,
             next_look: Timestamp::NEVER,
@@ -291,7 +292,7 @@ impl TradingDay {
         self.proved_until.push(Timestamp::NEVER);
         self.bases.push(spec.base);
         self.chain_of.push(spec.chain);
-        self.marks.resize(self.marks.len() + self.bucket_count, BucketMark::default());
+        self.marks.add_slot();
         self.candles.add_slot();
         if !spec.is_option {
             self.underlyings.insert(slot, UnderlyingCandles::default());
@@ -301,8 +302,7 @@ impl TradingDay {
         chain.slots.push(slot as u32);
         let closed = chain.closed;
         let state = if spec.is_new { BucketState::Unlisted } else { BucketState::Missing };
-        let at = slot * self.bucket_count;
-        self.marks[at..at + closed].fill(BucketMark::new(state, None, 0));
+        self.marks.of_mut(slot)[..closed].fill(BucketMark::new(state, None, 0));
         if closed > 0 {
             self.owed.push_back((slot as u32, 0..closed));
             self.next_check = Timestamp::NEVER;
@@ -348,94 +348,6 @@ impl TradingDay {
 
     fn close_of(&self, slot: &Slot) -> Timestamp {
         self.closes[slot.close()]
-    }
-
-    /// A packet of a stream arrives. What it shows of the stream itself counts with [`TradingDay::end_arrival`].
-    pub fn stream_arrival(
-        &mut self,
-        provider: Provider,
-        stream: u8,
-        traits: ChannelTraits,
-        received: Timestamp,
-    ) -> Arrival {
-        let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
-        let (epoch, before) =
-            self.epochs.on_stream(provider, stream, (self.hours.open, gap_max_us), received);
-        if let Some((before, since)) = before {
-            self.tell_stream_break(provider, before, since, received);
-        }
-        let live_us = i64::MIN;
-        Arrival {
-            provider,
-            received,
-            traits,
-            epoch,
-            chain: u32::MAX,
-            live_us,
-            stamp: Timestamp::NEVER,
-            proved: Timestamp::NEVER,
-        }
-    }
-
-    /// The body of a chain arrives, with its stamp.
-    pub fn chain_arrival(
-        &mut self,
-        provider: Provider,
-        chain: u32,
-        stamp: Timestamp,
-        traits: ChannelTraits,
-        received: Timestamp,
-    ) -> Arrival {
-        let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
-        let cover = self.chains[chain as usize].cover_mut(provider);
-        let is_broken = cover.last_stamp != Timestamp::NEVER && stamp.us_since(cover.last_stamp) > gap_max_us;
-        // A whole bucket without a body is missing, also where no break is assumed.
-        let first_start =
-            self.buckets.start_of(self.buckets.index_of(cover.last_stamp.max(self.hours.open)) + 1);
-        let is_bucket_missed = cover.last_stamp != Timestamp::NEVER
-            && stamp.us_since(first_start) >= Bucket::LENGTH_US
-            && stamp.us_since(cover.last_stamp) > traits.gap_max_us;
-        if (is_broken || is_bucket_missed) && cover.epoch != 0 && stamp > self.hours.open {
-            // What it leaves unproved has a reason that can be asked for.
-            let since = cover.last_stamp.max(self.hours.open);
-            let down = Some((since, ScopeReason::Silent));
-            self.scope_changes.push(ScopeChange { chain, provider, at: received, down });
-            self.scope_changes.push(ScopeChange { chain, provider, at: received, down: None });
-        }
-        let cover = self.chains[chain as usize].cover_mut(provider);
-        if cover.epoch == 0 || is_broken {
-            cover.epoch = self.epochs.begin(provider, Delivery::Chain);
-        }
-        let (epoch, live_us) = (cover.epoch, i64::MIN);
-        Arrival { provider, received, traits, epoch, chain, live_us, stamp, proved: Timestamp::NEVER }
-    }
-
-    /// Answers to a quote request arrive; one of which it is not known when it was `sent` proves nothing but its stamps.
-    pub fn quote_arrival(
-        &mut self,
-        provider: Provider,
-        traits: ChannelTraits,
-        sent: Option<Timestamp>,
-        received: Timestamp,
-    ) -> Arrival {
-        let proved = sent.map_or(Timestamp::NEVER, |sent| sent.min(received).plus_us(-traits.copy_age_us));
-        let (chain, live_us, stamp) = (u32::MAX, i64::MIN, Timestamp::NEVER);
-        Arrival { provider, received, traits, epoch: 0, chain, live_us, stamp, proved }
-    }
-
-    /// The record is worked off.
-    pub fn end_arrival(&mut self, arrival: &Arrival, rows: &mut Rows) {
-        match arrival.traits.delivery {
-            Delivery::Stream => self.epochs.extend(arrival.epoch, arrival.live_us),
-            Delivery::Chain => {
-                let cover = self.chains[arrival.chain as usize].cover_mut(arrival.provider);
-                if arrival.stamp > cover.last_stamp {
-                    cover.last_stamp = arrival.stamp;
-                }
-                self.check_chain(arrival.chain as usize, arrival.received, rows);
-            }
-            Delivery::Quote => {}
-        }
     }
 
     /// Reads what [`TradingDay::observe`] is going to need of a slot, so that it is in the cache by then.
@@ -536,45 +448,52 @@ impl TradingDay {
         let before = is_behind.then_some(slot.latest);
         let before_time = slot.latest.event_time();
         let in_session = event_time >= self.hours.open;
-        let is_option = slot.is_option();
         let baseline = slot.latest.baseline();
         slot.latest.take(provider, quote, received, in_session);
-        if let (Some(old), Some(new), true) = (baseline, quote.open_interest, is_option)
-            && in_session
-            && old != new
-        {
-            let seq = slot.latest.deltas_at_event;
-            slot.latest.deltas_at_event = seq.saturating_add(1);
-            rows.deltas.push(OiDelta {
-                instrument: slot.instrument,
-                event_time,
-                seq,
-                old_open_interest: old,
-                new_open_interest: new,
-                provider,
-                received_time: received,
-            });
-        }
         if in_session {
+            let seq = slot.latest.deltas_at_event;
+            self.tell_delta(index, baseline, seq, rows);
             let (last_price, volume) = (quote.last_price.value(), quote.volume);
             let trade = Trade { event_time, last_price, volume, provider, epoch };
-            let slot = &mut self.slots[index];
-            let view = candle_view!(self, index);
-            self.candles.observe(
-                index,
-                &mut slot.candles,
-                slot.instrument,
-                &trade,
-                before_time,
-                &view,
-                &mut rows.candles,
-            );
-            if !is_option {
-                self.observe_underlying(index, &trade, false, rows);
-            }
+            self.observe_trade(index, &trade, before_time, rows);
         }
         if let Some(before) = before {
             self.correct_since(index, bucket, &before, rows);
+        }
+    }
+
+    /// The change of the latest open interest against the one before; `seq` counts those of the same instant.
+    #[inline(always)]
+    fn tell_delta(&mut self, index: usize, before: Option<i64>, seq: u16, rows: &mut Rows) {
+        let slot = &mut self.slots[index];
+        let latest = slot.latest;
+        let (Some(old), Some(new), Some(provider)) = (before, latest.open_interest(), latest.provider())
+        else {
+            return;
+        };
+        if old == new || !slot.is_option() {
+            return;
+        }
+        slot.latest.deltas_at_event = seq.saturating_add(1);
+        rows.deltas.push(OiDelta {
+            instrument: slot.instrument,
+            event_time: latest.event_time(),
+            seq,
+            old_open_interest: old,
+            new_open_interest: new,
+            provider,
+            received_time: latest.received_time(),
+        });
+    }
+
+    /// The latest price and volume, for the candles.
+    #[inline(always)]
+    fn observe_trade(&mut self, index: usize, trade: &Trade, before: Timestamp, rows: &mut Rows) {
+        let view = candle_view!(self, index);
+        let Slot { candles, instrument, .. } = &mut self.slots[index];
+        self.candles.observe(index, candles, *instrument, trade, before, &view, &mut rows.candles);
+        if !self.slots[index].is_option() {
+            self.observe_underlying(index, trade, false, rows);
         }
     }
 

@@ -93,7 +93,7 @@ impl TradingDay {
         for slot in &self.chains[chain].slots {
             let slot = &self.slots[*slot as usize];
             let epoch = self.epochs.get(slot.spoken);
-            if slot.provider() != Some(provider) || !epoch.is_open || epoch.delivery != Delivery::Stream {
+            if slot.provider() != Some(provider) || !epoch.is_streaming() {
                 continue;
             }
             streamed += 1;
@@ -148,7 +148,7 @@ impl TradingDay {
                 continue;
             }
             let epoch = *self.epochs.get(self.slots[slot].spoken);
-            if epoch.delivery == Delivery::Stream && self.slots[slot].spoken != 0 {
+            if epoch.delivery == Delivery::Stream {
                 let live = epoch.live_until.min(since);
                 self.proved_until[slot] = self.proved_until[slot].max(live);
                 self.slots[slot].spoken = 0;
@@ -157,29 +157,6 @@ impl TradingDay {
             }
         }
         self.arbitrate(chain, at, rows);
-    }
-
-    /// A stream brought nothing for longer than it may: what it leaves unproved has a reason that can be asked for.
-    #[cold]
-    pub(super) fn tell_stream_break(
-        &mut self,
-        provider: Provider,
-        epoch: u16,
-        since: Timestamp,
-        at: Timestamp,
-    ) {
-        for (number, chain) in self.chains.iter().enumerate() {
-            let is_streamed = |slot: &u32| {
-                let side = self.sides.get(provider, *slot as usize).map(|side| side.spoken);
-                self.slots[*slot as usize].spoken == epoch || side == Some(epoch)
-            };
-            if chain.slots.iter().any(is_streamed) {
-                let chain = number as u32;
-                let down = Some((since, ScopeReason::Silent));
-                self.scope_changes.push(ScopeChange { chain, provider, at, down });
-                self.scope_changes.push(ScopeChange { chain, provider, at, down: None });
-            }
-        }
     }
 
     /// Says which providers can be relied on again for a chain.

@@ -3,33 +3,16 @@
 //! A switch adopts what the new provider said already, by the exchange's time; where the old one's values are newer they
 //! stay, and prove nothing more until the new one has spoken.
 
-use super::{
-    Arrival, Delivery, TradingDay, closing::is_later_trade, correction::STREAM_DELAY_US, side::SideSlot,
-    silence::ScopeReason,
-};
+use super::{Arrival, Delivery, TradingDay, side::SideSlot};
 use crate::{
     engine::{candle::Trade, observation::Observation, rows::Rows},
-    market::{BucketState, OiDelta, Provider, Quote, Timestamp},
+    market::{BucketState, Provider, Quote, Timestamp},
 };
 
-/// Open interest is published in steps; another source may show one of the last three.
-const OPEN_INTEREST_LAG_US: i64 = 180_000_000;
 /// How long a contract stays with the provider that knew better.
 const EXCEPTION_US: i64 = 60_000_000;
-/// Answers that are held against a stream: requests of the time in which it may clear them.
-const ANSWERS_MAX: usize = 4;
 /// Polls without news of a contract for longer do not witness it any more.
 const SNAPSHOT_AGE_US_MAX: i64 = 330_000_000;
-
-/// A witness shows a trade that the active provider has not brought.
-#[derive(Clone, Debug)]
-pub(super) struct Doubt {
-    by: Provider,
-    stamp: Timestamp,
-    volume: Option<i64>,
-    /// The active provider's own answers to requests that show it, at most [`ANSWERS_MAX`].
-    answers: Vec<(Arrival, Quote)>,
-}
 
 impl TradingDay {
     /// A stream's subscription begins: what it said before does not count as said since.
@@ -191,7 +174,7 @@ impl TradingDay {
     fn is_current(&self, side: &SideSlot, now: Timestamp) -> bool {
         let epoch = self.epochs.get(side.spoken);
         match epoch.delivery {
-            Delivery::Stream if side.spoken != 0 => epoch.is_open,
+            Delivery::Stream => epoch.is_open,
             _ => now.us_since(side.latest.received_time()) <= SNAPSHOT_AGE_US_MAX,
         }
     }
@@ -200,7 +183,7 @@ impl TradingDay {
     pub(super) fn is_witnessed(&self, slot: usize, now: Timestamp) -> bool {
         let Some(provider) = self.slots[slot].provider() else { return false };
         let epoch = self.epochs.get(self.slots[slot].spoken);
-        let is_streamed = epoch.is_open && epoch.delivery == Delivery::Stream;
+        let is_streamed = epoch.is_streaming();
         let covers = self.chains[self.chain_of[slot] as usize].cover(provider).is_covering;
         let newest = self.slots[slot].latest.received_time().max(self.proved_until[slot]);
         is_streamed || covers && now.us_since(newest) <= SNAPSHOT_AGE_US_MAX
@@ -282,50 +265,14 @@ impl TradingDay {
         self.fill_missing(index, provider, end_before, rows);
     }
 
-    /// Restates closed buckets of which an inactive provider shows a later trade than the active one did. The rest of the
-    /// bucket is as well proved as before where the active one's values come by snapshots; a stream that missed a trade
-    /// proves nothing of it.
-    fn improve(&mut self, slot: usize, provider: Provider, event_time: Timestamp, rows: &mut Rows) {
-        if self.is_forced(slot) {
-            return;
-        }
-        let Some(side) = self.sides.get(provider, slot).copied() else { return };
-        let kept = [side.latest, side.previous];
-        let Some(theirs) = kept.into_iter().find(|kept| kept.event_time() == event_time) else { return };
-        let first = self.buckets.index_of(event_time);
-        if first >= self.bucket_count || self.marks[slot * self.bucket_count + first].state().is_none() {
-            return;
-        }
-        let own = self.observed_before(slot, self.end_of_slot(slot, first));
-        let Some(own) = own.filter(|own| is_later_trade(&theirs, own)) else { return };
-        for index in first..self.bucket_count {
-            let (mark, end) = (self.marks[slot * self.bucket_count + index], self.end_of_slot(slot, index));
-            let is_theirs = mark.provider() == Some(provider) && event_time != side.latest.event_time();
-            let is_claimed = mark.state().is_some_and(|state| state != BucketState::Missing) && !is_theirs;
-            let is_own = |kept: Observation| kept.event_time() == own.event_time();
-            if !is_claimed || !self.observed_before(slot, end).is_some_and(is_own) {
-                break;
-            }
-            let is_bridged = self.is_bridged(slot, end);
-            let proved = side.proved_before(end, &self.epochs);
-            match proved.or(is_bridged.then_some(theirs)) {
-                Some(shown) => self.restate(slot, index, BucketState::Backfilled, Some(shown), rows),
-                None => {
-                    self.marks[slot * self.bucket_count + index].set_hole();
-                    self.restate(slot, index, BucketState::Missing, Some(own), rows);
-                }
-            }
-        }
-    }
-
     /// Keeps what an inactive provider said. False if it is older than what it had said.
     fn take_aside(&mut self, index: usize, arrival: &Arrival, quote: &Quote) -> bool {
         let in_session = quote.event_time >= self.hours.open;
-        let end = self.sides.reach(arrival.provider, index).witness_end(&self.epochs);
+        let known = *self.sides.reach(arrival.provider, index);
+        let end = known.witness_end(&self.epochs);
+        let gap_max_us = self.gap_max_us(arrival, known.spoken);
         let bucket = self.buckets.find(quote.event_time);
         let (start, traits) = (self.buckets.start_of(bucket), arrival.traits);
-        let spoken = self.sides.reach(arrival.provider, index).spoken;
-        let gap_max_us = self.gap_max_us(arrival, spoken);
         let side = self.sides.reach(arrival.provider, index);
         let before = side.latest;
         if quote.event_time < before.event_time() {
@@ -374,127 +321,6 @@ impl TradingDay {
                     self.exceptions.remove(&(slot as u32));
                 }
                 is_over
-            }
-        }
-    }
-
-    /// Compares what two providers say: volume orders their copies, since it only grows.
-    fn cross_check(&mut self, slot: usize, provider: Provider, now: Timestamp, rows: &mut Rows) {
-        let Some(side) = self.sides.get(provider, slot) else { return };
-        let (ours, theirs) = (self.slots[slot].latest, side.latest);
-        let (Some(our_volume), Some(their_volume)) = (ours.volume(), theirs.volume()) else { return };
-        if their_volume == our_volume {
-            if theirs.open_interest() == ours.open_interest() {
-                self.doubts.remove(&(slot as u32));
-                self.prove(slot, theirs.event_time(), rows);
-            } else if theirs.event_time().us_since(ours.event_time()) >= OPEN_INTEREST_LAG_US {
-                self.contradict(slot, provider, now, rows);
-            }
-        } else if their_volume > our_volume && ours.event_time() < theirs.event_time() {
-            if now.us_since(theirs.event_time()) >= self.delay_us(slot) {
-                self.contradict(slot, provider, now, rows);
-            } else {
-                let (stamp, volume) = (theirs.event_time(), Some(their_volume));
-                self.doubts.entry(slot as u32).or_insert(Doubt {
-                    by: provider,
-                    stamp,
-                    volume,
-                    answers: Vec::new(),
-                });
-            }
-        }
-    }
-
-    /// How long the active provider has to bring what another one shows.
-    fn delay_us(&self, slot: usize) -> i64 {
-        let epoch = self.epochs.get(self.slots[slot].spoken);
-        if self.slots[slot].spoken != 0 && epoch.delivery == Delivery::Stream {
-            return STREAM_DELAY_US.max(self.silence_min_us);
-        }
-        let chain = &self.chains[self.chain_of[slot] as usize];
-        let lateness_us = self.slots[slot].provider().map_or(0, |p| chain.cover(p).lateness_us);
-        lateness_us.max(STREAM_DELAY_US).max(self.silence_min_us)
-    }
-
-    /// Holds an answer against the active provider's stream until that has had time to bring the same.
-    pub(super) fn doubt_stream(&mut self, slot: usize, arrival: &Arrival, quote: &Quote) {
-        let (by, stamp, volume) = (arrival.provider, arrival.received, quote.volume);
-        let new = || Doubt { by, stamp, volume, answers: Vec::new() };
-        let doubt = self.doubts.entry(slot as u32).or_insert_with(new);
-        if doubt.by != by {
-            *doubt = new();
-        }
-        if doubt.answers.len() < ANSWERS_MAX {
-            doubt.answers.push((*arrival, *quote));
-        }
-    }
-
-    /// Looks at differences again that the active provider has had time to clear.
-    pub(super) fn settle_doubts(&mut self, now: Timestamp, rows: &mut Rows) {
-        let is_due =
-            |(slot, doubt): &(&u32, &Doubt)| now.us_since(doubt.stamp) >= self.delay_us(**slot as usize);
-        let due: Vec<(u32, Doubt)> =
-            self.doubts.iter().filter(is_due).map(|(slot, doubt)| (*slot, doubt.clone())).collect();
-        for (slot, doubt) in due {
-            self.doubts.remove(&slot);
-            let index = slot as usize;
-            let ours = self.slots[index].latest;
-            if ours.volume() >= doubt.volume {
-                continue;
-            }
-            if doubt.answers.is_empty() && ours.event_time() < doubt.stamp {
-                self.contradict(index, doubt.by, now, rows);
-            }
-            for (mut arrival, quote) in doubt.answers {
-                if self.slots[index].provider() == Some(doubt.by) {
-                    self.observe_quote(index, &mut arrival, &quote, now, rows);
-                }
-            }
-        }
-    }
-
-    /// The active provider has missed a change of a contract that another one shows: the other's values are recorded.
-    fn contradict(&mut self, slot: usize, by: Provider, now: Timestamp, rows: &mut Rows) {
-        let Some(active) = self.slots[slot].provider() else { return };
-        self.counters.contradicted += 1;
-        self.exceptions.insert(slot as u32, now);
-        self.mute(slot, rows);
-        self.switch(slot, by, rows);
-        self.note_contradiction(slot, active, rows);
-    }
-
-    /// Past half of a chain's contracts, the provider is down for the chain.
-    pub(super) fn note_contradiction(&mut self, slot: usize, provider: Provider, rows: &mut Rows) {
-        let chain = self.chain_of[slot] as usize;
-        let options = self.chains[chain].slots.len();
-        let cover = self.chains[chain].cover_mut(provider);
-        cover.contradicted += 1;
-        if cover.is_covering && cover.contradicted as usize * 2 > options {
-            let since = self.slots[slot].latest.event_time();
-            self.set_scope_down(chain, provider, since, ScopeReason::Contradicted, rows);
-        }
-    }
-
-    /// Restates missing buckets that an inactive provider proves, since it proved up to `from`.
-    fn fill_missing(&mut self, slot: usize, provider: Provider, from: Timestamp, rows: &mut Rows) {
-        let Some(side) = self.sides.get(provider, slot).copied() else { return };
-        let until = side.witness_end(&self.epochs);
-        if until < self.end_of(0) || until <= from {
-            return;
-        }
-        let first = self.buckets.index_of(from);
-        let last = self.buckets.index_of(until).min(self.bucket_count - 1);
-        for index in first.min(self.bucket_count)..=last {
-            let mark = self.marks[slot * self.bucket_count + index];
-            if mark.state() != Some(BucketState::Missing) {
-                continue;
-            }
-            let end = self.end_of_slot(slot, index);
-            let own = self.observed_before(slot, end);
-            if end > from
-                && let Some(proved) = self.proved_by_other(slot, end, own.as_ref(), false)
-            {
-                self.restate(slot, index, BucketState::Backfilled, Some(proved), rows);
             }
         }
     }
@@ -551,7 +377,7 @@ impl TradingDay {
             match side.proved_before(end, &self.epochs) {
                 Some(observation) => proved.push((index, observation)),
                 None if ours.is_empty() => {}
-                None => self.marks[slot * self.bucket_count + index].set_hole(),
+                None => self.marks.of_mut(slot)[index].set_hole(),
             }
         }
         self.previous[slot] = previous.unwrap_or_default();
@@ -560,7 +386,7 @@ impl TradingDay {
         self.proved_until[slot] = side.proved_until.max(proved_until);
         self.tell_adopted(slot, &ours, rows);
         for (index, observation) in proved {
-            if self.marks[slot * self.bucket_count + index].state() == Some(BucketState::Missing) {
+            if self.marks.of(slot)[index].state() == Some(BucketState::Missing) {
                 self.restate(slot, index, BucketState::Backfilled, Some(observation), rows);
             }
         }
@@ -578,46 +404,19 @@ impl TradingDay {
     /// The delta and the candles of a value that is adopted.
     fn tell_adopted(&mut self, slot: usize, before: &Observation, rows: &mut Rows) {
         let latest = self.slots[slot].latest;
-        let (event_time, received_time) = (latest.event_time(), latest.received_time());
+        let event_time = latest.event_time();
         let Some(provider) = latest.provider() else { return };
         if event_time < self.hours.open {
             return;
         }
-        if let (Some(old), Some(new), true) =
-            (before.baseline(), latest.open_interest(), self.slots[slot].is_option())
-            && old != new
-        {
-            let seq = if before.event_time() == event_time { before.deltas_at_event } else { 0 };
-            self.slots[slot].latest.deltas_at_event = seq.saturating_add(1);
-            rows.deltas.push(OiDelta {
-                instrument: self.slots[slot].instrument,
-                event_time,
-                seq,
-                old_open_interest: old,
-                new_open_interest: new,
-                provider,
-                received_time,
-            });
-        }
+        let seq = if before.event_time() == event_time { before.deltas_at_event } else { 0 };
+        self.tell_delta(slot, before.baseline(), seq, rows);
         let epoch = match self.slots[slot].spoken {
             0 => self.epochs.begin(provider, Delivery::Quote),
             spoken => spoken,
         };
         let trade =
             Trade { event_time, last_price: latest.last_price(), volume: latest.volume(), provider, epoch };
-        let view = super::candle_view!(self, slot);
-        let super::Slot { candles, instrument, .. } = &mut self.slots[slot];
-        self.candles.observe(
-            slot,
-            candles,
-            *instrument,
-            &trade,
-            before.event_time(),
-            &view,
-            &mut rows.candles,
-        );
-        if !self.slots[slot].is_option() {
-            self.observe_underlying(slot, &trade, false, rows);
-        }
+        self.observe_trade(slot, &trade, before.event_time(), rows);
     }
 }

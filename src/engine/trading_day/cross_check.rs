@@ -1,0 +1,190 @@
+//! What an inactive provider shows of a contract, against the recorded one: it confirms, contradicts, and fills.
+//!
+//! Volume orders two copies, since it only grows: the one with more of it is the later.
+
+use super::{
+    Arrival, Delivery, TradingDay, closing::is_later_trade, correction::STREAM_DELAY_US, silence::ScopeReason,
+};
+use crate::{
+    engine::{observation::Observation, rows::Rows},
+    market::{BucketState, Provider, Quote, Timestamp},
+};
+
+/// Open interest is published in steps; another source may show one of the last three.
+const OPEN_INTEREST_LAG_US: i64 = 180_000_000;
+/// Answers that are held against a stream: requests of the time in which it may clear them.
+const ANSWERS_MAX: usize = 4;
+
+/// A witness shows a trade that the active provider has not brought.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    by: Provider,
+    stamp: Timestamp,
+    volume: Option<i64>,
+    /// The active provider's own answers to requests that show it, at most [`ANSWERS_MAX`].
+    answers: Vec<(Arrival, Quote)>,
+}
+
+impl TradingDay {
+    /// Compares what two providers say: volume orders their copies, since it only grows.
+    pub(super) fn cross_check(&mut self, slot: usize, provider: Provider, now: Timestamp, rows: &mut Rows) {
+        let Some(side) = self.sides.get(provider, slot) else { return };
+        let (ours, theirs) = (self.slots[slot].latest, side.latest);
+        let (Some(our_volume), Some(their_volume)) = (ours.volume(), theirs.volume()) else { return };
+        if their_volume == our_volume {
+            if theirs.open_interest() == ours.open_interest() {
+                self.doubts.remove(&(slot as u32));
+                self.prove(slot, theirs.event_time(), rows);
+            } else if theirs.event_time().us_since(ours.event_time()) >= OPEN_INTEREST_LAG_US {
+                self.contradict(slot, provider, now, rows);
+            }
+        } else if their_volume > our_volume && ours.event_time() < theirs.event_time() {
+            if now.us_since(theirs.event_time()) >= self.delay_us(slot) {
+                self.contradict(slot, provider, now, rows);
+            } else {
+                let (stamp, volume) = (theirs.event_time(), Some(their_volume));
+                self.doubts.entry(slot as u32).or_insert(Doubt {
+                    by: provider,
+                    stamp,
+                    volume,
+                    answers: Vec::new(),
+                });
+            }
+        }
+    }
+
+    /// How long the active provider has to bring what another one shows.
+    fn delay_us(&self, slot: usize) -> i64 {
+        let epoch = self.epochs.get(self.slots[slot].spoken);
+        if epoch.delivery == Delivery::Stream {
+            return STREAM_DELAY_US.max(self.silence_min_us);
+        }
+        let chain = &self.chains[self.chain_of[slot] as usize];
+        let lateness_us = self.slots[slot].provider().map_or(0, |p| chain.cover(p).lateness_us);
+        lateness_us.max(STREAM_DELAY_US).max(self.silence_min_us)
+    }
+
+    /// Holds an answer against the active provider's stream until that has had time to bring the same.
+    pub(super) fn doubt_stream(&mut self, slot: usize, arrival: &Arrival, quote: &Quote) {
+        let (by, stamp, volume) = (arrival.provider, arrival.received, quote.volume);
+        let new = || Doubt { by, stamp, volume, answers: Vec::new() };
+        let doubt = self.doubts.entry(slot as u32).or_insert_with(new);
+        if doubt.by != by {
+            *doubt = new();
+        }
+        if doubt.answers.len() < ANSWERS_MAX {
+            doubt.answers.push((*arrival, *quote));
+        }
+    }
+
+    /// Looks at differences again that the active provider has had time to clear.
+    pub(super) fn settle_doubts(&mut self, now: Timestamp, rows: &mut Rows) {
+        let is_due =
+            |(slot, doubt): &(&u32, &Doubt)| now.us_since(doubt.stamp) >= self.delay_us(**slot as usize);
+        let due: Vec<u32> = self.doubts.iter().filter(is_due).map(|(slot, _)| *slot).collect();
+        for slot in due {
+            let Some(doubt) = self.doubts.remove(&slot) else { continue };
+            let index = slot as usize;
+            let ours = self.slots[index].latest;
+            if ours.volume() >= doubt.volume {
+                continue;
+            }
+            if doubt.answers.is_empty() && ours.event_time() < doubt.stamp {
+                self.contradict(index, doubt.by, now, rows);
+            }
+            for (mut arrival, quote) in doubt.answers {
+                if self.slots[index].provider() == Some(doubt.by) {
+                    self.observe_quote(index, &mut arrival, &quote, now, rows);
+                }
+            }
+        }
+    }
+
+    /// The active provider has missed a change of a contract that another one shows: the other's values are recorded.
+    fn contradict(&mut self, slot: usize, by: Provider, now: Timestamp, rows: &mut Rows) {
+        let Some(active) = self.slots[slot].provider() else { return };
+        self.counters.contradicted += 1;
+        self.exceptions.insert(slot as u32, now);
+        self.mute(slot, rows);
+        self.switch(slot, by, rows);
+        self.note_contradiction(slot, active, rows);
+    }
+
+    /// Past half of a chain's contracts, the provider is down for the chain.
+    pub(super) fn note_contradiction(&mut self, slot: usize, provider: Provider, rows: &mut Rows) {
+        let chain = self.chain_of[slot] as usize;
+        let options = self.chains[chain].slots.len();
+        let cover = self.chains[chain].cover_mut(provider);
+        cover.contradicted += 1;
+        if cover.is_covering && cover.contradicted as usize * 2 > options {
+            let since = self.slots[slot].latest.event_time();
+            self.set_scope_down(chain, provider, since, ScopeReason::Contradicted, rows);
+        }
+    }
+
+    /// Restates missing buckets that an inactive provider proves, since it proved up to `from`.
+    pub(super) fn fill_missing(&mut self, slot: usize, provider: Provider, from: Timestamp, rows: &mut Rows) {
+        let Some(side) = self.sides.get(provider, slot).copied() else { return };
+        let until = side.witness_end(&self.epochs);
+        if until < self.end_of(0) || until <= from {
+            return;
+        }
+        let first = self.buckets.index_of(from);
+        let last = self.buckets.index_of(until).min(self.bucket_count - 1);
+        for index in first.min(self.bucket_count)..=last {
+            let mark = self.marks.of(slot)[index];
+            if mark.state() != Some(BucketState::Missing) {
+                continue;
+            }
+            let end = self.end_of_slot(slot, index);
+            let own = self.observed_before(slot, end);
+            if end > from
+                && let Some(proved) = self.proved_by_other(slot, end, own.as_ref(), false)
+            {
+                self.restate(slot, index, BucketState::Backfilled, Some(proved), rows);
+            }
+        }
+    }
+
+    /// Restates closed buckets of which an inactive provider shows a later trade than the active one did. The rest of the
+    /// bucket is as well proved as before where the active one's values come by snapshots; a stream that missed a trade
+    /// proves nothing of it.
+    pub(super) fn improve(
+        &mut self,
+        slot: usize,
+        provider: Provider,
+        event_time: Timestamp,
+        rows: &mut Rows,
+    ) {
+        if self.is_forced(slot) {
+            return;
+        }
+        let Some(side) = self.sides.get(provider, slot).copied() else { return };
+        let kept = [side.latest, side.previous];
+        let Some(theirs) = kept.into_iter().find(|kept| kept.event_time() == event_time) else { return };
+        let first = self.buckets.index_of(event_time);
+        if first >= self.bucket_count || self.marks.of(slot)[first].state().is_none() {
+            return;
+        }
+        let own = self.observed_before(slot, self.end_of_slot(slot, first));
+        let Some(own) = own.filter(|own| is_later_trade(&theirs, own)) else { return };
+        for index in first..self.bucket_count {
+            let (mark, end) = (self.marks.of(slot)[index], self.end_of_slot(slot, index));
+            let is_theirs = mark.provider() == Some(provider) && event_time != side.latest.event_time();
+            let is_claimed = mark.state().is_some_and(|state| state != BucketState::Missing) && !is_theirs;
+            let is_own = |kept: Observation| kept.event_time() == own.event_time();
+            if !is_claimed || !self.observed_before(slot, end).is_some_and(is_own) {
+                break;
+            }
+            let is_bridged = self.is_bridged(slot, end);
+            let proved = side.proved_before(end, &self.epochs);
+            match proved.or(is_bridged.then_some(theirs)) {
+                Some(shown) => self.restate(slot, index, BucketState::Backfilled, Some(shown), rows),
+                None => {
+                    self.marks.of_mut(slot)[index].set_hole();
+                    self.restate(slot, index, BucketState::Missing, Some(own), rows);
+                }
+            }
+        }
+    }
+}
