@@ -20,6 +20,8 @@ const FINAL_LATENESS_US: i64 = 330_000_000;
 const FINAL_SILENCE_US: i64 = 10_000_000;
 /// How often waiting rows of streams are looked at.
 const CHECK_US: i64 = 1_000_000;
+/// How often they are where only another provider may prove them soon.
+const CHECK_OTHERS_US: i64 = 15_000_000;
 /// Rows of buckets before a contract's first sight that one call gives out at most.
 const OWED_ROWS_MAX: usize = 4_096;
 
@@ -133,7 +135,7 @@ impl TradingDay {
         own: Option<&Observation>,
         is_proved: bool,
     ) -> Option<Observation> {
-        if self.sides.is_empty() || is_proved && self.is_forced(slot) {
+        if self.sides.is_empty() || is_proved && self.is_forced(slot, own) {
             return None;
         }
         let active = self.slots[slot].provider();
@@ -213,14 +215,23 @@ impl TradingDay {
         }
         let own = self.observed_before(slot, end);
         let is_proved = own.is_some() && self.is_proved(slot, index);
-        let other = self.proved_by_other(slot, end, own.as_ref(), is_proved);
+        let key = (slot as u32, index as u32);
+        let mut other = self.proved_by_other(slot, end, own.as_ref(), is_proved);
         if !is_proved {
+            let is_latest = |held: &&Observation| own.is_none_or(|own| !is_later_trade(&own, held));
+            other = other.or_else(|| self.held.get(&key).filter(is_latest).copied());
             let deadline = end.plus_us(self.lateness_us(slot, end));
             // What was missed will not be proved by the active provider any more.
             let is_decided = self.marks.of(slot)[index].has_hole();
             if now < deadline && !is_decided && (other.is_none() || self.is_witnessed(slot, now)) {
                 let is_stream = self.epochs.get(self.slots[slot].spoken).delivery == Delivery::Stream;
-                return Some(if is_stream { deadline.min(now.plus_us(CHECK_US)) } else { deadline });
+                // The other provider's values of the bucket are soon replaced by later ones.
+                self.held.extend(other.map(|other| (key, other)));
+                return Some(match (is_stream, self.sides.is_empty()) {
+                    (true, _) => deadline.min(now.plus_us(CHECK_US)),
+                    (false, false) => deadline.min(now.plus_us(CHECK_OTHERS_US)),
+                    (false, true) => deadline,
+                });
             }
             let epoch = self.epochs.get(self.slots[slot].spoken);
             if !is_decided && own.is_some() && epoch.is_streaming() {
@@ -228,6 +239,7 @@ impl TradingDay {
                 chain.unproved_from = Some(chain.unproved_from.map_or(index, |first| first.min(index)));
             }
         }
+        self.held.remove(&key);
         if !is_proved && other.is_some() {
             self.marks.of_mut(slot)[index].set_hole();
         }

@@ -85,10 +85,14 @@ impl TradingDay {
             self.prove_closed(slot, end, until, rows);
         }
         self.proved_until[slot] = self.proved_until[slot].max(until);
+        self.wake_rows(slot, until);
+    }
+
+    /// A contract is proved up to `until`: rows that wait for it are looked at with the next record.
+    pub(super) fn wake_rows(&mut self, slot: usize, until: Timestamp) {
         let chain = self.chain_of[slot] as usize;
         let waiting = self.chains[chain].closed;
         if waiting < self.bucket_count && until >= self.end_of(waiting) {
-            // A row may wait for this.
             (self.chains[chain].next_check, self.next_check) = (Timestamp::NEVER, Timestamp::NEVER);
         }
     }
@@ -197,6 +201,7 @@ impl TradingDay {
         let epoch = self.quote_epoch(index, arrival.provider);
         self.take(index, bucket, is_next, arrival.provider, epoch, arrival.received, &quote, rows);
         self.proved_until[index] = self.proved_until[index].max(proved);
+        self.wake_rows(index, self.witness_end(index));
     }
 
     /// Quotes go on with the volume that the same provider's values had before.

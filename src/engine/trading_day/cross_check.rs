@@ -95,6 +95,8 @@ impl TradingDay {
             for (mut arrival, quote) in doubt.answers {
                 if self.slots[index].provider() == Some(doubt.by) {
                     self.observe_quote(index, &mut arrival, &quote, now, rows);
+                } else {
+                    self.observe_inactive(index, &mut arrival, &quote, rows);
                 }
             }
         }
@@ -156,9 +158,6 @@ impl TradingDay {
         event_time: Timestamp,
         rows: &mut Rows,
     ) {
-        if self.is_forced(slot) {
-            return;
-        }
         let Some(side) = self.sides.get(provider, slot).copied() else { return };
         let kept = [side.latest, side.previous];
         let Some(theirs) = kept.into_iter().find(|kept| kept.event_time() == event_time) else { return };
@@ -168,6 +167,9 @@ impl TradingDay {
         }
         let own = self.observed_before(slot, self.end_of_slot(slot, first));
         let Some(own) = own.filter(|own| is_later_trade(&theirs, own)) else { return };
+        if self.is_forced(slot, Some(&own)) {
+            return;
+        }
         for index in first..self.bucket_count {
             let (mark, end) = (self.marks.of(slot)[index], self.end_of_slot(slot, index));
             let is_theirs = mark.provider() == Some(provider) && event_time != side.latest.event_time();

@@ -128,6 +128,8 @@ pub struct TradingDay {
     exceptions: BTreeMap<u32, Timestamp>,
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
+    /// By slot and bucket: what another provider proved of a row that still waits for the active one.
+    held: BTreeMap<(u32, u32), Observation>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.
     owed: VecDeque<(u32, std::ops::Range<usize>)>,
     scope_changes: Vec<ScopeChange>,
@@ -211,6 +213,7 @@ impl TradingDay {
             next_look: Timestamp::NEVER,
             exceptions: BTreeMap::new(),
             doubts: BTreeMap::new(),
+            held: BTreeMap::new(),
             owed: VecDeque::new(),
             scope_changes: Vec::new(),
             candles: CandleBook::new(hours.open),

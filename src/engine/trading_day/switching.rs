@@ -165,9 +165,12 @@ impl TradingDay {
         }
     }
 
-    /// Whether a contract is recorded from the provider that an operator ordered: what the others know better is not taken.
-    pub(super) fn is_forced(&self, slot: usize) -> bool {
-        self.preference.forced.is_some() && self.preference.forced == self.slots[slot].provider()
+    /// Whether a contract's value is of the provider that an operator ordered: what the others know better is not taken.
+    pub(super) fn is_forced(&self, slot: usize, own: Option<&Observation>) -> bool {
+        let forced = self.preference.forced;
+        forced.is_some()
+            && forced == self.slots[slot].provider()
+            && own.is_some_and(|own| own.provider() == forced)
     }
 
     /// Whether a provider that is not the active one still witnesses a contract.
@@ -247,6 +250,16 @@ impl TradingDay {
             let proved = arrival.proved;
             let side = self.sides.reach(provider, index);
             side.proved_until = side.proved_until.max(proved);
+            let until = side.witness_end(&self.epochs);
+            self.wake_rows(index, until);
+        }
+        if self.slots[index].is_option() {
+            self.improve(index, provider, quote.event_time, rows);
+            // The next bucket's first values prove the last ones of the one before.
+            let before = known.latest.event_time();
+            if !known.latest.is_empty() && self.buckets.find(before) < self.buckets.find(quote.event_time) {
+                self.improve(index, provider, before, rows);
+            }
         }
         if self.is_to_take_over(index, provider, quote, now) {
             self.switch(index, provider, rows);
@@ -255,12 +268,6 @@ impl TradingDay {
         self.counters.inactive_provider += 1;
         if self.slots[index].is_option() {
             self.cross_check(index, provider, now, rows);
-            self.improve(index, provider, quote.event_time, rows);
-            // The next bucket's first values prove the last ones of the one before.
-            let before = known.latest.event_time();
-            if !known.latest.is_empty() && self.buckets.find(before) < self.buckets.find(quote.event_time) {
-                self.improve(index, provider, before, rows);
-            }
         }
         self.fill_missing(index, provider, end_before, rows);
     }
