@@ -84,8 +84,7 @@ impl TradingDay {
     fn tell_stream_break(&mut self, provider: Provider, epoch: u16, since: Timestamp, at: Timestamp) {
         for chain in 0..self.chains.len() {
             let is_streamed = |slot: &u32| {
-                let side = self.sides.get(provider, *slot as usize).map(|side| side.spoken);
-                self.slots[*slot as usize].spoken == epoch || side == Some(epoch)
+                self.track(provider, *slot as usize).is_some_and(|track| track.spoken == epoch)
             };
             if self.chains[chain].slots.iter().any(is_streamed) {
                 self.tell_break(chain as u32, provider, since, at);

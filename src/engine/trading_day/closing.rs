@@ -3,7 +3,7 @@
 //! Buckets close contract by contract: as soon as the grace is over and the contract is proved up to the bucket's end, or
 //! when its channel's lateness is over without proof.
 
-use super::{ChainClass, Delivery, TradingDay, candle_view, slot::Slot};
+use super::{ChainClass, TradingDay, candle_view, slot::Slot};
 use crate::{
     engine::{coverage, coverage::BucketMark, observation::Observation, rows::Rows},
     market::{
@@ -16,8 +16,6 @@ use crate::{
 const UNKNOWN_LATENESS_US: i64 = 240_000_000;
 /// How long the last bucket of a session waits at least: contracts that a stream is silent about are asked for.
 const FINAL_LATENESS_US: i64 = 330_000_000;
-/// A stream that brought data so shortly before the close has brought the session's last: nothing is due after it.
-const FINAL_SILENCE_US: i64 = 10_000_000;
 /// How often waiting rows of streams are looked at.
 const CHECK_US: i64 = 1_000_000;
 /// How often they are where only another provider may prove them soon.
@@ -86,83 +84,20 @@ impl TradingDay {
         self.next_check = Timestamp::NEVER;
     }
 
-    /// How long a contract's row waits for proof.
-    fn lateness_us(&self, slot: usize, end: Timestamp) -> i64 {
+    /// How long a contract's row waits for proof: as its provider declares, or the latest of those that cover the chain while
+    /// that one does not witness it.
+    fn lateness_us(&self, slot: usize, end: Timestamp, now: Timestamp) -> i64 {
         let chain = &self.chains[self.chain_of[slot] as usize];
         let provider = self.slots[slot].provider().or(chain.active);
+        let of_others = || {
+            let covers = Provider::ALL.into_iter().map(|provider| chain.cover(provider));
+            covers.filter(|cover| cover.is_covering).map(|cover| cover.lateness_us).max().unwrap_or(0)
+        };
         let declared = provider.map_or(0, |provider| chain.cover(provider).lateness_us);
+        let declared = if self.is_witnessed(slot, now) { declared } else { declared.max(of_others()) };
         let lateness_us = if declared == 0 { UNKNOWN_LATENESS_US } else { declared };
         let lateness_us = lateness_us.max(self.grace_us);
         if end == self.close_of(&self.slots[slot]) { lateness_us.max(FINAL_LATENESS_US) } else { lateness_us }
-    }
-
-    /// Up to when the active provider proves a contract's latest values.
-    pub(super) fn witness_end(&self, slot: usize) -> Timestamp {
-        let Slot { latest, spoken, .. } = &self.slots[slot];
-        latest.event_time().max(self.proved_until[slot]).max(self.epochs.get(*spoken).live_until)
-    }
-
-    /// Whether what is known of a contract at a bucket's end was witnessed. The one place that decides it.
-    pub(super) fn is_proved(&self, slot: usize, index: usize) -> bool {
-        if self.marks.of(slot)[index].has_hole() {
-            return false;
-        }
-        let end = self.end_of_slot(slot, index);
-        if self.slots[slot].latest.event_time() >= end {
-            return true;
-        }
-        let epoch = self.epochs.get(self.slots[slot].spoken);
-        let is_last_data = end == self.close_of(&self.slots[slot])
-            && epoch.is_streaming()
-            && epoch.live_until >= end.plus_us(-FINAL_SILENCE_US.max(self.silence_min_us));
-        is_last_data || self.witness_end(slot) >= end
-    }
-
-    /// The last observation stamped before `end`, if it is one of the two that are kept.
-    pub(super) fn observed_before(&self, slot: usize, end: Timestamp) -> Option<Observation> {
-        let kept = [&self.slots[slot].latest, &self.previous[slot]];
-        kept.into_iter()
-            .find(|observation| !observation.is_empty() && observation.event_time() < end)
-            .copied()
-    }
-
-    /// What is proved of a contract's values at `end` by another provider than the active one. The active one's `own` value,
-    /// proved or not, may be of a later trade: it is given back where the other one's next snapshot agrees with it.
-    pub(super) fn proved_by_other(
-        &self,
-        slot: usize,
-        end: Timestamp,
-        own: Option<&Observation>,
-        is_proved: bool,
-    ) -> Option<Observation> {
-        if self.sides.is_empty() || is_proved && self.is_forced(slot, own) {
-            return None;
-        }
-        let active = self.slots[slot].provider();
-        let others = self.preference.order.iter().filter(|provider| Some(**provider) != active);
-        others.into_iter().find_map(|provider| {
-            let side = self.sides.get(*provider, slot)?;
-            if let (Some(own), true) = (own, is_proved) {
-                let other = match self.is_bridged(slot, end) {
-                    true => side.observed_before(end),
-                    false => side.proved_before(end, &self.epochs),
-                };
-                return other.filter(|other| is_later_trade(other, own));
-            }
-            let other = side.proved_before(end, &self.epochs)?;
-            let Some(own) = own else { return Some(other) };
-            if !is_later_trade(own, &other) {
-                return Some(other);
-            }
-            let is_agreed = side.latest.event_time() >= end && side.latest.volume() >= own.volume();
-            is_agreed.then_some(*own)
-        })
-    }
-
-    /// Whether the active provider's values reach over a bucket's end by a snapshot after it.
-    pub(super) fn is_bridged(&self, slot: usize, end: Timestamp) -> bool {
-        let Slot { latest, spoken, .. } = &self.slots[slot];
-        !self.epochs.get(*spoken).is_streaming() && latest.event_time() >= end
     }
 
     /// Closes what a chain's evidence allows at `now`.
@@ -213,44 +148,35 @@ impl TradingDay {
         if now < end.plus_us(self.grace_us) {
             return Some(end.plus_us(self.grace_us));
         }
-        let own = self.observed_before(slot, end);
-        let is_proved = own.is_some() && self.is_proved(slot, index);
-        let key = (slot as u32, index as u32);
-        let mut other = self.proved_by_other(slot, end, own.as_ref(), is_proved);
-        if !is_proved {
-            let is_latest = |held: &&Observation| own.is_none_or(|own| !is_later_trade(&own, held));
-            other = other.or_else(|| self.held.get(&key).filter(is_latest).copied());
-            let deadline = end.plus_us(self.lateness_us(slot, end));
-            // What was missed will not be proved by the active provider any more.
-            let is_decided = self.marks.of(slot)[index].has_hole();
-            if now < deadline && !is_decided && (other.is_none() || self.is_witnessed(slot, now)) {
-                let is_stream = self.epochs.get(self.slots[slot].spoken).delivery == Delivery::Stream;
-                // The other provider's values of the bucket are soon replaced by later ones.
-                self.held.extend(other.map(|other| (key, other)));
-                return Some(match (is_stream, self.sides.is_empty()) {
-                    (true, _) => deadline.min(now.plus_us(CHECK_US)),
-                    (false, false) => deadline.min(now.plus_us(CHECK_OTHERS_US)),
-                    (false, true) => deadline,
-                });
-            }
-            let epoch = self.epochs.get(self.slots[slot].spoken);
-            if !is_decided && own.is_some() && epoch.is_streaming() {
-                let chain = &mut self.chains[self.chain_of[slot] as usize];
-                chain.unproved_from = Some(chain.unproved_from.map_or(index, |first| first.min(index)));
-            }
+        let verdict = self.judge(slot, index);
+        let deadline = end.plus_us(self.lateness_us(slot, end, now));
+        // What the others know better may still be told better.
+        let is_settled = match verdict.is_proved {
+            true => verdict.is_own || !self.is_witnessed(slot, now),
+            false => self.is_decided(slot, index),
+        };
+        let is_streaming = self.recorded_track(slot).is_some_and(|track| self.epochs.get(track.spoken).is_streaming());
+        if now < deadline && !is_settled {
+            return Some(match (is_streaming, self.others.is_empty()) {
+                (true, _) => deadline.min(now.plus_us(CHECK_US)),
+                (false, false) => deadline.min(now.plus_us(CHECK_OTHERS_US)),
+                (false, true) => deadline,
+            });
         }
-        self.held.remove(&key);
-        if !is_proved && other.is_some() {
+        if !verdict.is_proved && verdict.value.is_some() {
+            let chain = &mut self.chains[self.chain_of[slot] as usize];
+            chain.unproved_from = Some(chain.unproved_from.map_or(index, |first| first.min(index)));
+        }
+        if verdict.is_proved && !verdict.is_own {
             self.marks.of_mut(slot)[index].set_hole();
         }
-        let observation = other.or(own);
-        let is_in_bucket = observation.is_some_and(|o| o.event_time() >= bucket.start());
-        let state = match (is_proved || other.is_some(), is_in_bucket) {
+        let is_in_bucket = verdict.value.is_some_and(|value| value.event_time() >= bucket.start());
+        let state = match (verdict.is_proved, is_in_bucket) {
             (true, true) => BucketState::Live,
             (true, false) => BucketState::Carried,
             (false, _) => BucketState::Missing,
         };
-        self.state_bucket(slot, index, state, 0, observation, rows);
+        self.state_bucket(slot, index, state, 0, verdict.value, rows);
         self.closed_until = self.closed_until.max(end);
         None
     }
@@ -318,23 +244,24 @@ impl TradingDay {
         let mut unproved = None;
         for index in from..closed {
             for slot in slots.iter().map(|slot| *slot as usize) {
-                let mark = self.marks.of(slot)[index];
-                let epoch = self.epochs.get(self.slots[slot].spoken);
-                let may_be_proved =
-                    mark.state() == Some(BucketState::Missing) && !mark.has_hole() && epoch.is_open;
-                if !may_be_proved {
-                    continue;
-                }
-                let observation = self.observed_before(slot, self.end_of_slot(slot, index));
-                if observation.is_some() && self.is_proved(slot, index) {
-                    self.restate(slot, index, BucketState::Backfilled, observation, rows);
-                } else if observation.is_some() {
+                let is_missing = self.marks.of(slot)[index].state() == Some(BucketState::Missing);
+                if is_missing && self.may_be_proved(slot, index) && !self.judge_again(slot, index, None, rows) {
                     unproved = unproved.or(Some(index));
                 }
             }
         }
         self.chains[chain].slots = slots;
         self.chains[chain].unproved_from = unproved;
+    }
+
+    /// Whether a stream that goes on may prove the latest values of a contract at a bucket's end.
+    fn may_be_proved(&self, slot: usize, index: usize) -> bool {
+        let end = self.end_of_slot(slot, index);
+        Provider::ALL.into_iter().filter_map(|provider| self.track(provider, slot)).any(|track| {
+            track.latest.event_time() < end
+                && track.ends.get(index).is_none()
+                && self.epochs.get(track.spoken).is_streaming()
+        })
     }
 
     /// Closes the five-minute intervals that are over for a chain; says when the next one is.
@@ -481,9 +408,4 @@ impl TradingDay {
     pub(super) fn is_of_options(&self, chain: usize) -> bool {
         self.chains[chain].class != ChainClass::Underlying
     }
-}
-
-/// Volume only grows: of two proved values the one with more of it is the later.
-pub(super) fn is_later_trade(other: &Observation, own: &Observation) -> bool {
-    other.volume() > own.volume() && other.event_time() > own.event_time()
 }

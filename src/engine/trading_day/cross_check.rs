@@ -1,13 +1,12 @@
-//! What an inactive provider shows of a contract, against the recorded one: it confirms, contradicts, and fills.
+//! What another provider shows of a contract, against the recorded one: it confirms what that one said last, or shows that it
+//! has missed a trade.
 //!
-//! Volume orders two copies, since it only grows: the one with more of it is the later.
+//! Decides which provider is believed from now on. What rows claim is left to [`super::judge`].
 
-use super::{
-    Arrival, Delivery, TradingDay, closing::is_later_trade, correction::STREAM_DELAY_US, silence::ScopeReason,
-};
+use super::{Arrival, Delivery, TradingDay, correction::STREAM_DELAY_US, silence::ScopeReason};
 use crate::{
-    engine::{observation::Observation, rows::Rows},
-    market::{BucketState, Provider, Quote, Timestamp},
+    engine::rows::Rows,
+    market::{Provider, Quote, Timestamp},
 };
 
 /// Open interest is published in steps; another source may show one of the last three.
@@ -28,13 +27,14 @@ pub(super) struct Doubt {
 impl TradingDay {
     /// Compares what two providers say: volume orders their copies, since it only grows.
     pub(super) fn cross_check(&mut self, slot: usize, provider: Provider, now: Timestamp, rows: &mut Rows) {
-        let Some(side) = self.sides.get(provider, slot) else { return };
-        let (ours, theirs) = (self.slots[slot].latest, side.latest);
+        let Some(recorded) = self.slots[slot].provider() else { return };
+        let (Some(ours), Some(theirs)) = (self.track(recorded, slot), self.track(provider, slot)) else { return };
+        let (ours, theirs) = (*ours.latest, *theirs.latest);
         let (Some(our_volume), Some(their_volume)) = (ours.volume(), theirs.volume()) else { return };
         if their_volume == our_volume {
             if theirs.open_interest() == ours.open_interest() {
                 self.doubts.remove(&(slot as u32));
-                self.prove(slot, theirs.event_time(), rows);
+                self.prove(slot, recorded, theirs.event_time(), rows);
             } else if theirs.event_time().us_since(ours.event_time()) >= OPEN_INTEREST_LAG_US {
                 self.contradict(slot, provider, now, rows);
             }
@@ -55,8 +55,8 @@ impl TradingDay {
 
     /// How long the active provider has to bring what another one shows.
     fn delay_us(&self, slot: usize) -> i64 {
-        let epoch = self.epochs.get(self.slots[slot].spoken);
-        if epoch.delivery == Delivery::Stream {
+        let spoken = self.recorded_track(slot).map_or(0, |track| track.spoken);
+        if self.epochs.get(spoken).delivery == Delivery::Stream {
             return STREAM_DELAY_US.max(self.silence_min_us);
         }
         let chain = &self.chains[self.chain_of[slot] as usize];
@@ -85,7 +85,7 @@ impl TradingDay {
         for slot in due {
             let Some(doubt) = self.doubts.remove(&slot) else { continue };
             let index = slot as usize;
-            let ours = self.slots[index].latest;
+            let Some(ours) = self.recorded_track(index).map(|track| *track.latest) else { continue };
             if ours.volume() >= doubt.volume {
                 continue;
             }
@@ -93,10 +93,10 @@ impl TradingDay {
                 self.contradict(index, doubt.by, now, rows);
             }
             for (mut arrival, quote) in doubt.answers {
-                if self.slots[index].provider() == Some(doubt.by) {
+                if self.slots[index].is_of(doubt.by) {
                     self.observe_quote(index, &mut arrival, &quote, now, rows);
                 } else {
-                    self.observe_inactive(index, &mut arrival, &quote, rows);
+                    self.observe_aside(index, &mut arrival, &quote, rows);
                 }
             }
         }
@@ -121,72 +121,6 @@ impl TradingDay {
         if cover.is_covering && cover.contradicted as usize * 2 > options {
             let since = self.slots[slot].latest.event_time();
             self.set_scope_down(chain, provider, since, ScopeReason::Contradicted, rows);
-        }
-    }
-
-    /// Restates missing buckets that an inactive provider proves, since it proved up to `from`.
-    pub(super) fn fill_missing(&mut self, slot: usize, provider: Provider, from: Timestamp, rows: &mut Rows) {
-        let Some(side) = self.sides.get(provider, slot).copied() else { return };
-        let until = side.witness_end(&self.epochs);
-        if until < self.end_of(0) || until <= from {
-            return;
-        }
-        let first = self.buckets.index_of(from);
-        let last = self.buckets.index_of(until).min(self.bucket_count - 1);
-        for index in first.min(self.bucket_count)..=last {
-            let mark = self.marks.of(slot)[index];
-            if mark.state() != Some(BucketState::Missing) {
-                continue;
-            }
-            let end = self.end_of_slot(slot, index);
-            let own = self.observed_before(slot, end);
-            if end > from
-                && let Some(proved) = self.proved_by_other(slot, end, own.as_ref(), false)
-            {
-                self.restate(slot, index, BucketState::Backfilled, Some(proved), rows);
-            }
-        }
-    }
-
-    /// Restates closed buckets of which an inactive provider shows a later trade than the active one did. The rest of the
-    /// bucket is as well proved as before where the active one's values come by snapshots; a stream that missed a trade
-    /// proves nothing of it.
-    pub(super) fn improve(
-        &mut self,
-        slot: usize,
-        provider: Provider,
-        event_time: Timestamp,
-        rows: &mut Rows,
-    ) {
-        let Some(side) = self.sides.get(provider, slot).copied() else { return };
-        let kept = [side.latest, side.previous];
-        let Some(theirs) = kept.into_iter().find(|kept| kept.event_time() == event_time) else { return };
-        let first = self.buckets.index_of(event_time);
-        if first >= self.bucket_count || self.marks.of(slot)[first].state().is_none() {
-            return;
-        }
-        let own = self.observed_before(slot, self.end_of_slot(slot, first));
-        let Some(own) = own.filter(|own| is_later_trade(&theirs, own)) else { return };
-        if self.is_forced(slot, Some(&own)) {
-            return;
-        }
-        for index in first..self.bucket_count {
-            let (mark, end) = (self.marks.of(slot)[index], self.end_of_slot(slot, index));
-            let is_theirs = mark.provider() == Some(provider) && event_time != side.latest.event_time();
-            let is_claimed = mark.state().is_some_and(|state| state != BucketState::Missing) && !is_theirs;
-            let is_own = |kept: Observation| kept.event_time() == own.event_time();
-            if !is_claimed || !self.observed_before(slot, end).is_some_and(is_own) {
-                break;
-            }
-            let is_bridged = self.is_bridged(slot, end);
-            let proved = side.proved_before(end, &self.epochs);
-            match proved.or(is_bridged.then_some(theirs)) {
-                Some(shown) => self.restate(slot, index, BucketState::Backfilled, Some(shown), rows),
-                None => {
-                    self.marks.of_mut(slot)[index].set_hole();
-                    self.restate(slot, index, BucketState::Missing, Some(own), rows);
-                }
-            }
         }
     }
 }

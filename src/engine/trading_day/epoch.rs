@@ -19,6 +19,8 @@ pub(super) struct Epoch {
     /// Of a stream: receipt of its last packets, the first ones of contracts included.
     pub last_arrival: Timestamp,
     pub is_open: bool,
+    /// It ended by itself: it is not known what it missed after its newest data.
+    pub is_lost: bool,
 }
 
 impl Epoch {
@@ -42,6 +44,7 @@ impl Default for Epochs {
             live_until: Timestamp::NEVER,
             last_arrival: Timestamp::NEVER,
             is_open: false,
+            is_lost: false,
         };
         Epochs { all: vec![none], streams: BTreeMap::new() }
     }
@@ -61,6 +64,7 @@ impl Epochs {
             live_until: Timestamp::NEVER,
             last_arrival: Timestamp::NEVER,
             is_open: true,
+            is_lost: false,
         };
         match u16::try_from(self.all.len()) {
             Ok(number) => {
@@ -96,7 +100,7 @@ impl Epochs {
         let is_broken = last != Timestamp::NEVER && received.us_since(last.max(open)) > gap_max_us;
         let before = is_broken.then_some((number, last.max(open)));
         if is_broken {
-            number = self.begin_stream(provider, stream);
+            number = self.go_on(provider, stream);
         }
         let epoch = &mut self.all[usize::from(number)];
         epoch.last_arrival = epoch.last_arrival.max(received);
@@ -104,6 +108,14 @@ impl Epochs {
     }
 
     pub fn begin_stream(&mut self, provider: Provider, stream: u8) -> u16 {
+        if let Some(before) = self.streams.get(&(provider, stream)) {
+            self.all[usize::from(*before)].is_lost = true;
+        }
+        self.go_on(provider, stream)
+    }
+
+    /// The same subscription, of which nothing is known before now.
+    fn go_on(&mut self, provider: Provider, stream: u8) -> u16 {
         let number = self.begin(provider, Delivery::Stream);
         if let Some(before) = self.streams.insert((provider, stream), number) {
             self.all[usize::from(before)].is_open = false;
@@ -134,7 +146,7 @@ impl Epochs {
 
     fn end(&mut self, number: u16, since: Timestamp) {
         let epoch = &mut self.all[usize::from(number)];
-        epoch.is_open = false;
+        (epoch.is_open, epoch.is_lost) = (false, true);
         epoch.live_until = epoch.live_until.min(since);
     }
 

@@ -1,12 +1,12 @@
 //! One trading day of all recorded instruments: observations in, rows out.
 //!
-//! Owns the day's state by dense slot: the latest observation, the last one of the bucket before, the state of every
+//! Owns the day's state by dense slot: the latest observation, what was known at the last bucket ends, the state of every
 //! bucket, the candles, and the evidence: which provider proves which contract up to which instant.
 //!
 //! # What is claimed
 //! A row is *live* or *carried* only where a provider witnessed its contract up to the bucket's end, see
 //! [`crate::engine::channel`]. Until then it waits, as long as the channel's declared lateness; after that it is *missing*
-//! until an observation proves it (*backfilled*). [`TradingDay::is_proved`] alone decides it, for every provider.
+//! until an observation proves it (*backfilled*). [`TradingDay::judge`] alone decides it, for every provider.
 //!
 //! Invariants:
 //! - Every recorded option has one row for every bucket of its session, and every underlying a state.
@@ -14,7 +14,7 @@
 //!   restates the closed row, and every later closed row that carried the older values, with the next revision.
 //! - One provider's values are recorded for a contract at a time. The provider is chosen by chain ([`chain`]), or by contract
 //!   where the chain's provider does not show it or is proved to have missed a change of it. The others are kept aside
-//!   ([`side`]): they confirm, contradict, and fill what the active one did not see.
+//!   ([`track`]): they confirm, contradict, and fill what the recorded one did not see.
 //! - What is found out late about a provider restates what rested on it.
 //! - Observations stamped at or after the close make no bucket, delta or candle; they change the day's closing values.
 //! - The outcome depends on the sequence of calls alone.
@@ -27,16 +27,25 @@ mod closing;
 mod correction;
 mod cross_check;
 mod epoch;
+mod judge;
 mod marks;
-mod side;
 mod silence;
 mod slot;
 mod switching;
+mod track;
 
 pub use chain::{ChainClass, Preference};
 pub use silence::{ChainReport, ScopeChange, ScopeReason};
 
-use self::{chain::Chain, cross_check::Doubt, epoch::Epochs, marks::Marks, side::Sides, slot::Slot};
+use self::{
+    chain::Chain,
+    cross_check::Doubt,
+    epoch::Epochs,
+    judge::Step,
+    marks::Marks,
+    slot::Slot,
+    track::{Ends, Others, TrackView},
+};
 use super::{
     candle::{CandleBook, CandleDay, Trade, UnderlyingCandles},
     channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery},
@@ -107,15 +116,15 @@ pub struct TradingDay {
     is_day_closed: bool,
     preference: Preference,
     slots: Vec<Slot>,
-    /// By slot: the last observation of an earlier bucket than the latest one's.
-    previous: Vec<Observation>,
+    /// By slot: what the recorded provider knew at the last bucket ends.
+    ends: Vec<Ends>,
     /// By slot: up to when the latest values are proved otherwise than by their stamp or their stream.
     proved_until: Vec<Timestamp>,
     bases: Vec<Option<(i64, OiBase)>>,
     chain_of: Vec<u32>,
     chains: Vec<Chain>,
     epochs: Epochs,
-    sides: Sides,
+    others: Others,
     /// The different closing times of the day.
     closes: Vec<Timestamp>,
     marks: Marks,
@@ -128,8 +137,6 @@ pub struct TradingDay {
     exceptions: BTreeMap<u32, Timestamp>,
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
-    /// By slot and bucket: what another provider proved of a row that still waits for the active one.
-    held: BTreeMap<(u32, u32), Observation>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.
     owed: VecDeque<(u32, std::ops::Range<usize>)>,
     scope_changes: Vec<ScopeChange>,
@@ -199,13 +206,13 @@ impl TradingDay {
             is_day_closed: false,
             preference: Preference { forced: None, order: preference },
             slots: Vec::new(),
-            previous: Vec::new(),
+            ends: Vec::new(),
             proved_until: Vec::new(),
             bases: Vec::new(),
             chain_of: Vec::new(),
             chains: Vec::new(),
             epochs: Epochs::default(),
-            sides: Sides::default(),
+            others: Others::default(),
             closes: Vec::new(),
             marks: Marks::new(bucket_count),
             closed_until: Timestamp::NEVER,
@@ -213,7 +220,6 @@ impl TradingDay {
             next_look: Timestamp::NEVER,
             exceptions: BTreeMap::new(),
             doubts: BTreeMap::new(),
-            held: BTreeMap::new(),
             owed: VecDeque::new(),
             scope_changes: Vec::new(),
             candles: CandleBook::new(hours.open),
@@ -270,10 +276,7 @@ impl TradingDay {
     /// The last cumulative volume that a provider said of a slot.
     pub fn volume_of(&self, slot: u32, provider: Provider) -> Option<i64> {
         let index = slot as usize;
-        match self.slots[index].provider() == Some(provider) {
-            true => self.slots[index].latest.volume(),
-            false => self.sides.get(provider, index)?.latest.volume(),
-        }
+        self.track(provider, index)?.latest.volume()
     }
 
     /// Begins a chain; numbered from 0 in the order of these calls.
@@ -291,7 +294,7 @@ impl TradingDay {
         });
         let close = u8::try_from(close).expect("a calendar knows a handful of closing times");
         self.slots.push(Slot::new(spec.instrument, close, spec.is_option));
-        self.previous.push(Observation::default());
+        self.ends.push(Ends::default());
         self.proved_until.push(Timestamp::NEVER);
         self.bases.push(spec.base);
         self.chain_of.push(spec.chain);
@@ -335,6 +338,25 @@ impl TradingDay {
         }
     }
 
+    /// The recorded provider's track of a contract; `None` before it has said anything of it.
+    fn recorded_track(&self, slot: usize) -> Option<TrackView<'_>> {
+        self.track(self.slots[slot].provider()?, slot)
+    }
+
+    /// The track in the day's own tables.
+    fn own_track(&self, slot: usize) -> TrackView<'_> {
+        let Slot { latest, spoken, .. } = &self.slots[slot];
+        TrackView { latest, spoken: *spoken, proved_until: self.proved_until[slot], ends: &self.ends[slot] }
+    }
+
+    /// A provider's track of a contract; `None` before it has said anything of it.
+    fn track(&self, provider: Provider, slot: usize) -> Option<TrackView<'_>> {
+        if self.slots[slot].is_of(provider) {
+            return Some(self.own_track(slot));
+        }
+        self.others.get(provider, slot).map(|track| track.view())
+    }
+
     fn bucket(&self, index: usize) -> Bucket {
         Bucket::containing(self.buckets.start_of(index))
     }
@@ -368,14 +390,13 @@ impl TradingDay {
             return;
         }
         let index = slot as usize;
-        let active = self.slots[index].active;
-        if active == 0 {
+        if self.slots[index].active == 0 {
             // None has spoken of it before: as long as no other does, it is this one's.
             self.slots[index].active = arrival.provider.code();
             self.note_covering(self.chain_of[index] as usize, arrival, rows);
         }
-        if active != 0 && active != arrival.provider.code() {
-            self.observe_inactive(index, arrival, quote, rows);
+        if !self.slots[index].is_open_to(arrival.provider) {
+            self.observe_aside(index, arrival, quote, rows);
         } else if arrival.traits.delivery == Delivery::Quote {
             self.observe_quote(index, arrival, quote, arrival.received, rows);
         } else {
@@ -408,34 +429,28 @@ impl TradingDay {
             return self.observe_late(index, arrival, quote, rows);
         }
         let bucket = self.buckets.find(event_time);
-        let is_next_bucket =
-            slot.latest.event_time() < self.buckets.start_of(bucket) && !slot.latest.is_empty();
-        if !is_in_epoch || is_next_bucket && arrival.traits.delivery == Delivery::Chain {
-            self.meet_break(index, arrival, quote, rows);
+        if slot.latest.event_time() < self.buckets.start_of(bucket) {
+            let step = self.step(index, arrival, self.own_track(index), event_time);
+            self.pass_ends(index, quote, step, rows);
         }
-        self.take(
-            index,
-            bucket,
-            is_next_bucket,
-            arrival.provider,
-            arrival.epoch,
-            arrival.received,
-            quote,
-            rows,
-        );
+        if !is_in_epoch {
+            self.begin_speaking(index, arrival, rows);
+        }
+        self.take(index, arrival.provider, arrival.epoch, arrival.received, quote, rows);
+    }
+
+    /// A provider speaks of a contract for the first time in an epoch.
+    #[cold]
+    fn begin_speaking(&mut self, index: usize, arrival: &Arrival, rows: &mut Rows) {
+        self.slots[index].spoken = arrival.epoch;
+        self.note_covering(self.chain_of[index] as usize, arrival, rows);
     }
 
     /// Takes an observation that is not older than the latest one and lies before the close.
     #[inline(always)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one observation, which a struct would copy for every tick"
-    )]
     fn take(
         &mut self,
         index: usize,
-        bucket: usize,
-        is_next_bucket: bool,
         provider: Provider,
         epoch: u16,
         received: Timestamp,
@@ -443,12 +458,8 @@ impl TradingDay {
         rows: &mut Rows,
     ) {
         let event_time = quote.event_time;
+        let stated = (event_time < self.closed_until).then(|| self.verdicts_since(index, event_time));
         let slot = &mut self.slots[index];
-        if is_next_bucket {
-            self.previous[index] = slot.latest;
-        }
-        let is_behind = event_time < self.closed_until;
-        let before = is_behind.then_some(slot.latest);
         let before_time = slot.latest.event_time();
         let in_session = event_time >= self.hours.open;
         let baseline = slot.latest.baseline();
@@ -460,8 +471,8 @@ impl TradingDay {
             let trade = Trade { event_time, last_price, volume, provider, epoch };
             self.observe_trade(index, &trade, before_time, rows);
         }
-        if let Some(before) = before {
-            self.correct_since(index, bucket, &before, rows);
+        if let Some(stated) = stated {
+            self.judge_changed(index, &stated, rows);
         }
     }
 

@@ -5,7 +5,7 @@
 //! stamps, is not covered any more by that provider, since its last data. A single contract is never judged by its
 //! silence; it is asked for where the provider can be asked.
 
-use super::{Delivery, TradingDay};
+use super::TradingDay;
 use crate::{
     engine::rows::Rows,
     market::{Provider, Timestamp},
@@ -139,22 +139,7 @@ impl TradingDay {
         });
         for at in 0..self.chains[chain].slots.len() {
             let slot = self.chains[chain].slots[at] as usize;
-            if self.slots[slot].provider() != Some(provider) {
-                if let Some(side) = self.sides.get(provider, slot).copied() {
-                    self.sides.reach(provider, slot).spoken = 0;
-                    let live = self.epochs.get(side.spoken).live_until.min(since);
-                    self.sides.reach(provider, slot).proved_until = side.proved_until.max(live);
-                }
-                continue;
-            }
-            let epoch = *self.epochs.get(self.slots[slot].spoken);
-            if epoch.delivery == Delivery::Stream {
-                let live = epoch.live_until.min(since);
-                self.proved_until[slot] = self.proved_until[slot].max(live);
-                self.slots[slot].spoken = 0;
-                let proved = self.slots[slot].latest.event_time().max(self.proved_until[slot]);
-                self.retract(slot, proved, rows);
-            }
+            self.mute_provider(slot, provider, since, rows);
         }
         self.arbitrate(chain, at, rows);
     }
@@ -174,13 +159,10 @@ impl TradingDay {
     /// The contracts of a provider's streams that have been silent for longest, at most `max`: for those it can be asked.
     pub fn silent_slots(&self, provider: Provider, now: Timestamp, max: usize) -> Vec<u32> {
         let mut silent: Vec<(Timestamp, u32)> = Vec::new();
-        for (index, slot) in self.slots.iter().enumerate() {
-            let known = match slot.provider() == Some(provider) {
-                true => slot.latest.received_time().max(self.proved_until[index]),
-                false => match self.sides.get(provider, index) {
-                    Some(side) => side.latest.received_time().max(side.proved_until),
-                    None => Timestamp::NEVER,
-                },
+        for index in 0..self.slots.len() {
+            let known = match self.track(provider, index) {
+                Some(track) => track.latest.received_time().max(track.proved_until),
+                None => Timestamp::NEVER,
             };
             if now.us_since(known) > ASK_US {
                 silent.push((known, index as u32));
@@ -195,9 +177,9 @@ impl TradingDay {
     pub fn report_chains(&self, until: Timestamp) -> Vec<ChainReport> {
         let report = |(number, chain): (usize, &super::Chain)| {
             let ends = chain.slots.iter().map(|slot| {
-                let others = Provider::ALL.into_iter().filter_map(|p| self.sides.get(p, *slot as usize));
-                let other = others.map(|side| side.witness_end(&self.epochs)).max();
-                other.map_or(Timestamp::NEVER, |end| end).max(self.witness_end(*slot as usize))
+                let tracks = Provider::ALL.into_iter().filter_map(|p| self.track(p, *slot as usize));
+                let ends = tracks.map(|track| track.witness_end(&self.epochs));
+                ends.max().unwrap_or(Timestamp::NEVER)
             });
             let ends: Vec<Timestamp> = ends.collect();
             let lateness_us = chain.active.map_or(0, |provider| chain.cover(provider).lateness_us);

@@ -9,7 +9,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(128))]
 pub(super) struct Slot {
-    /// Of the active provider, or of the one before while the active one has not said anything newer.
+    /// Of the recorded provider, or of the one before while the recorded one has not said anything newer.
     pub latest: Observation,
     pub candles: SlotCandles,
     pub instrument: InstrumentId,
@@ -46,6 +46,18 @@ impl Slot {
 
     pub fn provider(&self) -> Option<Provider> {
         Provider::from_code(self.active)
+    }
+
+    /// Whether the latest values are of this provider, which is the recorded one.
+    #[inline]
+    pub fn is_of(&self, provider: Provider) -> bool {
+        self.active == provider.code() && self.latest.provider() == Some(provider)
+    }
+
+    /// Whether a provider's next values are the contract's: it is the recorded one, and no other's newer values stand.
+    #[inline]
+    pub fn is_open_to(&self, provider: Provider) -> bool {
+        self.active == provider.code() && self.latest.provider().is_none_or(|of| of == provider)
     }
 
     /// Reads it into the cache.

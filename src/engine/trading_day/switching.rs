@@ -1,12 +1,16 @@
 //! Which provider's values are recorded for a contract, and what the others say meanwhile.
 //!
-//! A switch adopts what the new provider said already, by the exchange's time; where the old one's values are newer they
-//! stay, and prove nothing more until the new one has spoken.
+//! A switch adopts what the new provider said already, by the exchange's time; where the old one's values are newer they stay
+//! the latest until the new one has said newer ones. Rows do not depend on it: they are judged by all that was said.
 
-use super::{Arrival, Delivery, TradingDay, side::SideSlot};
+use super::{
+    Arrival, Delivery, TradingDay,
+    correction::Answer,
+    track::{Ends, Track, TrackView},
+};
 use crate::{
     engine::{candle::Trade, observation::Observation, rows::Rows},
-    market::{BucketState, Provider, Quote, Timestamp},
+    market::{Provider, Quote, Timestamp},
 };
 
 /// How long a contract stays with the provider that knew better.
@@ -108,16 +112,13 @@ impl TradingDay {
             let mut streamed = 0;
             for at in 0..self.chains[chain].slots.len() {
                 let slot = self.chains[chain].slots[at] as usize;
-                let of_side = self.sides.get(provider, slot).map_or(0, |side| side.spoken);
-                let is_active = self.slots[slot].provider() == Some(provider);
-                let spoken = if is_active { self.slots[slot].spoken } else { of_side };
-                if !ended.contains(&spoken) {
+                let Some(track) = self.track(provider, slot) else { continue };
+                if !ended.contains(&track.spoken) {
                     continue;
                 }
                 streamed += 1;
-                if is_active {
-                    self.retract(slot, since.max(self.proved_until[slot]), rows);
-                }
+                let from = since.max(track.latest.event_time()).max(track.proved_until);
+                self.judge_since(slot, from, rows);
             }
             if streamed * 2 > self.chains[chain].slots.len() {
                 self.chains[chain].cover_mut(provider).is_covering = false;
@@ -152,50 +153,49 @@ impl TradingDay {
             self.counters.switches += 1;
         }
         for at in 0..self.chains[chain].slots.len() {
-            let slot = self.chains[chain].slots[at];
-            self.exceptions.remove(&slot);
-            let is_other = self.slots[slot as usize].provider() != Some(chosen);
-            let side = self.sides.get(chosen, slot as usize).filter(|side| self.is_current(side, now));
-            if is_other
-                && !self.is_held(slot as usize, chosen, now)
-                && side.is_some_and(|side| !self.is_behind(slot as usize, chosen, side.latest.volume(), now))
+            let slot = self.chains[chain].slots[at] as usize;
+            self.exceptions.remove(&(slot as u32));
+            let Some(track) = self.track(chosen, slot) else { continue };
+            let volume = track.latest.volume();
+            if self.slots[slot].provider() != Some(chosen)
+                && self.is_current(track, now)
+                && !self.is_held(slot, chosen, now)
+                && !self.is_behind(slot, chosen, volume, now)
             {
-                self.switch(slot as usize, chosen, rows);
+                self.switch(slot, chosen, rows);
             }
         }
     }
 
-    /// Whether a contract's value is of the provider that an operator ordered: what the others know better is not taken.
-    pub(super) fn is_forced(&self, slot: usize, own: Option<&Observation>) -> bool {
+    /// Whether a contract is recorded from the provider that an operator ordered.
+    pub(super) fn is_forced(&self, slot: usize) -> bool {
         let forced = self.preference.forced;
-        forced.is_some()
-            && forced == self.slots[slot].provider()
-            && own.is_some_and(|own| own.provider() == forced)
+        forced.is_some() && forced == self.slots[slot].provider()
     }
 
-    /// Whether a provider that is not the active one still witnesses a contract.
-    fn is_current(&self, side: &SideSlot, now: Timestamp) -> bool {
-        let epoch = self.epochs.get(side.spoken);
+    /// Whether a provider that is not the recorded one still witnesses a contract.
+    fn is_current(&self, track: TrackView<'_>, now: Timestamp) -> bool {
+        let epoch = self.epochs.get(track.spoken);
         match epoch.delivery {
             Delivery::Stream => epoch.is_open,
-            _ => now.us_since(side.latest.received_time()) <= SNAPSHOT_AGE_US_MAX,
+            _ => now.us_since(track.latest.received_time()) <= SNAPSHOT_AGE_US_MAX,
         }
     }
 
-    /// Whether the active provider still witnesses a contract.
+    /// Whether the recorded provider still witnesses a contract.
     pub(super) fn is_witnessed(&self, slot: usize, now: Timestamp) -> bool {
         let Some(provider) = self.slots[slot].provider() else { return false };
-        let epoch = self.epochs.get(self.slots[slot].spoken);
-        let is_streamed = epoch.is_streaming();
+        let Some(track) = self.track(provider, slot) else { return false };
         let covers = self.chains[self.chain_of[slot] as usize].cover(provider).is_covering;
-        let newest = self.slots[slot].latest.received_time().max(self.proved_until[slot]);
-        is_streamed || covers && now.us_since(newest) <= SNAPSHOT_AGE_US_MAX
+        let newest = track.latest.received_time().max(track.proved_until);
+        self.epochs.get(track.spoken).is_streaming()
+            || covers && now.us_since(newest) <= SNAPSHOT_AGE_US_MAX
     }
 
     /// Whether a provider that was chosen lacks trades of a contract that its provider has shown, and still witnesses.
     fn is_behind(&self, slot: usize, chosen: Provider, volume: Option<i64>, now: Timestamp) -> bool {
         self.preference.forced != Some(chosen)
-            && volume < self.slots[slot].latest.volume()
+            && self.recorded_track(slot).is_some_and(|track| volume < track.latest.volume())
             && self.is_witnessed(slot, now)
     }
 
@@ -206,9 +206,9 @@ impl TradingDay {
         first != Some(chosen) && self.is_witnessed(slot, now)
     }
 
-    /// A provider that is not the active one speaks of a contract.
+    /// A provider speaks of a contract that is not the recorded one, or lags behind the latest values.
     #[inline(never)]
-    pub(super) fn observe_inactive(
+    pub(super) fn observe_aside(
         &mut self,
         index: usize,
         arrival: &mut Arrival,
@@ -216,15 +216,13 @@ impl TradingDay {
         rows: &mut Rows,
     ) {
         let (provider, now) = (arrival.provider, arrival.received);
-        let chain = self.chain_of[index] as usize;
+        let known = *self.others.reach(provider, index);
         let is_quote = arrival.traits.delivery == Delivery::Quote;
-        let known = self.sides.get(provider, index).copied().unwrap_or_default();
-        let is_in_epoch = known.spoken == arrival.epoch && arrival.epoch != 0;
-        if is_in_epoch {
+        if known.spoken == arrival.epoch && arrival.epoch != 0 {
             let live_us = quote.event_time.as_us().min(arrival.received.as_us());
             arrival.live_us = arrival.live_us.max(live_us);
         } else {
-            self.note_covering(chain, arrival, rows);
+            self.note_covering(self.chain_of[index] as usize, arrival, rows);
         }
         if quote.volume == Some(0) && super::is_blank(quote, &known.latest) {
             self.counters.blank += 1;
@@ -234,95 +232,118 @@ impl TradingDay {
             self.set_base(index as u32, previous, crate::market::OiBase::Provider);
         }
         if quote.event_time >= self.close_of(&self.slots[index]) {
-            if self.is_to_take_over(index, provider, quote, now) {
-                self.switch(index, provider, rows);
-                if self.slots[index].provider() == Some(provider) {
-                    self.observe_after_close(index, arrival, quote, rows);
-                }
-            }
-            return;
+            return self.observe_aside_after_close(index, arrival, quote, rows);
         }
-        let end_before = known.witness_end(&self.epochs);
-        if !self.take_aside(index, arrival, quote) {
-            return;
-        }
-        if is_quote {
-            let proved = arrival.proved;
-            let side = self.sides.reach(provider, index);
-            side.proved_until = side.proved_until.max(proved);
-            let until = side.witness_end(&self.epochs);
-            self.wake_rows(index, until);
-        }
-        if self.slots[index].is_option() {
-            self.improve(index, provider, quote.event_time, rows);
-            // The next bucket's first values prove the last ones of the one before.
-            let before = known.latest.event_time();
-            if !known.latest.is_empty() && self.buckets.find(before) < self.buckets.find(quote.event_time) {
-                self.improve(index, provider, before, rows);
-            }
-        }
-        if self.is_to_take_over(index, provider, quote, now) {
+        let is_taken = if is_quote {
+            self.take_answer_aside(index, arrival, quote, rows)
+        } else {
+            self.take_aside(index, arrival, quote, rows)
+        };
+        if self.slots[index].provider() == Some(provider) {
+            // The other's newer values stand until this one has said newer ones.
+            self.adopt_newer(index, provider, rows);
+        } else if is_taken && self.is_to_take_over(index, provider, now) {
             self.switch(index, provider, rows);
-            return;
+        } else {
+            self.counters.inactive_provider += 1;
+            if self.slots[index].is_option() {
+                self.cross_check(index, provider, now, rows);
+            }
         }
-        self.counters.inactive_provider += 1;
-        if self.slots[index].is_option() {
-            self.cross_check(index, provider, now, rows);
-        }
-        self.fill_missing(index, provider, end_before, rows);
     }
 
-    /// Keeps what an inactive provider said. False if it is older than what it had said.
-    fn take_aside(&mut self, index: usize, arrival: &Arrival, quote: &Quote) -> bool {
-        let in_session = quote.event_time >= self.hours.open;
-        let known = *self.sides.reach(arrival.provider, index);
-        let end = known.witness_end(&self.epochs);
-        let gap_max_us = self.gap_max_us(arrival, known.spoken);
-        let bucket = self.buckets.find(quote.event_time);
-        let (start, traits) = (self.buckets.start_of(bucket), arrival.traits);
-        let side = self.sides.reach(arrival.provider, index);
-        let before = side.latest;
-        if quote.event_time < before.event_time() {
-            return false;
+    #[cold]
+    fn observe_aside_after_close(
+        &mut self,
+        index: usize,
+        arrival: &Arrival,
+        quote: &Quote,
+        rows: &mut Rows,
+    ) {
+        let (provider, now) = (arrival.provider, arrival.received);
+        let track = *self.others.reach(provider, index);
+        let is_continued = track.spoken == arrival.epoch && arrival.traits.delivery == Delivery::Stream;
+        if !is_continued && !self.has_passed_close(index, track.view()) {
+            let step = self.step(index, arrival, track.view(), quote.event_time);
+            self.pass_ends_aside(index, provider, quote, step, rows);
+            self.wake_rows(index, quote.event_time);
         }
-        if !before.is_empty() && before.event_time() < start {
-            side.previous = before;
-            side.hole = None;
+        if arrival.traits.delivery != Delivery::Quote {
+            self.others.reach(provider, index).spoken = arrival.epoch;
         }
-        let is_broken = side.spoken != arrival.epoch || traits.delivery != Delivery::Stream;
-        if is_broken && !before.is_empty() && end < quote.event_time && !before.has_same_trades(quote) {
-            let gap_us = quote.event_time.us_since(end);
-            let is_bridged = traits.delivery != Delivery::Stream && gap_us <= gap_max_us;
-            // Within the cadence the last value of a bucket is its value; a bucket without one was missed.
-            let next_start = self.buckets.start_of(self.buckets.index_of(before.event_time()) + 1);
-            let missed_from = if is_bridged { next_start } else { end };
-            if missed_from < quote.event_time {
-                let from = side.hole.map_or(missed_from, |(from, _)| from.min(missed_from));
-                side.hole = Some((from, quote.event_time));
+        let is_recorded = self.slots[index].provider() == Some(provider);
+        if is_recorded || self.is_to_take_over(index, provider, now) {
+            self.switch(index, provider, rows);
+            self.observe_after_close(index, arrival, quote, rows);
+        }
+    }
+
+    /// Takes what a stream or a body says; false where it is older than what is known.
+    fn take_aside(&mut self, index: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) -> bool {
+        let provider = arrival.provider;
+        let known = *self.others.reach(provider, index);
+        let (latest, in_session) = (known.latest, quote.event_time >= self.hours.open);
+        let stated = self.verdicts_since(index, quote.event_time);
+        if quote.event_time < latest.event_time() {
+            let buckets =
+                (self.buckets.index_of(quote.event_time), self.buckets.index_of(latest.event_time()));
+            let ends = &mut self.others.reach(provider, index).ends;
+            let is_taken = in_session
+                && ends.take_late(buckets, provider, quote, arrival.received, latest.volume());
+            self.judge_changed(index, &stated, rows);
+            return is_taken;
+        }
+        let step = self.step(index, arrival, known.view(), quote.event_time);
+        self.pass_ends_aside(index, provider, quote, step, rows);
+        let track = self.others.reach(provider, index);
+        if arrival.traits.delivery != Delivery::Quote {
+            track.spoken = arrival.epoch;
+        }
+        track.latest.take(provider, quote, arrival.received, in_session);
+        self.judge_changed(index, &stated, rows);
+        self.wake_rows(index, quote.event_time);
+        true
+    }
+
+    /// Takes what an answer says: it holds as of its request.
+    fn take_answer_aside(
+        &mut self,
+        index: usize,
+        arrival: &Arrival,
+        quote: &Quote,
+        rows: &mut Rows,
+    ) -> bool {
+        let provider = arrival.provider;
+        match Answer::of(quote, self.others.reach(provider, index).view()) {
+            Answer::Outdated => return false,
+            Answer::Same => {}
+            Answer::New { quote, is_more } => {
+                if is_more {
+                    self.mute_provider(index, provider, Timestamp::NEVER, rows);
+                }
+                self.take_aside(index, arrival, &quote, rows);
             }
         }
-        if traits.delivery != Delivery::Quote {
-            side.spoken = arrival.epoch;
-        }
-        side.latest.take(arrival.provider, quote, arrival.received, in_session);
+        self.prove(index, provider, arrival.proved, rows);
         true
     }
 
     /// Whether a contract's values are to be recorded from this provider from now on.
-    fn is_to_take_over(&mut self, slot: usize, provider: Provider, quote: &Quote, now: Timestamp) -> bool {
+    fn is_to_take_over(&mut self, slot: usize, provider: Provider, now: Timestamp) -> bool {
         if self.slots[slot].active == 0 || !self.is_witnessed(slot, now) {
             return true;
         }
+        let volume = self.others.get(provider, slot).and_then(|track| track.latest.volume());
         if self.chains[self.chain_of[slot] as usize].active != Some(provider)
             || self.is_held(slot, provider, now)
-            || self.is_behind(slot, provider, quote.volume, now)
+            || self.is_behind(slot, provider, volume, now)
         {
             return false;
         }
         match self.exceptions.get(&(slot as u32)) {
             None => true,
             Some(since) => {
-                let is_right = quote.volume >= self.slots[slot].latest.volume();
+                let is_right = self.recorded_track(slot).is_none_or(|track| volume >= track.latest.volume());
                 let is_over = is_right && now.us_since(*since) >= EXCEPTION_US;
                 if is_over {
                     self.exceptions.remove(&(slot as u32));
@@ -334,78 +355,32 @@ impl TradingDay {
 
     /// Records a contract from another provider from now on.
     pub(super) fn switch(&mut self, slot: usize, to: Provider, rows: &mut Rows) {
-        let Some(side) = self.sides.get(to, slot).copied() else { return };
-        let proved_until = self.witness_end(slot);
-        if let Some(from) = self.slots[slot].provider() {
-            let ours = SideSlot {
-                latest: self.slots[slot].latest,
-                previous: self.previous[slot],
-                spoken: self.slots[slot].spoken,
-                proved_until: self.proved_until[slot],
-                hole: None,
-            };
-            *self.sides.reach(from, slot) = ours;
+        if let Some(from) = self.slots[slot].provider()
+            && self.slots[slot].is_of(from)
+        {
+            let track = self.own_track(slot).to_track();
+            *self.others.reach(from, slot) = track;
+            (self.slots[slot].spoken, self.proved_until[slot]) = (0, Timestamp::NEVER);
+            self.ends[slot] = Ends::default();
         }
         self.slots[slot].active = to.code();
-        let ours = self.slots[slot].latest;
-        if ours.is_empty() || side.latest.event_time() >= ours.event_time() {
-            self.adopt(slot, &side, proved_until, rows);
-        } else {
-            // The old values are newer, and hold as far as they were proved.
-            let is_same =
-                ours.volume() == side.latest.volume() && ours.open_interest() == side.latest.open_interest();
-            self.slots[slot].spoken = if is_same { side.spoken } else { 0 };
-            self.proved_until[slot] = proved_until;
-        }
+        self.adopt_newer(slot, to, rows);
     }
 
-    /// Takes over what the new provider said last. What lies between the end of the old one's evidence and that is proved by
-    /// the new one, or was missed.
-    fn adopt(&mut self, slot: usize, side: &SideSlot, proved_until: Timestamp, rows: &mut Rows) {
-        let (ours, theirs) = (self.slots[slot].latest, side.latest);
-        let event_time = theirs.event_time();
-        let bucket = self.buckets.find(event_time);
-        let start = self.buckets.start_of(bucket);
-        let is_same = !ours.is_empty()
-            && ours.volume() == theirs.volume()
-            && ours.open_interest() == theirs.open_interest();
-        let earlier = [side.previous, ours, self.previous[slot]];
-        let previous = earlier
-            .into_iter()
-            .filter(|kept| !kept.is_empty() && kept.event_time() < start)
-            .max_by_key(Observation::event_time);
-        let first = self.buckets.index_of(proved_until).min(self.bucket_count);
-        let mut proved = Vec::new();
-        for index in first..=bucket.min(self.bucket_count - 1) {
-            let end = self.end_of_slot(slot, index);
-            if end <= proved_until || end > event_time || is_same {
-                continue;
-            }
-            match side.proved_before(end, &self.epochs) {
-                Some(observation) => proved.push((index, observation)),
-                None if ours.is_empty() => {}
-                None => self.marks.of_mut(slot)[index].set_hole(),
-            }
+    /// The recorded provider's track becomes the contract's as soon as its values are not older than those that stand.
+    fn adopt_newer(&mut self, slot: usize, provider: Provider, rows: &mut Rows) {
+        let ours = self.slots[slot].latest;
+        let theirs = self.others.get(provider, slot);
+        if theirs.is_none_or(|track| track.latest.event_time() < ours.event_time()) {
+            return;
         }
-        self.previous[slot] = previous.unwrap_or_default();
-        self.slots[slot].latest = theirs.adopted_after(&ours);
-        self.slots[slot].spoken = side.spoken;
-        self.proved_until[slot] = side.proved_until.max(proved_until);
+        let track = std::mem::take(self.others.reach(provider, slot));
+        let Track { latest, spoken, proved_until, ends } = track;
+        self.slots[slot].latest = latest.adopted_after(&ours);
+        self.slots[slot].spoken = spoken;
+        self.proved_until[slot] = proved_until;
+        self.ends[slot] = ends;
         self.tell_adopted(slot, &ours, rows);
-        for (index, observation) in proved {
-            if self.marks.of(slot)[index].state() == Some(BucketState::Missing) {
-                self.restate(slot, index, BucketState::Backfilled, Some(observation), rows);
-            }
-        }
-        if is_same {
-            let end = event_time;
-            self.proved_until[slot] = proved_until;
-            self.prove(slot, end, rows);
-            self.proved_until[slot] = self.proved_until[slot].max(side.proved_until);
-        }
-        if !ours.is_empty() && event_time < self.closed_until {
-            self.correct_since(slot, bucket, &ours, rows);
-        }
     }
 
     /// The delta and the candles of a value that is adopted.

@@ -1,0 +1,269 @@
+//! What is claimed of a bucket: the one place that decides it, for every provider.
+//!
+//! Each provider's track says what it knew of a contract at the bucket's end and how that is proved. Volume only grows, so
+//! the value with most of it is the true one: a proof of a value with less is refuted. A bucket is claimed where the true
+//! value is proved; otherwise it is missing.
+//!
+//! Owns no state. [`TradingDay::judge_again`] holds closed rows to it after every change of a track.
+
+use super::{
+    Delivery, TradingDay,
+    track::{Proof, TrackView},
+};
+use crate::{
+    engine::{observation::Observation, rows::Rows},
+    market::{BucketState, Provider, Quote, Timestamp},
+};
+
+/// A stream that brought data so shortly before the close has brought the session's last: nothing is due after it.
+const FINAL_SILENCE_US: i64 = 10_000_000;
+/// Stamps of two sources may differ by so much in the order of their values. Less volume with a stamp later by more is not an
+/// older copy: the provider counts anew.
+const SKEW_US: i64 = 180_000_000;
+
+/// What is known of a contract at a bucket's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Verdict {
+    pub value: Option<Observation>,
+    pub is_proved: bool,
+    /// By the recorded provider alone.
+    pub is_own: bool,
+}
+
+impl Verdict {
+    /// Whether both state the same.
+    fn is_same(&self, other: &Verdict) -> bool {
+        self.is_proved == other.is_proved
+            && match (&self.value, &other.value) {
+                (Some(a), Some(b)) => {
+                    a.event_time() == b.event_time() && a.provider() == b.provider() && a.same_values(b)
+                }
+                (None, None) => true,
+                _ => false,
+            }
+    }
+}
+
+/// How a track goes on at a new observation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// Of the same stream without a break: it would have brought what happened between.
+    pub is_continued: bool,
+    /// Two snapshots, and not further apart than the channel's cadence.
+    pub is_bridged: bool,
+    /// Up to when the values before were proved.
+    pub witness_end: Timestamp,
+}
+
+impl Step {
+    /// How the values before the observation are proved to hold at `end`, which lies between; `start` is that of the bucket.
+    pub fn proof(&self, before: &Observation, quote: &Quote, (start, end): (Timestamp, Timestamp)) -> Proof {
+        if self.is_continued || end <= self.witness_end || before.has_same_trades(quote) {
+            Proof::Full
+        } else if self.is_bridged && before.event_time() >= start {
+            Proof::Bridged
+        } else {
+            Proof::None
+        }
+    }
+}
+
+/// Volume only grows: whether `other` is of a later trade than `own`.
+fn is_later_trade(other: &Observation, own: &Observation) -> bool {
+    // Values from before the open have no volume.
+    let volume = |observation: &Observation| observation.volume().unwrap_or(0);
+    let is_far_behind = |a: &Observation, b: &Observation| b.event_time().us_since(a.event_time()) > SKEW_US;
+    match volume(other).cmp(&volume(own)) {
+        std::cmp::Ordering::Greater => !is_far_behind(other, own),
+        std::cmp::Ordering::Less => is_far_behind(own, other),
+        std::cmp::Ordering::Equal => false,
+    }
+}
+
+impl TradingDay {
+    /// What a track says of a bucket's end.
+    fn at_end(&self, track: TrackView<'_>, slot: usize, index: usize) -> Option<(Observation, Proof)> {
+        if let Some((value, proof)) = track.ends.get(index) {
+            return (!value.is_empty()).then_some((*value, proof));
+        }
+        let end = self.end_of_slot(slot, index);
+        if track.latest.is_empty() || track.latest.event_time() >= end {
+            return None;
+        }
+        let is_proved = self.reach(track, slot) >= end;
+        Some((*track.latest, if is_proved { Proof::Full } else { Proof::None }))
+    }
+
+    /// Up to when a track proves its latest values of a contract: a stream that brought data until just before the close does
+    /// up to it.
+    pub(super) fn reach(&self, track: TrackView<'_>, slot: usize) -> Timestamp {
+        let (close, epoch) = (self.close_of(&self.slots[slot]), self.epochs.get(track.spoken));
+        let last_data = close.plus_us(-FINAL_SILENCE_US.max(self.silence_min_us));
+        let is_last_data = epoch.delivery == Delivery::Stream && !epoch.is_lost && epoch.live_until >= last_data;
+        let end = track.witness_end(&self.epochs);
+        if is_last_data { end.max(close) } else { end }
+    }
+
+    /// Whether the recorded provider alone cannot prove a bucket any more.
+    pub(super) fn is_decided(&self, slot: usize, index: usize) -> bool {
+        let track = self.recorded_track(slot);
+        self.others.is_empty()
+            && track.is_some_and(|track| track.ends.get(index).is_some_and(|(_, proof)| proof == Proof::None))
+    }
+
+    /// What is known of a contract at a bucket's end.
+    pub(super) fn judge(&self, slot: usize, index: usize) -> Verdict {
+        let own = self.recorded_track(slot).and_then(|track| self.at_end(track, slot, index));
+        let is_own_proved = own.is_some_and(|(_, proof)| proof != Proof::None);
+        if self.others.is_empty() || is_own_proved && self.is_forced(slot) {
+            // An operator's order: what the others know better is not taken.
+            let value = own.map(|(value, _)| value);
+            return Verdict { value, is_proved: is_own_proved, is_own: true };
+        }
+        let mut known = [None; Provider::ALL.len() + 1];
+        known[0] = own;
+        let recorded = self.slots[slot].provider();
+        let others = self.preference.order.iter().filter(|provider| Some(**provider) != recorded);
+        for (place, provider) in known[1..].iter_mut().zip(others) {
+            *place = self.others.get(*provider, slot).and_then(|track| self.at_end(track.view(), slot, index));
+        }
+        let said = || known.iter().flatten();
+        let Some((first, _)) = said().next() else { return Verdict::default() };
+        let last = said().fold(first, |last, (value, _)| if is_later_trade(value, last) { value } else { last });
+        let volume = last.volume().unwrap_or(0);
+        let is_last = |value: &Observation| value.volume().unwrap_or(0) == volume;
+        let with = |wanted: Proof| said().find(|(value, proof)| *proof == wanted && is_last(value));
+        let (full, is_bridged) = (with(Proof::Full), said().any(|(_, proof)| *proof == Proof::Bridged));
+        let value = full.or_else(|| with(Proof::Bridged)).map_or(*last, |(value, _)| *value);
+        let is_own = is_own_proved && own.is_some_and(|(own, _)| is_last(&own));
+        Verdict { value: Some(value), is_proved: full.is_some() || is_bridged, is_own }
+    }
+
+    /// Whether a track that a closed row may rest on does not reach back to it any more.
+    fn is_forgotten(&self, slot: usize, index: usize) -> bool {
+        let recorded = self.recorded_track(slot).into_iter();
+        let others = Provider::ALL.into_iter().filter_map(|provider| self.others.get(provider, slot));
+        recorded.chain(others.map(|track| track.view())).any(|track| track.ends.is_forgotten(index))
+    }
+
+    /// Closed buckets of a slot whose ends lie after `since`.
+    fn closed_since(&self, slot: usize, since: Timestamp) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let first = self.buckets.index_of(since).min(self.bucket_count);
+        let until = self.buckets.index_of(self.closed_until.plus_us(-1)).saturating_add(1);
+        let is_closed =
+            |index: &usize| self.marks.of(slot)[*index].state().is_some() && since < self.end_of_slot(slot, *index);
+        let closed: Vec<usize> = (first..until.min(self.bucket_count)).filter(is_closed).collect();
+        closed.into_iter()
+    }
+
+    /// What closed rows state before a track changes that says something after `since`.
+    pub(super) fn verdicts_since(&self, slot: usize, since: Timestamp) -> Vec<(usize, Verdict)> {
+        self.closed_since(slot, since).map(|index| (index, self.judge(slot, index))).collect()
+    }
+
+    /// Holds these rows to what is known now.
+    pub(super) fn judge_changed(&mut self, slot: usize, before: &[(usize, Verdict)], rows: &mut Rows) {
+        let mut is_changed = false;
+        for (index, before) in before {
+            is_changed |= self.judge_again(slot, *index, Some(before), rows);
+        }
+        self.counters.late += u64::from(is_changed);
+    }
+
+    /// The same of all rows of buckets that end after `since`, where the proofs have changed and no value.
+    pub(super) fn judge_since(&mut self, slot: usize, since: Timestamp, rows: &mut Rows) {
+        for index in self.closed_since(slot, since) {
+            self.judge_again(slot, index, None, rows);
+        }
+    }
+
+    /// Restates a closed row where it is not what is known now; `before`: what was known when it was last looked at, where the
+    /// values may have changed. Says whether it did.
+    pub(super) fn judge_again(
+        &mut self,
+        slot: usize,
+        index: usize,
+        before: Option<&Verdict>,
+        rows: &mut Rows,
+    ) -> bool {
+        let mark = self.marks.of(slot)[index];
+        let Some(state) = mark.state() else { return false };
+        let now = self.judge(slot, index);
+        let was_claimed = !matches!(state, BucketState::Missing | BucketState::Unlisted);
+        let is_changed = before.is_some_and(|before| !before.is_same(&now));
+        // A new proof refutes nothing that is forgotten: nothing was traded since the values that it proves.
+        let is_filled = !was_claimed && now.is_proved;
+        if was_claimed == now.is_proved && !is_changed || !is_filled && self.is_forgotten(slot, index) {
+            return false;
+        }
+        let is_in_bucket =
+            |value: Option<Observation>| value.is_some_and(|value| value.event_time() >= self.bucket(index).start());
+        let state = match (was_claimed, now.is_proved) {
+            (_, false) => BucketState::Missing,
+            (false, true) => BucketState::Backfilled,
+            (true, true) if state == BucketState::Backfilled || !now.is_own => BucketState::Backfilled,
+            (true, true) if is_in_bucket(now.value) => BucketState::Live,
+            (true, true) => BucketState::Carried,
+        };
+        let was_shown = before.is_some_and(|before| is_in_bucket(before.value));
+        if !was_claimed && !now.is_proved && !is_in_bucket(now.value) && !was_shown {
+            return false;
+        }
+        if std::env::var_os("DBG").is_some() { eprintln!("RESTATE {slot} {index} {mark:?} {state} {now:?}"); }
+        self.restate(slot, index, state, now.value, rows);
+        true
+    }
+
+    /// The bucket ends between the latest values of the recorded provider and a new observation of it have passed.
+    #[inline(never)]
+    pub(super) fn pass_ends(&mut self, slot: usize, quote: &Quote, step: Step, rows: &mut Rows) {
+        let latest = self.slots[slot].latest;
+        for index in self.ends_between(slot, &latest, quote.event_time) {
+            let span = (self.bucket(index).start(), self.end_of_slot(slot, index));
+            let proof = step.proof(&latest, quote, span);
+            self.ends[slot].pass(index, &latest, proof);
+            if proof == Proof::None {
+                self.marks.of_mut(slot)[index].set_hole();
+            }
+            self.judge_again(slot, index, None, rows);
+        }
+    }
+
+    /// The same of a provider that is not the recorded one.
+    pub(super) fn pass_ends_aside(
+        &mut self,
+        slot: usize,
+        provider: Provider,
+        quote: &Quote,
+        step: Step,
+        rows: &mut Rows,
+    ) {
+        let latest = self.others.reach(provider, slot).latest;
+        for index in self.ends_between(slot, &latest, quote.event_time) {
+            let span = (self.bucket(index).start(), self.end_of_slot(slot, index));
+            let proof = step.proof(&latest, quote, span);
+            self.others.reach(provider, slot).ends.pass(index, &latest, proof);
+            self.judge_again(slot, index, None, rows);
+        }
+    }
+
+    /// Buckets of a contract that end after its latest values, and not after `until`.
+    fn ends_between(
+        &self,
+        slot: usize,
+        latest: &Observation,
+        until: Timestamp,
+    ) -> std::ops::Range<usize> {
+        if latest.is_empty() {
+            return 0..0;
+        }
+        let first = self.buckets.index_of(latest.event_time());
+        let close = self.close_of(&self.slots[slot]);
+        let mut last = self.buckets.index_of(until).min(self.bucket_count);
+        if until >= close {
+            let last_start = self.buckets.index_of(close.plus_us(-1));
+            last = (last_start + 1).min(self.bucket_count);
+        }
+        first..last
+    }
+}
