@@ -4,7 +4,10 @@
 //! bucket ends; a stream that is found to have missed something proves nothing more. Every closed row that rests on what
 //! changes is held to it again ([`super::judge`]).
 
-use super::{Arrival, Delivery, Slot, Step, TradingDay, track::TrackView};
+use super::{
+    Arrival, Delivery, Slot, Step, TradingDay,
+    track::{Proof, TrackView},
+};
 use crate::{
     engine::{candle::Trade, observation::Observation, rows::Rows},
     market::{BucketState, Provider, Quote, Timestamp},
@@ -115,13 +118,18 @@ impl TradingDay {
         now: Timestamp,
         rows: &mut Rows,
     ) {
-        self.note_covering(self.chain_of[index] as usize, arrival, rows);
+        if !self.is_still_open_to(index, arrival, rows) {
+            return self.observe_aside(index, arrival, quote, rows);
+        }
         if quote.event_time >= self.close_of(&self.slots[index]) {
             return self.observe_after_close(index, arrival, quote, rows);
         }
         let (quote, is_more) = match Answer::of(quote, self.own_track(index)) {
             Answer::Same => return self.prove(index, arrival.provider, arrival.proved, rows),
-            Answer::Outdated => return self.counters.outdated += 1,
+            Answer::Outdated => {
+                self.take_late(index, arrival, quote, rows);
+                return self.counters.outdated += 1;
+            }
             Answer::New { quote, is_more } => (quote, is_more),
         };
         let mut is_contradicted = false;
@@ -202,7 +210,7 @@ impl TradingDay {
     /// An observation older than the latest: it matters only to the ends of buckets before the latest one's.
     #[cold]
     pub(super) fn observe_late(&mut self, slot: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
-        let (event_time, provider, received) = (quote.event_time, arrival.provider, arrival.received);
+        let (event_time, provider) = (quote.event_time, arrival.provider);
         if event_time < self.hours.open {
             self.counters.outdated += 1;
             return;
@@ -215,14 +223,43 @@ impl TradingDay {
             epoch: arrival.epoch,
         };
         self.take_late_price(slot, &trade, rows);
-        let latest = self.slots[slot].latest;
-        let between = (self.buckets.index_of(event_time), self.buckets.index_of(latest.event_time()));
-        let stated = self.verdicts_since(slot, event_time);
-        if self.ends[slot].take_late(between, provider, quote, received, latest.volume()) {
-            self.judge_changed(slot, &stated, rows);
-        } else {
+        if !self.take_late(slot, arrival, quote, rows) {
             self.counters.outdated += 1;
         }
+    }
+
+    /// What a provider said late changes what it knew at earlier bucket ends; false if it does not.
+    pub(super) fn take_late(
+        &mut self,
+        slot: usize,
+        arrival: &Arrival,
+        quote: &Quote,
+        rows: &mut Rows,
+    ) -> bool {
+        let (provider, event_time) = (arrival.provider, quote.event_time);
+        let Some(track) = self.track(provider, slot) else { return false };
+        let (latest, mut ends) = (*track.latest, *track.ends);
+        if event_time < self.hours.open || event_time >= latest.event_time() {
+            return false;
+        }
+        let buckets = (self.buckets.index_of(event_time), self.buckets.index_of(latest.event_time()));
+        // A stream brings late what it had not missed; an answer shows what the stream has.
+        let proof = |bucket: usize| match arrival.traits.delivery {
+            Delivery::Stream | Delivery::Chain => None,
+            Delivery::Quote if self.end_of_slot(slot, bucket) <= arrival.proved => Some(Proof::Full),
+            Delivery::Quote => Some(Proof::None),
+        };
+        if !ends.take_late(buckets, provider, quote, arrival.received, latest.volume(), proof) {
+            return false;
+        }
+        let stated = self.verdicts_since(slot, event_time);
+        if self.slots[slot].is_of(provider) {
+            self.ends[slot] = ends;
+        } else {
+            self.others.reach(provider, slot).ends = ends;
+        }
+        self.judge_changed(slot, &stated, rows);
+        true
     }
 
     fn take_late_price(&mut self, slot: usize, trade: &Trade, rows: &mut Rows) {
@@ -253,8 +290,8 @@ impl TradingDay {
         }
         let step = self.step(slot, arrival, self.own_track(slot), quote.event_time);
         self.pass_ends(slot, quote, step, rows);
-        if arrival.traits.delivery != Delivery::Quote && self.slots[slot].spoken != arrival.epoch {
-            self.begin_speaking(slot, arrival, rows);
+        if arrival.traits.delivery != Delivery::Quote {
+            self.slots[slot].spoken = arrival.epoch;
         }
         self.wake_rows(slot, proved);
     }

@@ -33,7 +33,10 @@ impl TradingDay {
         let (Some(our_volume), Some(their_volume)) = (ours.volume(), theirs.volume()) else { return };
         if their_volume == our_volume {
             if theirs.open_interest() == ours.open_interest() {
-                self.doubts.remove(&(slot as u32));
+                // Answers are held against something else.
+                if self.doubts.get(&(slot as u32)).is_some_and(|doubt| doubt.answers.is_empty()) {
+                    self.doubts.remove(&(slot as u32));
+                }
                 self.prove(slot, recorded, theirs.event_time(), rows);
             } else if theirs.event_time().us_since(ours.event_time()) >= OPEN_INTEREST_LAG_US {
                 self.contradict(slot, provider, now, rows);
@@ -86,10 +89,7 @@ impl TradingDay {
             let Some(doubt) = self.doubts.remove(&slot) else { continue };
             let index = slot as usize;
             let Some(ours) = self.recorded_track(index).map(|track| *track.latest) else { continue };
-            if ours.volume() >= doubt.volume {
-                continue;
-            }
-            if doubt.answers.is_empty() && ours.event_time() < doubt.stamp {
+            if ours.volume() < doubt.volume && doubt.answers.is_empty() && ours.event_time() < doubt.stamp {
                 self.contradict(index, doubt.by, now, rows);
             }
             for (mut arrival, quote) in doubt.answers {

@@ -209,7 +209,6 @@ impl TradingDay {
         if !was_claimed && !now.is_proved && !is_in_bucket(now.value) && !was_shown {
             return false;
         }
-        if std::env::var_os("DBG").is_some() { eprintln!("RESTATE {slot} {index} {mark:?} {state} {now:?}"); }
         self.restate(slot, index, state, now.value, rows);
         true
     }

@@ -395,9 +395,17 @@ impl TradingDay {
             self.slots[index].active = arrival.provider.code();
             self.note_covering(self.chain_of[index] as usize, arrival, rows);
         }
-        if !self.slots[index].is_open_to(arrival.provider) {
+        if self.slots[index].is_open_to(arrival.provider) {
+            self.observe_recorded(index, arrival, quote, rows);
+        } else {
             self.observe_aside(index, arrival, quote, rows);
-        } else if arrival.traits.delivery == Delivery::Quote {
+        }
+    }
+
+    /// The recorded provider speaks.
+    #[inline(always)]
+    fn observe_recorded(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
+        if arrival.traits.delivery == Delivery::Quote {
             self.observe_quote(index, arrival, quote, arrival.received, rows);
         } else {
             self.observe_active(index, arrival, quote, rows);
@@ -428,22 +436,24 @@ impl TradingDay {
         if event_time < slot.latest.event_time() {
             return self.observe_late(index, arrival, quote, rows);
         }
+        if !is_in_epoch && !self.is_still_open_to(index, arrival, rows) {
+            return self.observe_aside(index, arrival, quote, rows);
+        }
         let bucket = self.buckets.find(event_time);
-        if slot.latest.event_time() < self.buckets.start_of(bucket) {
+        if self.slots[index].latest.event_time() < self.buckets.start_of(bucket) {
             let step = self.step(index, arrival, self.own_track(index), event_time);
             self.pass_ends(index, quote, step, rows);
         }
-        if !is_in_epoch {
-            self.begin_speaking(index, arrival, rows);
-        }
+        self.slots[index].spoken = arrival.epoch;
         self.take(index, arrival.provider, arrival.epoch, arrival.received, quote, rows);
     }
 
-    /// A provider speaks of a contract for the first time in an epoch.
+    /// The recorded provider speaks of a contract for the first time in an epoch: whether it is recorded still, now that it covers
+    /// the chain.
     #[cold]
-    fn begin_speaking(&mut self, index: usize, arrival: &Arrival, rows: &mut Rows) {
-        self.slots[index].spoken = arrival.epoch;
+    fn is_still_open_to(&mut self, index: usize, arrival: &Arrival, rows: &mut Rows) -> bool {
         self.note_covering(self.chain_of[index] as usize, arrival, rows);
+        self.slots[index].is_open_to(arrival.provider)
     }
 
     /// Takes an observation that is not older than the latest one and lies before the close.

@@ -216,13 +216,17 @@ impl TradingDay {
         rows: &mut Rows,
     ) {
         let (provider, now) = (arrival.provider, arrival.received);
-        let known = *self.others.reach(provider, index);
         let is_quote = arrival.traits.delivery == Delivery::Quote;
+        let known = *self.others.reach(provider, index);
         if known.spoken == arrival.epoch && arrival.epoch != 0 {
             let live_us = quote.event_time.as_us().min(arrival.received.as_us());
             arrival.live_us = arrival.live_us.max(live_us);
         } else {
             self.note_covering(self.chain_of[index] as usize, arrival, rows);
+            if self.slots[index].is_open_to(provider) {
+                // It was chosen for the chain, and the contract with it.
+                return self.observe_recorded(index, arrival, quote, rows);
+            }
         }
         if quote.volume == Some(0) && super::is_blank(quote, &known.latest) {
             self.counters.blank += 1;
@@ -283,16 +287,10 @@ impl TradingDay {
         let provider = arrival.provider;
         let known = *self.others.reach(provider, index);
         let (latest, in_session) = (known.latest, quote.event_time >= self.hours.open);
-        let stated = self.verdicts_since(index, quote.event_time);
         if quote.event_time < latest.event_time() {
-            let buckets =
-                (self.buckets.index_of(quote.event_time), self.buckets.index_of(latest.event_time()));
-            let ends = &mut self.others.reach(provider, index).ends;
-            let is_taken = in_session
-                && ends.take_late(buckets, provider, quote, arrival.received, latest.volume());
-            self.judge_changed(index, &stated, rows);
-            return is_taken;
+            return self.take_late(index, arrival, quote, rows);
         }
+        let stated = self.verdicts_since(index, quote.event_time);
         let step = self.step(index, arrival, known.view(), quote.event_time);
         self.pass_ends_aside(index, provider, quote, step, rows);
         let track = self.others.reach(provider, index);
@@ -315,7 +313,7 @@ impl TradingDay {
     ) -> bool {
         let provider = arrival.provider;
         match Answer::of(quote, self.others.reach(provider, index).view()) {
-            Answer::Outdated => return false,
+            Answer::Outdated => return self.take_late(index, arrival, quote, rows),
             Answer::Same => {}
             Answer::New { quote, is_more } => {
                 if is_more {

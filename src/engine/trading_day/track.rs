@@ -62,7 +62,8 @@ impl Ends {
     }
 
     /// Takes values that lie before the latest ones, whose bucket is `latest_bucket`: they are what was known at the ends
-    /// after them. False where that is older than what was known.
+    /// after them. `proof` says how they are proved there if they are of another trade than what was known; `None`: as what was
+    /// known. False where that is not older.
     pub fn take_late(
         &mut self,
         (bucket, latest_bucket): (usize, usize),
@@ -70,6 +71,7 @@ impl Ends {
         quote: &Quote,
         received: Timestamp,
         latest_volume: Option<i64>,
+        proof: impl Fn(usize) -> Option<Proof>,
     ) -> bool {
         let is_of_later_copy = quote.volume.zip(latest_volume).is_some_and(|(late, latest)| late > latest);
         if is_of_later_copy {
@@ -89,6 +91,11 @@ impl Ends {
             if value.event_time() <= quote.event_time
                 && !(quote.volume.is_some() && quote.volume < value.volume())
             {
+                if value.volume() != quote.volume
+                    && let Some(proof) = proof(bucket)
+                {
+                    self.proofs[at] = proof;
+                }
                 value.take(provider, quote, received, true);
                 is_taken = true;
             }
