@@ -187,7 +187,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
     pub fn note_absent(&mut self, slot: u32, provider: Provider) {
         self.counters.of_mut(provider).absent += 1;
         if let Some(day) = self.day.as_deref_mut() {
-            day.note_absent(slot, provider, self.rows);
+            day.note_absent(slot, provider, self.received, self.rows);
         }
     }
 

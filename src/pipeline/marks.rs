@@ -91,11 +91,10 @@ impl Pipeline {
         match mark {
             Some(Mark::Started { .. }) => {
                 self.is_uncertain = false;
-                for (provider, since) in self.gaps.note_away(now, "the daemon was not running") {
+                for (_, since) in self.gaps.note_away(now, "the daemon was not running") {
                     self.pass_time(since, None, live, batch);
-                    self.set_down(provider, since, now);
                 }
-                // Also those that were not up by a mark, but sent data.
+                // Also those that were not up by a mark, but sent data; each stream proves what it brought.
                 let last = self.last_received.min(now);
                 Provider::ALL.into_iter().for_each(|provider| self.set_down(provider, last, now));
                 self.force(None, now);
@@ -108,7 +107,8 @@ impl Pipeline {
                 let since = shown.map_or(told, |shown| shown.min(told));
                 if let Some(since) = self.gaps.note_down(provider, since, now, reason) {
                     self.pass_time(since, None, live, batch);
-                    self.set_down(provider, since, now);
+                    // A stream that was further than the others proves what it brought.
+                    self.set_down(provider, told, now);
                 }
             }
             Some(Mark::StreamDown { provider, stream, since_us, .. }) => {

@@ -83,9 +83,8 @@ impl TradingDay {
     #[cold]
     fn tell_stream_break(&mut self, provider: Provider, epoch: u16, since: Timestamp, at: Timestamp) {
         for chain in 0..self.chains.len() {
-            let is_streamed = |slot: &u32| {
-                self.track(provider, *slot as usize).is_some_and(|track| track.spoken == epoch)
-            };
+            let is_streamed =
+                |slot: &u32| self.track(provider, *slot as usize).is_some_and(|track| track.spoken == epoch);
             if self.chains[chain].slots.iter().any(is_streamed) {
                 self.tell_break(chain as u32, provider, since, at);
             }

@@ -42,8 +42,6 @@ pub(super) struct Cover {
     pub epoch: u16,
     /// Of the newest body.
     pub last_stamp: Timestamp,
-    /// Contracts that another witness proved it to have missed.
-    pub contradicted: u32,
 }
 
 impl Default for Cover {
@@ -57,7 +55,6 @@ impl Default for Cover {
             lateness_us: 0,
             epoch: 0,
             last_stamp: Timestamp::NEVER,
-            contradicted: 0,
         }
     }
 }

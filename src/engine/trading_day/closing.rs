@@ -155,7 +155,8 @@ impl TradingDay {
             true => verdict.is_own || !self.is_witnessed(slot, now),
             false => self.is_decided(slot, index),
         };
-        let is_streaming = self.recorded_track(slot).is_some_and(|track| self.epochs.get(track.spoken).is_streaming());
+        let is_streaming =
+            self.recorded_track(slot).is_some_and(|track| self.epochs.get(track.spoken).is_streaming());
         if now < deadline && !is_settled {
             return Some(match (is_streaming, self.others.is_empty()) {
                 (true, _) => deadline.min(now.plus_us(CHECK_US)),
@@ -245,7 +246,8 @@ impl TradingDay {
         for index in from..closed {
             for slot in slots.iter().map(|slot| *slot as usize) {
                 let is_missing = self.marks.of(slot)[index].state() == Some(BucketState::Missing);
-                if is_missing && self.may_be_proved(slot, index) && !self.judge_again(slot, index, None, rows) {
+                if is_missing && self.may_be_proved(slot, index) && !self.judge_again(slot, index, None, rows)
+                {
                     unproved = unproved.or(Some(index));
                 }
             }

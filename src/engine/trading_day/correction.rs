@@ -24,7 +24,10 @@ pub(super) enum Answer {
     Same,
     Outdated,
     /// With the stamp that it counts with; `is_more`: something was traded.
-    New { quote: Quote, is_more: bool },
+    New {
+        quote: Quote,
+        is_more: bool,
+    },
 }
 
 impl Answer {
@@ -144,6 +147,8 @@ impl TradingDay {
             self.counters.contradicted += 1;
             self.mute(index, rows);
             is_contradicted = true;
+        } else if is_more && quote.event_time < epoch.live_until {
+            self.mute(index, rows);
         }
         let step = self.step(index, arrival, self.own_track(index), quote.event_time);
         self.pass_ends(index, &quote, step, rows);
@@ -153,7 +158,7 @@ impl TradingDay {
         self.wake_rows(index, quote.event_time);
         if is_contradicted {
             // Last: another provider may be recorded from here on.
-            self.note_contradiction(index, arrival.provider, rows);
+            self.note_contradiction(index, arrival.provider, now, rows);
         }
     }
 
@@ -199,11 +204,11 @@ impl TradingDay {
     }
 
     /// A requested contract that the answer does not contain is not witnessed any more by its stream.
-    pub fn note_absent(&mut self, slot: u32, provider: Provider, rows: &mut Rows) {
+    pub fn note_absent(&mut self, slot: u32, provider: Provider, now: Timestamp, rows: &mut Rows) {
         let slot = slot as usize;
         if self.slots[slot].is_of(provider) && self.slots[slot].spoken != 0 {
             self.mute(slot, rows);
-            self.note_contradiction(slot, provider, rows);
+            self.note_contradiction(slot, provider, now, rows);
         }
     }
 

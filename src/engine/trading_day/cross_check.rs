@@ -11,6 +11,8 @@ use crate::{
 
 /// Open interest is published in steps; another source may show one of the last three.
 const OPEN_INTEREST_LAG_US: i64 = 180_000_000;
+/// Contradictions that are longer ago say nothing of a chain as a whole.
+const CONTRADICTED_US: i64 = 300_000_000;
 /// Answers that are held against a stream: requests of the time in which it may clear them.
 const ANSWERS_MAX: usize = 4;
 
@@ -28,7 +30,9 @@ impl TradingDay {
     /// Compares what two providers say: volume orders their copies, since it only grows.
     pub(super) fn cross_check(&mut self, slot: usize, provider: Provider, now: Timestamp, rows: &mut Rows) {
         let Some(recorded) = self.slots[slot].provider() else { return };
-        let (Some(ours), Some(theirs)) = (self.track(recorded, slot), self.track(provider, slot)) else { return };
+        let (Some(ours), Some(theirs)) = (self.track(recorded, slot), self.track(provider, slot)) else {
+            return;
+        };
         let (ours, theirs) = (*ours.latest, *theirs.latest);
         let (Some(our_volume), Some(their_volume)) = (ours.volume(), theirs.volume()) else { return };
         if their_volume == our_volume {
@@ -102,23 +106,39 @@ impl TradingDay {
         }
     }
 
-    /// The active provider has missed a change of a contract that another one shows: the other's values are recorded.
+    /// The recorded provider has missed a change of a contract that another one shows: the other's values are recorded.
     fn contradict(&mut self, slot: usize, by: Provider, now: Timestamp, rows: &mut Rows) {
-        let Some(active) = self.slots[slot].provider() else { return };
+        let Some(recorded) = self.slots[slot].provider() else { return };
+        let Some(track) = self.recorded_track(slot) else { return };
+        let epoch = self.epochs.get(track.spoken);
+        // What a stream that has ended did not bring says nothing of those that go on.
+        let is_failure = epoch.is_open || epoch.delivery != Delivery::Stream;
         self.counters.contradicted += 1;
         self.exceptions.insert(slot as u32, now);
         self.mute(slot, rows);
         self.switch(slot, by, rows);
-        self.note_contradiction(slot, active, rows);
+        if is_failure {
+            self.note_contradiction(slot, recorded, now, rows);
+        }
     }
 
     /// Past half of a chain's contracts, the provider is down for the chain.
-    pub(super) fn note_contradiction(&mut self, slot: usize, provider: Provider, rows: &mut Rows) {
+    pub(super) fn note_contradiction(
+        &mut self,
+        slot: usize,
+        provider: Provider,
+        now: Timestamp,
+        rows: &mut Rows,
+    ) {
+        self.contradicted.insert((provider, slot as u32), now);
         let chain = self.chain_of[slot] as usize;
-        let options = self.chains[chain].slots.len();
-        let cover = self.chains[chain].cover_mut(provider);
-        cover.contradicted += 1;
-        if cover.is_covering && cover.contradicted as usize * 2 > options {
+        let slots = &self.chains[chain].slots;
+        let is_contradicted = |slot: &&u32| {
+            let at = self.contradicted.get(&(provider, **slot));
+            at.is_some_and(|at| now.us_since(*at) <= CONTRADICTED_US)
+        };
+        let is_past_half = slots.iter().filter(is_contradicted).count() * 2 > slots.len();
+        if is_past_half && self.chains[chain].cover(provider).is_covering {
             let since = self.slots[slot].latest.event_time();
             self.set_scope_down(chain, provider, since, ScopeReason::Contradicted, rows);
         }

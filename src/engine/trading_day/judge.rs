@@ -99,7 +99,8 @@ impl TradingDay {
     pub(super) fn reach(&self, track: TrackView<'_>, slot: usize) -> Timestamp {
         let (close, epoch) = (self.close_of(&self.slots[slot]), self.epochs.get(track.spoken));
         let last_data = close.plus_us(-FINAL_SILENCE_US.max(self.silence_min_us));
-        let is_last_data = epoch.delivery == Delivery::Stream && !epoch.is_lost && epoch.live_until >= last_data;
+        let is_last_data =
+            epoch.delivery == Delivery::Stream && !epoch.is_lost && epoch.live_until >= last_data;
         let end = track.witness_end(&self.epochs);
         if is_last_data { end.max(close) } else { end }
     }
@@ -125,11 +126,13 @@ impl TradingDay {
         let recorded = self.slots[slot].provider();
         let others = self.preference.order.iter().filter(|provider| Some(**provider) != recorded);
         for (place, provider) in known[1..].iter_mut().zip(others) {
-            *place = self.others.get(*provider, slot).and_then(|track| self.at_end(track.view(), slot, index));
+            *place =
+                self.others.get(*provider, slot).and_then(|track| self.at_end(track.view(), slot, index));
         }
         let said = || known.iter().flatten();
         let Some((first, _)) = said().next() else { return Verdict::default() };
-        let last = said().fold(first, |last, (value, _)| if is_later_trade(value, last) { value } else { last });
+        let last =
+            said().fold(first, |last, (value, _)| if is_later_trade(value, last) { value } else { last });
         let volume = last.volume().unwrap_or(0);
         let is_last = |value: &Observation| value.volume().unwrap_or(0) == volume;
         let with = |wanted: Proof| said().find(|(value, proof)| *proof == wanted && is_last(value));
@@ -150,8 +153,9 @@ impl TradingDay {
     fn closed_since(&self, slot: usize, since: Timestamp) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let first = self.buckets.index_of(since).min(self.bucket_count);
         let until = self.buckets.index_of(self.closed_until.plus_us(-1)).saturating_add(1);
-        let is_closed =
-            |index: &usize| self.marks.of(slot)[*index].state().is_some() && since < self.end_of_slot(slot, *index);
+        let is_closed = |index: &usize| {
+            self.marks.of(slot)[*index].state().is_some() && since < self.end_of_slot(slot, *index)
+        };
         let closed: Vec<usize> = (first..until.min(self.bucket_count)).filter(is_closed).collect();
         closed.into_iter()
     }
@@ -196,8 +200,9 @@ impl TradingDay {
         if was_claimed == now.is_proved && !is_changed || !is_filled && self.is_forgotten(slot, index) {
             return false;
         }
-        let is_in_bucket =
-            |value: Option<Observation>| value.is_some_and(|value| value.event_time() >= self.bucket(index).start());
+        let is_in_bucket = |value: Option<Observation>| {
+            value.is_some_and(|value| value.event_time() >= self.bucket(index).start())
+        };
         let state = match (was_claimed, now.is_proved) {
             (_, false) => BucketState::Missing,
             (false, true) => BucketState::Backfilled,
@@ -247,12 +252,7 @@ impl TradingDay {
     }
 
     /// Buckets of a contract that end after its latest values, and not after `until`.
-    fn ends_between(
-        &self,
-        slot: usize,
-        latest: &Observation,
-        until: Timestamp,
-    ) -> std::ops::Range<usize> {
+    fn ends_between(&self, slot: usize, latest: &Observation, until: Timestamp) -> std::ops::Range<usize> {
         if latest.is_empty() {
             return 0..0;
         }

@@ -135,6 +135,8 @@ pub struct TradingDay {
     next_look: Timestamp,
     /// Contracts that the active provider of their chain missed, and since when.
     exceptions: BTreeMap<u32, Timestamp>,
+    /// When providers were last proved to have missed a change, by contract.
+    contradicted: BTreeMap<(Provider, u32), Timestamp>,
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.
@@ -219,6 +221,7 @@ impl TradingDay {
             next_check: Timestamp::NEVER,
             next_look: Timestamp::NEVER,
             exceptions: BTreeMap::new(),
+            contradicted: BTreeMap::new(),
             doubts: BTreeMap::new(),
             owed: VecDeque::new(),
             scope_changes: Vec::new(),
@@ -452,6 +455,9 @@ impl TradingDay {
     /// the chain.
     #[cold]
     fn is_still_open_to(&mut self, index: usize, arrival: &Arrival, rows: &mut Rows) -> bool {
+        if arrival.traits.delivery == Delivery::Stream {
+            self.contradicted.remove(&(arrival.provider, index as u32));
+        }
         self.note_covering(self.chain_of[index] as usize, arrival, rows);
         self.slots[index].is_open_to(arrival.provider)
     }

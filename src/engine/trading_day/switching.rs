@@ -135,7 +135,7 @@ impl TradingDay {
         let is_better = cover.is_by_request && !is_by_request;
         if !cover.is_covering || is_better {
             cover.is_by_request = is_by_request;
-            (cover.is_covering, cover.since, cover.contradicted) = (true, arrival.received, 0);
+            (cover.is_covering, cover.since) = (true, arrival.received);
             self.arbitrate(chain, arrival.received, rows);
         }
     }
@@ -188,8 +188,7 @@ impl TradingDay {
         let Some(track) = self.track(provider, slot) else { return false };
         let covers = self.chains[self.chain_of[slot] as usize].cover(provider).is_covering;
         let newest = track.latest.received_time().max(track.proved_until);
-        self.epochs.get(track.spoken).is_streaming()
-            || covers && now.us_since(newest) <= SNAPSHOT_AGE_US_MAX
+        self.epochs.get(track.spoken).is_streaming() || covers && now.us_since(newest) <= SNAPSHOT_AGE_US_MAX
     }
 
     /// Whether a provider that was chosen lacks trades of a contract that its provider has shown, and still witnesses.
@@ -222,6 +221,9 @@ impl TradingDay {
             let live_us = quote.event_time.as_us().min(arrival.received.as_us());
             arrival.live_us = arrival.live_us.max(live_us);
         } else {
+            if arrival.traits.delivery == Delivery::Stream {
+                self.contradicted.remove(&(provider, index as u32));
+            }
             self.note_covering(self.chain_of[index] as usize, arrival, rows);
             if self.slots[index].is_open_to(provider) {
                 // It was chosen for the chain, and the contract with it.
@@ -257,13 +259,7 @@ impl TradingDay {
     }
 
     #[cold]
-    fn observe_aside_after_close(
-        &mut self,
-        index: usize,
-        arrival: &Arrival,
-        quote: &Quote,
-        rows: &mut Rows,
-    ) {
+    fn observe_aside_after_close(&mut self, index: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
         let (provider, now) = (arrival.provider, arrival.received);
         let track = *self.others.reach(provider, index);
         let is_continued = track.spoken == arrival.epoch && arrival.traits.delivery == Delivery::Stream;
@@ -304,19 +300,14 @@ impl TradingDay {
     }
 
     /// Takes what an answer says: it holds as of its request.
-    fn take_answer_aside(
-        &mut self,
-        index: usize,
-        arrival: &Arrival,
-        quote: &Quote,
-        rows: &mut Rows,
-    ) -> bool {
+    fn take_answer_aside(&mut self, index: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) -> bool {
         let provider = arrival.provider;
         match Answer::of(quote, self.others.reach(provider, index).view()) {
             Answer::Outdated => return self.take_late(index, arrival, quote, rows),
             Answer::Same => {}
             Answer::New { quote, is_more } => {
-                if is_more {
+                let epoch = self.epochs.get(self.others.reach(provider, index).spoken);
+                if is_more && (epoch.is_streaming() || quote.event_time < epoch.live_until) {
                     self.mute_provider(index, provider, Timestamp::NEVER, rows);
                 }
                 self.take_aside(index, arrival, &quote, rows);

@@ -291,7 +291,7 @@ fn a_requested_contract_that_the_answer_leaves_out_is_not_witnessed_by_its_strea
     for minute in 15..20 {
         played.stream(at(9, minute, 30), &[(0, 10 + i64::from(minute))]);
     }
-    played.day.note_absent(1, Provider::AngelOne, &mut played.rows);
+    played.day.note_absent(1, Provider::AngelOne, at(9, 19, 40), &mut played.rows);
     played.stream(at(9, 21, 30), &[(0, 50)]);
     played.advance(at(9, 24, 0));
     assert_eq!(played.states(1)[1], Missing);
