@@ -20,45 +20,73 @@ pub(super) enum Proof {
     Full,
 }
 
-/// As many bucket ends as evidence may be late for, and one more.
-const ENDS_KEPT: usize = 4;
-const NEVER: u16 = u16::MAX;
+/// As many different values at bucket ends as evidence may be late for, and one more.
+const RUNS_KEPT: usize = 4;
 
-/// What a provider knew at the last bucket ends before its latest values.
+/// Buckets at whose ends the same was known.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first: u16,
+    last: u16,
+    proof: Proof,
+}
+
+/// What a provider knew at the last bucket ends before its latest values: the last [`RUNS_KEPT`] runs, oldest first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
-    values: [Observation; ENDS_KEPT],
-    buckets: [u16; ENDS_KEPT],
-    proofs: [Proof; ENDS_KEPT],
+    values: [Observation; RUNS_KEPT],
+    runs: [Run; RUNS_KEPT],
+    kept: u8,
+    /// Buckets before this one are forgotten.
+    forgotten: u16,
 }
 
 impl Default for Ends {
     fn default() -> Ends {
-        Ends {
-            values: [Observation::default(); ENDS_KEPT],
-            buckets: [NEVER; ENDS_KEPT],
-            proofs: [Proof::None; ENDS_KEPT],
-        }
+        let run = Run { first: 0, last: 0, proof: Proof::None };
+        Ends { values: [Observation::default(); RUNS_KEPT], runs: [run; RUNS_KEPT], kept: 0, forgotten: 0 }
     }
 }
 
 impl Ends {
-    /// A bucket's end has passed. The one [`ENDS_KEPT`] before is forgotten.
+    /// A bucket's end has passed, later than those before.
     #[inline]
     pub fn pass(&mut self, bucket: usize, value: &Observation, proof: Proof) {
-        let at = bucket % ENDS_KEPT;
-        (self.values[at], self.buckets[at], self.proofs[at]) = (*value, bucket as u16, proof);
+        self.push(value, Run { first: bucket as u16, last: bucket as u16, proof });
+    }
+
+    fn push(&mut self, value: &Observation, run: Run) {
+        let kept = usize::from(self.kept);
+        if let Some(newest) = self.runs[..kept].last_mut()
+            && newest.proof == run.proof
+            && newest.last + 1 == run.first
+            && self.values[kept - 1] == *value
+        {
+            newest.last = run.last;
+            return;
+        }
+        let at = if kept == RUNS_KEPT {
+            self.forgotten = self.runs[0].last + 1;
+            self.values.copy_within(1.., 0);
+            self.runs.copy_within(1.., 0);
+            kept - 1
+        } else {
+            self.kept += 1;
+            kept
+        };
+        (self.values[at], self.runs[at]) = (*value, run);
     }
 
     pub fn get(&self, bucket: usize) -> Option<(&Observation, Proof)> {
-        let at = bucket % ENDS_KEPT;
-        (usize::from(self.buckets[at]) == bucket).then(|| (&self.values[at], self.proofs[at]))
+        let kept = &self.runs[..usize::from(self.kept)];
+        let is_of = |run: &Run| usize::from(run.first) <= bucket && bucket <= usize::from(run.last);
+        let at = kept.iter().rposition(is_of)?;
+        Some((&self.values[at], self.runs[at].proof))
     }
 
     /// Whether what was known at a bucket's end is not kept any more.
     pub fn is_forgotten(&self, bucket: usize) -> bool {
-        let kept = self.buckets[bucket % ENDS_KEPT];
-        kept != NEVER && usize::from(kept) > bucket
+        bucket < usize::from(self.forgotten)
     }
 
     /// Takes values that lie before the latest ones, whose bucket is `latest_bucket`: they are what was known at the ends
@@ -77,28 +105,35 @@ impl Ends {
         if is_of_later_copy {
             return false;
         }
+        let mut changed = Ends { forgotten: self.forgotten, ..Ends::default() };
         let mut is_taken = false;
-        for bucket in bucket..latest_bucket {
-            if self.is_forgotten(bucket) {
+        let first = match self.kept {
+            0 => bucket,
+            _ => bucket.min(usize::from(self.runs[0].first)),
+        };
+        for end in first..latest_bucket {
+            let known = self.get(end).map(|(value, proof)| (*value, proof));
+            if end < bucket || self.is_forgotten(end) {
+                known.iter().for_each(|(value, proof)| changed.pass(end, value, *proof));
                 continue;
             }
-            let at = bucket % ENDS_KEPT;
-            if usize::from(self.buckets[at]) != bucket {
-                self.pass(bucket, &Observation::default(), Proof::None);
-            }
-            let value = &mut self.values[at];
+            let (mut value, mut how) = known.unwrap_or((Observation::default(), Proof::None));
             // A later stamp with less volume than an earlier one is of an older copy.
             if value.event_time() <= quote.event_time
                 && !(quote.volume.is_some() && quote.volume < value.volume())
             {
-                if value.volume() != quote.volume
-                    && let Some(proof) = proof(bucket)
-                {
-                    self.proofs[at] = proof;
+                if value.volume() != quote.volume {
+                    how = proof(end).unwrap_or(how);
                 }
                 value.take(provider, quote, received, true);
                 is_taken = true;
             }
+            if !value.is_empty() {
+                changed.pass(end, &value, how);
+            }
+        }
+        if is_taken {
+            *self = changed;
         }
         is_taken
     }
@@ -175,5 +210,76 @@ impl Others {
             table.resize(slot + 1, Track::default());
         }
         &mut table[slot]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{Price, Told};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const BUCKET_S: i64 = 180;
+
+    fn quote(second: i64, volume: i64) -> Quote {
+        Quote {
+            event_time: Timestamp::from_us(0).plus_seconds(second),
+            last_price: Told::Value(Price::from_e4(volume)),
+            volume: Some(volume),
+            ..Quote::default()
+        }
+    }
+
+    fn observation(second: i64, volume: i64) -> Observation {
+        let mut observation = Observation::default();
+        let quote = quote(second, volume);
+        observation.take(Provider::Nse, &quote, quote.event_time, true);
+        observation
+    }
+
+    proptest! {
+        /// Seconds at which something is said, in order; each time a quarter of them late.
+        #[test]
+        fn ends_are_those_of_all_that_was_said(
+            steps in prop::collection::vec((1_i64..700, prop::sample::select(vec![Proof::None, Proof::Bridged, Proof::Full])), 1..40),
+            late_s in 0_i64..900,
+        ) {
+            let mut ends = Ends::default();
+            let mut model: BTreeMap<usize, (Observation, Proof)> = BTreeMap::new();
+            let mut second = 0;
+            let mut latest = observation(0, 0);
+            for (step, proof) in steps {
+                let before = (second / BUCKET_S) as usize;
+                second += step;
+                let bucket = (second / BUCKET_S) as usize;
+                for end in before..bucket {
+                    ends.pass(end, &latest, proof);
+                    model.insert(end, (latest, proof));
+                }
+                latest = observation(second, second);
+            }
+            // What was true at an earlier second, told late.
+            let late = quote((second - late_s).max(0), (second - late_s).max(0));
+            let (from, until) = ((late.event_time.as_us() / 1_000_000 / BUCKET_S) as usize, (second / BUCKET_S) as usize);
+            ends.take_late((from, until), Provider::Nse, &late, late.event_time, latest.volume(), |_| Some(Proof::Full));
+            for end in from..until {
+                if let Some((value, proof)) = model.get_mut(&end)
+                    && value.volume() < late.volume
+                {
+                    *value = observation(late.event_time.as_us() / 1_000_000, late.volume.expect("it has one"));
+                    *proof = Proof::Full;
+                }
+            }
+            for (end, (value, proof)) in &model {
+                match ends.get(*end) {
+                    Some((kept, how)) => {
+                        prop_assert_eq!((kept.volume(), kept.event_time(), how), (value.volume(), value.event_time(), *proof), "{}", end);
+                    }
+                    None => prop_assert!(ends.is_forgotten(*end), "{} is neither kept nor forgotten", end),
+                }
+            }
+            prop_assert!(!ends.is_forgotten((second / BUCKET_S) as usize));
+        }
     }
 }
