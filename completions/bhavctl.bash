@@ -626,7 +626,7 @@ _bhavctl() {
             fi
             case "${prev}" in
                 --job)
-                    COMPREPLY=($(compgen -W "archive retention verify" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "day_plan archive retention verify" -- "${cur}"))
                     return 0
                     ;;
                 --limit)
@@ -671,7 +671,7 @@ _bhavctl() {
             return 0
             ;;
         bhavctl__subcmd__jobs__subcmd__run)
-            opts="-h --socket --json --timeout --help archive retention verify"
+            opts="-h --socket --json --timeout --help day_plan archive retention verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -144,7 +144,8 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_su
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from list" -l timeout -d 'Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from list" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l job -r -f -a "archive\t''
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l job -r -f -a "day_plan\t''
+archive\t''
 retention\t''
 verify\t''"
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand jobs; and __fish_seen_subcommand_from history" -l limit -d 'Rows at most, 1 to 10000' -r

@@ -448,7 +448,7 @@ mod tests {
             ("bhavctl failover dhan", "[possible values: angel_one, nse, auto]"),
             ("bhavctl failover", "<PROVIDER>"),
             ("bhavctl jobs run", "<NAME>"),
-            ("bhavctl jobs run eod", "[possible values: archive, retention, verify]"),
+            ("bhavctl jobs run eod", "[possible values: day_plan, archive, retention, verify]"),
             ("bhavctl wait --for rain", "ready, drained, feed=NAME or feed=any"),
             ("bhavctl wait --for feed=", "ready, drained, feed=NAME or feed=any"),
             ("bhavctl candles NIFTY --interval 7m", "3m, 5m and day"),

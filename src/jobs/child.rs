@@ -11,7 +11,7 @@ use crate::{
     logging::Event,
     market::{Timestamp, TradingDate},
     pipeline::PipelineSettings,
-    spool::{self, SpoolError, WrittenSegment},
+    spool::{self, NewRecord, SpoolError, WrittenSegment},
     store::{Batch, Checkpoint, JobRun, JobRunFilter, Reader, RunState},
 };
 use futures_util::future::LocalBoxFuture;
@@ -41,6 +41,9 @@ pub trait Surroundings: Send + Sync {
     /// What the store contains. From now on no rebuild of the pipeline begins before that checkpoint's day. `None` if the
     /// store contains nothing. The error is a text for people.
     fn recovery_point(&self) -> LocalBoxFuture<'_, Result<Option<Checkpoint>, String>>;
+
+    /// Appends a record to the log, in its order. The error is a text for people.
+    fn append<'a>(&'a self, record: NewRecord, lease: &'a Lease) -> LocalBoxFuture<'a, Result<(), String>>;
 }
 
 /// What every incarnation of every job begins from.
@@ -162,7 +165,7 @@ impl Shift {
         let runs = board.runs(self.job).unwrap_or_default();
         let log_days = match self.job {
             JobName::Verify => spool::days(spool_directory)?,
-            JobName::Archive | JobName::Retention => Vec::new(),
+            JobName::DayPlan | JobName::Archive | JobName::Retention => Vec::new(),
         };
         let circumstances = Circumstances {
             calendar: &settings.calendar,
@@ -237,8 +240,8 @@ impl Shift {
     async fn work(&mut self, date: TradingDate) -> Outcome {
         let lease = self.lease.clone();
         let (clock, end) = (self.parts.clock.clone(), must_end_by(&self.parts.settings.calendar, self.now()));
-        // The hour that ended is compressed in session hours too.
-        let end = end.filter(|_| self.job != JobName::Archive);
+        // The hour that ended is compressed in session hours too, and a plan is owed until the close.
+        let end = end.filter(|_| !matches!(self.job, JobName::Archive | JobName::DayPlan));
         let session_nears = async {
             match end {
                 Some(end) => clock.sleep_until_looking(end, CLOCK_LOOK).await,
@@ -248,6 +251,7 @@ impl Shift {
         let job = self.job;
         let work = async {
             match job {
+                JobName::DayPlan => self.plan_day(date).await,
                 JobName::Archive => self.archive().await,
                 JobName::Retention => self.remove_old_days().await,
                 JobName::Verify => self.verify(date).await,

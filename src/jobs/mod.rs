@@ -1,5 +1,6 @@
 //! The daemon's scheduled jobs: work that is due at certain times, is done once, and is tried again where it failed.
 //!
+//! - `day_plan` notes in the log of a session's day what the days before know of its contracts.
 //! - `archive` compresses hours of the log that are no longer written.
 //! - `retention` removes days of the log older than `spool.keep_days`, if the store contains them whole.
 //! - `verify` replays each finished day's log and compares it with the store.
@@ -11,7 +12,7 @@
 //!
 //! Invariants: the segment that is being written is never touched; no day is removed that the store does not contain
 //! whole, that a rebuild may need, or that was found to differ; nothing heavy happens in session hours but the
-//! compression of the hour that ended; a run that was given up changes nothing.
+//! compression of the hour that ended and a day's plan that is still owed; a run that was given up changes nothing.
 //!
 //! Left out: schedules by configuration, and jobs that fetch anything.
 
@@ -20,6 +21,7 @@ mod board;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod child;
+mod day_plan;
 mod plan;
 mod replay;
 mod retention;
@@ -34,17 +36,19 @@ use std::{fmt, str::FromStr};
 /// A job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobName {
+    DayPlan,
     Archive,
     Retention,
     Verify,
 }
 
 impl JobName {
-    pub const ALL: [JobName; 3] = [JobName::Archive, JobName::Retention, JobName::Verify];
+    pub const ALL: [JobName; 4] = [JobName::DayPlan, JobName::Archive, JobName::Retention, JobName::Verify];
 
     /// Also the child's name, and what the column `job` says.
     pub const fn name(self) -> &'static str {
         match self {
+            JobName::DayPlan => "day_plan",
             JobName::Archive => "archive",
             JobName::Retention => "retention",
             JobName::Verify => "verify",
@@ -54,6 +58,7 @@ impl JobName {
     /// What it does, in a few words.
     pub const fn purpose(self) -> &'static str {
         match self {
+            JobName::DayPlan => "notes in the day's log which contracts the days before know",
             JobName::Archive => "compresses ended hours of the log",
             JobName::Retention => "removes days of the log older than spool.keep_days",
             JobName::Verify => "replays the finished day's log and compares it with the store",

@@ -15,6 +15,8 @@ use std::time::Duration;
 /// After the close the log goes on for an hour; then the day is verified.
 const VERIFY_AFTER_CLOSE_S: i64 = 65 * 60;
 const RETENTION_AFTER_CLOSE_S: i64 = 120 * 60;
+/// A day's plan is made so long before its open: the exchange's figures of the day before are there by then.
+const PLAN_BEFORE_OPEN_S: i64 = 180 * 60;
 /// A day that was missed is verified for so long.
 pub(super) const CATCH_UP_DAYS: u64 = 7;
 /// Heavy work does not begin this shortly before a session.
@@ -75,6 +77,7 @@ enum Standing {
 impl Circumstances<'_> {
     pub fn turn(&self, job: JobName) -> Turn {
         match job {
+            JobName::DayPlan => self.day_plan(),
             JobName::Archive => self.archive(),
             JobName::Retention => self.retention(),
             JobName::Verify => self.verify(),
@@ -89,6 +92,14 @@ impl Circumstances<'_> {
         if job == JobName::Archive {
             return Ok(self.today());
         }
+        if job == JobName::DayPlan {
+            let session = self.calendar.session(self.today());
+            let is_owed = session.is_some_and(|session| self.now < session.close);
+            return match is_owed {
+                true => Ok(self.today()),
+                false => Err("there is no session today, or it is over".to_owned()),
+            };
+        }
         if let Some(close) = self.session_hours() {
             let close = close.to_ist().format("%H:%M");
             return Err(format!("{job} runs outside session hours only, which end at {close}"));
@@ -97,7 +108,7 @@ impl Circumstances<'_> {
             return Err("the store does not contain yet all that was received".to_owned());
         }
         match job {
-            JobName::Archive => Ok(self.today()),
+            JobName::DayPlan | JobName::Archive => Ok(self.today()),
             JobName::Retention if self.keep_days == 0 => {
                 Err("spool.keep_days is 0: every day of the log is kept".to_owned())
             }
@@ -106,6 +117,24 @@ impl Circumstances<'_> {
                 let last = self.log_days.iter().rev().find(|date| self.is_finished(**date)).copied();
                 last.ok_or_else(|| "the log has no finished session day".to_owned())
             }
+        }
+    }
+
+    fn day_plan(&self) -> Turn {
+        let begins = |session: Session| session.open.plus_seconds(-PLAN_BEFORE_OPEN_S);
+        let today = self.calendar.session(self.today()).filter(|session| self.now < session.close);
+        let next = self.calendar.next_session(self.today()).map(begins);
+        let waits = |state, until| Turn::Wait { until, state };
+        let Some(session) = today else { return waits(JobState::Idle, next) };
+        if self.now < begins(session) {
+            return waits(JobState::Idle, Some(begins(session)));
+        }
+        match self.standing(session.date, false) {
+            Standing::Open if self.is_settled => Turn::Run { date: session.date },
+            Standing::Open => Turn::Settle,
+            Standing::Retry(at) => waits(JobState::Retrying, Some(at)),
+            Standing::GivenUp => waits(JobState::Failed, next),
+            Standing::Over => waits(JobState::Idle, next),
         }
     }
 

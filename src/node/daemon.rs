@@ -269,6 +269,7 @@ impl Daemon {
                     recovery,
                     status: Arc::clone(&status),
                     batches: batches.gauge(),
+                    intake: intake.clone(),
                 }),
                 batches,
             },

@@ -1,7 +1,13 @@
 //! What the jobs see of the daemon.
 
-use super::{recovery::Recovery, status::DaemonStatus};
-use crate::{actor::PortGauge, jobs::Surroundings, store::Checkpoint};
+use super::{intake::Intake, recovery::Recovery, status::DaemonStatus};
+use crate::{
+    actor::{Lease, PortGauge},
+    feed::RecordSink,
+    jobs::Surroundings,
+    spool::NewRecord,
+    store::Checkpoint,
+};
 use futures_util::future::LocalBoxFuture;
 use std::sync::{
     Arc,
@@ -13,6 +19,7 @@ pub struct JobSurroundings {
     pub status: Arc<DaemonStatus>,
     /// Of the port before the writer.
     pub batches: PortGauge,
+    pub intake: Intake,
 }
 
 impl Surroundings for JobSurroundings {
@@ -32,5 +39,12 @@ impl Surroundings for JobSurroundings {
 
     fn recovery_point(&self) -> LocalBoxFuture<'_, Result<Option<Checkpoint>, String>> {
         Box::pin(self.recovery.advance())
+    }
+
+    fn append<'a>(&'a self, record: NewRecord, lease: &'a Lease) -> LocalBoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let sink = self.intake.sink(lease);
+            sink.accept(record).await.map_err(|refused| refused.reason)
+        })
     }
 }

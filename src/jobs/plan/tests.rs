@@ -49,6 +49,23 @@ fn a_day_is_verified_once_an_hour_and_five_minutes_after_its_close() {
 }
 
 #[test]
+fn a_day_is_planned_once_before_its_open_or_as_soon_as_it_can_be() {
+    let calendar = Calendar::embedded();
+    let turn = |now, runs: &[JobRun]| circumstances(&calendar, now, runs, &[]).turn(JobName::DayPlan);
+    let due = at(30, 6, 15);
+    assert_eq!(turn(at(30, 0, 5), &[]), waits(JobState::Idle, due));
+    assert_eq!(turn(due, &[]), Turn::Run { date: date(30) });
+    assert_eq!(turn(at(30, 11, 0), &[]), Turn::Run { date: date(30) }, "the daemon was not running before");
+    let unsettled = Circumstances { is_settled: false, ..circumstances(&calendar, due, &[], &[]) };
+    assert_eq!(unsettled.turn(JobName::DayPlan), Turn::Settle, "the day before is not in the store yet");
+    let next = calendar.next_session(date(30)).expect("a session").open.plus_seconds(-180 * 60);
+    let done = [run(date(30), 1, RunState::Done, due)];
+    assert_eq!(turn(at(30, 11, 0), &done), waits(JobState::Idle, next));
+    assert_eq!(turn(at(30, 16, 0), &[]), waits(JobState::Idle, next), "the session is over");
+    assert_eq!(turn(at(31, 12, 0), &[]), waits(JobState::Idle, next));
+}
+
+#[test]
 fn failures_are_tried_again_later_each_time_and_then_no_more() {
     let (calendar, days) = (Calendar::embedded(), [date(30)]);
     let mut now = at(30, 16, 35);
