@@ -22,6 +22,8 @@ use std::{
 /// The calendar that the program carries.
 pub const EMBEDDED: &str = include_str!("../../config/calendar/nse.toml");
 
+/// Of December: by then NSE has published the next year's holidays.
+const NEXT_YEAR_DUE_DAY: u32 = 20;
 /// How far [`Calendar::next_session`] and [`Calendar::last_session`] look.
 const SEARCH_DAYS: usize = 400;
 
@@ -59,8 +61,28 @@ enum SpecialHours {
 /// Something an operator should know about a date. Shown as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CalendarWarning {
-    YearUnknown { date: TradingDate },
-    HoursUnpublished { date: TradingDate, name: String },
+    YearUnknown {
+        date: TradingDate,
+    },
+    /// The year after `date`'s is not known yet.
+    NextYearUnknown {
+        date: TradingDate,
+    },
+    HoursUnpublished {
+        date: TradingDate,
+        name: String,
+    },
+}
+
+impl CalendarWarning {
+    /// Whether something should have been done about it by now.
+    pub fn is_urgent(&self) -> bool {
+        match self {
+            CalendarWarning::YearUnknown { .. } => true,
+            CalendarWarning::NextYearUnknown { date } => date.day() >= NEXT_YEAR_DUE_DAY,
+            CalendarWarning::HoursUnpublished { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for CalendarWarning {
@@ -72,6 +94,15 @@ impl fmt::Display for CalendarWarning {
                     f,
                     "the calendar lists no holidays of {year}, so every weekday counts as a trading day; add the \
                      holidays of {year} and the year itself to the calendar file"
+                )
+            }
+            CalendarWarning::NextYearUnknown { date } => {
+                let year = date.year() + 1;
+                write!(
+                    f,
+                    "the calendar lists no holidays of {year}, which begins in {} days; when NSE has published them, add \
+                     the holidays of {year} and the year itself to the calendar file",
+                    TradingDate::from_ymd_opt(year, 1, 1).map_or(0, |first| (first - *date).num_days()),
                 )
             }
             CalendarWarning::HoursUnpublished { date, name } => write!(
@@ -153,6 +184,13 @@ impl Calendar {
             warnings.push(CalendarWarning::HoursUnpublished { date, name: name.clone() });
         }
         warnings
+    }
+
+    /// In December, if the year after `date`'s is not known: NSE publishes a year's holidays in the middle of the December
+    /// before. [`CalendarWarning::is_urgent`] from the 20th on.
+    pub fn next_year_warning(&self, date: TradingDate) -> Option<CalendarWarning> {
+        let is_due = date.month() == 12 && self.is_known(date.year()) && !self.is_known(date.year() + 1);
+        is_due.then_some(CalendarWarning::NextYearUnknown { date })
     }
 }
 
@@ -244,6 +282,19 @@ mod tests {
         let warning = &calendar.warnings(date(2027, 1, 26))[0];
         assert!(warning.to_string().starts_with("the calendar lists no holidays of 2027"), "{warning}");
         assert_eq!(calendar.name(date(2026, 1, 26)), Some("Republic Day"));
+    }
+
+    #[test]
+    fn a_year_that_is_lacking_is_told_in_the_december_before() {
+        let calendar = Calendar::embedded();
+        assert_eq!(calendar.next_year_warning(date(2026, 11, 30)), None);
+        let early = calendar.next_year_warning(date(2026, 12, 1)).expect("a warning");
+        assert!(
+            early.to_string().starts_with("the calendar lists no holidays of 2027, which begins in 31 days")
+        );
+        let late = calendar.next_year_warning(date(2026, 12, 20)).expect("a warning");
+        assert_eq!((early.is_urgent(), late.is_urgent()), (false, true));
+        assert_eq!(calendar.next_year_warning(date(2025, 12, 20)), None, "it has 2026");
     }
 
     #[test]

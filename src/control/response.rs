@@ -65,6 +65,9 @@ pub struct StatusResponse {
     pub healthy: bool,
     /// Why it is not healthy; empty if it is.
     pub problems: Vec<String>,
+    /// What an operator should know without having to do anything today.
+    #[serde(default)]
+    pub notices: Vec<String>,
     pub underlyings: u64,
     pub contracts: u64,
     pub feeds_up: u64,

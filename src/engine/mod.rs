@@ -13,5 +13,5 @@ pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery};
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
-    ChainClass, ChainReport, DayCounters, ScopeChange, ScopeReason, SessionHours, SlotSpec, TradingDay,
+    ChainClass, DayCounters, ScopeChange, ScopeReason, SessionHours, SlotSpec, TradingDay, UnwitnessedChain,
 };

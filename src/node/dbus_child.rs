@@ -67,7 +67,7 @@ impl Daemon for Answers {
     fn overview(&self) -> Overview {
         let child = &self.child;
         let (status, now) = (&child.status, child.clock.now());
-        let problems = health::problems(status, &child.tree.snapshot(), now);
+        let problems = health::problems(status, &child.tree.snapshot(), &child.settings.calendar, now);
         let gaps = status.gaps.latest().into_iter().map(|(number, gap)| Gap {
             number,
             provider: gap.provider.map_or_else(String::new, |provider| provider.to_string()),

@@ -6,7 +6,7 @@
 use super::status::DaemonStatus;
 use crate::{
     actor::{ChildRow, ChildState, TreeSnapshot},
-    calendar::Calendar,
+    calendar::{Calendar, CalendarWarning},
     config::FeedSettings,
     feed::{FeedState, FeedStatus},
     market::{Provider, Timestamp},
@@ -21,8 +21,15 @@ use tokio::time::Instant;
 const PULSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Whatever an operator should do something about; empty if the daemon is well.
-pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<String> {
+pub fn problems(
+    status: &DaemonStatus,
+    tree: &TreeSnapshot,
+    calendar: &Calendar,
+    now: Timestamp,
+) -> Vec<String> {
     let mut problems = reasons(status, tree, now);
+    let lacking = calendar.next_year_warning(now.date_ist()).filter(CalendarWarning::is_urgent);
+    problems.extend(lacking.map(|warning| warning.to_string()));
     problems.extend(status.spool.sync.trouble());
     problems.extend(status.spool.damage());
     problems.extend(status.spool.not_kept());
@@ -32,6 +39,9 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }
     problems.extend(unwatched_chains(status, now));
+    if is_in_session(status, now) {
+        problems.extend(status.pipeline.lacks());
+    }
     problems.extend(unheeded_order(status, now));
     let set_aside = status.pipeline.set_aside.load(Relaxed);
     if set_aside > 0 {
@@ -51,6 +61,13 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
         problems.push(format!("{unknown_lots} option-chain rows were left out, their lot size is not known"));
     }
     problems
+}
+
+/// What an operator should know without having to do anything today.
+pub fn notices(calendar: &Calendar, now: Timestamp) -> Vec<String> {
+    let next_year = calendar.next_year_warning(now.date_ist()).filter(|warning| !warning.is_urgent());
+    let today = calendar.warnings(now.date_ist());
+    today.into_iter().chain(next_year).map(|warning| warning.to_string()).collect()
 }
 
 /// Chains that a feed which is up does not watch; the first few by name.
@@ -115,7 +132,18 @@ fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<St
     let mut reasons: Vec<String> = storage_troubles(status).collect();
     let in_session = is_in_session(status, now);
     for feed in &status.feeds {
-        if !in_session || matches!(feed.state(), FeedState::Up | FeedState::Disabled) {
+        if matches!(feed.state(), FeedState::Up | FeedState::Disabled) {
+            continue;
+        }
+        if !in_session {
+            // What fails now will fail at the open.
+            if feed.state() == FeedState::BackingOff {
+                reasons.push(format!(
+                    "feed {} fails outside the session: {}",
+                    feed.provider,
+                    feed.last_error()
+                ));
+            }
             continue;
         }
         if feed.state() == FeedState::SwitchedOff {

@@ -10,6 +10,7 @@ mod daemon_report;
 mod dbus_child;
 mod dead_batch;
 pub mod demo;
+mod evidence_watch;
 mod failover;
 mod feed_orders;
 mod feeds;

@@ -8,6 +8,7 @@
 //! a dead letter beside the log says so, and every replay leaves it out too ([`crate::spool::DeadLetters`]).
 
 use super::{
+    evidence_watch::EvidenceWatch,
     live_state::{LiveState, RecorderEnd},
     recovery::Recovery,
     status::DaemonStatus,
@@ -98,6 +99,7 @@ impl Recorder {
         self.status.readiness.pipeline_up.store(true, Ordering::Relaxed);
         let mut records = self.records.consumer(&lease);
         let mut next_silent = pipeline.last_received();
+        let mut evidence = EvidenceWatch::new();
         while let Some(taken) = records.drain(DRAIN_MAX).await {
             // The log was read to its end, so the port may hold what was applied already.
             let mut batch = empty_batch(TradingDate::MIN);
@@ -115,6 +117,9 @@ impl Recorder {
                 break;
             }
             self.show(&pipeline);
+            if let Some(lacks) = evidence.look(&pipeline) {
+                self.status.pipeline.set_lacks(lacks);
+            }
             if pipeline.last_received() >= next_silent {
                 next_silent = pipeline.last_received().plus_us(SILENT_EVERY_US);
                 self.ask_for_silent(&pipeline);

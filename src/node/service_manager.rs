@@ -189,7 +189,7 @@ impl ServiceManager {
         time: Timestamp,
     ) -> String {
         let status = &*self.status;
-        let problems = health::problems(status, snapshot, time);
+        let problems = health::problems(status, snapshot, &self.calendar, time);
         let mut line = match problems.split_first() {
             None => String::new(),
             Some((first, [])) => format!("Unhealthy: {first}; "),

@@ -314,6 +314,8 @@ pub struct PipelineStatus {
     session_open_us: AtomicI64,
     session_close_us: AtomicI64,
     last_error: Mutex<Option<String>>,
+    /// What the evidence lacks, in words.
+    lacks: Mutex<Vec<String>>,
 }
 
 impl PipelineStatus {
@@ -358,6 +360,15 @@ impl PipelineStatus {
     pub fn session(&self) -> Option<(Timestamp, Timestamp)> {
         let (open_us, close_us) = (self.session_open_us.load(Relaxed), self.session_close_us.load(Relaxed));
         (close_us != 0).then(|| (Timestamp::from_us(open_us), Timestamp::from_us(close_us)))
+    }
+
+    /// Chains without a witness, and what has been wrong with a provider's data lately.
+    pub fn set_lacks(&self, lacks: Vec<String>) {
+        *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = lacks;
+    }
+
+    pub fn lacks(&self) -> Vec<String> {
+        self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn set_last_error(&self, error: &Option<String>) {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     calendar::{Calendar, Session},
-    engine::{ChainReport, DayCounters, Observation, Rows, SessionHours, TradingDay, watch::WatchList},
+    engine::{DayCounters, Observation, Rows, SessionHours, TradingDay, UnwitnessedChain, watch::WatchList},
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
     store::{Batch, CoverageDay},
@@ -167,11 +167,6 @@ impl Pipeline {
         (self.date, self.has_rules && self.rules.is_current())
     }
 
-    /// Whether today's log has a plan of its contracts already.
-    pub fn has_plan(&self, date: TradingDate) -> bool {
-        self.date == date && self.has_plan
-    }
-
     /// The provider whose values are recorded for most chains; `None` while none covers any.
     pub fn active_provider(&self) -> Option<Provider> {
         self.day.as_ref().and_then(TradingDay::active_provider)
@@ -182,10 +177,10 @@ impl Pipeline {
         self.forced
     }
 
-    /// How well each chain is witnessed up to an instant, with its name.
-    pub fn report_chains(&self, until: Timestamp) -> Vec<(String, ChainReport)> {
-        let reports = self.day.as_ref().map(|day| day.report_chains(until)).unwrap_or_default();
-        reports.into_iter().map(|report| (self.chains.name(report.chain).to_owned(), report)).collect()
+    /// Chains of which no provider shows most contracts, with their names.
+    pub fn unwitnessed_chains(&self, now: Timestamp) -> Vec<(String, UnwitnessedChain)> {
+        let chains = self.day.as_ref().map(|day| day.unwitnessed_chains(now)).unwrap_or_default();
+        chains.into_iter().map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
     }
 
     /// Contracts that a provider's streams have been silent about for longest, by its tokens: what to request.
@@ -263,9 +258,12 @@ impl Pipeline {
         work(&mut self.decoders, record, &mut ingest);
     }
 
-    /// The contracts that the days before know, and their open interest.
+    /// The contracts that the days before know, and their open interest. A second plan of a day changes nothing: what changes
+    /// are measured against stays.
     fn apply_plan(&mut self, record: &Record, live: &mut impl LiveSink, batch: &mut Batch) {
-        self.has_plan = true;
+        if std::mem::replace(&mut self.has_plan, true) {
+            return;
+        }
         self.ingest(record, live, batch, |_, record, ingest| {
             for planned in record.frames.iter().flat_map(PlannedContract::decode) {
                 let planned = match planned {

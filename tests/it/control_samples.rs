@@ -33,6 +33,7 @@ pub fn status() -> StatusResponse {
         ready: true,
         healthy: true,
         problems: Vec::new(),
+        notices: Vec::new(),
         underlyings: 2,
         contracts: 1_248,
         feeds_up: 2,
@@ -74,6 +75,7 @@ pub fn unhealthy() -> StatusResponse {
              it, what was appended lately would not survive a loss of power"
                 .to_owned(),
         ],
+        notices: vec!["the calendar lists no holidays of 2027, which begins in 20 days".to_owned()],
         feeds_up: 1,
         choice: choice("angel_one", Some("nse")),
         watermark: None,

@@ -23,6 +23,9 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
     for problem in &status.problems {
         text.push_str(&format!("  {}\n", style.bad(problem)));
     }
+    for notice in &status.notices {
+        text.push_str(&format!("  notice: {notice}\n"));
+    }
     text.push('\n');
     text.push_str(&pairs(&[
         ("time", date_and_time(status.time)),

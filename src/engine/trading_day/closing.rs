@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long rows wait of which no channel is known yet: as long as the latest source takes.
-const UNKNOWN_LATENESS_US: i64 = 240_000_000;
+pub(super) const UNKNOWN_LATENESS_US: i64 = 240_000_000;
 /// How long the last bucket of a session waits at least: contracts that a stream is silent about are asked for.
 const FINAL_LATENESS_US: i64 = 330_000_000;
 /// How often waiting rows of streams are looked at.

@@ -35,7 +35,7 @@ mod switching;
 mod track;
 
 pub use chain::{ChainClass, Preference};
-pub use silence::{ChainReport, ScopeChange, ScopeReason};
+pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
 
 use self::{
     chain::Chain,

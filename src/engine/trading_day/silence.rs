@@ -5,7 +5,7 @@
 //! stamps, is not covered any more by that provider, since its last data. A single contract is never judged by its
 //! silence; it is asked for where the provider can be asked.
 
-use super::TradingDay;
+use super::{TradingDay, closing::UNKNOWN_LATENESS_US};
 use crate::{
     engine::rows::Rows,
     market::{Provider, Timestamp},
@@ -16,6 +16,8 @@ const LOOK_US: i64 = 15_000_000;
 const MINUTE_US: i64 = 60_000_000;
 /// Bodies of a chain without a newer stamp for so long: four in a row have not been seen in 1,748 polls.
 const STAMP_AGE_US_MAX: i64 = 300_000_000;
+/// How much longer than its provider is late a chain may be without a witness before it is named.
+const UNWITNESSED_US: i64 = 120_000_000;
 /// A contract that has been silent for so long is asked for.
 const ASK_US: i64 = 60_000_000;
 
@@ -38,18 +40,17 @@ pub struct ScopeChange {
     pub down: Option<(Timestamp, ScopeReason)>,
 }
 
-/// How well a chain is witnessed.
+/// A chain of which no provider shows most contracts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainReport {
+pub struct UnwitnessedChain {
     pub chain: u32,
+    /// Its recorded provider, while that covers it.
     pub active: Option<Provider>,
-    /// Contracts of the chain, and those that are proved up to the instant that was asked for.
     pub contracts: u32,
-    pub witnessed: u32,
-    /// Up to when the best proved contract is proved.
-    pub witnessed_until: Option<Timestamp>,
-    /// How late the active provider may be.
-    pub lateness_us: i64,
+    /// Those of them that no provider proves so far.
+    pub unwitnessed: u32,
+    /// Up to when the last of these was proved; `None`: nothing of today was.
+    pub since: Option<Timestamp>,
 }
 
 impl TradingDay {
@@ -173,25 +174,44 @@ impl TradingDay {
         silent.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// How well each chain is witnessed at `now`: contracts that are proved up to `until` count as witnessed.
-    pub fn report_chains(&self, until: Timestamp) -> Vec<ChainReport> {
-        let report = |(number, chain): (usize, &super::Chain)| {
-            let ends = chain.slots.iter().map(|slot| {
-                let tracks = Provider::ALL.into_iter().filter_map(|p| self.track(p, *slot as usize));
-                let ends = tracks.map(|track| track.witness_end(&self.epochs));
-                ends.max().unwrap_or(Timestamp::NEVER)
-            });
-            let ends: Vec<Timestamp> = ends.collect();
-            let lateness_us = chain.active.map_or(0, |provider| chain.cover(provider).lateness_us);
-            ChainReport {
-                chain: number as u32,
-                active: chain.active.filter(|provider| chain.cover(*provider).is_covering),
-                contracts: ends.len() as u32,
-                witnessed: ends.iter().filter(|end| **end >= until).count() as u32,
-                witnessed_until: ends.into_iter().max().filter(|end| *end != Timestamp::NEVER),
-                lateness_us,
+    /// Chains of which more than half of the contracts have had no witness for longer than their provider is late and two
+    /// minutes more.
+    pub fn unwitnessed_chains(&self, now: Timestamp) -> Vec<UnwitnessedChain> {
+        if now < self.hours.open || now >= self.hours.close {
+            return Vec::new();
+        }
+        (0..self.chains.len()).filter_map(|chain| self.unwitnessed_chain(chain, now)).collect()
+    }
+
+    fn unwitnessed_chain(&self, number: usize, now: Timestamp) -> Option<UnwitnessedChain> {
+        let chain = &self.chains[number];
+        let active = chain.active.filter(|provider| chain.cover(*provider).is_covering);
+        let declared = active.map_or(0, |provider| chain.cover(provider).lateness_us);
+        let lateness_us = if declared == 0 { UNKNOWN_LATENESS_US } else { declared };
+        let due = now.plus_us(-lateness_us - UNWITNESSED_US.max(self.silence_min_us));
+        if due < self.hours.open {
+            return None;
+        }
+        let (mut contracts, mut unwitnessed, mut since) = (0, 0, Timestamp::NEVER);
+        for slot in chain.slots.iter().map(|slot| *slot as usize) {
+            if now >= self.close_of(&self.slots[slot]) {
+                continue;
             }
-        };
-        self.chains.iter().enumerate().filter(|(_, chain)| !chain.slots.is_empty()).map(report).collect()
+            let tracks = Provider::ALL.into_iter().filter_map(|provider| self.track(provider, slot));
+            let proved = tracks.map(|track| self.reach(track, slot)).max().unwrap_or(Timestamp::NEVER);
+            contracts += 1;
+            if proved < due {
+                unwitnessed += 1;
+                since = since.max(proved);
+            }
+        }
+        let since = Some(since).filter(|since| *since >= self.hours.open);
+        (unwitnessed * 2 > contracts).then_some(UnwitnessedChain {
+            chain: number as u32,
+            active,
+            contracts,
+            unwitnessed,
+            since,
+        })
     }
 }

@@ -425,3 +425,22 @@ fn changes_are_measured_against_the_best_base_and_name_it() {
     let row = played.rows.buckets[0];
     assert_eq!((row.open_interest_change, row.oi_base), (Some(150), Some(OiBase::Official)));
 }
+
+#[test]
+fn chains_without_a_witness_are_named_two_minutes_after_their_source_is_late() {
+    let mut played = Played::new(3);
+    assert_eq!(played.day.unwitnessed_chains(at(9, 20, 0)), [], "none can have been proved yet");
+    let [nothing] = played.day.unwitnessed_chains(at(9, 21, 0))[..] else { panic!("one chain") };
+    assert_eq!((nothing.active, nothing.unwitnessed, nothing.since), (None, 3, None));
+    played.stream(at(9, 21, 0), &[(0, 10), (1, 100), (2, 50)]);
+    played.stream(at(9, 21, 30), &[(0, 20), (1, 100)]);
+    assert_eq!(played.day.unwitnessed_chains(at(9, 25, 0)), []);
+    let [silent] = played.day.unwitnessed_chains(at(9, 25, 31))[..] else { panic!("one chain") };
+    assert_eq!((silent.active, silent.contracts, silent.unwitnessed), (Some(Provider::AngelOne), 3, 3));
+    assert_eq!(silent.since, Some(at(9, 21, 30)));
+    // Two of three by requests.
+    played.answer(at(9, 21, 30), at(9, 25, 32), 0, 20);
+    played.answer(at(9, 21, 30), at(9, 25, 32), 1, 100);
+    assert_eq!(played.day.unwitnessed_chains(at(9, 25, 33)), []);
+    assert_eq!(played.day.unwitnessed_chains(at(15, 30, 0)), [], "the session is over");
+}

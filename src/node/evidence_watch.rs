@@ -1,0 +1,142 @@
+//! What the evidence of the running day lacks, in words: chains that no provider shows, and data of a provider that again and
+//! again could not be used.
+//!
+//! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
+
+use crate::{
+    engine::UnwitnessedChain,
+    market::{Provider, Timestamp},
+    pipeline::{Pipeline, ProviderCounters},
+};
+use std::collections::VecDeque;
+
+/// How often it looks.
+const LOOK_US: i64 = 10_000_000;
+/// Chains that are named.
+const NAMED_MAX: usize = 3;
+/// Faults of one kind within this time are a problem past [`FAULTS_MAX`].
+const FAULTS_US: i64 = 300_000_000;
+const FAULTS_MAX: u64 = 2;
+
+/// The faults of a provider's data that persist, each with what it is called.
+type Kind = (&'static str, fn(&ProviderCounters) -> u64);
+
+const KINDS: [Kind; 5] = [
+    ("could not be decoded", |counters| counters.malformed),
+    ("were of another day", |counters| counters.stale),
+    ("were about something else than was requested", |counters| counters.refused),
+    ("had a newer stamp and older values", |counters| counters.older_copies),
+    ("were stamped in the future", |counters| counters.from_the_future),
+];
+
+type Counts = [[u64; KINDS.len()]; Provider::ALL.len()];
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct EvidenceWatch {
+    next_look: Timestamp,
+    /// What was counted at the looks of the last minutes, oldest first.
+    counted: VecDeque<(Timestamp, Counts)>,
+}
+
+impl EvidenceWatch {
+    pub fn new() -> EvidenceWatch {
+        EvidenceWatch { next_look: Timestamp::NEVER, counted: VecDeque::new() }
+    }
+
+    /// What there is to say now; `None` until the next look.
+    pub fn look(&mut self, pipeline: &Pipeline) -> Option<Vec<String>> {
+        let now = pipeline.last_received();
+        if now < self.next_look {
+            return None;
+        }
+        self.next_look = now.plus_us(LOOK_US);
+        let mut lacks = describe(&pipeline.unwitnessed_chains(now));
+        let counts =
+            Provider::ALL.map(|provider| KINDS.map(|(_, count)| count(pipeline.counters().of(provider))));
+        // Until a while after the open some sources show the day before.
+        if pipeline.day().is_none_or(|day| now < day.hours().open.plus_us(FAULTS_US)) {
+            self.counted.clear();
+        }
+        lacks.extend(self.note(counts, now));
+        Some(lacks)
+    }
+
+    /// Kinds of faults that have come up again and again lately.
+    fn note(&mut self, counts: Counts, now: Timestamp) -> Vec<String> {
+        while self.counted.front().is_some_and(|(at, _)| now.us_since(*at) > FAULTS_US) {
+            self.counted.pop_front();
+        }
+        self.counted.push_back((now, counts));
+        let (_, before) = self.counted.front().expect("one was added");
+        let mut lacks = Vec::new();
+        for (provider, (counts, before)) in Provider::ALL.into_iter().zip(counts.iter().zip(before)) {
+            for ((name, _), (count, before)) in KINDS.into_iter().zip(counts.iter().zip(before)) {
+                let lately = count.saturating_sub(*before);
+                if lately > FAULTS_MAX {
+                    lacks.push(format!("{lately} of {provider}'s values {name} in the last five minutes"));
+                }
+            }
+        }
+        lacks
+    }
+}
+
+fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
+    let named = chains.iter().take(NAMED_MAX).map(|(name, found)| {
+        let UnwitnessedChain { contracts, unwitnessed, active, since, .. } = found;
+        let since = match since {
+            Some(since) => format!("since {}", since.to_ist().format("%H:%M:%S")),
+            None => "since the open".to_owned(),
+        };
+        let active = match active {
+            Some(active) => format!("it is recorded from {active}"),
+            None => "no provider covers it".to_owned(),
+        };
+        format!("chain {name}: nothing shows {unwitnessed} of its {contracts} contracts {since}; {active}")
+    });
+    let mut lacks: Vec<String> = named.collect();
+    if chains.len() > NAMED_MAX {
+        lacks.push(format!("{} more chains have no witness", chains.len() - NAMED_MAX));
+    }
+    lacks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_a_problem_when_it_comes_again_and_again() {
+        let at = |second: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(second);
+        let counts = |malformed: u64| {
+            let mut counts = Counts::default();
+            counts[Provider::Nse.index()][0] = malformed;
+            counts
+        };
+        let mut watch = EvidenceWatch::new();
+        assert!(watch.note(counts(7), at(0)).is_empty(), "of before");
+        assert!(watch.note(counts(9), at(60)).is_empty());
+        let lacks = watch.note(counts(10), at(120));
+        assert_eq!(lacks, ["3 of nse's values could not be decoded in the last five minutes"]);
+        assert!(watch.note(counts(10), at(430)).is_empty(), "not again since");
+    }
+
+    #[test]
+    fn the_first_chains_are_named() {
+        let found = UnwitnessedChain {
+            chain: 0,
+            active: Some(Provider::Nse),
+            contracts: 82,
+            unwitnessed: 80,
+            since: Some(Timestamp::from_us(1_769_744_700_000_000)),
+        };
+        let chains: Vec<_> = (0..5).map(|number| (format!("NIFTY {number}"), found)).collect();
+        let lacks = describe(&chains);
+        assert_eq!(
+            lacks[0],
+            "chain NIFTY 0: nothing shows 80 of its 82 contracts since 09:15:00; it is recorded from nse"
+        );
+        assert_eq!(lacks[3], "2 more chains have no witness");
+    }
+}
