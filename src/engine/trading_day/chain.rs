@@ -82,6 +82,8 @@ pub(super) struct Chain {
     pub active: Option<Provider>,
     covers: [Cover; Provider::ALL.len()],
     pub cadence: Cadence,
+    /// Before this the chain cannot have been silent for too long, as was seen at the last look.
+    pub silent_from: Timestamp,
 }
 
 /// How many contracts of a chain speak in a minute, learned, in sixteenths.
@@ -130,6 +132,7 @@ impl Chain {
             active: None,
             covers: [Cover::default(); Provider::ALL.len()],
             cadence: Cadence::default(),
+            silent_from: Timestamp::NEVER,
         }
     }
 

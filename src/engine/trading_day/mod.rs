@@ -443,7 +443,8 @@ impl TradingDay {
             return self.observe_aside(index, arrival, quote, rows);
         }
         let bucket = self.buckets.find(event_time);
-        if self.slots[index].latest.event_time() < self.buckets.start_of(bucket) {
+        let latest = &self.slots[index].latest;
+        if latest.event_time() < self.buckets.start_of(bucket) && !latest.is_empty() {
             let step = self.step(index, arrival, self.own_track(index), event_time);
             self.pass_ends(index, quote, step, rows);
         }

@@ -87,7 +87,7 @@ impl TradingDay {
             }
             return;
         }
-        if !self.is_of_options(chain) {
+        if !self.is_of_options(chain) || !is_new_minute && now < self.chains[chain].silent_from {
             return;
         }
         let (mut last, mut spoke, mut streamed) = (Timestamp::NEVER, 0, 0_usize);
@@ -106,16 +106,15 @@ impl TradingDay {
         if last < self.hours.open || streamed * 2 <= self.chains[chain].slots.len() {
             return;
         }
-        let class = self.chains[chain].class;
-        let silence_us = now.us_since(last);
-        if self.chains[chain]
-            .cadence
-            .silence_max_us(class)
-            .is_some_and(|max_us| silence_us > max_us.max(self.silence_min_us))
-        {
+        let looked_at = &mut self.chains[chain];
+        let silence_max_us = looked_at.cadence.silence_max_us(looked_at.class);
+        // Whatever it brings from now on, it is not silent before this.
+        let silent_from = silence_max_us.map(|max_us| last.plus_us(max_us.max(self.silence_min_us)));
+        looked_at.silent_from = silent_from.unwrap_or(Timestamp::from_us(i64::MAX));
+        if now > looked_at.silent_from {
             self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows);
         } else if is_new_minute {
-            self.chains[chain].cadence.note(spoke);
+            looked_at.cadence.note(spoke);
         }
     }
 
