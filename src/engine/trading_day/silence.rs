@@ -102,6 +102,8 @@ impl TradingDay {
             last = last.max(received);
             spoke += u32::from(received > now.plus_us(-MINUTE_US));
         }
+        // Looked at again with the next minute.
+        self.chains[chain].silent_from = Timestamp::from_us(i64::MAX);
         // Nothing is due before the first data of the session.
         if last < self.hours.open || streamed * 2 <= self.chains[chain].slots.len() {
             return;
@@ -110,7 +112,7 @@ impl TradingDay {
         let silence_max_us = looked_at.cadence.silence_max_us(looked_at.class);
         // Whatever it brings from now on, it is not silent before this.
         let silent_from = silence_max_us.map(|max_us| last.plus_us(max_us.max(self.silence_min_us)));
-        looked_at.silent_from = silent_from.unwrap_or(Timestamp::from_us(i64::MAX));
+        looked_at.silent_from = silent_from.unwrap_or(looked_at.silent_from);
         if now > looked_at.silent_from {
             self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows);
         } else if is_new_minute {
