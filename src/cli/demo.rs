@@ -1,6 +1,6 @@
 //! `bhavd demo` on a terminal: what it says while it plays, and at its end.
 
-use super::DemoArguments;
+use super::{DemoArguments, render::percent};
 use crate::{
     node::demo::{self, DemoError, DemoOptions, DemoProgress, DemoSummary},
     sim::{LoadReport, MarketSource, SyntheticMarket},
@@ -119,8 +119,7 @@ pub fn render_summary(summary: &DemoSummary) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let coverage = summary.coverage;
-    let total = (coverage.live + coverage.carried + coverage.backfilled + coverage.missing).max(1);
-    let known = total - coverage.missing;
+    let known = coverage.live + coverage.carried + coverage.backfilled;
     for (name, value) in [
         ("trading date", summary.date.to_string()),
         ("provider", summary.provider.clone()),
@@ -130,7 +129,7 @@ pub fn render_summary(summary: &DemoSummary) -> String {
         ("snapshot rows", summary.snapshots.to_string()),
         ("OI deltas", summary.deltas.to_string()),
         ("candles", summary.candles.to_string()),
-        ("coverage", format!("{:.2} %", 100.0 * known as f64 / total as f64)),
+        ("coverage", coverage_percent(known, coverage.missing)),
         ("  live", coverage.live.to_string()),
         ("  carried", coverage.carried.to_string()),
         ("  backfilled", coverage.backfilled.to_string()),
@@ -158,4 +157,22 @@ pub fn render_summary(summary: &DemoSummary) -> String {
         let _ = writeln!(text, "{} frames, bodies or rows could not be decoded.", summary.malformed);
     }
     text
+}
+
+/// As `bhavctl coverage` counts; a day without a row is recorded by nothing.
+fn coverage_percent(known: i64, missing: i64) -> String {
+    let (known, missing) = (known.unsigned_abs(), missing.unsigned_abs());
+    percent(known, (known + missing).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coverage_is_rounded_down_and_a_day_without_rows_has_none() {
+        assert_eq!(coverage_percent(99_996, 4), "99.99 %");
+        assert_eq!(coverage_percent(85_500, 0), "100.00 %");
+        assert_eq!(coverage_percent(0, 0), "0.00 %");
+    }
 }

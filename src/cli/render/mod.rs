@@ -10,6 +10,8 @@ mod number;
 mod series;
 mod table;
 
+pub(super) use number::percent;
+
 use crate::control::{ActorsResponse, Response, Update};
 
 /// How the text may look.

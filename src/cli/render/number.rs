@@ -73,7 +73,7 @@ pub(super) fn date_and_time(instant: WallTime) -> String {
 }
 
 /// A part of a whole in percent, rounded down so that 100.00 % means all.
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub(in crate::cli) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return NOTHING.to_owned();
     }
