@@ -33,7 +33,7 @@ use crate::{
     jobs::JobParts,
     logging::Event,
     market::{Provider, Timestamp},
-    pipeline::PipelineSettings,
+    pipeline::{PipelineSettings, nse_chain_times},
     spool::{ChannelTimes, Mark, NewRecord, Record, Spool, SpoolError},
     store::{self, Batch, Birth, Checkpoint, ErrorClass, NoteOpening, Store, StoreError},
 };
@@ -356,16 +356,9 @@ fn silence_min_us(config: &Config) -> i64 {
     )
 }
 
-/// What the configuration changes of what the providers declare: chains that are asked for less often are proved less often.
+/// What the configuration changes of what the providers declare.
 fn channel_times(config: &Config) -> BTreeMap<String, ChannelTimes> {
-    const LATENESS_S: i64 = 240;
-    const GAP_MAX_S: i64 = 180;
-    let poll_s = i64::from(config.feeds.nse.poll_interval_s);
-    let nse_chain = ChannelTimes {
-        lateness_us: (LATENESS_S - 60 + 2 * poll_s).max(LATENESS_S) * 1_000_000,
-        gap_max_us: (4 * poll_s).max(GAP_MAX_S) * 1_000_000,
-    };
-    BTreeMap::from([("nse_chain".to_owned(), nse_chain)])
+    BTreeMap::from([nse_chain_times(config.feeds.nse.poll_interval_s)])
 }
 
 fn record_bytes(record: &Record) -> usize {

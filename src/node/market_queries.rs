@@ -337,7 +337,6 @@ mod tests {
         calendar::Calendar,
         clock::Simulation,
         config::StoreSettings,
-        engine::watch::WatchList,
         market::{Exchange, InstrumentId, OptionType},
         store::{self, Batch, Birth, Store},
     };
@@ -420,12 +419,8 @@ mod tests {
         store.append(&batch).await.expect("is written");
         let config = Config { store: StoreSettings { url }, ..Config::default() };
         let settings = PipelineSettings {
-            watch: WatchList::default(),
-            grace_us: 0,
-            silence_min_us: 0,
-            channels: Default::default(),
-            preference: Vec::new(),
             calendar: Arc::new(Calendar::load(CALENDAR).expect("a calendar")),
+            ..PipelineSettings::of_tests()
         };
         let clock = Clock::simulated(Simulation {
             start: at(day(30), 9, 22),

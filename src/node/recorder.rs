@@ -280,9 +280,7 @@ mod tests {
     use super::*;
     use crate::{
         actor::Policy,
-        calendar::Calendar,
         control::{Update, WatchRequest},
-        engine::watch::{WatchList, WatchedUnderlying},
         market::{OptionType, Price, Provider, Timestamp, Told},
         spool::{Frames, Mark, NewRecord, Spool},
         store::{self, Birth, Checkpoint, Store},
@@ -293,14 +291,7 @@ mod tests {
 
     fn recorder(directory: &Path) -> Recorder {
         Recorder {
-            settings: PipelineSettings {
-                watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-                grace_us: 5_000_000,
-                silence_min_us: 0,
-                channels: Default::default(),
-                preference: Provider::ALL.into(),
-                calendar: Arc::new(Calendar::embedded()),
-            },
+            settings: PipelineSettings::of_tests(),
             recovery: Recovery::new(
                 format!("sqlite:{}", directory.join("bhavd.db").display()),
                 StoreRecord::default(),

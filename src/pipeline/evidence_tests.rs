@@ -14,8 +14,6 @@
 
 use super::*;
 use crate::{
-    calendar::Calendar,
-    engine::watch::{WatchList, WatchedUnderlying},
     market::{
         Bucket, BucketRow, BucketState, Contract, Exchange, Listing, OptionType, Price, Provider,
         ProviderToken, Segment, Timestamp, Told, TradingDate,
@@ -235,21 +233,13 @@ impl Play {
         let contracts = market.contracts.len();
         let faults = faults(&mut rng, contracts);
         let which = rng.random_range(0..4_u32);
-        let settings = PipelineSettings {
-            watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-            grace_us: 5_000_000,
-            silence_min_us: 0,
-            channels: BTreeMap::new(),
-            preference: Provider::ALL.into(),
-            calendar: Arc::new(Calendar::embedded()),
-        };
         Play {
             delay_s: *[0, 20, 49, 90, 120].get(rng.random_range(0..5_usize)).expect("one"),
             poll_s: *[20, 30, 45].get(rng.random_range(0..3_usize)).expect("one"),
             book_s: *[15, 30, 45].get(rng.random_range(0..3_usize)).expect("one"),
             has_stream: which != 0,
             has_site: which != 1,
-            pipeline: Pipeline::new(settings, Catalog::default()),
+            pipeline: Pipeline::new(PipelineSettings::of_tests(), Catalog::default()),
             batch: Batch::new(date(), 0),
             seq: 0,
             shown: vec![Vec::new(); contracts],
@@ -297,22 +287,10 @@ impl Play {
     }
 
     fn begin(&mut self) {
-        let rules = self.pipeline_rules();
+        let rules = PipelineSettings::of_tests().rules(date());
         self.mark(0, &Mark::Rules { rules });
         self.mark(0, &Mark::Started { version: String::new() });
         self.begin_providers(1);
-    }
-
-    fn pipeline_rules(&self) -> crate::spool::DayRules {
-        PipelineSettings {
-            watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-            grace_us: 5_000_000,
-            silence_min_us: 0,
-            channels: BTreeMap::new(),
-            preference: Provider::ALL.into(),
-            calendar: Arc::new(Calendar::embedded()),
-        }
-        .rules(date())
     }
 
     /// The master and the lot sizes.
@@ -364,7 +342,7 @@ impl Play {
         if std::mem::take(&mut self.is_away) {
             self.mark(second, &Mark::Started { version: String::new() });
             self.forced = None;
-            let rules = self.pipeline_rules();
+            let rules = PipelineSettings::of_tests().rules(date());
             self.mark(second, &Mark::Rules { rules });
             self.begin_providers(second);
         }

@@ -30,6 +30,20 @@ pub struct PipelineSettings {
 }
 
 impl PipelineSettings {
+    /// Every underlying of NSE, from any provider, by the calendar built in.
+    #[cfg(test)]
+    pub fn of_tests() -> PipelineSettings {
+        use crate::engine::watch::WatchedUnderlying;
+        PipelineSettings {
+            watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
+            grace_us: 5_000_000,
+            silence_min_us: 0,
+            channels: BTreeMap::new(),
+            preference: Provider::ALL.into(),
+            calendar: Arc::new(Calendar::embedded()),
+        }
+    }
+
     /// The rules of a day that begins now.
     pub fn rules(&self, date: TradingDate) -> DayRules {
         DayRules {
@@ -191,7 +205,7 @@ impl Pipeline {
             hours.open <= now && now < hours.close.plus_seconds(600)
         };
         let Some(day) = self.day.as_ref().filter(in_session) else { return Vec::new() };
-        self.decoders.tokens_of(provider, &day.silent_slots(provider, now, max))
+        self.decoders.tokens_of(provider, &day.silent_slots(provider, now), max)
     }
 
     /// Works on one record and adds what comes of it to `batch`, whose checkpoint becomes this record.

@@ -220,24 +220,13 @@ impl Pipeline {
 mod tests {
     use super::*;
     use crate::{
-        calendar::Calendar,
-        engine::watch::WatchList,
         pipeline::{Catalog, NoLive, PipelineSettings},
         spool::NewRecord,
     };
-    use std::sync::Arc;
 
     #[test]
     fn after_a_loss_no_feed_is_up_until_the_log_says_so() {
-        let settings = PipelineSettings {
-            watch: WatchList::default(),
-            grace_us: 0,
-            silence_min_us: 0,
-            channels: BTreeMap::new(),
-            preference: Provider::ALL.into(),
-            calendar: Arc::new(Calendar::embedded()),
-        };
-        let mut pipeline = Pipeline::new(settings, Catalog::default());
+        let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
         // 10:00 IST on a Friday.
         let at = |second| Timestamp::from_us(1_769_747_400_000_000).plus_seconds(second);
         let mut batch = Batch::new(at(0).date_ist(), 0);

@@ -21,6 +21,7 @@ mod marks;
 pub use catalog::Catalog;
 pub use counters::{PipelineCounters, ProviderCounters};
 pub use day_plan::PlannedContract;
+pub use decoders::nse_chain_times;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 
 #[cfg(test)]

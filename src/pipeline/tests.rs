@@ -2,29 +2,16 @@
 
 use super::*;
 use crate::{
-    calendar::Calendar,
-    engine::watch::{WatchList, WatchedUnderlying},
     market::{OptionType, Price, Provider, Timestamp, Told, TradingDate},
     spool::{Frames, Mark, NewRecord, Record, Source},
     store::{Batch, GapRow},
     wire::nse,
 };
 use proptest::prelude::*;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn pipeline() -> Pipeline {
-    let settings = PipelineSettings {
-        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-        grace_us: 5_000_000,
-        silence_min_us: 0,
-        channels: BTreeMap::new(),
-        preference: Provider::ALL.into(),
-        calendar: Arc::new(Calendar::embedded()),
-    };
-    Pipeline::new(settings, Catalog::default())
+    Pipeline::new(PipelineSettings::of_tests(), Catalog::default())
 }
 
 /// In January 2026; the 28th to the 30th have sessions, the 31st has none.

@@ -158,8 +158,8 @@ impl TradingDay {
         }
     }
 
-    /// The contracts of a provider's streams that have been silent for longest, at most `max`: for those it can be asked.
-    pub fn silent_slots(&self, provider: Provider, now: Timestamp, max: usize) -> Vec<u32> {
+    /// The contracts that a provider has been silent about, the longest first: for those it can be asked.
+    pub fn silent_slots(&self, provider: Provider, now: Timestamp) -> Vec<u32> {
         let mut silent: Vec<(Timestamp, u32)> = Vec::new();
         for index in 0..self.slots.len() {
             let known = match self.track(provider, index) {
@@ -171,7 +171,6 @@ impl TradingDay {
             }
         }
         silent.sort_unstable();
-        silent.truncate(max);
         silent.into_iter().map(|(_, slot)| slot).collect()
     }
 

@@ -1,24 +1,11 @@
 use super::*;
 use crate::{
     actor::Policy,
-    calendar::Calendar,
     clock::Simulation,
-    engine::watch::{WatchList, WatchedUnderlying},
     node::{failover, held_order},
     spool::{Frames, Source, SpoolReader},
 };
 use std::{future::pending, slice};
-
-fn settings() -> PipelineSettings {
-    PipelineSettings {
-        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-        grace_us: 5_000_000,
-        silence_min_us: 0,
-        channels: Default::default(),
-        preference: Provider::ALL.into(),
-        calendar: Arc::new(Calendar::embedded()),
-    }
-}
 
 /// All marks of a day but its rules, which are the first.
 fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
@@ -28,7 +15,7 @@ fn logged_marks(directory: &std::path::Path, date: TradingDate) -> Vec<Mark> {
     let mut marks: Vec<Mark> =
         marks.map(|record| serde_json::from_slice(record.frames.bytes()).expect("a mark")).collect();
     if date > day(28) {
-        let rules = Mark::Rules { rules: settings().rules(date) };
+        let rules = Mark::Rules { rules: PipelineSettings::of_tests().rules(date) };
         assert_eq!(marks.remove(0), rules, "a day's log begins with its rules");
     }
     marks
@@ -49,7 +36,7 @@ fn simulated_intake(directory: &std::path::Path, records_max: usize) -> (Intake,
     let beginning = Beginning { date: day(28), forced: None };
     let port = Port::new("records", records_max, Policy::Wait);
     let clock = Clock::simulated(simulation);
-    (Intake::new(spool, beginning, settings(), port.clone(), clock, Arc::default()), port)
+    (Intake::new(spool, beginning, PipelineSettings::of_tests(), port.clone(), clock, Arc::default()), port)
 }
 
 fn lots(date: TradingDate) -> NewRecord {
@@ -199,7 +186,7 @@ fn intake(directory: &std::path::Path) -> (Intake, Port<Record>) {
     let port = Port::new("records", 100, Policy::Wait);
     let clock = Clock::system();
     let beginning = Beginning { date: clock.now().date_ist(), forced: None };
-    (Intake::new(spool, beginning, settings(), port.clone(), clock, Arc::default()), port)
+    (Intake::new(spool, beginning, PipelineSettings::of_tests(), port.clone(), clock, Arc::default()), port)
 }
 
 /// The marks handed on since the last look, with their times.

@@ -60,8 +60,8 @@ impl Decode for AngelOneDecoder {
         }
     }
 
-    fn tokens_of(&self, slots: &[u32]) -> Vec<ProviderToken> {
-        self.tokens.tokens_of(slots)
+    fn tokens_of(&self, slots: &[u32], max: usize) -> Vec<ProviderToken> {
+        self.tokens.tokens_of(slots, max)
     }
 }
 

@@ -7,6 +7,8 @@ mod angel_one;
 mod nse;
 mod token_table;
 
+pub use nse::chain_times as nse_chain_times;
+
 use super::ingest::Ingest;
 use crate::{
     market::{Provider, ProviderToken},
@@ -23,8 +25,8 @@ pub(super) trait Decode: Default {
 
     fn decode(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>);
 
-    /// The provider's names of slots, where it addresses contracts by token.
-    fn tokens_of(&self, _slots: &[u32]) -> Vec<ProviderToken> {
+    /// The provider's names of the first `max` of these slots that it addresses by token, in ascending order.
+    fn tokens_of(&self, _slots: &[u32], _max: usize) -> Vec<ProviderToken> {
         Vec::new()
     }
 }
@@ -49,10 +51,10 @@ impl Decoders {
         }
     }
 
-    pub fn tokens_of(&self, provider: Provider, slots: &[u32]) -> Vec<ProviderToken> {
+    pub fn tokens_of(&self, provider: Provider, slots: &[u32], max: usize) -> Vec<ProviderToken> {
         match provider {
-            Provider::AngelOne => self.angel_one.tokens_of(slots),
-            Provider::Nse => self.nse.tokens_of(slots),
+            Provider::AngelOne => self.angel_one.tokens_of(slots, max),
+            Provider::Nse => self.nse.tokens_of(slots, max),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     engine::{ChannelTraits, Delivery},
     market::{Contract, Exchange, Listing, Price, Provider, Quote, Told, TradingDate},
     pipeline::{LiveSink, ingest::Ingest},
-    spool::{Record, Source},
+    spool::{ChannelTimes, Record, Source},
     wire::nse,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -23,6 +23,18 @@ const CHAIN: (&str, ChannelTraits) = (
         copy_age_us: 0,
     },
 );
+
+/// How often a chain is polled where the configuration says nothing.
+const POLL_INTERVAL_S: i64 = 30;
+
+/// The channel's name and times where chains are polled each so many seconds: those that are asked for less often are proved
+/// less often.
+pub fn chain_times(poll_interval_s: u32) -> (String, ChannelTimes) {
+    let (name, declared) = CHAIN;
+    let more_us = (i64::from(poll_interval_s) - POLL_INTERVAL_S).max(0) * 1_000_000;
+    let gap_max_us = declared.gap_max_us.max(4_000_000 * i64::from(poll_interval_s));
+    (name.to_owned(), ChannelTimes { lateness_us: declared.lateness_us + 2 * more_us, gap_max_us })
+}
 
 /// All index and stock options since 15 April 2025 (NSE); the chain does not tell it.
 const TICK_SIZE: Price = Price::from_e4(500);

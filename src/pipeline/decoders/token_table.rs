@@ -39,8 +39,8 @@ impl TokenTable {
         }
     }
 
-    /// The tokens of these slots, in ascending order; one of a slot that has several.
-    pub fn tokens_of(&self, slots: &[u32]) -> Vec<ProviderToken> {
+    /// The tokens of the first `max` of these slots that have one, in ascending order; one of a slot that has several.
+    pub fn tokens_of(&self, slots: &[u32], max: usize) -> Vec<ProviderToken> {
         let wanted: BTreeSet<u32> = slots.iter().copied().collect();
         let direct = Segment::ALL.into_iter().zip(&self.direct).flat_map(|(segment, slots)| {
             slots.iter().zip(0..).map(move |(slot, token)| (ProviderToken { segment, token }, *slot))
@@ -51,7 +51,8 @@ impl TokenTable {
             .filter(|(_, slot)| wanted.contains(slot))
             .map(|(token, slot)| (slot, token))
             .collect();
-        let mut tokens: Vec<ProviderToken> = found.into_values().collect();
+        let mut tokens: Vec<ProviderToken> =
+            slots.iter().filter_map(|slot| found.get(slot)).copied().take(max).collect();
         tokens.sort_unstable();
         tokens
     }
@@ -79,7 +80,8 @@ mod tests {
             }
             prop_assert_eq!(table.get(key(asked)), model.get(&key(asked)).copied());
             for slot in model.values() {
-                let tokens = table.tokens_of(&[*slot]);
+                // The first slot has no token; the one after it is not left out for that.
+                let tokens = table.tokens_of(&[u32::MAX, *slot], 1);
                 prop_assert_eq!(tokens.len(), 1);
                 prop_assert_eq!(table.get(tokens[0]), Some(*slot));
             }
