@@ -40,6 +40,9 @@ _bhavctl() {
             bhavctl,drain)
                 cmd="bhavctl__subcmd__drain"
                 ;;
+            bhavctl,explain)
+                cmd="bhavctl__subcmd__explain"
+                ;;
             bhavctl,failover)
                 cmd="bhavctl__subcmd__failover"
                 ;;
@@ -113,7 +116,7 @@ _bhavctl() {
 
     case "${cmd}" in
         bhavctl)
-            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi deltas candles coverage watch replay feed failover jobs config loglevel drain wait bugreport"
+            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi explain deltas candles coverage watch replay feed failover jobs config loglevel drain wait bugreport"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -427,6 +430,36 @@ _bhavctl() {
                 return 0
             fi
             case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__explain)
+            opts="-h --at --date --socket --json --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --date)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -2,6 +2,7 @@
 
 use super::{
     JobName,
+    explain::{ExplainError, ExplainQuestion, Explanation},
     plan::CATCH_UP_DAYS,
     replay::{Verified, VerifyError},
 };
@@ -74,6 +75,7 @@ struct Sheet {
     runs: Option<BTreeMap<(TradingDate, u32), JobRun>>,
     order: Option<Order>,
     comparison: Option<Comparison>,
+    inquiry: Option<Inquiry>,
 }
 
 /// A day whose log somebody wants compared with the store at once, whatever is due.
@@ -82,6 +84,16 @@ pub(super) struct Comparison {
     pub date: TradingDate,
     pub answer: oneshot::Sender<Result<Verified, VerifyError>>,
 }
+
+/// A row that is to be explained at once.
+#[derive(Debug)]
+pub(super) struct Inquiry {
+    pub question: ExplainQuestion,
+    pub answer: oneshot::Sender<ExplainAnswer>,
+}
+
+/// Why a row states what it does, or why that cannot be told.
+pub type ExplainAnswer = Result<Explanation, ExplainError>;
 
 /// The answer of a job's child to an order: why it does not follow, if it does not.
 pub type OrderAnswer = Result<(), String>;
@@ -162,6 +174,27 @@ impl JobBoard {
     /// One that nobody waits for any more is none.
     pub(super) fn take_comparison(&self, job: JobName) -> Option<Comparison> {
         self.sheet(job).comparison.take().filter(|comparison| !comparison.answer.is_closed())
+    }
+
+    /// Has the job verify explain a row, in the way of [`JobBoard::compare`].
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn explain(&self, question: ExplainQuestion) -> Result<oneshot::Receiver<ExplainAnswer>, String> {
+        let mut sheet = self.sheet(JobName::Verify);
+        if sheet.inquiry.as_ref().is_some_and(|waiting| !waiting.answer.is_closed()) {
+            return Err("another row waits to be explained; ask again".to_owned());
+        }
+        let (answer, answered) = oneshot::channel();
+        sheet.inquiry = Some(Inquiry { question, answer });
+        drop(sheet);
+        self.desk(JobName::Verify).wake.notify_one();
+        Ok(answered)
+    }
+
+    /// One whose caller is gone is none.
+    pub(super) fn take_inquiry(&self, job: JobName) -> Option<Inquiry> {
+        self.sheet(job).inquiry.take().filter(|inquiry| !inquiry.answer.is_closed())
     }
 
     /// Days of the log to keep; 0 for all.

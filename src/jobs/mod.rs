@@ -13,6 +13,9 @@
 //! whole, that a rebuild may need, or that was found to differ; nothing heavy happens in session hours but the
 //! compression of the hour that ended; a run that was given up changes nothing.
 //!
+//! The job `verify` also answers what needs a replay, at any time: a day's comparison, and why a row states what it does
+//! ([`Explanation`]).
+//!
 //! Left out: schedules by configuration, and jobs that fetch anything.
 
 mod archive;
@@ -20,14 +23,20 @@ mod board;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod child;
+mod explain;
 mod plan;
 mod replay;
 mod retention;
+#[cfg(test)]
+mod test_day;
 mod verify;
 
 pub use board::{JobBoard, JobState, JobView};
 pub use child::{JobChild, JobParts, Surroundings};
-pub use replay::{TableComparison, Verified, VerifyError};
+pub use explain::{
+    Agreement, ExplainError, ExplainQuestion, Explanation, ProviderEvidence, RecordAt, Statement, Witness,
+};
+pub use replay::{JudgedBy, TableComparison, Verified, VerifyError};
 
 use std::{fmt, str::FromStr};
 

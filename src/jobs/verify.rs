@@ -2,8 +2,9 @@
 
 use super::{
     Outcome,
-    board::Comparison,
+    board::{Comparison, Inquiry},
     child::{JobParts, Shift},
+    explain::explain_row,
     replay::{Verified, VerifyError, verify_day},
 };
 use crate::{logging::Event, market::TradingDate};
@@ -23,6 +24,11 @@ impl Shift {
                 "the log of {date} gives what the store holds, {} records replayed", verified.records
             );
             return Outcome::Done(None);
+        }
+        if !verified.is_faulty() {
+            let remark = describe_other_rules(date);
+            log::info!(date:%, remark; "{remark}");
+            return Outcome::Done(Some(remark));
         }
         if date == self.now().date_ist() && parts.daemon.last_seq() != last_seq {
             return Outcome::Failed("the log went on while it was replayed".to_owned());
@@ -44,10 +50,30 @@ impl Shift {
         let _ = wanted.answer.send(compared);
     }
 
+    /// The same of one row.
+    pub async fn explain(&self, mut inquiry: Inquiry) {
+        let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
+        let pulse = self.lease.pulse();
+        let explained = tokio::select! {
+            biased;
+            _ = self.lease.stopping() => return,
+            () = inquiry.answer.closed() => return,
+            explained = explain_row(store_url, spool_directory, settings, &inquiry.question, pulse) => explained,
+        };
+        // The caller may be gone right now.
+        let _ = inquiry.answer.send(explained);
+    }
+
     async fn replay(&self, date: TradingDate) -> Result<Verified, VerifyError> {
         let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
         verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await
     }
+}
+
+fn describe_other_rules(date: TradingDate) -> String {
+    format!(
+        "another version's rules judged {date}, and its log does not have those of this one: it cannot be held to them"
+    )
 }
 
 fn describe(date: TradingDate, verified: &Verified) -> String {

@@ -4,7 +4,7 @@ use super::{control_child::ControlChild, market_queries::RecordQueries};
 use crate::{
     control::{
         ControlError, JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState,
-        JobState, JobsResponse, ReplayRow, ReplayVerifyResponse, RunJobResponse, WallTime,
+        JobState, JobsResponse, JudgedBy, ReplayRow, ReplayVerifyResponse, RunJobResponse, WallTime,
     },
     jobs::{self, JobName, JobView, VerifyError},
     market::TradingDate,
@@ -91,11 +91,20 @@ impl ControlChild {
         Ok(ReplayVerifyResponse {
             date,
             equal: verified.is_equal(),
+            judged_by: rules_of(verified.judged_by),
             records: verified.records,
             rows: rows.collect(),
             differences: verified.differences,
             took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+pub(super) fn rules_of(judged_by: jobs::JudgedBy) -> JudgedBy {
+    match judged_by {
+        jobs::JudgedBy::Log => JudgedBy::Log,
+        jobs::JudgedBy::OtherVersion => JudgedBy::OtherVersion,
+        jobs::JudgedBy::NotKnown => JudgedBy::NotKnown,
     }
 }
 

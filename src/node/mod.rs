@@ -10,6 +10,7 @@ mod daemon_report;
 mod dbus_child;
 mod dead_batch;
 pub mod demo;
+mod explanation;
 mod failover;
 mod feed_orders;
 mod feeds;

@@ -5,6 +5,7 @@ mod actors;
 mod chain;
 mod configuration;
 mod daemon;
+mod explain;
 mod jobs;
 mod number;
 mod series;
@@ -49,6 +50,7 @@ pub fn render(response: &Response, style: Style) -> String {
         Response::Candles(candles) => series::candles(candles, style),
         Response::Coverage(coverage) => daemon::coverage(coverage, style),
         Response::ReplayVerify(verified) => daemon::replay(verified, style),
+        Response::Explain(answer) => explain::explanation(answer, style),
         Response::Feed(answer)
         | Response::EnableFeed(answer)
         | Response::DisableFeed(answer)
