@@ -106,6 +106,9 @@ _bhavctl() {
             bhavctl__subcmd__jobs,run)
                 cmd="bhavctl__subcmd__jobs__subcmd__run"
                 ;;
+            bhavctl__subcmd__replay,rejudge)
+                cmd="bhavctl__subcmd__replay__subcmd__rejudge"
+                ;;
             bhavctl__subcmd__replay,verify)
                 cmd="bhavctl__subcmd__replay__subcmd__verify"
                 ;;
@@ -774,8 +777,30 @@ _bhavctl() {
             return 0
             ;;
         bhavctl__subcmd__replay)
-            opts="-h --socket --json --timeout --help verify"
+            opts="-h --socket --json --timeout --help verify rejudge"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__replay__subcmd__rejudge)
+            opts="-h --socket --json --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

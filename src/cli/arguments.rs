@@ -5,7 +5,7 @@ use crate::{
     control::{
         CandlesRequest, ChainRequest, ControlError, CoverageRequest, DeltasRequest, ExplainRequest,
         FailoverRequest, FeedRequest, JobHistoryRequest, JobRequest, LocalTime, OpenInterestRequest,
-        ReplayVerifyRequest, Request, SetLogFilterRequest, WatchRequest,
+        ReplayRejudgeRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, WatchRequest,
     },
     jobs::JobName,
     market::{CandleInterval, Contract, Provider, TradingDate},
@@ -286,6 +286,15 @@ pub enum ReplayCommand {
         #[arg(value_parser = date)]
         date: TradingDate,
     },
+    /// Say what today's rules would make of a day that is over; changes nothing
+    ///
+    /// Replays the day's log by the rules of a day that would begin now, in place of those in the log, and compares with the
+    /// store: how many rows of buckets have another state or other values, with examples, and how many rows of the other
+    /// tables differ. The store keeps what was judged when the day was recorded.
+    Rejudge {
+        #[arg(value_parser = date)]
+        date: TradingDate,
+    },
 }
 
 impl Command {
@@ -326,6 +335,9 @@ impl Command {
             Command::Watch { underlying } => Request::Watch(WatchRequest { underlying: underlying.clone() }),
             Command::Replay(ReplayCommand::Verify { date }) => {
                 Request::ReplayVerify(ReplayVerifyRequest { date: *date })
+            }
+            Command::Replay(ReplayCommand::Rejudge { date }) => {
+                Request::ReplayRejudge(ReplayRejudgeRequest { date: *date })
             }
             Command::Feed(FeedCommand::Show(name)) => Request::Feed(feed(name)),
             Command::Feed(FeedCommand::Enable(name)) => Request::EnableFeed(feed(name)),
@@ -462,6 +474,7 @@ mod tests {
             ("bhavctl loglevel debug", "SetLogFilter", json!({"filter": "debug"})),
             ("bhavctl watch", "Watch", json!({"underlying": null})),
             ("bhavctl replay verify 2026-01-30", "ReplayVerify", json!({"date": "2026-01-30"})),
+            ("bhavctl replay rejudge 2026-01-30", "ReplayRejudge", json!({"date": "2026-01-30"})),
         ] {
             let request = request(line).expect(line);
             assert_eq!((request.verb().name(), request.parameters()), (verb, parameters), "{line}");

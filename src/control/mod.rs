@@ -24,6 +24,7 @@ mod error;
 mod explain;
 mod jobs;
 mod listener;
+mod rejudge;
 mod request;
 mod response;
 mod seat;
@@ -51,6 +52,7 @@ pub use jobs::{
     JobsResponse, RunJobResponse,
 };
 pub use listener::{BindError, ControlListener, ControlSocket};
+pub use rejudge::{RejudgedRows, ReplayRejudgeRequest, ReplayRejudgeResponse};
 pub use request::{
     CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FailoverRequest, FeedRequest,
     OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,

@@ -1,6 +1,8 @@
 //! What can be asked of the daemon.
 
-use super::{Access, ControlError, ExplainRequest, JobHistoryRequest, JobRequest, LocalTime};
+use super::{
+    Access, ControlError, ExplainRequest, JobHistoryRequest, JobRequest, LocalTime, ReplayRejudgeRequest,
+};
 use crate::market::{Provider, TradingDate};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -20,6 +22,7 @@ pub enum Verb {
     Watch,
     ReplayVerify,
     Explain,
+    ReplayRejudge,
     Feed,
     EnableFeed,
     DisableFeed,
@@ -37,7 +40,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub const ALL: [Verb; 25] = [
+    pub const ALL: [Verb; 26] = [
         Verb::Status,
         Verb::Actors,
         Verb::Feeds,
@@ -49,6 +52,7 @@ impl Verb {
         Verb::Watch,
         Verb::ReplayVerify,
         Verb::Explain,
+        Verb::ReplayRejudge,
         Verb::Feed,
         Verb::EnableFeed,
         Verb::DisableFeed,
@@ -78,6 +82,7 @@ impl Verb {
             Verb::Watch => "Watch",
             Verb::ReplayVerify => "ReplayVerify",
             Verb::Explain => "Explain",
+            Verb::ReplayRejudge => "ReplayRejudge",
             Verb::Feed => "Feed",
             Verb::EnableFeed => "EnableFeed",
             Verb::DisableFeed => "DisableFeed",
@@ -113,6 +118,7 @@ impl Verb {
             | Verb::Watch
             | Verb::ReplayVerify
             | Verb::Explain
+            | Verb::ReplayRejudge
             | Verb::Feed
             | Verb::Configuration
             | Verb::CompareConfiguration
@@ -144,6 +150,7 @@ impl Verb {
             Verb::Watch => "watch",
             Verb::ReplayVerify => "replay a day's log",
             Verb::Explain => "see why a row states what it does",
+            Verb::ReplayRejudge => "see what today's rules say of a day",
             Verb::Feed => "see a feed",
             Verb::EnableFeed => "enable a feed",
             Verb::DisableFeed => "disable a feed",
@@ -163,7 +170,7 @@ impl Verb {
 
     /// Whether an answer may take minutes: it reads a whole day.
     pub const fn is_long(self) -> bool {
-        matches!(self, Verb::ReplayVerify | Verb::Explain)
+        matches!(self, Verb::ReplayVerify | Verb::Explain | Verb::ReplayRejudge)
     }
 }
 
@@ -323,6 +330,8 @@ pub enum Request {
     ReplayVerify(ReplayVerifyRequest),
     /// Why a bucket's row states what it does.
     Explain(ExplainRequest),
+    /// What today's rules say of a day that is over, against what the store holds.
+    ReplayRejudge(ReplayRejudgeRequest),
     /// One feed with its settings.
     Feed(FeedRequest),
     /// Lets a feed run that was switched off, or that the configuration does not enable.
@@ -363,6 +372,7 @@ impl Request {
             Request::Watch(_) => Verb::Watch,
             Request::ReplayVerify(_) => Verb::ReplayVerify,
             Request::Explain(_) => Verb::Explain,
+            Request::ReplayRejudge(_) => Verb::ReplayRejudge,
             Request::Feed(_) => Verb::Feed,
             Request::EnableFeed(_) => Verb::EnableFeed,
             Request::DisableFeed(_) => Verb::DisableFeed,
@@ -397,6 +407,7 @@ impl Request {
             Verb::Watch => Request::Watch(typed(parameters)?),
             Verb::ReplayVerify => Request::ReplayVerify(typed(parameters)?),
             Verb::Explain => Request::Explain(typed(parameters)?),
+            Verb::ReplayRejudge => Request::ReplayRejudge(typed(parameters)?),
             Verb::Feed => Request::Feed(typed(parameters)?),
             Verb::EnableFeed => Request::EnableFeed(typed(parameters)?),
             Verb::DisableFeed => Request::DisableFeed(typed(parameters)?),
@@ -442,6 +453,7 @@ impl Request {
             Request::Watch(request) => serde_json::to_value(request),
             Request::ReplayVerify(request) => serde_json::to_value(request),
             Request::Explain(request) => serde_json::to_value(request),
+            Request::ReplayRejudge(request) => serde_json::to_value(request),
             Request::JobHistory(request) => serde_json::to_value(request),
             Request::RunJob(request) => serde_json::to_value(request),
         };
@@ -554,6 +566,7 @@ mod tests {
                 date: None,
                 at: Some("2026-01-30 10:42".parse().expect("a time")),
             }),
+            Request::ReplayRejudge(ReplayRejudgeRequest { date }),
             Request::Feed(feed()),
             Request::EnableFeed(feed()),
             Request::DisableFeed(feed()),

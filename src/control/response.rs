@@ -2,7 +2,7 @@
 
 use super::{
     ConfigurationResponse, ExplainResponse, FeedResponse, JobHistoryResponse, JobsResponse, ReloadResponse,
-    RunJobResponse, Verb, WallTime,
+    ReplayRejudgeResponse, RunJobResponse, Verb, WallTime,
 };
 use crate::market::{BucketState, TradingDate};
 use serde::{Deserialize, Serialize};
@@ -442,6 +442,7 @@ pub enum Response {
     Coverage(CoverageResponse),
     ReplayVerify(ReplayVerifyResponse),
     Explain(ExplainResponse),
+    ReplayRejudge(ReplayRejudgeResponse),
     Feed(FeedResponse),
     EnableFeed(FeedResponse),
     DisableFeed(FeedResponse),
@@ -485,6 +486,7 @@ impl Response {
             Response::Coverage(_) => Verb::Coverage,
             Response::ReplayVerify(_) => Verb::ReplayVerify,
             Response::Explain(_) => Verb::Explain,
+            Response::ReplayRejudge(_) => Verb::ReplayRejudge,
             Response::Feed(_) => Verb::Feed,
             Response::EnableFeed(_) => Verb::EnableFeed,
             Response::DisableFeed(_) => Verb::DisableFeed,
@@ -519,6 +521,7 @@ impl Response {
             Verb::Coverage => from_value(parameters).map(Response::Coverage),
             Verb::ReplayVerify => from_value(parameters).map(Response::ReplayVerify),
             Verb::Explain => from_value(parameters).map(Response::Explain),
+            Verb::ReplayRejudge => from_value(parameters).map(Response::ReplayRejudge),
             Verb::Feed => from_value(parameters).map(Response::Feed),
             Verb::EnableFeed => from_value(parameters).map(Response::EnableFeed),
             Verb::DisableFeed => from_value(parameters).map(Response::DisableFeed),

@@ -4,6 +4,7 @@ use super::{
     JobName,
     explain::{ExplainError, ExplainQuestion, Explanation},
     plan::CATCH_UP_DAYS,
+    rejudge::Rejudged,
     replay::{Verified, VerifyError},
 };
 use crate::{
@@ -85,11 +86,21 @@ pub(super) struct Comparison {
     pub answer: oneshot::Sender<Result<Verified, VerifyError>>,
 }
 
-/// A row that is to be explained at once.
+/// What is to be found out by a replay at once.
 #[derive(Debug)]
-pub(super) struct Inquiry {
-    pub question: ExplainQuestion,
-    pub answer: oneshot::Sender<ExplainAnswer>,
+pub(super) enum Inquiry {
+    Explain(ExplainQuestion, oneshot::Sender<ExplainAnswer>),
+    Rejudge(TradingDate, oneshot::Sender<Result<Rejudged, VerifyError>>),
+}
+
+impl Inquiry {
+    /// Its caller is gone.
+    fn is_closed(&self) -> bool {
+        match self {
+            Inquiry::Explain(_, answer) => answer.is_closed(),
+            Inquiry::Rejudge(_, answer) => answer.is_closed(),
+        }
+    }
 }
 
 /// Why a row states what it does, or why that cannot be told.
@@ -181,20 +192,38 @@ impl JobBoard {
     /// # Errors
     /// Why not, for people.
     pub fn explain(&self, question: ExplainQuestion) -> Result<oneshot::Receiver<ExplainAnswer>, String> {
-        let mut sheet = self.sheet(JobName::Verify);
-        if sheet.inquiry.as_ref().is_some_and(|waiting| !waiting.answer.is_closed()) {
-            return Err("another row waits to be explained; ask again".to_owned());
-        }
         let (answer, answered) = oneshot::channel();
-        sheet.inquiry = Some(Inquiry { question, answer });
+        self.inquire(Inquiry::Explain(question, answer))?;
+        Ok(answered)
+    }
+
+    /// Has the job verify judge a day by today's rules, in the way of [`JobBoard::compare`].
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn rejudge(
+        &self,
+        date: TradingDate,
+    ) -> Result<oneshot::Receiver<Result<Rejudged, VerifyError>>, String> {
+        let (answer, answered) = oneshot::channel();
+        self.inquire(Inquiry::Rejudge(date, answer))?;
+        Ok(answered)
+    }
+
+    fn inquire(&self, inquiry: Inquiry) -> Result<(), String> {
+        let mut sheet = self.sheet(JobName::Verify);
+        if sheet.inquiry.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
+            return Err("another replay waits already; ask again once it is done".to_owned());
+        }
+        sheet.inquiry = Some(inquiry);
         drop(sheet);
         self.desk(JobName::Verify).wake.notify_one();
-        Ok(answered)
+        Ok(())
     }
 
     /// One whose caller is gone is none.
     pub(super) fn take_inquiry(&self, job: JobName) -> Option<Inquiry> {
-        self.sheet(job).inquiry.take().filter(|inquiry| !inquiry.answer.is_closed())
+        self.sheet(job).inquiry.take().filter(|inquiry| !inquiry.is_closed())
     }
 
     /// Days of the log to keep; 0 for all.

@@ -89,7 +89,7 @@ impl JobChild {
                 continue;
             }
             if let Some(inquiry) = shift.parts.board.take_inquiry(job) {
-                shift.explain(inquiry).await;
+                shift.find_out(inquiry).await;
                 continue;
             }
             match shift.next()? {

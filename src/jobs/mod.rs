@@ -13,8 +13,8 @@
 //! whole, that a rebuild may need, or that was found to differ; nothing heavy happens in session hours but the
 //! compression of the hour that ended; a run that was given up changes nothing.
 //!
-//! The job `verify` also answers what needs a replay, at any time: a day's comparison, and why a row states what it does
-//! ([`Explanation`]).
+//! The job `verify` also answers what needs a replay, at any time: a day's comparison, why a row states what it does
+//! ([`Explanation`]), and what today's rules would say of a day ([`Rejudged`]).
 //!
 //! Left out: schedules by configuration, and jobs that fetch anything.
 
@@ -25,6 +25,7 @@ mod chaos;
 mod child;
 mod explain;
 mod plan;
+mod rejudge;
 mod replay;
 mod retention;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use child::{JobChild, JobParts, Surroundings};
 pub use explain::{
     Agreement, ExplainError, ExplainQuestion, Explanation, ProviderEvidence, RecordAt, Statement, Witness,
 };
+pub use rejudge::{Rejudged, StateChange};
 pub use replay::{JudgedBy, TableComparison, Verified, VerifyError};
 
 use std::{fmt, str::FromStr};

@@ -4,7 +4,7 @@ use crate::{
     actor::Pulse,
     market::TradingDate,
     pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{self, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
+    spool::{self, DayRules, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
     store::{self, Batch, Birth, OpenStore, Reader, Store, StoreError},
 };
 use std::{cmp::Ordering, path::Path, time::Duration};
@@ -99,15 +99,26 @@ pub async fn verify_day(
     pulse: &Pulse,
 ) -> Result<Verified, VerifyError> {
     let Replayed { records, judged_by, store, damages: mut differences } =
-        replay(url, spool_directory, settings, date, pulse).await?;
-    if records == 0 {
-        return Err(VerifyError::NoLog { directory: spool_directory.display().to_string(), date });
-    }
+        replay(url, spool_directory, settings, (date, WhichRules::OfLog), pulse).await?;
     #[cfg(feature = "chaos")]
     super::chaos::wait(super::JobName::Verify).await;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
+    let tables =
+        compare_tables((&ours, &theirs), date, store::dumped_tables(), &mut differences, pulse).await?;
+    differences.truncate(DIFFERENCES_MAX);
+    Ok(Verified { records, judged_by, tables, differences })
+}
+
+/// Compares these tables of the day, and adds the first differences to `differences`.
+pub(super) async fn compare_tables(
+    (ours, theirs): (&Reader, &Reader),
+    date: TradingDate,
+    names: impl Iterator<Item = &'static str>,
+    differences: &mut Vec<String>,
+    pulse: &Pulse,
+) -> Result<Vec<TableComparison>, VerifyError> {
     let mut tables = Vec::new();
-    for table in store::dumped_tables() {
+    for table in names {
         let mut whole = TableComparison { table: table.to_owned(), stored: 0, replayed: 0, different: 0 };
         for part in store::day_parts(date) {
             let stored = ours.dump_part(table, date, part).await?;
@@ -115,30 +126,37 @@ pub async fn verify_day(
             let replayed = theirs.dump_part(table, date, part).await?;
             pulse.progress();
             let _excused = pulse.excuse(TURN_EXCUSE);
-            whole.add(&stored, &replayed, &mut differences);
+            whole.add(&stored, &replayed, differences);
         }
         if whole.stored + whole.replayed > 0 {
             tables.push(whole);
         }
     }
-    differences.truncate(DIFFERENCES_MAX);
-    Ok(Verified { records, judged_by, tables, differences })
+    Ok(tables)
+}
+
+/// By which rules a day is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhichRules {
+    OfLog,
+    /// Those of a day that begins now, wherever the log has any.
+    Todays,
 }
 
 /// What the log gives.
-struct Replayed {
-    records: u64,
-    judged_by: JudgedBy,
-    store: OpenStore,
+pub(super) struct Replayed {
+    pub records: u64,
+    pub judged_by: JudgedBy,
+    pub store: OpenStore,
     /// Parts of the log that are lost, in words.
-    damages: Vec<String>,
+    pub damages: Vec<String>,
 }
 
-async fn replay(
+pub(super) async fn replay(
     url: &str,
     spool_directory: &Path,
     settings: &PipelineSettings,
-    date: TradingDate,
+    (date, which): (TradingDate, WhichRules),
     pulse: &Pulse,
 ) -> Result<Replayed, VerifyError> {
     let reader = Reader::open(url).await?;
@@ -147,11 +165,11 @@ async fn replay(
     let mut store = store::open_scratch(Birth::Simulated).await?;
     let mut batch = Batch::new(date, 0);
     let (mut records, mut damages) = (0, Vec::new());
-    let mut is_head_lost = false;
+    let (mut is_head_lost, mut is_of_other) = (false, false);
     // What was left out live is left out here.
     let dead_letters = DeadLetters::read(spool_directory)?;
     for read in SpoolReader::open(spool_directory, date)? {
-        let record = match read {
+        let mut record = match read {
             Ok(record) => record,
             Err(SpoolError::Damaged(damage)) => {
                 damages.push(format!("a part of the log is lost: {damage}"));
@@ -164,6 +182,14 @@ async fn replay(
         records += 1;
         if dead_letters.contains(record.seq) {
             continue;
+        }
+        if let Some(rules) = rules_of(&record) {
+            // A daemon of another version may have gone on with the day.
+            is_of_other |= !rules.is_current();
+            if which == WhichRules::Todays {
+                let todays = Mark::Rules { rules: settings.rules(date) };
+                record = NewRecord::mark(record.received_time, &todays).numbered(record.seq);
+            }
         }
         let is_long = record.source == Source::ANGEL_ONE_MASTER;
         let excused = is_long.then(|| pulse.excuse(TURN_EXCUSE));
@@ -179,12 +205,29 @@ async fn replay(
             tokio::task::yield_now().await;
         }
     }
-    let judged_by = JudgedBy::of(&pipeline, date, is_head_lost);
+    if records == 0 {
+        return Err(VerifyError::NoLog { directory: spool_directory.display().to_string(), date });
+    }
+    let judged_by = match is_of_other {
+        true => JudgedBy::OtherVersion,
+        false => JudgedBy::of(&pipeline, date, is_head_lost),
+    };
     if let Some(record) = first_record_after(spool_directory, date, &dead_letters)? {
         pipeline.apply(&record, &mut NoLive, &mut batch);
     }
     store.append(&batch).await?;
     Ok(Replayed { records, judged_by, store, damages })
+}
+
+/// The rules that a record says, if it does.
+fn rules_of(record: &Record) -> Option<DayRules> {
+    if record.source != Source::MARK {
+        return None;
+    }
+    match serde_json::from_slice(record.frames.bytes()) {
+        Ok(Mark::Rules { rules }) => Some(rules),
+        _ => None,
+    }
 }
 
 /// A pipeline that knows what the store knew before a day.

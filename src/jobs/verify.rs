@@ -5,9 +5,11 @@ use super::{
     board::{Comparison, Inquiry},
     child::{JobParts, Shift},
     explain::explain_row,
+    rejudge::rejudge_day,
     replay::{Verified, VerifyError, verify_day},
 };
 use crate::{logging::Event, market::TradingDate};
+use tokio::sync::oneshot;
 
 impl Shift {
     pub async fn verify(&self, date: TradingDate) -> Outcome {
@@ -50,18 +52,31 @@ impl Shift {
         let _ = wanted.answer.send(compared);
     }
 
-    /// The same of one row.
-    pub async fn explain(&self, mut inquiry: Inquiry) {
+    /// The same of what else a replay tells.
+    pub async fn find_out(&self, inquiry: Inquiry) {
         let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
         let pulse = self.lease.pulse();
-        let explained = tokio::select! {
+        match inquiry {
+            Inquiry::Explain(question, answer) => {
+                let work = explain_row(store_url, spool_directory, settings, &question, pulse);
+                self.answer(answer, work).await;
+            }
+            Inquiry::Rejudge(date, answer) => {
+                let work = rejudge_day(store_url, spool_directory, settings, date, pulse);
+                self.answer(answer, work).await;
+            }
+        }
+    }
+
+    async fn answer<Answer>(&self, mut answer: oneshot::Sender<Answer>, work: impl Future<Output = Answer>) {
+        let found = tokio::select! {
             biased;
             _ = self.lease.stopping() => return,
-            () = inquiry.answer.closed() => return,
-            explained = explain_row(store_url, spool_directory, settings, &inquiry.question, pulse) => explained,
+            () = answer.closed() => return,
+            found = work => found,
         };
         // The caller may be gone right now.
-        let _ = inquiry.answer.send(explained);
+        let _ = answer.send(found);
     }
 
     async fn replay(&self, date: TradingDate) -> Result<Verified, VerifyError> {

@@ -396,6 +396,39 @@ pub fn replay_of_other_rules() -> ReplayVerifyResponse {
     ReplayVerifyResponse { judged_by: JudgedBy::OtherVersion, date: date(27), ..replay(false) }
 }
 
+/// A day that an earlier version judged: it claimed what nothing proves.
+pub fn rejudged() -> ReplayRejudgeResponse {
+    let rows = |old_state, new_state, count, other_values, example: &str| RejudgedRows {
+        old_state,
+        new_state,
+        count,
+        other_values,
+        examples: vec![example.to_owned()],
+    };
+    let example = "NIFTY 2026-02-03 25300 CE at 11:42: OI -, was 12345650";
+    let later = "NIFTY 2026-02-03 25250 PE at 11:45: OI 8123500, was 8120000";
+    ReplayRejudgeResponse {
+        date: date(27),
+        records: 1_843_298,
+        judged_by: JudgedBy::OtherVersion,
+        unchanged: 155_712,
+        changes: vec![
+            rows(Some(RowState::Live), Some(RowState::Live), 12, 12, later),
+            rows(Some(RowState::Carried), Some(RowState::Missing), 276, 276, example),
+        ],
+        rows: vec![
+            ReplayRow {
+                what: "oi_delta_log".to_owned(),
+                stored: 2_310_455,
+                replayed: 2_310_451,
+                different: 4,
+            },
+            ReplayRow { what: "gaps".to_owned(), stored: 3, replayed: 3, different: 0 },
+        ],
+        damages: Vec::new(),
+    }
+}
+
 fn explained_row(state: RowState, values: Option<(i64, WallTime)>, revision: u32) -> ExplainRow {
     ExplainRow {
         state,
@@ -613,6 +646,7 @@ pub fn responses() -> Vec<Response> {
         Response::Coverage(coverage()),
         Response::ReplayVerify(replay(true)),
         Response::Explain(explanation()),
+        Response::ReplayRejudge(rejudged()),
         Response::Feed(feed()),
         Response::EnableFeed(feed()),
         Response::DisableFeed(feed()),

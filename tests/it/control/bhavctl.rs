@@ -49,6 +49,7 @@ fn every_command_prints_its_table_and_its_json() {
         ("coverage 2026-01-29", "coverage"),
         ("coverage", "coverage"),
         ("replay verify 2026-01-29", "replay_verify"),
+        ("replay rejudge 2026-01-27", "replay_rejudge"),
         ("explain NIFTY 2026-02-03 25300 CE --at 10:42", "explain"),
         ("explain nifty 2026-02-03 25300 ce --at 2026-01-30T10:42:00+05:30", "explain"),
         ("feed show nse", "feed"),

@@ -33,6 +33,7 @@ fn requests() -> Vec<Request> {
             date: None,
             at: Some("10:42".parse().expect("a time")),
         }),
+        Request::ReplayRejudge(ReplayRejudgeRequest { date: samples::date(27) }),
         Request::Feed(nse()),
         Request::EnableFeed(nse()),
         Request::DisableFeed(nse()),

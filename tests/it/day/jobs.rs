@@ -182,6 +182,13 @@ fn jobs_are_done_over_a_day_whatever_is_killed() {
     };
     assert!(problems.iter().any(is_told), "{status:#}");
     assert!(daemon.ask(&["replay", "verify", "2026-01-30"])["equal"] == true);
+    let judged = daemon.ask(&["replay", "rejudge", "2026-01-27"]);
+    assert_eq!(
+        (&judged["judged_by"], &judged["changes"]),
+        (&"log".into(), &serde_json::json!([])),
+        "{judged:#}"
+    );
+    assert_eq!(judged["rows"][0]["different"], 0, "{judged:#}");
 
     // Days are kept until the configuration says otherwise.
     assert_eq!(days_in(&log).len(), LOGGED.len() + 1);
