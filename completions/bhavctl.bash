@@ -40,6 +40,9 @@ _bhavctl() {
             bhavctl,drain)
                 cmd="bhavctl__subcmd__drain"
                 ;;
+            bhavctl,explain)
+                cmd="bhavctl__subcmd__explain"
+                ;;
             bhavctl,failover)
                 cmd="bhavctl__subcmd__failover"
                 ;;
@@ -103,6 +106,9 @@ _bhavctl() {
             bhavctl__subcmd__jobs,run)
                 cmd="bhavctl__subcmd__jobs__subcmd__run"
                 ;;
+            bhavctl__subcmd__replay,rejudge)
+                cmd="bhavctl__subcmd__replay__subcmd__rejudge"
+                ;;
             bhavctl__subcmd__replay,verify)
                 cmd="bhavctl__subcmd__replay__subcmd__verify"
                 ;;
@@ -113,7 +119,7 @@ _bhavctl() {
 
     case "${cmd}" in
         bhavctl)
-            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi deltas candles coverage watch replay feed failover jobs config loglevel drain wait bugreport"
+            opts="-h -V --socket --json --timeout --help --version status actors feeds chain oi explain deltas candles coverage watch replay feed failover jobs config loglevel drain wait bugreport"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -442,6 +448,36 @@ _bhavctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        bhavctl__subcmd__explain)
+            opts="-h --at --date --socket --json --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --date)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         bhavctl__subcmd__failover)
             opts="-h --socket --json --timeout --help angel_one nse auto"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -741,8 +777,30 @@ _bhavctl() {
             return 0
             ;;
         bhavctl__subcmd__replay)
-            opts="-h --socket --json --timeout --help verify"
+            opts="-h --socket --json --timeout --help verify rejudge"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bhavctl__subcmd__replay__subcmd__rejudge)
+            opts="-h --socket --json --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

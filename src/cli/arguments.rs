@@ -3,9 +3,9 @@
 use super::Condition;
 use crate::{
     control::{
-        CandlesRequest, ChainRequest, ControlError, CoverageRequest, DeltasRequest, FailoverRequest,
-        FeedRequest, JobHistoryRequest, JobRequest, LocalTime, OpenInterestRequest, ReplayVerifyRequest,
-        Request, SetLogFilterRequest, WatchRequest,
+        CandlesRequest, ChainRequest, ControlError, CoverageRequest, DeltasRequest, ExplainRequest,
+        FailoverRequest, FeedRequest, JobHistoryRequest, JobRequest, LocalTime, OpenInterestRequest,
+        ReplayRejudgeRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, WatchRequest,
     },
     jobs::JobName,
     market::{CandleInterval, Contract, Provider, TradingDate},
@@ -15,7 +15,8 @@ use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers, 4 denied, 5 timed out, 6 unhealthy.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers, 4 denied, 5 timed out, 6 unhealthy,
+7 another version's rules judged the day (replay verify).
 Dates are YYYY-MM-DD and times are IST; without a date it is the day that the daemon's clock shows,
 for coverage that of the last session.";
 
@@ -64,7 +65,7 @@ pub struct Global {
     /// Print the answer as one JSON object (watch: one a line)
     #[arg(long, global = true)]
     pub json: bool,
-    /// Seconds to wait for an answer [default: 30, replay: 600, drain: 60, wait: for ever]
+    /// Seconds to wait for an answer [default: 30, replay and explain: 600, drain: 60, wait: for ever]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
 }
@@ -105,6 +106,22 @@ pub enum Command {
         /// The contract, in one argument or several
         #[arg(required = true, num_args = 1.., value_name = "CONTRACT")]
         contract: Vec<String>,
+        #[arg(long, value_parser = date)]
+        date: Option<TradingDate>,
+    },
+    /// Why a bucket's row states what it does: bhavctl explain NIFTY 2026-02-03 25000 CE --at 10:42
+    ///
+    /// Replays the day's log and says which values the row has and in which state, which provider proved them, by what, until
+    /// when and from which record of the log, what each other provider had said by then, and whether the store has the same
+    /// row. A bucket is named by its begin, as in `bhavctl oi`. A whole day is replayed: it may take a minute.
+    Explain {
+        /// The option contract, in one argument or several
+        #[arg(required = true, num_args = 1.., value_name = "CONTRACT")]
+        contract: Vec<String>,
+        /// The bucket that contains this time: HH:MM[:SS] or "YYYY-MM-DD HH:MM[:SS]", IST, or an RFC 3339 instant [default: the
+        /// last one that is over]
+        #[arg(long, value_name = "TIME")]
+        at: Option<LocalTime>,
         #[arg(long, value_parser = date)]
         date: Option<TradingDate>,
     },
@@ -262,7 +279,19 @@ pub enum ConfigCommand {
 #[derive(Debug, Subcommand)]
 pub enum ReplayCommand {
     /// Run a day's log again and compare with the store; exits with 1 if they differ
+    ///
+    /// The rules by which a day is judged stand at the head of its log. A day that was judged by the rules of another version,
+    /// which its log does not have, cannot be held to them: if its rows differ that is said, with exit code 7, and is no fault.
     Verify {
+        #[arg(value_parser = date)]
+        date: TradingDate,
+    },
+    /// Say what today's rules would make of a day that is over; changes nothing
+    ///
+    /// Replays the day's log by the rules of a day that would begin now, in place of those in the log, and compares with the
+    /// store: how many rows of buckets have another state or other values, with examples, and how many rows of the other
+    /// tables differ. The store keeps what was judged when the day was recorded.
+    Rejudge {
         #[arg(value_parser = date)]
         date: TradingDate,
     },
@@ -286,6 +315,11 @@ impl Command {
                 contract: contract(&words.join(" "))?,
                 date: *date,
             }),
+            Command::Explain { contract: words, at, date } => Request::Explain(ExplainRequest {
+                contract: contract(&words.join(" "))?,
+                date: *date,
+                at: *at,
+            }),
             Command::Deltas { underlying, contract, date, limit } => Request::Deltas(DeltasRequest {
                 contract: contract.clone(),
                 underlying: underlying.clone(),
@@ -301,6 +335,9 @@ impl Command {
             Command::Watch { underlying } => Request::Watch(WatchRequest { underlying: underlying.clone() }),
             Command::Replay(ReplayCommand::Verify { date }) => {
                 Request::ReplayVerify(ReplayVerifyRequest { date: *date })
+            }
+            Command::Replay(ReplayCommand::Rejudge { date }) => {
+                Request::ReplayRejudge(ReplayRejudgeRequest { date: *date })
             }
             Command::Feed(FeedCommand::Show(name)) => Request::Feed(feed(name)),
             Command::Feed(FeedCommand::Enable(name)) => Request::EnableFeed(feed(name)),
@@ -409,6 +446,11 @@ mod tests {
                 json!({"contract": "NIFTY 2026-02-03 25000 CE", "date": null}),
             ),
             (
+                "bhavctl explain nifty 2026-02-03 25000 ce --at 10:42 --date 2026-01-30",
+                "Explain",
+                json!({"contract": "NIFTY 2026-02-03 25000 CE", "date": "2026-01-30", "at": "10:42:00"}),
+            ),
+            (
                 "bhavctl deltas --underlying NIFTY",
                 "Deltas",
                 json!({"contract": null, "underlying": "NIFTY", "date": null, "limit": 50}),
@@ -432,6 +474,7 @@ mod tests {
             ("bhavctl loglevel debug", "SetLogFilter", json!({"filter": "debug"})),
             ("bhavctl watch", "Watch", json!({"underlying": null})),
             ("bhavctl replay verify 2026-01-30", "ReplayVerify", json!({"date": "2026-01-30"})),
+            ("bhavctl replay rejudge 2026-01-30", "ReplayRejudge", json!({"date": "2026-01-30"})),
         ] {
             let request = request(line).expect(line);
             assert_eq!((request.verb().name(), request.parameters()), (verb, parameters), "{line}");
@@ -443,6 +486,8 @@ mod tests {
         for (line, part) in [
             ("bhavctl coverage yesterday", "YYYY-MM-DD"),
             ("bhavctl chain NIFTY --at noon", "HH:MM"),
+            ("bhavctl explain NIFTY 25000", "UNDERLYING YYYY-MM-DD STRIKE CE|PE"),
+            ("bhavctl explain NIFTY 2026-02-03 25000 CE --at noon", "RFC 3339"),
             ("bhavctl oi NIFTY 25000", "UNDERLYING YYYY-MM-DD STRIKE CE|PE"),
             ("bhavctl deltas --limit 0", "1..=10000"),
             ("bhavctl failover dhan", "[possible values: angel_one, nse, auto]"),

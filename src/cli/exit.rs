@@ -16,6 +16,8 @@ pub enum Exit {
     TimedOut = 5,
     /// The daemon answers and says that something is wrong (`status --check`).
     Unhealthy = 6,
+    /// Another version's rules judged the day, and this version's give other rows (`replay verify`).
+    OtherRules = 7,
 }
 
 impl From<Exit> for ExitCode {

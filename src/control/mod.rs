@@ -21,8 +21,10 @@ mod configuration;
 mod connection;
 mod door;
 mod error;
+mod explain;
 mod jobs;
 mod listener;
+mod rejudge;
 mod request;
 mod response;
 mod seat;
@@ -41,11 +43,16 @@ pub use configuration::{
 };
 pub use door::Door;
 pub use error::ControlError;
+pub use explain::{
+    ExplainGap, ExplainProvider, ExplainRequest, ExplainResponse, ExplainRow, ExplainSaid, ExplainStatement,
+    ExplainWitness, LogRecord, StoreAgreement, WitnessKind,
+};
 pub use jobs::{
     JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState, JobState,
     JobsResponse, RunJobResponse,
 };
 pub use listener::{BindError, ControlListener, ControlSocket};
+pub use rejudge::{RejudgedRows, ReplayRejudgeRequest, ReplayRejudgeResponse};
 pub use request::{
     CandlesRequest, ChainRequest, CoverageRequest, DeltasRequest, FailoverRequest, FeedRequest,
     OpenInterestRequest, ReplayVerifyRequest, Request, SetLogFilterRequest, Verb, WatchRequest,
@@ -53,9 +60,9 @@ pub use request::{
 pub use response::{
     ActorRow, ActorsResponse, CandleRow, CandlesResponse, ChainResponse, ChainRow, ChainSide, CoverageGap,
     CoverageResponse, CoverageRow, DeltaRow, DeltasResponse, DrainResponse, FailoverResponse, FeedRow,
-    FeedsResponse, LogFilterResponse, OpenInterestResponse, OpenInterestRow, ProviderChoice, ReplayRow,
-    ReplayVerifyResponse, Response, RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse, StoreStatus,
-    Versioned,
+    FeedsResponse, JudgedBy, LogFilterResponse, OpenInterestResponse, OpenInterestRow, ProviderChoice,
+    ReplayRow, ReplayVerifyResponse, Response, RowState, SCHEMA_VERSION, SpoolStatus, StatusResponse,
+    StoreStatus, Versioned,
 };
 pub use server::{ControlServer, Limits};
 pub use service::Service;

@@ -1,6 +1,8 @@
 //! What can be asked of the daemon.
 
-use super::{Access, ControlError, JobHistoryRequest, JobRequest, LocalTime};
+use super::{
+    Access, ControlError, ExplainRequest, JobHistoryRequest, JobRequest, LocalTime, ReplayRejudgeRequest,
+};
 use crate::market::{Provider, TradingDate};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -19,6 +21,8 @@ pub enum Verb {
     Coverage,
     Watch,
     ReplayVerify,
+    Explain,
+    ReplayRejudge,
     Feed,
     EnableFeed,
     DisableFeed,
@@ -36,7 +40,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub const ALL: [Verb; 24] = [
+    pub const ALL: [Verb; 26] = [
         Verb::Status,
         Verb::Actors,
         Verb::Feeds,
@@ -47,6 +51,8 @@ impl Verb {
         Verb::Coverage,
         Verb::Watch,
         Verb::ReplayVerify,
+        Verb::Explain,
+        Verb::ReplayRejudge,
         Verb::Feed,
         Verb::EnableFeed,
         Verb::DisableFeed,
@@ -75,6 +81,8 @@ impl Verb {
             Verb::Coverage => "Coverage",
             Verb::Watch => "Watch",
             Verb::ReplayVerify => "ReplayVerify",
+            Verb::Explain => "Explain",
+            Verb::ReplayRejudge => "ReplayRejudge",
             Verb::Feed => "Feed",
             Verb::EnableFeed => "EnableFeed",
             Verb::DisableFeed => "DisableFeed",
@@ -109,6 +117,8 @@ impl Verb {
             | Verb::Coverage
             | Verb::Watch
             | Verb::ReplayVerify
+            | Verb::Explain
+            | Verb::ReplayRejudge
             | Verb::Feed
             | Verb::Configuration
             | Verb::CompareConfiguration
@@ -139,6 +149,8 @@ impl Verb {
             Verb::Coverage => "see how complete a day is",
             Verb::Watch => "watch",
             Verb::ReplayVerify => "replay a day's log",
+            Verb::Explain => "see why a row states what it does",
+            Verb::ReplayRejudge => "see what today's rules say of a day",
             Verb::Feed => "see a feed",
             Verb::EnableFeed => "enable a feed",
             Verb::DisableFeed => "disable a feed",
@@ -158,7 +170,7 @@ impl Verb {
 
     /// Whether an answer may take minutes: it reads a whole day.
     pub const fn is_long(self) -> bool {
-        matches!(self, Verb::ReplayVerify)
+        matches!(self, Verb::ReplayVerify | Verb::Explain | Verb::ReplayRejudge)
     }
 }
 
@@ -316,6 +328,10 @@ pub enum Request {
     /// Answered by a stream, not by one response.
     Watch(WatchRequest),
     ReplayVerify(ReplayVerifyRequest),
+    /// Why a bucket's row states what it does.
+    Explain(ExplainRequest),
+    /// What today's rules say of a day that is over, against what the store holds.
+    ReplayRejudge(ReplayRejudgeRequest),
     /// One feed with its settings.
     Feed(FeedRequest),
     /// Lets a feed run that was switched off, or that the configuration does not enable.
@@ -355,6 +371,8 @@ impl Request {
             Request::Coverage(_) => Verb::Coverage,
             Request::Watch(_) => Verb::Watch,
             Request::ReplayVerify(_) => Verb::ReplayVerify,
+            Request::Explain(_) => Verb::Explain,
+            Request::ReplayRejudge(_) => Verb::ReplayRejudge,
             Request::Feed(_) => Verb::Feed,
             Request::EnableFeed(_) => Verb::EnableFeed,
             Request::DisableFeed(_) => Verb::DisableFeed,
@@ -388,6 +406,8 @@ impl Request {
             Verb::Coverage => Request::Coverage(typed(parameters)?),
             Verb::Watch => Request::Watch(typed(parameters)?),
             Verb::ReplayVerify => Request::ReplayVerify(typed(parameters)?),
+            Verb::Explain => Request::Explain(typed(parameters)?),
+            Verb::ReplayRejudge => Request::ReplayRejudge(typed(parameters)?),
             Verb::Feed => Request::Feed(typed(parameters)?),
             Verb::EnableFeed => Request::EnableFeed(typed(parameters)?),
             Verb::DisableFeed => Request::DisableFeed(typed(parameters)?),
@@ -432,6 +452,8 @@ impl Request {
             Request::Coverage(request) => serde_json::to_value(request),
             Request::Watch(request) => serde_json::to_value(request),
             Request::ReplayVerify(request) => serde_json::to_value(request),
+            Request::Explain(request) => serde_json::to_value(request),
+            Request::ReplayRejudge(request) => serde_json::to_value(request),
             Request::JobHistory(request) => serde_json::to_value(request),
             Request::RunJob(request) => serde_json::to_value(request),
         };
@@ -450,6 +472,13 @@ impl Request {
                 }
                 Ok(())
             }
+            Request::Explain(ExplainRequest { date: Some(date), at: Some(at), .. }) => match at.date {
+                Some(named) if named != *date => Err(ControlError::invalid(
+                    "at",
+                    format!("it names {named}, and date says {date}; give one"),
+                )),
+                _ => Ok(()),
+            },
             Request::JobHistory(request) => check_limit(request.limit(), JobHistoryRequest::LIMIT_MAX),
             Request::Candles(request) => {
                 let minutes = i64::from(request.interval_minutes());
@@ -532,6 +561,12 @@ mod tests {
             Request::Coverage(CoverageRequest { date: Some(date) }),
             Request::Watch(WatchRequest { underlying: None }),
             Request::ReplayVerify(ReplayVerifyRequest { date }),
+            Request::Explain(ExplainRequest {
+                contract: "NIFTY 2026-02-03 25000 CE".to_owned(),
+                date: None,
+                at: Some("2026-01-30 10:42".parse().expect("a time")),
+            }),
+            Request::ReplayRejudge(ReplayRejudgeRequest { date }),
             Request::Feed(feed()),
             Request::EnableFeed(feed()),
             Request::DisableFeed(feed()),
@@ -574,6 +609,12 @@ mod tests {
             (Verb::Deltas, json!({"limit": 0}), "limit", "allowed is 1 to 10000"),
             (Verb::JobHistory, json!({"limit": 10_001}), "limit", "allowed is 1 to 10000"),
             (Verb::RunJob, json!({}), ".", "missing field `job`"),
+            (
+                Verb::Explain,
+                json!({"contract": "a", "date": "2026-01-30", "at": "2026-01-29 10:42"}),
+                "at",
+                "it names 2026-01-29, and date says 2026-01-30",
+            ),
             (Verb::Deltas, json!({"contract": "a", "underlying": "b"}), "contract", "not both"),
             (
                 Verb::Candles,

@@ -1,8 +1,8 @@
 //! What the daemon answers.
 
 use super::{
-    ConfigurationResponse, FeedResponse, JobHistoryResponse, JobsResponse, ReloadResponse, RunJobResponse,
-    Verb, WallTime,
+    ConfigurationResponse, ExplainResponse, FeedResponse, JobHistoryResponse, JobsResponse, ReloadResponse,
+    ReplayRejudgeResponse, RunJobResponse, Verb, WallTime,
 };
 use crate::market::{BucketState, TradingDate};
 use serde::{Deserialize, Serialize};
@@ -364,12 +364,35 @@ pub struct CoverageGap {
 pub struct ReplayVerifyResponse {
     pub date: TradingDate,
     pub equal: bool,
+    /// Whose rules the day's rows follow.
+    #[serde(default)]
+    pub judged_by: JudgedBy,
     /// Records of the log that were replayed.
     pub records: u64,
     pub rows: Vec<ReplayRow>,
     /// The first differences in words, 20 at most.
     pub differences: Vec<String>,
     pub took_ms: u64,
+}
+
+/// Whose rules the rows of a day follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgedBy {
+    /// Those in the day's log, as this version reads them.
+    Log,
+    /// Those of another version, which are not in the log: what the replay gives otherwise is no fault.
+    OtherVersion,
+    /// The log's head is lost, or an earlier daemon does not say.
+    #[default]
+    NotKnown,
+}
+
+impl ReplayVerifyResponse {
+    /// Whether other rules than those of the replay judged the day, so that its rows differ.
+    pub fn is_of_other_rules(&self) -> bool {
+        !self.equal && self.judged_by == JudgedBy::OtherVersion
+    }
 }
 
 /// One kind of row in the comparison.
@@ -421,6 +444,8 @@ pub enum Response {
     Candles(CandlesResponse),
     Coverage(CoverageResponse),
     ReplayVerify(ReplayVerifyResponse),
+    Explain(ExplainResponse),
+    ReplayRejudge(ReplayRejudgeResponse),
     Feed(FeedResponse),
     EnableFeed(FeedResponse),
     DisableFeed(FeedResponse),
@@ -463,6 +488,8 @@ impl Response {
             Response::Candles(_) => Verb::Candles,
             Response::Coverage(_) => Verb::Coverage,
             Response::ReplayVerify(_) => Verb::ReplayVerify,
+            Response::Explain(_) => Verb::Explain,
+            Response::ReplayRejudge(_) => Verb::ReplayRejudge,
             Response::Feed(_) => Verb::Feed,
             Response::EnableFeed(_) => Verb::EnableFeed,
             Response::DisableFeed(_) => Verb::DisableFeed,
@@ -496,6 +523,8 @@ impl Response {
             Verb::Candles => from_value(parameters).map(Response::Candles),
             Verb::Coverage => from_value(parameters).map(Response::Coverage),
             Verb::ReplayVerify => from_value(parameters).map(Response::ReplayVerify),
+            Verb::Explain => from_value(parameters).map(Response::Explain),
+            Verb::ReplayRejudge => from_value(parameters).map(Response::ReplayRejudge),
             Verb::Feed => from_value(parameters).map(Response::Feed),
             Verb::EnableFeed => from_value(parameters).map(Response::EnableFeed),
             Verb::DisableFeed => from_value(parameters).map(Response::DisableFeed),

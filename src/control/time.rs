@@ -1,7 +1,7 @@
 //! How the protocol writes instants, and how a person names a time of day.
 
 use crate::market::{Timestamp, TradingDate, ist};
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Timelike};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 
@@ -32,7 +32,8 @@ impl<'de> Deserialize<'de> for WallTime {
     }
 }
 
-/// A time of day in India, on a given date or on the daemon's own: `11:42`, `11:42:00`, `2026-01-30 11:42[:00]`.
+/// A time of day in India, on a given date or on the daemon's own: `11:42`, `11:42:00`, `2026-01-30 11:42[:00]`, or an
+/// instant of RFC 3339 with any offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
     /// `None` means the date that the daemon's clock shows.
@@ -48,7 +49,9 @@ impl LocalTime {
 
 /// A text that names no time of day.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a time; write HH:MM, HH:MM:SS or \"YYYY-MM-DD HH:MM:SS\", in IST")]
+#[error(
+    "{text:?} is not a time; write HH:MM, HH:MM:SS or \"YYYY-MM-DD HH:MM:SS\", in IST, or an RFC 3339 instant"
+)]
 pub struct LocalTimeError {
     pub text: String,
 }
@@ -58,6 +61,12 @@ impl FromStr for LocalTime {
 
     fn from_str(text: &str) -> Result<LocalTime, LocalTimeError> {
         let wrong = || LocalTimeError { text: text.to_owned() };
+        if let Ok(instant) = DateTime::parse_from_rfc3339(text.trim()) {
+            let local = Timestamp::from(instant.to_utc()).to_ist();
+            // A time of day is told in whole seconds.
+            let time = local.time().with_nanosecond(0).unwrap_or(local.time());
+            return Ok(LocalTime { date: Some(local.date()), time });
+        }
         let (date, time) = match text.trim().split_once([' ', 'T']) {
             Some((date, time)) => {
                 let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").map_err(|_| wrong())?;
@@ -106,6 +115,8 @@ mod tests {
             (" 11:42:07 ", "2026-01-30 11:42:07 IST"),
             ("2026-01-29 15:30", "2026-01-29 15:30:00 IST"),
             ("2026-01-29T15:30:01", "2026-01-29 15:30:01 IST"),
+            ("2026-01-29T15:30:01+05:30", "2026-01-29 15:30:01 IST"),
+            ("2026-01-29T19:00:00Z", "2026-01-30 00:30:00 IST"),
         ] {
             let local: LocalTime = text.parse().expect("a time");
             assert_eq!(local.resolve(today).to_string(), shown, "{text}");

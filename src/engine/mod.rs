@@ -13,5 +13,6 @@ pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery};
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
-    ChainClass, DayCounters, ScopeChange, ScopeReason, SessionHours, SlotSpec, TradingDay, UnwitnessedChain,
+    ChainClass, DayCounters, EndEvidence, EndProof, ScopeChange, ScopeReason, SessionHours, SlotSpec,
+    TradingDay, UnwitnessedChain,
 };

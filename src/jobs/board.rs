@@ -2,7 +2,9 @@
 
 use super::{
     JobName,
+    explain::{ExplainError, ExplainQuestion, Explanation},
     plan::CATCH_UP_DAYS,
+    rejudge::Rejudged,
     replay::{Verified, VerifyError},
 };
 use crate::{
@@ -74,6 +76,7 @@ struct Sheet {
     runs: Option<BTreeMap<(TradingDate, u32), JobRun>>,
     order: Option<Order>,
     comparison: Option<Comparison>,
+    inquiry: Option<Inquiry>,
 }
 
 /// A day whose log somebody wants compared with the store at once, whatever is due.
@@ -82,6 +85,26 @@ pub(super) struct Comparison {
     pub date: TradingDate,
     pub answer: oneshot::Sender<Result<Verified, VerifyError>>,
 }
+
+/// What is to be found out by a replay at once.
+#[derive(Debug)]
+pub(super) enum Inquiry {
+    Explain(ExplainQuestion, oneshot::Sender<ExplainAnswer>),
+    Rejudge(TradingDate, oneshot::Sender<Result<Rejudged, VerifyError>>),
+}
+
+impl Inquiry {
+    /// Its caller is gone.
+    fn is_closed(&self) -> bool {
+        match self {
+            Inquiry::Explain(_, answer) => answer.is_closed(),
+            Inquiry::Rejudge(_, answer) => answer.is_closed(),
+        }
+    }
+}
+
+/// Why a row states what it does, or why that cannot be told.
+pub type ExplainAnswer = Result<Explanation, ExplainError>;
 
 /// The answer of a job's child to an order: why it does not follow, if it does not.
 pub type OrderAnswer = Result<(), String>;
@@ -162,6 +185,45 @@ impl JobBoard {
     /// One that nobody waits for any more is none.
     pub(super) fn take_comparison(&self, job: JobName) -> Option<Comparison> {
         self.sheet(job).comparison.take().filter(|comparison| !comparison.answer.is_closed())
+    }
+
+    /// Has the job verify explain a row, in the way of [`JobBoard::compare`].
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn explain(&self, question: ExplainQuestion) -> Result<oneshot::Receiver<ExplainAnswer>, String> {
+        let (answer, answered) = oneshot::channel();
+        self.inquire(Inquiry::Explain(question, answer))?;
+        Ok(answered)
+    }
+
+    /// Has the job verify judge a day by today's rules, in the way of [`JobBoard::compare`].
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn rejudge(
+        &self,
+        date: TradingDate,
+    ) -> Result<oneshot::Receiver<Result<Rejudged, VerifyError>>, String> {
+        let (answer, answered) = oneshot::channel();
+        self.inquire(Inquiry::Rejudge(date, answer))?;
+        Ok(answered)
+    }
+
+    fn inquire(&self, inquiry: Inquiry) -> Result<(), String> {
+        let mut sheet = self.sheet(JobName::Verify);
+        if sheet.inquiry.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
+            return Err("another replay waits already; ask again once it is done".to_owned());
+        }
+        sheet.inquiry = Some(inquiry);
+        drop(sheet);
+        self.desk(JobName::Verify).wake.notify_one();
+        Ok(())
+    }
+
+    /// One whose caller is gone is none.
+    pub(super) fn take_inquiry(&self, job: JobName) -> Option<Inquiry> {
+        self.sheet(job).inquiry.take().filter(|inquiry| !inquiry.is_closed())
     }
 
     /// Days of the log to keep; 0 for all.

@@ -91,6 +91,10 @@ impl JobChild {
                 shift.compare(wanted).await;
                 continue;
             }
+            if let Some(inquiry) = shift.parts.board.take_inquiry(job) {
+                shift.find_out(inquiry).await;
+                continue;
+            }
             match shift.next()? {
                 Turn::Run { date } => shift.attempt(date).await?,
                 Turn::Settle => shift.rest(None).await,

@@ -14,6 +14,9 @@
 //! whole, that a rebuild may need, or that was found to differ; nothing heavy happens in session hours but the
 //! compression of the hour that ended and a day's plan that is still owed; a run that was given up changes nothing.
 //!
+//! The job `verify` also answers what needs a replay, at any time: a day's comparison, why a row states what it does
+//! ([`Explanation`]), and what today's rules would say of a day ([`Rejudged`]).
+//!
 //! Left out: schedules by configuration, and jobs that fetch anything.
 
 mod archive;
@@ -22,14 +25,22 @@ mod board;
 mod chaos;
 mod child;
 mod day_plan;
+mod explain;
 mod plan;
+mod rejudge;
 mod replay;
 mod retention;
+#[cfg(test)]
+mod test_day;
 mod verify;
 
 pub use board::{JobBoard, JobState, JobView};
 pub use child::{JobChild, JobParts, Surroundings};
-pub use replay::{TableComparison, Verified, VerifyError};
+pub use explain::{
+    Agreement, ExplainError, ExplainQuestion, Explanation, ProviderEvidence, RecordAt, Statement, Witness,
+};
+pub use rejudge::{Rejudged, StateChange};
+pub use replay::{JudgedBy, TableComparison, Verified, VerifyError};
 
 use std::{fmt, str::FromStr};
 

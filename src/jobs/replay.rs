@@ -4,7 +4,7 @@ use crate::{
     actor::Pulse,
     market::TradingDate,
     pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{self, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
+    spool::{self, DayRules, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
     store::{self, Batch, Birth, OpenStore, Reader, Store, StoreError},
 };
 use std::{cmp::Ordering, path::Path, time::Duration};
@@ -36,9 +36,32 @@ pub enum VerifyError {
 pub struct Verified {
     /// Records of the log that were replayed.
     pub records: u64,
+    pub judged_by: JudgedBy,
     pub tables: Vec<TableComparison>,
     /// Parts of the log that are lost, and then the first differences; in words, 20 at most.
     pub differences: Vec<String>,
+}
+
+/// Whose rules the rows of a day follow, by its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// Those at the head of its log, as this version reads them: a replay gives the same rows.
+    Log,
+    /// Those of another version, which are not in its log: a replay follows this version's, and may well give other rows.
+    OtherVersion,
+    /// The head of its log is lost.
+    NotKnown,
+}
+
+impl JudgedBy {
+    /// `is_head_lost`: a part of the log before its first record is.
+    pub(super) fn of(pipeline: &Pipeline, date: TradingDate, is_head_lost: bool) -> JudgedBy {
+        match pipeline.judged_by_log() == (date, true) {
+            true => JudgedBy::Log,
+            false if is_head_lost => JudgedBy::NotKnown,
+            false => JudgedBy::OtherVersion,
+        }
+    }
 }
 
 /// One table in the comparison.
@@ -55,6 +78,11 @@ impl Verified {
     pub fn is_equal(&self) -> bool {
         self.tables.iter().all(|table| table.different == 0)
     }
+
+    /// Whether differences show a fault: where other rules judged the day they do not.
+    pub fn is_faulty(&self) -> bool {
+        !self.is_equal() && self.judged_by != JudgedBy::OtherVersion
+    }
 }
 
 /// Replays the day's log over what the store knew before and compares every table of the day, line by line.
@@ -70,16 +98,27 @@ pub async fn verify_day(
     date: TradingDate,
     pulse: &Pulse,
 ) -> Result<Verified, VerifyError> {
-    let Replayed { records, store, damages: mut differences } =
-        replay(url, spool_directory, settings, date, pulse).await?;
-    if records == 0 {
-        return Err(VerifyError::NoLog { directory: spool_directory.display().to_string(), date });
-    }
+    let Replayed { records, judged_by, store, damages: mut differences } =
+        replay(url, spool_directory, settings, (date, WhichRules::OfLog), pulse).await?;
     #[cfg(feature = "chaos")]
     super::chaos::wait(super::JobName::Verify).await;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
+    let tables =
+        compare_tables((&ours, &theirs), date, store::dumped_tables(), &mut differences, pulse).await?;
+    differences.truncate(DIFFERENCES_MAX);
+    Ok(Verified { records, judged_by, tables, differences })
+}
+
+/// Compares these tables of the day, and adds the first differences to `differences`.
+pub(super) async fn compare_tables(
+    (ours, theirs): (&Reader, &Reader),
+    date: TradingDate,
+    names: impl Iterator<Item = &'static str>,
+    differences: &mut Vec<String>,
+    pulse: &Pulse,
+) -> Result<Vec<TableComparison>, VerifyError> {
     let mut tables = Vec::new();
-    for table in store::dumped_tables() {
+    for table in names {
         let mut whole = TableComparison { table: table.to_owned(), stored: 0, replayed: 0, different: 0 };
         for part in store::day_parts(date) {
             let stored = ours.dump_part(table, date, part).await?;
@@ -87,48 +126,55 @@ pub async fn verify_day(
             let replayed = theirs.dump_part(table, date, part).await?;
             pulse.progress();
             let _excused = pulse.excuse(TURN_EXCUSE);
-            whole.add(&stored, &replayed, &mut differences);
+            whole.add(&stored, &replayed, differences);
         }
         if whole.stored + whole.replayed > 0 {
             tables.push(whole);
         }
     }
-    differences.truncate(DIFFERENCES_MAX);
-    Ok(Verified { records, tables, differences })
+    Ok(tables)
+}
+
+/// By which rules a day is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhichRules {
+    OfLog,
+    /// Those of a day that begins now, wherever the log has any.
+    Todays,
 }
 
 /// What the log gives.
-struct Replayed {
-    records: u64,
-    store: OpenStore,
+pub(super) struct Replayed {
+    pub records: u64,
+    pub judged_by: JudgedBy,
+    pub store: OpenStore,
     /// Parts of the log that are lost, in words.
-    damages: Vec<String>,
+    pub damages: Vec<String>,
 }
 
-async fn replay(
+pub(super) async fn replay(
     url: &str,
     spool_directory: &Path,
     settings: &PipelineSettings,
-    date: TradingDate,
+    (date, which): (TradingDate, WhichRules),
     pulse: &Pulse,
 ) -> Result<Replayed, VerifyError> {
     let reader = Reader::open(url).await?;
-    let mut symbols = reader.symbols().await?;
-    symbols.retain(|row| row.valid_from < date);
-    let catalog = Catalog::new(reader.instruments().await?, symbols, reader.final_open_interest(date).await?);
+    let mut pipeline = begin_replay(&reader, settings, date).await?;
     drop(reader);
-    let mut pipeline = Pipeline::new(settings.clone(), catalog);
     let mut store = store::open_scratch(Birth::Simulated).await?;
     let mut batch = Batch::new(date, 0);
     let (mut records, mut damages) = (0, Vec::new());
+    let (mut is_head_lost, mut is_of_other) = (false, false);
     // What was left out live is left out here.
     let dead_letters = DeadLetters::read(spool_directory)?;
     for read in SpoolReader::open(spool_directory, date)? {
-        let record = match read {
+        let mut record = match read {
             Ok(record) => record,
             Err(SpoolError::Damaged(damage)) => {
                 damages.push(format!("a part of the log is lost: {damage}"));
                 pipeline.note_loss();
+                is_head_lost |= records == 0;
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -136,6 +182,14 @@ async fn replay(
         records += 1;
         if dead_letters.contains(record.seq) {
             continue;
+        }
+        if let Some(rules) = rules_of(&record) {
+            // A daemon of another version may have gone on with the day.
+            is_of_other |= !rules.is_current();
+            if which == WhichRules::Todays {
+                let todays = Mark::Rules { rules: settings.rules(date) };
+                record = NewRecord::mark(record.received_time, &todays).numbered(record.seq);
+            }
         }
         let is_long = record.source == Source::ANGEL_ONE_MASTER;
         let excused = is_long.then(|| pulse.excuse(TURN_EXCUSE));
@@ -151,16 +205,46 @@ async fn replay(
             tokio::task::yield_now().await;
         }
     }
+    if records == 0 {
+        return Err(VerifyError::NoLog { directory: spool_directory.display().to_string(), date });
+    }
+    let judged_by = match is_of_other {
+        true => JudgedBy::OtherVersion,
+        false => JudgedBy::of(&pipeline, date, is_head_lost),
+    };
     if let Some(record) = first_record_after(spool_directory, date, &dead_letters)? {
         pipeline.apply(&record, &mut NoLive, &mut batch);
     }
     store.append(&batch).await?;
-    Ok(Replayed { records, store, damages })
+    Ok(Replayed { records, judged_by, store, damages })
+}
+
+/// The rules that a record says, if it does.
+fn rules_of(record: &Record) -> Option<DayRules> {
+    if record.source != Source::MARK {
+        return None;
+    }
+    match serde_json::from_slice(record.frames.bytes()) {
+        Ok(Mark::Rules { rules }) => Some(rules),
+        _ => None,
+    }
+}
+
+/// A pipeline that knows what the store knew before a day.
+pub(super) async fn begin_replay(
+    reader: &Reader,
+    settings: &PipelineSettings,
+    date: TradingDate,
+) -> Result<Pipeline, StoreError> {
+    let mut symbols = reader.symbols().await?;
+    symbols.retain(|row| row.valid_from < date);
+    let catalog = Catalog::new(reader.instruments().await?, symbols, reader.final_open_interest(date).await?);
+    Ok(Pipeline::new(settings.clone(), catalog))
 }
 
 /// The record by which the day was over, if it is not the log's last. It says that time has passed, and whether the daemon
 /// was running; what else it brings belongs to its own day.
-fn first_record_after(
+pub(super) fn first_record_after(
     spool_directory: &Path,
     date: TradingDate,
     dead_letters: &DeadLetters,
@@ -218,6 +302,7 @@ impl TableComparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::test_day::{Place, at, clock, date, day, settings};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -239,6 +324,50 @@ mod tests {
         compared.add(&lines(&["d"]), &lines(&["d"]), &mut differences);
         assert_eq!((compared.stored, compared.replayed), (3, 3));
         assert_eq!((compared.different, differences.len()), (2, 2));
+    }
+
+    /// What a comparison says of the day, with the store as the daemon wrote it, or with a value that it did not.
+    async fn compared(records: Vec<NewRecord>, is_spoilt: bool) -> Verified {
+        let mut place = Place::new();
+        if is_spoilt {
+            place.spoil = |batch| {
+                let row = batch.buckets.iter_mut().find(|row| row.open_interest.is_some()).expect("a row");
+                row.open_interest = Some(7);
+            };
+        }
+        place.play(records).await;
+        let pulse = Pulse::default();
+        verify_day(&place.url(), &place.spool(), &settings(), date(), &pulse).await.expect("compared")
+    }
+
+    #[tokio::test]
+    async fn a_day_of_another_versions_rules_is_no_fault() {
+        let verified = compared(day(true), false).await;
+        assert_eq!(
+            (verified.judged_by, verified.is_equal(), verified.is_faulty()),
+            (JudgedBy::Log, true, false)
+        );
+        let verified = compared(day(true), true).await;
+        assert_eq!(
+            (verified.judged_by, verified.is_equal(), verified.is_faulty()),
+            (JudgedBy::Log, false, true)
+        );
+        let verified = compared(day(false), true).await;
+        assert_eq!(verified.judged_by, JudgedBy::OtherVersion);
+        assert_eq!((verified.is_equal(), verified.is_faulty()), (false, false));
+        let mut later = day(true);
+        let mut rules = settings().rules(date());
+        rules.schema += 1;
+        later[0] = NewRecord::mark(at(9, 5, 0), &Mark::Rules { rules });
+        assert_eq!(compared(later, true).await.judged_by, JudgedBy::OtherVersion);
+    }
+
+    #[test]
+    fn a_lost_head_does_not_say_which_rules_judged_the_day() {
+        let mut pipeline = Pipeline::new(settings(), Catalog::default());
+        pipeline.apply(&clock(at(9, 5, 0)).numbered(1), &mut NoLive, &mut Batch::new(date(), 0));
+        assert_eq!(JudgedBy::of(&pipeline, date(), true), JudgedBy::NotKnown);
+        assert_eq!(JudgedBy::of(&pipeline, date(), false), JudgedBy::OtherVersion);
     }
 
     proptest! {

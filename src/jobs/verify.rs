@@ -2,11 +2,14 @@
 
 use super::{
     Outcome,
-    board::Comparison,
+    board::{Comparison, Inquiry},
     child::{JobParts, Shift},
+    explain::explain_row,
+    rejudge::rejudge_day,
     replay::{Verified, VerifyError, verify_day},
 };
 use crate::{logging::Event, market::TradingDate};
+use tokio::sync::oneshot;
 
 impl Shift {
     pub async fn verify(&self, date: TradingDate) -> Outcome {
@@ -23,6 +26,11 @@ impl Shift {
                 "the log of {date} gives what the store holds, {} records replayed", verified.records
             );
             return Outcome::Done(None);
+        }
+        if !verified.is_faulty() {
+            let remark = describe_other_rules(date);
+            log::info!(date:%, remark; "{remark}");
+            return Outcome::Done(Some(remark));
         }
         if date == self.now().date_ist() && parts.daemon.last_seq() != last_seq {
             return Outcome::Failed("the log went on while it was replayed".to_owned());
@@ -44,10 +52,43 @@ impl Shift {
         let _ = wanted.answer.send(compared);
     }
 
+    /// The same of what else a replay tells.
+    pub async fn find_out(&self, inquiry: Inquiry) {
+        let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
+        let pulse = self.lease.pulse();
+        match inquiry {
+            Inquiry::Explain(question, answer) => {
+                let work = explain_row(store_url, spool_directory, settings, &question, pulse);
+                self.answer(answer, work).await;
+            }
+            Inquiry::Rejudge(date, answer) => {
+                let work = rejudge_day(store_url, spool_directory, settings, date, pulse);
+                self.answer(answer, work).await;
+            }
+        }
+    }
+
+    async fn answer<Answer>(&self, mut answer: oneshot::Sender<Answer>, work: impl Future<Output = Answer>) {
+        let found = tokio::select! {
+            biased;
+            _ = self.lease.stopping() => return,
+            () = answer.closed() => return,
+            found = work => found,
+        };
+        // The caller may be gone right now.
+        let _ = answer.send(found);
+    }
+
     async fn replay(&self, date: TradingDate) -> Result<Verified, VerifyError> {
         let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
         verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await
     }
+}
+
+fn describe_other_rules(date: TradingDate) -> String {
+    format!(
+        "another version's rules judged {date}, and its log does not have those of this one: it cannot be held to them"
+    )
 }
 
 fn describe(date: TradingDate, verified: &Verified) -> String {

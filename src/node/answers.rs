@@ -46,6 +46,8 @@ impl Service for Answers {
                 child.reading_room.read(move || record.answer(request)).await
             }
             Request::ReplayVerify(request) => child.verify(request.date).await.map(Response::ReplayVerify),
+            Request::Explain(request) => child.explain(request).await.map(Response::Explain),
+            Request::ReplayRejudge(request) => child.rejudge(request.date).await.map(Response::ReplayRejudge),
             Request::Feed(request) => child.show_feed(&request).map(Response::Feed),
             Request::EnableFeed(request) => child.enable_feed(&request).map(Response::EnableFeed),
             Request::DisableFeed(request) => child.disable_feed(&request).map(Response::DisableFeed),

@@ -4,9 +4,10 @@ use super::{control_child::ControlChild, market_queries::RecordQueries};
 use crate::{
     control::{
         ControlError, JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState,
-        JobState, JobsResponse, ReplayRow, ReplayVerifyResponse, RunJobResponse, WallTime,
+        JobState, JobsResponse, JudgedBy, RejudgedRows, ReplayRejudgeResponse, ReplayRow,
+        ReplayVerifyResponse, RowState, RunJobResponse, WallTime,
     },
-    jobs::{self, JobName, JobView, VerifyError},
+    jobs::{self, JobName, JobView, Rejudged, TableComparison, VerifyError},
     market::TradingDate,
     store::{JobRun, JobRunFilter, RunState},
 };
@@ -76,26 +77,73 @@ impl ControlChild {
         let compared = self.status.jobs.compare(date).map_err(unavailable)?.await;
         let verified =
             compared.map_err(|_| unavailable("jobs/verify began anew meanwhile; ask again".to_owned()))?;
-        let verified = verified.map_err(|error| match error {
-            VerifyError::NoLog { .. } => ControlError::NoData { reason: error.to_string() },
-            VerifyError::Spool(_) | VerifyError::Store(_) => {
-                ControlError::Unavailable { reason: error.to_string() }
-            }
-        })?;
-        let rows = verified.tables.iter().map(|table| ReplayRow {
-            what: table.table.clone(),
-            stored: table.stored,
-            replayed: table.replayed,
-            different: table.different,
-        });
+        let verified = verified.map_err(refusal)?;
         Ok(ReplayVerifyResponse {
             date,
             equal: verified.is_equal(),
+            judged_by: rules_of(verified.judged_by),
             records: verified.records,
-            rows: rows.collect(),
+            rows: table_rows(verified.tables),
             differences: verified.differences,
             took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+impl ControlChild {
+    /// What today's rules say of a day that is over.
+    pub(super) async fn rejudge(&self, date: TradingDate) -> Result<ReplayRejudgeResponse, ControlError> {
+        if date >= self.clock.now().date_ist() {
+            let reason = format!("{date} is not over: its rows may still change; ask on the day after");
+            return Err(ControlError::invalid("date", reason));
+        }
+        let unavailable = |reason: String| ControlError::Unavailable { reason };
+        let judged = self.status.jobs.rejudge(date).map_err(unavailable)?.await;
+        let judged =
+            judged.map_err(|_| unavailable("jobs/verify began anew meanwhile; ask again".to_owned()))?;
+        let Rejudged { records, judged_by, unchanged, changes, tables, damages } = judged.map_err(refusal)?;
+        let changes = changes.into_iter().map(|change| RejudgedRows {
+            old_state: change.from.map(RowState::from),
+            new_state: change.to.map(RowState::from),
+            count: change.rows,
+            other_values: change.other_values,
+            examples: change.examples,
+        });
+        Ok(ReplayRejudgeResponse {
+            date,
+            records,
+            judged_by: rules_of(judged_by),
+            unchanged,
+            changes: changes.collect(),
+            rows: table_rows(tables),
+            damages,
+        })
+    }
+}
+
+fn refusal(error: VerifyError) -> ControlError {
+    let reason = error.to_string();
+    match error {
+        VerifyError::NoLog { .. } => ControlError::NoData { reason },
+        VerifyError::Spool(_) | VerifyError::Store(_) => ControlError::Unavailable { reason },
+    }
+}
+
+fn table_rows(tables: Vec<TableComparison>) -> Vec<ReplayRow> {
+    let row = |TableComparison { table, stored, replayed, different }| ReplayRow {
+        what: table,
+        stored,
+        replayed,
+        different,
+    };
+    tables.into_iter().map(row).collect()
+}
+
+pub(super) fn rules_of(judged_by: jobs::JudgedBy) -> JudgedBy {
+    match judged_by {
+        jobs::JudgedBy::Log => JudgedBy::Log,
+        jobs::JudgedBy::OtherVersion => JudgedBy::OtherVersion,
+        jobs::JudgedBy::NotKnown => JudgedBy::NotKnown,
     }
 }
 

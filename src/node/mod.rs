@@ -11,6 +11,7 @@ mod dbus_child;
 mod dead_batch;
 pub mod demo;
 mod evidence_watch;
+mod explanation;
 mod failover;
 mod feed_orders;
 mod feeds;

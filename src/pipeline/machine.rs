@@ -101,8 +101,8 @@ pub struct Pipeline {
     settings: PipelineSettings,
     pub(super) counters: PipelineCounters,
     /// Today's recorded contracts.
-    slots: FxHashMap<InstrumentId, u32>,
-    catalog: Catalog,
+    pub(super) slots: FxHashMap<InstrumentId, u32>,
+    pub(super) catalog: Catalog,
     pub(super) date: TradingDate,
     /// By which today is judged.
     rules: DayRules,

@@ -13,6 +13,7 @@ mod chains;
 mod counters;
 mod day_plan;
 mod decoders;
+mod explain;
 mod gaps;
 mod ingest;
 mod machine;

@@ -2,7 +2,7 @@
 //! it answers again they are live, and a replay of the day gives the same record.
 
 use crate::processes::{Daemon, Simulator, dump, store_url};
-use bhavd::market::{BucketState, Timestamp};
+use bhavd::market::{BucketState, Timestamp, TradingDate};
 use std::collections::BTreeMap;
 
 const PART: &str = "feed nse: chain BANKNIFTY";
@@ -63,6 +63,8 @@ fn one_chain_that_is_not_answered_makes_only_its_own_rows_missing() {
     });
     let verified = daemon.ask(&["replay", "verify", &date.to_string()]);
     assert_eq!(verified["equal"], true, "{verified:#}");
+    assert_eq!(verified["judged_by"], "log", "{verified:#}");
+    explain(&daemon, date, broken.plus_seconds(9 * 60));
     daemon.stop();
 
     let record = dump(&store_url(home), date);
@@ -103,4 +105,39 @@ fn one_chain_that_is_not_answered_makes_only_its_own_rows_missing() {
         from <= broken.as_us() && to <= killed.as_us(),
         "{gaps:?}, broken by {broken}, killed by {killed}"
     );
+}
+
+/// Why a contract of the chain that is not answered has no value, and why one of the other chain has.
+fn explain(daemon: &Daemon, date: TradingDate, at: Timestamp) {
+    let explain = |underlying: &str| {
+        let chain = daemon.ask(&["chain", underlying]);
+        let rows = chain["rows"].as_array().expect("strikes");
+        let strike = rows[rows.len() / 2]["strike_e4"].as_i64().expect("a strike") / 10_000;
+        let contract = format!("{underlying} {} {strike} CE", chain["expiry"].as_str().expect("a date"));
+        let (date, time) = (date.to_string(), at.to_ist().format("%H:%M:%S").to_string());
+        daemon.ask(&["explain", &contract, "--date", &date, "--at", &time])
+    };
+    let lost = explain("BANKNIFTY");
+    let statements = lost["statements"].as_array().expect("statements");
+    assert_eq!(statements.last().expect("a row")["row"]["state"], "missing", "{lost:#}");
+    assert_eq!(lost["agreement"], "equal", "{lost:#}");
+    let reasons: Vec<&str> = lost["gaps"]
+        .as_array()
+        .expect("gaps")
+        .iter()
+        .filter(|gap| gap["part"].as_str().is_some_and(|part| part.starts_with("BANKNIFTY ")))
+        .filter_map(|gap| gap["reason"].as_str())
+        .collect();
+    assert!(reasons.iter().any(|reason| reason.contains("no answer")), "{lost:#}");
+    let nse = &lost["providers"][0];
+    assert_eq!((&nse["proves"], &nse["witness"]), (&false.into(), &serde_json::Value::Null), "{lost:#}");
+    assert!(nse["said"]["record"]["seq"].as_u64().is_some_and(|seq| seq > 0), "{lost:#}");
+
+    let kept = explain("NIFTY");
+    let last = kept["statements"].as_array().and_then(|statements| statements.last()).expect("a row");
+    assert!(matches!(last["row"]["state"].as_str(), Some("live" | "carried")), "{kept:#}");
+    let nse = &kept["providers"][0];
+    assert_eq!((&nse["provider"], &nse["proves"]), (&"nse".into(), &true.into()), "{kept:#}");
+    assert!(matches!(nse["witness"]["by"].as_str(), Some("body" | "next_body")), "{kept:#}");
+    assert_eq!((&kept["agreement"], &kept["judged_by"]), (&"equal".into(), &"log".into()), "{kept:#}");
 }

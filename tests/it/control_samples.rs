@@ -378,6 +378,7 @@ pub fn replay(equal: bool) -> ReplayVerifyResponse {
     ReplayVerifyResponse {
         date: date(29),
         equal,
+        judged_by: JudgedBy::Log,
         records: 1_843_298,
         rows: vec![row("buckets", 156_000, different), row("deltas", 2_310_455, 0), row("candles", 400, 0)],
         differences: if equal {
@@ -390,6 +391,138 @@ pub fn replay(equal: bool) -> ReplayVerifyResponse {
         },
         took_ms: 8_420,
     }
+}
+
+/// A day that an earlier version judged.
+pub fn replay_of_other_rules() -> ReplayVerifyResponse {
+    ReplayVerifyResponse { judged_by: JudgedBy::OtherVersion, date: date(27), ..replay(false) }
+}
+
+/// A day that an earlier version judged: it claimed what nothing proves.
+pub fn rejudged() -> ReplayRejudgeResponse {
+    let rows = |old_state, new_state, count, other_values, example: &str| RejudgedRows {
+        old_state,
+        new_state,
+        count,
+        other_values,
+        examples: vec![example.to_owned()],
+    };
+    let example = "NIFTY 2026-02-03 25300 CE at 11:42: OI -, was 12345650";
+    let later = "NIFTY 2026-02-03 25250 PE at 11:45: OI 8123500, was 8120000";
+    ReplayRejudgeResponse {
+        date: date(27),
+        records: 1_843_298,
+        judged_by: JudgedBy::OtherVersion,
+        unchanged: 155_712,
+        changes: vec![
+            rows(Some(RowState::Live), Some(RowState::Live), 12, 12, later),
+            rows(Some(RowState::Carried), Some(RowState::Missing), 276, 276, example),
+        ],
+        rows: vec![
+            ReplayRow {
+                what: "oi_delta_log".to_owned(),
+                stored: 2_310_455,
+                replayed: 2_310_451,
+                different: 4,
+            },
+            ReplayRow { what: "gaps".to_owned(), stored: 3, replayed: 3, different: 0 },
+        ],
+        damages: Vec::new(),
+    }
+}
+
+fn explained_row(state: RowState, values: Option<(i64, WallTime)>, revision: u32) -> ExplainRow {
+    ExplainRow {
+        state,
+        open_interest: values.map(|(open_interest, _)| open_interest),
+        last_price_e4: values.map(|_| 1_324_500),
+        volume: values.map(|_| 8_104_525),
+        provider: values.map(|_| "angel_one".to_owned()),
+        event_time: values.map(|(_, time)| time),
+        revision,
+    }
+}
+
+fn logged(seq: u64, received_time: WallTime) -> LogRecord {
+    LogRecord { seq, received_time }
+}
+
+fn said(open_interest: i64, volume: i64, event_time: WallTime, record: LogRecord) -> Option<ExplainSaid> {
+    let (open_interest, volume) = (Some(open_interest), Some(volume));
+    Some(ExplainSaid { open_interest, last_price_e4: Some(1_324_500), volume, event_time, record })
+}
+
+/// A row that was missing until the stream proved it late.
+pub fn explanation() -> ExplainResponse {
+    let values = Some((12_345_600, at(10, 44, 57)));
+    let row = explained_row(RowState::Backfilled, values, 1);
+    let record = logged(48_303, at(10, 50, 12));
+    ExplainResponse {
+        contract: "NIFTY 2026-02-03 25300 CE".to_owned(),
+        date: date(30),
+        bucket: at(10, 42, 0),
+        end: at(10, 45, 0),
+        statements: vec![
+            ExplainStatement {
+                record: logged(48_251, at(10, 49, 1)),
+                row: explained_row(RowState::Missing, values, 0),
+            },
+            ExplainStatement { record, row: row.clone() },
+        ],
+        providers: vec![
+            ExplainProvider {
+                provider: "angel_one".to_owned(),
+                recorded: true,
+                proves: true,
+                said: said(12_345_600, 8_104_525, at(10, 44, 57), logged(48_190, at(10, 44, 57))),
+                witness: Some(ExplainWitness {
+                    by: WitnessKind::Answer,
+                    at: at(10, 50, 8),
+                    with: None,
+                    record,
+                }),
+                proved_until: Some(at(10, 50, 8)),
+            },
+            ExplainProvider {
+                provider: "nse".to_owned(),
+                recorded: false,
+                proves: false,
+                said: said(12_340_000, 8_099_975, at(10, 44, 30), logged(48_188, at(10, 44, 41))),
+                witness: None,
+                proved_until: Some(at(10, 44, 30)),
+            },
+        ],
+        known_until: Some(at(10, 50, 8)),
+        gaps: vec![ExplainGap {
+            provider: Some("angel_one".to_owned()),
+            part: String::new(),
+            from: at(10, 44, 58),
+            to: at(10, 50, 2),
+            reason: "the connection broke".to_owned(),
+        }],
+        judged_by: JudgedBy::Log,
+        stored: Some(row),
+        agreement: StoreAgreement::Equal,
+        records: 1_843_298,
+        damages: Vec::new(),
+    }
+}
+
+/// A row that nothing proves, of a day that an earlier version judged.
+pub fn explanation_of_nothing() -> ExplainResponse {
+    let mut answer = explanation();
+    answer.statements.truncate(1);
+    answer.statements[0].row = explained_row(RowState::Missing, None, 0);
+    answer.providers.remove(1);
+    answer.providers[0].proves = false;
+    (answer.providers[0].witness, answer.providers[0].proved_until) = (None, Some(at(10, 44, 58)));
+    answer.known_until = Some(at(10, 44, 58));
+    answer.gaps[0].part = "NIFTY 2026-02-03".to_owned();
+    answer.judged_by = JudgedBy::OtherVersion;
+    answer.stored = Some(explained_row(RowState::Carried, Some((12_345_600, at(10, 44, 57))), 0));
+    answer.agreement = StoreAgreement::Different;
+    answer.damages = vec!["a part of the log is lost: 7 bytes of 10.spool".to_owned()];
+    answer
 }
 
 fn row(key: &str, value: Option<&str>, is_default: bool, effect: KeyEffect) -> ConfigurationRow {
@@ -514,6 +647,8 @@ pub fn responses() -> Vec<Response> {
         Response::Candles(candles()),
         Response::Coverage(coverage()),
         Response::ReplayVerify(replay(true)),
+        Response::Explain(explanation()),
+        Response::ReplayRejudge(rejudged()),
         Response::Feed(feed()),
         Response::EnableFeed(feed()),
         Response::DisableFeed(feed()),

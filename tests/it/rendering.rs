@@ -38,6 +38,8 @@ fn tables_of_bad_days() {
         ("open_interest_of_two_bases", Response::OpenInterest(samples::open_interest_of_two_bases())),
         ("coverage_of_a_listing", Response::Coverage(samples::coverage_of_a_listing())),
         ("coverage_of_nothing", Response::Coverage(samples::coverage_of_nothing())),
+        ("explain_different", Response::Explain(samples::explanation_of_nothing())),
+        ("replay_verify_of_other_rules", Response::ReplayVerify(samples::replay_of_other_rules())),
         ("replay_verify_different", Response::ReplayVerify(samples::replay(false))),
     ] {
         golden::check(&format!("render/{name}.txt"), &render(&response, PLAIN));

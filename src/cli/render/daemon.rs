@@ -200,6 +200,8 @@ fn coverage_cells(row: &CoverageRow, has_unlisted: bool) -> impl Iterator<Item =
 pub(super) fn replay(verified: &ReplayVerifyResponse, style: Style) -> String {
     let outcome = if verified.equal {
         style.good("the log gives what the store holds")
+    } else if verified.is_of_other_rules() {
+        "another version's rules judged this day; this version's, which its log does not have, give other rows".to_owned()
     } else {
         style.bad("the log does not give what the store holds")
     };

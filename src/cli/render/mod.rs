@@ -5,8 +5,10 @@ mod actors;
 mod chain;
 mod configuration;
 mod daemon;
+mod explain;
 mod jobs;
 mod number;
+mod rejudge;
 mod series;
 mod table;
 
@@ -51,6 +53,8 @@ pub fn render(response: &Response, style: Style) -> String {
         Response::Candles(candles) => series::candles(candles, style),
         Response::Coverage(coverage) => daemon::coverage(coverage, style),
         Response::ReplayVerify(verified) => daemon::replay(verified, style),
+        Response::ReplayRejudge(answer) => rejudge::rejudged(answer, style),
+        Response::Explain(answer) => explain::explanation(answer, style),
         Response::Feed(answer)
         | Response::EnableFeed(answer)
         | Response::DisableFeed(answer)

@@ -27,6 +27,7 @@ mod closing;
 mod correction;
 mod cross_check;
 mod epoch;
+mod explain;
 mod judge;
 mod marks;
 mod silence;
@@ -35,6 +36,7 @@ mod switching;
 mod track;
 
 pub use chain::{ChainClass, Preference};
+pub use explain::{EndEvidence, EndProof};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
 
 use self::{

@@ -49,6 +49,9 @@ fn every_command_prints_its_table_and_its_json() {
         ("coverage 2026-01-29", "coverage"),
         ("coverage", "coverage"),
         ("replay verify 2026-01-29", "replay_verify"),
+        ("replay rejudge 2026-01-27", "replay_rejudge"),
+        ("explain NIFTY 2026-02-03 25300 CE --at 10:42", "explain"),
+        ("explain nifty 2026-02-03 25300 ce --at 2026-01-30T10:42:00+05:30", "explain"),
         ("feed show nse", "feed"),
         ("feed enable nse", "enable_feed"),
         ("feed disable nse", "disable_feed"),
@@ -114,6 +117,7 @@ fn failures_say_what_to_do_and_have_their_codes() {
     for (name, code, line) in [
         ("unknown_underlying", 1, "chain NIFTI".to_owned()),
         ("replay_differs", 1, "replay verify 2026-01-28".to_owned()),
+        ("replay_of_other_rules", 7, "replay verify 2026-01-27".to_owned()),
         ("wrong_contract", 2, "oi NIFTY 25000".to_owned()),
         ("denied", 4, format!("coverage {}", samples::date(DAY_DENIED))),
         ("timed_out", 5, format!("coverage {} --timeout 1", samples::date(DAY_WITHOUT_ANSWER))),

@@ -59,6 +59,9 @@ impl Service for FakeService {
             Request::Coverage(CoverageRequest { date }) if date == Some(samples::date(DAY_DENIED)) => {
                 Err(ControlError::PermissionDenied { verb: "Coverage".to_owned(), uid: peer.uid })
             }
+            Request::ReplayVerify(ReplayVerifyRequest { date }) if date == samples::date(27) => {
+                Ok(Response::ReplayVerify(samples::replay_of_other_rules()))
+            }
             Request::ReplayVerify(ReplayVerifyRequest { date }) => {
                 Ok(Response::ReplayVerify(samples::replay(date == samples::date(29))))
             }

@@ -28,6 +28,12 @@ fn requests() -> Vec<Request> {
         }),
         Request::Coverage(CoverageRequest { date: Some(samples::date(29)) }),
         Request::ReplayVerify(ReplayVerifyRequest { date: samples::date(29) }),
+        Request::Explain(ExplainRequest {
+            contract: "NIFTY 2026-02-03 25300 CE".to_owned(),
+            date: None,
+            at: Some("10:42".parse().expect("a time")),
+        }),
+        Request::ReplayRejudge(ReplayRejudgeRequest { date: samples::date(27) }),
         Request::Feed(nse()),
         Request::EnableFeed(nse()),
         Request::DisableFeed(nse()),

@@ -3,8 +3,9 @@
 
 use crate::processes::{Daemon, Simulator, store_url};
 use bhavd::{
+    calendar::Calendar,
     market::{Provider, Timestamp, TradingDate},
-    spool::{self, Mark, NewRecord, Spool},
+    spool::{self, DayRules, Mark, NewRecord, RULES_SCHEMA, SessionTimes, Spool},
     store::{self, Batch, Birth, GapRow, Store},
 };
 use serde_json::Value as Json;
@@ -25,11 +26,20 @@ fn at(day: u32, minute: i64) -> Timestamp {
     Timestamp::on(date(day), chrono::NaiveTime::MIN).plus_seconds(minute * 60)
 }
 
+/// By which a day without contracts is judged.
+fn rules(day: u32) -> DayRules {
+    let session = Calendar::embedded().session(date(day)).expect("a session");
+    let (open_us, close_us) = (session.open.as_us(), session.close.as_us());
+    let session = Some(SessionTimes { open_us, close_us, expiring_index_close_us: None });
+    DayRules { schema: RULES_SCHEMA, session, ..DayRules::default() }
+}
+
 /// A log in which each day a feed comes up late, which is a gap, and goes on over the hour.
 fn write_log(directory: &Path) {
     let mut spool = Spool::open(directory).expect("a log").spool;
     for day in LOGGED {
         let marks = [
+            (540, Mark::Rules { rules: rules(day) }),
             (540, Mark::Started { version: "0".to_owned() }),
             (560, Mark::feed_up(Provider::AngelOne)),
             (610, Mark::feed_down(Provider::AngelOne, "test")),
@@ -172,6 +182,13 @@ fn jobs_are_done_over_a_day_whatever_is_killed() {
     };
     assert!(problems.iter().any(is_told), "{status:#}");
     assert!(daemon.ask(&["replay", "verify", "2026-01-30"])["equal"] == true);
+    let judged = daemon.ask(&["replay", "rejudge", "2026-01-27"]);
+    assert_eq!(
+        (&judged["judged_by"], &judged["changes"]),
+        (&"log".into(), &serde_json::json!([])),
+        "{judged:#}"
+    );
+    assert_eq!(judged["rows"][0]["different"], 0, "{judged:#}");
 
     // Days are kept until the configuration says otherwise.
     assert_eq!(days_in(&log).len(), LOGGED.len() + 1);

@@ -1,0 +1,445 @@
+//! Why a bucket's row states what it does: the day's log is worked off again, and one contract's evidence is looked at
+//! between every two records.
+//!
+//! Owns a pipeline of its own and writes nothing. What the row states, and when it came to, is what the replay gives; the
+//! store's row is held against it. Which record proved a provider's values is known by looking before and after each: so the
+//! recording itself notes nothing for this.
+//!
+//! Left out: rows of underlyings, deltas and candles.
+
+use super::replay::{JudgedBy, VerifyError, begin_replay, first_record_after};
+use crate::{
+    actor::Pulse,
+    engine::{EndEvidence, EndProof, Observation},
+    market::{Bucket, BucketRow, Contract, InstrumentId, InstrumentKind, Provider, Timestamp, TradingDate},
+    pipeline::{NoLive, Pipeline, PipelineSettings},
+    spool::{DeadLetters, Record, Source, SpoolError, SpoolReader},
+    store::{Batch, GapRow, InstrumentRow, Reader, StoreError},
+};
+use std::{path::Path, time::Duration};
+
+/// Records worked off in one turn.
+const TURN_RECORDS: u64 = 64;
+/// What one record may take on a slow machine: a master's rows.
+const TURN_EXCUSE: Duration = Duration::from_secs(60);
+/// Names that are told where none is known.
+const NEAREST_MAX: usize = 3;
+
+/// Whose row, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainQuestion {
+    pub contract: Contract,
+    pub date: TradingDate,
+    /// The bucket that contains this instant, or that ends with it where the session does; `None`: the last one that is over.
+    pub at: Option<Timestamp>,
+    /// What the clock shows.
+    pub now: Timestamp,
+}
+
+/// Why a row cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// `nearest`: contracts of that day with the most alike names.
+    #[error("the store knows no contract {contract:?} on {date}; nearest are {}", list(nearest))]
+    UnknownContract { contract: String, date: TradingDate, nearest: Vec<String> },
+    #[error("the log of {date} does not name {contract}: it was not watched then; ask for another --date")]
+    NotRecorded { contract: String, date: TradingDate },
+    #[error("the log of {date} has no session; give a day that has one")]
+    NoSession { date: TradingDate },
+    #[error(
+        "{} lies outside the session of {date}, {} to {}; give a time within it",
+        at.to_ist().format("%H:%M:%S"), open.to_ist().format("%H:%M"), close.to_ist().format("%H:%M")
+    )]
+    OutsideSession { at: Timestamp, date: TradingDate, open: Timestamp, close: Timestamp },
+    #[error("no bucket of {date} is over yet; ask after {}", first_end.to_ist().format("%H:%M"))]
+    NothingOver { date: TradingDate, first_end: Timestamp },
+    #[error("{contract} is not traded any more from {} on; give a time before", close.to_ist().format("%H:%M"))]
+    AfterClose { contract: String, close: Timestamp },
+    #[error(transparent)]
+    Replay(#[from] VerifyError),
+}
+
+impl From<SpoolError> for ExplainError {
+    fn from(error: SpoolError) -> ExplainError {
+        ExplainError::Replay(error.into())
+    }
+}
+
+impl From<StoreError> for ExplainError {
+    fn from(error: StoreError) -> ExplainError {
+        ExplainError::Replay(error.into())
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// A record of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordAt {
+    pub seq: u64,
+    pub received: Timestamp,
+}
+
+/// What proves that a provider's values hold at a bucket's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// The stream's next packet of the contract, with its stamp.
+    Packet { stamp: Timestamp },
+    /// The stream went on to bring data until then.
+    Stream { until: Timestamp },
+    /// A body that contains the contract, with its stamp; `is_bridged`: something was traded since the body before, which is no
+    /// longer ago than the channel's cadence.
+    Body { stamp: Timestamp, is_bridged: bool },
+    /// The answer to a request, which holds as of then.
+    Answer { until: Timestamp },
+    /// Another provider showed the same values then.
+    Agreement { with: Provider, at: Timestamp },
+    /// What the log says of time or of feeds.
+    Mark { until: Timestamp },
+}
+
+/// One provider's part in a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProviderEvidence {
+    pub provider: Provider,
+    pub is_recorded: bool,
+    /// What it said last before the bucket's end, and the record that brought it.
+    pub value: Option<(Observation, RecordAt)>,
+    /// What proves it, and the record that did.
+    pub witness: Option<(Witness, RecordAt)>,
+    /// Up to when the values are proved, where they are not up to the bucket's end.
+    pub reach: Timestamp,
+}
+
+/// A row as it was stated by a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    pub record: RecordAt,
+    pub row: BucketRow,
+    /// What was known once the record was worked off; only providers that had said something.
+    pub evidence: Vec<ProviderEvidence>,
+}
+
+/// How the store's row stands to the replayed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    Equal,
+    /// The store is not as far as the log yet: its row is the one before.
+    Behind,
+    Different,
+}
+
+/// Everything that is known of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    pub bucket: Bucket,
+    /// The bucket's end, or that of the contract's trading within it.
+    pub end: Timestamp,
+    /// The row and those before it, the first first; empty while it waits for proof.
+    pub statements: Vec<Statement>,
+    /// What is known by the last record, of a row that is not stated yet.
+    pub evidence: Vec<ProviderEvidence>,
+    /// Spans before the bucket's end in which a provider did not cover the contract, from the last proof on.
+    pub gaps: Vec<GapRow>,
+    /// Up to when anything is proved of the contract, of those values that were said before the end.
+    pub known_until: Option<Timestamp>,
+    pub judged_by: JudgedBy,
+    pub stored: Option<BucketRow>,
+    pub agreement: Agreement,
+    pub records: u64,
+    /// Parts of the log that are lost, in words.
+    pub damages: Vec<String>,
+}
+
+/// Looks at one contract's evidence for one bucket between records.
+#[derive(Debug)]
+struct Observer {
+    contract: Contract,
+    bucket: Bucket,
+    /// By provider.
+    known: [Option<ProviderEvidence>; Provider::ALL.len()],
+    statements: Vec<Statement>,
+    gaps: Vec<GapRow>,
+}
+
+impl Observer {
+    fn new(contract: Contract, bucket: Bucket) -> Observer {
+        let known = [None; Provider::ALL.len()];
+        Observer { contract, bucket, known, statements: Vec::new(), gaps: Vec::new() }
+    }
+
+    /// After a record was worked off, with the rows that it gave.
+    fn look(&mut self, pipeline: &Pipeline, record: &Record, batch: &mut Batch) {
+        self.gaps.append(&mut batch.gaps);
+        let Some((instrument, slot)) = pipeline.slot_of(&self.contract) else { return };
+        let Some(day) = pipeline.day() else { return };
+        let at = RecordAt { seq: record.seq, received: record.received_time };
+        for provider in Provider::ALL {
+            if let Some(evidence) = day.end_evidence(slot, self.bucket, provider) {
+                let known = &mut self.known[provider.index()];
+                *known = Some(follow(known.as_ref(), &evidence, record.source, at));
+            }
+        }
+        self.note_rows(instrument, at, &batch.buckets);
+    }
+
+    fn note_rows(&mut self, instrument: InstrumentId, at: RecordAt, rows: &[BucketRow]) {
+        let is_asked = |row: &&BucketRow| row.instrument == instrument && row.bucket == self.bucket;
+        let stated: Vec<Statement> = rows
+            .iter()
+            .filter(is_asked)
+            .map(|row| Statement { record: at, row: *row, evidence: self.evidence() })
+            .collect();
+        self.statements.extend(stated);
+    }
+
+    fn evidence(&self) -> Vec<ProviderEvidence> {
+        self.known.iter().flatten().copied().collect()
+    }
+}
+
+/// What is known of a provider after a record, by what was known before it.
+fn follow(
+    before: Option<&ProviderEvidence>,
+    now: &EndEvidence,
+    source: Source,
+    at: RecordAt,
+) -> ProviderEvidence {
+    let said_before = before.and_then(|before| before.value);
+    let value = now.value.map(|value| match said_before {
+        Some((known, said)) if known == value => (value, said),
+        _ => (value, at),
+    });
+    let is_same_trade =
+        said_before.map(|(known, _)| known.volume()) == value.map(|(value, _)| value.volume());
+    let proved_before = before.and_then(|before| before.witness).filter(|_| is_same_trade);
+    let witness = match now.proof {
+        EndProof::None => None,
+        EndProof::Bridged | EndProof::Full => {
+            Some(proved_before.unwrap_or_else(|| (witness(now, source), at)))
+        }
+    };
+    // The reach of what was said before the end; that of later values is none of its business.
+    let reach = match (now.next, before) {
+        (None, _) => now.reach,
+        (Some(_), Some(before)) => before.reach,
+        (Some(_), None) => value.map_or(Timestamp::NEVER, |(value, _)| value.event_time()),
+    };
+    ProviderEvidence { provider: now.provider, is_recorded: now.is_recorded, value, witness, reach }
+}
+
+/// What a record proves by what it is.
+fn witness(now: &EndEvidence, source: Source) -> Witness {
+    let is_bridged = now.proof == EndProof::Bridged;
+    match (source, source.provider()) {
+        (Source::ANGEL_ONE_STREAM, Some(provider)) if provider == now.provider => match now.next {
+            Some(stamp) => Witness::Packet { stamp },
+            None => Witness::Stream { until: now.reach },
+        },
+        (Source::NSE_CHAIN, Some(provider)) if provider == now.provider => {
+            Witness::Body { stamp: now.next.unwrap_or(now.reach), is_bridged }
+        }
+        (_, Some(provider)) if provider == now.provider => {
+            Witness::Answer { until: now.next.unwrap_or(now.reach).min(now.reach) }
+        }
+        (_, Some(other)) => Witness::Agreement { with: other, at: now.reach },
+        (_, None) => Witness::Mark { until: now.reach },
+    }
+}
+
+/// Replays the day's log and tells of one row. May be dropped at any time. `pulse` is told of the progress.
+///
+/// # Errors
+/// [`ExplainError`].
+pub async fn explain_row(
+    url: &str,
+    spool_directory: &Path,
+    settings: &PipelineSettings,
+    question: &ExplainQuestion,
+    pulse: &Pulse,
+) -> Result<Explanation, ExplainError> {
+    let ExplainQuestion { contract, date, .. } = question;
+    let date = *date;
+    let reader = Reader::open(url).await?;
+    let instruments = reader.instruments().await?;
+    if !instruments.iter().any(|row| row.contract == *contract) {
+        let nearest = nearest(contract, date, &instruments);
+        return Err(ExplainError::UnknownContract { contract: contract.to_string(), date, nearest });
+    }
+    // Before the row: the store holds at least what the log gives up to here.
+    let checkpoint = reader.checkpoint().await?.map_or(0, |checkpoint| checkpoint.spool_seq);
+    let stored = reader.oi_history(contract, date).await?;
+    let mut pipeline = begin_replay(&reader, settings, date).await?;
+    drop(reader);
+    let dead_letters = DeadLetters::read(spool_directory)?;
+    let mut batch = Batch::new(date, 0);
+    let (mut records, mut damages, mut observer) = (0, Vec::new(), None);
+    let mut is_head_lost = false;
+    for read in SpoolReader::open(spool_directory, date)? {
+        let record = match read {
+            Ok(record) => record,
+            Err(SpoolError::Damaged(damage)) => {
+                damages.push(format!("a part of the log is lost: {damage}"));
+                pipeline.note_loss();
+                is_head_lost |= records == 0;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        records += 1;
+        if dead_letters.contains(record.seq) {
+            continue;
+        }
+        let excused = (record.source == Source::ANGEL_ONE_MASTER).then(|| pulse.excuse(TURN_EXCUSE));
+        apply(&mut pipeline, &record, &mut batch, &mut observer, question)?;
+        drop(excused);
+        pulse.progress();
+        if records % TURN_RECORDS == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    if records == 0 {
+        let directory = spool_directory.display().to_string();
+        return Err(VerifyError::NoLog { directory, date }.into());
+    }
+    let judged_by = JudgedBy::of(&pipeline, date, is_head_lost);
+    let Some(mut observer) = observer else { return Err(ExplainError::NoSession { date }) };
+    let Some((_, slot)) = pipeline.slot_of(contract) else {
+        return Err(ExplainError::NotRecorded { contract: contract.to_string(), date });
+    };
+    let bucket = observer.bucket;
+    let end = pipeline.day().and_then(|day| day.end_of_bucket(slot, bucket)).unwrap_or(bucket.end());
+    if end <= bucket.start() {
+        return Err(ExplainError::AfterClose { contract: contract.to_string(), close: end });
+    }
+    let open_gaps = pipeline.open_gaps();
+    let evidence = observer.evidence();
+    if let Some(record) = first_record_after(spool_directory, date, &dead_letters)? {
+        let instrument = pipeline.slot_of(contract).map(|(instrument, _)| instrument);
+        let at = RecordAt { seq: record.seq, received: record.received_time };
+        pipeline.apply(&record, &mut NoLive, &mut batch);
+        observer.gaps.append(&mut batch.gaps);
+        instrument.into_iter().for_each(|instrument| observer.note_rows(instrument, at, &batch.buckets));
+    } else {
+        observer.gaps.extend(open_gaps);
+    }
+    let last = observer.statements.last();
+    let known = last.map_or(&evidence, |statement| &statement.evidence);
+    let known_until = known.iter().filter(|known| known.value.is_some()).map(|known| known.reach).max();
+    let since = known_until.unwrap_or(Timestamp::NEVER).min(bucket.start());
+    let stored = stored.into_iter().find(|row| row.bucket == bucket);
+    Ok(Explanation {
+        bucket,
+        end,
+        agreement: compare(&observer.statements, stored.as_ref(), checkpoint),
+        evidence,
+        gaps: touching(observer.gaps, contract, since, end),
+        known_until,
+        judged_by,
+        stored,
+        records,
+        damages,
+        statements: observer.statements,
+    })
+}
+
+/// Works on one record, and looks at what became of it.
+fn apply(
+    pipeline: &mut Pipeline,
+    record: &Record,
+    batch: &mut Batch,
+    observer: &mut Option<Observer>,
+    question: &ExplainQuestion,
+) -> Result<(), ExplainError> {
+    let ExplainQuestion { contract, date, .. } = question;
+    pipeline.apply(record, &mut NoLive, batch);
+    if observer.is_none() && pipeline.day().is_some() {
+        *observer = Some(Observer::new(contract.clone(), bucket_of(pipeline, question)?));
+    }
+    if let Some(observer) = observer {
+        observer.look(pipeline, record, batch);
+    }
+    *batch = Batch::new(*date, batch.spool_seq);
+    Ok(())
+}
+
+/// The bucket that is asked for.
+fn bucket_of(pipeline: &Pipeline, question: &ExplainQuestion) -> Result<Bucket, ExplainError> {
+    let ExplainQuestion { date, at, now, .. } = *question;
+    let hours = pipeline.day().map(|day| day.hours()).filter(|hours| hours.date == date);
+    let Some(hours) = hours else { return Err(ExplainError::NoSession { date }) };
+    let first = Bucket::containing(hours.open);
+    match at {
+        // The session's last bucket ends with it.
+        Some(at) if at == hours.close => Ok(Bucket::containing(at.plus_us(-1))),
+        Some(at) if hours.open <= at && at < hours.close => Ok(Bucket::containing(at)),
+        Some(at) => Err(ExplainError::OutsideSession { at, date, open: hours.open, close: hours.close }),
+        None if now >= hours.close => Ok(Bucket::containing(hours.close.plus_us(-1))),
+        None if now >= first.end() => Ok(Bucket::containing(now.plus_us(-Bucket::LENGTH_US))),
+        None => Err(ExplainError::NothingOver { date, first_end: first.end() }),
+    }
+}
+
+/// Gaps of whole providers and of the contract's chain between two instants, each once.
+fn touching(gaps: Vec<GapRow>, contract: &Contract, since: Timestamp, end: Timestamp) -> Vec<GapRow> {
+    let chain = contract.expiry().map(|expiry| format!("{} {expiry}", contract.underlying));
+    let is_of_contract = |gap: &GapRow| gap.part.is_empty() || Some(&gap.part) == chain.as_ref();
+    let mut touching: Vec<GapRow> =
+        gaps.into_iter().filter(|gap| is_of_contract(gap) && gap.from < end && gap.to > since).collect();
+    touching.sort_by(|a, b| (a.from, a.provider, &a.part).cmp(&(b.from, b.provider, &b.part)));
+    // A row with the same key replaces the one before.
+    touching.dedup_by(|later, kept| {
+        let is_same = (later.from, later.provider, &later.part) == (kept.from, kept.provider, &kept.part);
+        if is_same {
+            std::mem::swap(later, kept);
+        }
+        is_same
+    });
+    touching
+}
+
+/// The store holds what the log gives up to `checkpoint` at least; it may hold more.
+fn compare(statements: &[Statement], stored: Option<&BucketRow>, checkpoint: u64) -> Agreement {
+    if statements.last().map(|statement| &statement.row) == stored {
+        return Agreement::Equal;
+    }
+    let contained = statements.iter().filter(|statement| statement.record.seq <= checkpoint).count();
+    let may_be = &statements[contained.saturating_sub(1)..];
+    let is_behind = match stored {
+        Some(stored) => may_be.iter().any(|statement| statement.row == *stored),
+        None => contained == 0,
+    };
+    if is_behind { Agreement::Behind } else { Agreement::Different }
+}
+
+/// The contracts of a day with the most alike names: other strikes of the chain, else other expiries, else underlyings.
+fn nearest(contract: &Contract, date: TradingDate, instruments: &[InstrumentRow]) -> Vec<String> {
+    let is_listed = |row: &&InstrumentRow| row.first_seen <= date && date <= row.last_seen;
+    let options =
+        || instruments.iter().filter(is_listed).map(|row| &row.contract).filter(|of| of.is_option());
+    let strike_e4 = |contract: &Contract| match contract.kind {
+        InstrumentKind::Option { strike, .. } => strike.as_e4(),
+        InstrumentKind::Index | InstrumentKind::Equity | InstrumentKind::Future { .. } => 0,
+    };
+    let option_type = |contract: &Contract| match contract.kind {
+        InstrumentKind::Option { option_type, .. } => Some(option_type),
+        InstrumentKind::Index | InstrumentKind::Equity | InstrumentKind::Future { .. } => None,
+    };
+    let days = |of: &Contract| {
+        let days = of.expiry().zip(contract.expiry()).map(|(a, b)| (a - b).num_days().abs());
+        days.unwrap_or(i64::MAX)
+    };
+    let distance = |of: &&Contract| {
+        let is_other = of.underlying != contract.underlying;
+        let is_other_side = option_type(of) != option_type(contract);
+        (is_other, days(of), is_other_side, (strike_e4(of) - strike_e4(contract)).abs())
+    };
+    let mut found: Vec<&Contract> = options().collect();
+    found.sort_by(|a, b| distance(a).cmp(&distance(b)).then_with(|| a.cmp(b)));
+    found.into_iter().take(NEAREST_MAX).map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests;

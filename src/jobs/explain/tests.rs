@@ -1,0 +1,165 @@
+use super::*;
+use crate::{
+    jobs::test_day::{self, Place, at, call, date, day, put, settings},
+    market::BucketState,
+};
+
+async fn explain(
+    place: &Place,
+    contract: Contract,
+    at: Option<Timestamp>,
+) -> Result<Explanation, ExplainError> {
+    let question = ExplainQuestion { contract, date: date(), at, now: test_day::at(9, 49, 30) };
+    explain_row(&place.url(), &place.spool(), &settings(), &question, &Pulse::default()).await
+}
+
+async fn played() -> Place {
+    let place = Place::new();
+    place.play(day(true)).await;
+    place
+}
+
+fn of(evidence: &[ProviderEvidence], provider: Provider) -> ProviderEvidence {
+    *evidence.iter().find(|evidence| evidence.provider == provider).expect("it had said something")
+}
+
+#[tokio::test]
+async fn a_stream_that_went_on_proves_what_it_did_not_repeat() {
+    let explained = explain(&played().await, call(), Some(at(9, 17, 0))).await.expect("explained");
+    assert_eq!((explained.bucket.start(), explained.end), (at(9, 15, 0), at(9, 18, 0)));
+    let last = explained.statements.last().expect("a row");
+    assert_eq!((last.row.state, last.row.open_interest), (BucketState::Live, Some(6_500)));
+    let stream = of(&last.evidence, Provider::AngelOne);
+    let (value, said) = stream.value.expect("a value");
+    assert_eq!((value.volume(), said.received), (Some(650), at(9, 16, 0)));
+    let (witness, record) = stream.witness.expect("proved");
+    assert_eq!(witness, Witness::Stream { until: at(9, 18, 5) });
+    assert_eq!(record.received, at(9, 18, 5));
+    assert!(stream.is_recorded && said.seq < record.seq, "{said:?} {record:?}");
+    let site = of(&last.evidence, Provider::Nse);
+    let (value, said) = site.value.expect("a value");
+    assert_eq!((value.volume(), value.event_time(), said.received), (Some(325), at(9, 16, 0), at(9, 16, 20)));
+    assert_eq!((site.witness, site.reach), (None, at(9, 16, 0)));
+    assert_eq!((explained.agreement, explained.judged_by), (Agreement::Equal, JudgedBy::Log));
+}
+
+#[tokio::test]
+async fn the_next_packet_of_the_contract_proves_too() {
+    let explained = explain(&played().await, put(), Some(at(9, 15, 0))).await.expect("explained");
+    let last = explained.statements.last().expect("a row");
+    let (witness, record) = of(&last.evidence, Provider::AngelOne).witness.expect("proved");
+    assert_eq!(witness, Witness::Packet { stamp: at(9, 18, 5) });
+    assert_eq!(record.received, at(9, 18, 5));
+    // It carries the values of the bucket, not those of the packet that proves them.
+    assert_eq!(last.row.open_interest, Some(208 * 65));
+}
+
+#[tokio::test]
+async fn a_missing_row_says_since_when_and_why() {
+    let explained = explain(&played().await, put(), Some(at(9, 23, 59))).await.expect("explained");
+    let last = explained.statements.last().expect("a row");
+    assert_eq!(last.row.state, BucketState::Missing);
+    let stream = of(&last.evidence, Provider::AngelOne);
+    assert_eq!((stream.witness, stream.reach), (None, at(9, 21, 35)));
+    assert_eq!(explained.known_until, Some(at(9, 21, 35)));
+    let reasons: Vec<_> =
+        explained.gaps.iter().map(|gap| (gap.provider, gap.from, gap.reason.as_str())).collect();
+    let expected = [
+        (Some(Provider::Nse), at(9, 16, 0), "no data, though the market is open"),
+        (Some(Provider::AngelOne), at(9, 21, 40), "the connection broke"),
+    ];
+    assert_eq!(reasons, expected);
+}
+
+#[tokio::test]
+async fn a_row_of_the_store_that_differs_is_told_of() {
+    let mut place = Place::new();
+    place.spoil = |batch| {
+        let row = batch.buckets.iter_mut().find(|row| row.bucket.start() == at(9, 15, 0)).expect("a row");
+        row.open_interest = Some(7);
+        batch.buckets.retain(|row| row.bucket.start() != at(9, 18, 0));
+    };
+    place.play(day(true)).await;
+    let mut told = Vec::new();
+    for (contract, minute) in [(call(), 15), (put(), 15), (call(), 18)] {
+        let explained = explain(&place, contract, Some(at(9, minute, 0))).await.expect("explained");
+        told.push((explained.agreement, explained.stored.and_then(|row| row.open_interest)));
+    }
+    told.sort_by_key(|(agreement, _)| *agreement == Agreement::Different);
+    let equal = (Agreement::Equal, told[0].1);
+    assert_eq!(told[0], equal);
+    assert!(told[1..].contains(&(Agreement::Different, Some(7))), "{told:?}");
+    assert!(told[1..].contains(&(Agreement::Different, None)), "{told:?}");
+}
+
+#[test]
+fn a_store_that_is_not_as_far_as_the_log_does_not_differ() {
+    let row = |revision| BucketRow {
+        bucket: Bucket::containing(at(9, 15, 0)),
+        instrument: InstrumentId(1),
+        open_interest: None,
+        open_interest_change: None,
+        oi_base: None,
+        last_price: None,
+        volume: None,
+        bid: None,
+        ask: None,
+        implied_volatility_e4: None,
+        state: BucketState::Missing,
+        provider: None,
+        event_time: None,
+        received_time: None,
+        revision,
+    };
+    let stated = |seq, revision| Statement {
+        record: RecordAt { seq, received: at(9, 19, 0) },
+        row: row(revision),
+        evidence: Vec::new(),
+    };
+    let statements = [stated(10, 0), stated(20, 1), stated(30, 2)];
+    let judged = |stored: Option<u16>, checkpoint| compare(&statements, stored.map(row).as_ref(), checkpoint);
+    assert_eq!(judged(Some(2), 30), Agreement::Equal);
+    assert_eq!(judged(Some(1), 29), Agreement::Behind);
+    assert_eq!(judged(Some(1), 30), Agreement::Different, "the store claims to contain the later one");
+    assert_eq!(judged(Some(0), 20), Agreement::Different);
+    assert_eq!(judged(None, 9), Agreement::Behind);
+    assert_eq!(judged(None, 10), Agreement::Different);
+}
+
+#[tokio::test]
+async fn what_cannot_be_explained_names_the_cause_and_the_next_step() {
+    let place = played().await;
+    let other = "NIFTY 2026-02-03 25050 CE".parse().expect("a contract");
+    for (contract, at, expected) in [
+        (other, None, "nearest are NIFTY 2026-02-03 25000 CE, NIFTY 2026-02-03 25000 PE"),
+        (call(), Some(at(8, 0, 0)), "08:00:00 lies outside the session of 2026-01-30, 09:15 to 15:30"),
+        (call(), Some(at(15, 30, 1)), "give a time within it"),
+    ] {
+        let error = explain(&place, contract, at).await.expect_err("refused").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let question = ExplainQuestion {
+        contract: call(),
+        date: date().pred_opt().expect("a day before"),
+        at: None,
+        now: at(9, 49, 0),
+    };
+    let error = explain_row(&place.url(), &place.spool(), &settings(), &question, &Pulse::default()).await;
+    let error = error.expect_err("no log").to_string();
+    assert!(error.contains("has nothing of 2026-01-29"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_time_it_is_the_last_bucket_that_is_over() {
+    let explained = explain(&played().await, call(), None).await.expect("explained");
+    assert_eq!(explained.bucket.start(), at(9, 45, 0));
+    assert_eq!(explained.statements, [], "it waits for proof");
+}
+
+#[tokio::test]
+async fn a_log_without_rules_is_of_another_version() {
+    let place = Place::new();
+    place.play(day(false)).await;
+    let explained = explain(&place, call(), Some(at(9, 15, 0))).await.expect("explained");
+    assert_eq!(explained.judged_by, JudgedBy::OtherVersion);
+}

@@ -1,0 +1,201 @@
+//! A day's rows as today's rules judge them, against what the store holds: what would be otherwise.
+//!
+//! Replays the day's log with the rules that a day would get that begins now, in place of those in the log, into a store of
+//! its own. Changes nothing: the record of a day is what was judged when it was recorded.
+
+use super::replay::{JudgedBy, Replayed, TableComparison, VerifyError, WhichRules, compare_tables, replay};
+use crate::{
+    actor::Pulse,
+    market::{Bucket, BucketState, Timestamp, TradingDate},
+    pipeline::PipelineSettings,
+    store::{self, Reader, Store},
+};
+use std::{collections::BTreeMap, path::Path};
+
+const BUCKETS: &str = "intraday_option_oi";
+/// Columns of a row of buckets in a day's dump.
+const BUCKET: usize = 0;
+const CONTRACT: usize = 1;
+const OPEN_INTEREST: usize = 2;
+const STATE: usize = 9;
+/// Receipt and revision say how a row came to be, and nothing of what it claims.
+const COLUMNS_LEFT_OUT: [usize; 3] = [STATE, 12, 13];
+/// Rows told in words, of each kind of change.
+const EXAMPLES_MAX: usize = 3;
+
+/// What becomes of rows of a state; `None`: there is no such row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateChange {
+    pub from: Option<BucketState>,
+    pub to: Option<BucketState>,
+    pub rows: u64,
+    /// Of these, rows with other values than before.
+    pub other_values: u64,
+    /// The first of them, in words.
+    pub examples: Vec<String>,
+}
+
+/// What today's rules say otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejudged {
+    pub records: u64,
+    /// Whose rules the day's rows follow.
+    pub judged_by: JudgedBy,
+    /// Rows of buckets that are as before.
+    pub unchanged: u64,
+    /// Rows of buckets with another state or other values, by states.
+    pub changes: Vec<StateChange>,
+    /// All other tables.
+    pub tables: Vec<TableComparison>,
+    /// Parts of the log that are lost, in words.
+    pub damages: Vec<String>,
+}
+
+/// Judges a day anew, and compares with the store.
+///
+/// May be dropped at any time. `pulse` is told of the progress.
+///
+/// # Errors
+/// [`VerifyError`].
+pub async fn rejudge_day(
+    url: &str,
+    spool_directory: &Path,
+    settings: &PipelineSettings,
+    date: TradingDate,
+    pulse: &Pulse,
+) -> Result<Rejudged, VerifyError> {
+    let replayed = replay(url, spool_directory, settings, (date, WhichRules::Todays), pulse).await?;
+    let Replayed { records, judged_by, store, damages } = replayed;
+    let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
+    let mut changes = Changes::default();
+    for part in store::day_parts(date) {
+        let stored = ours.dump_part(BUCKETS, date, part).await?;
+        pulse.progress();
+        changes.add(&stored, &theirs.dump_part(BUCKETS, date, part).await?);
+        pulse.progress();
+    }
+    let others = store::dumped_tables().filter(|table| *table != BUCKETS);
+    let tables = compare_tables((&ours, &theirs), date, others, &mut Vec::new(), pulse).await?;
+    let Changes { unchanged, by_states } = changes;
+    Ok(Rejudged {
+        records,
+        judged_by,
+        unchanged,
+        changes: by_states.into_values().collect(),
+        tables,
+        damages,
+    })
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    unchanged: u64,
+    by_states: BTreeMap<(Option<u8>, Option<u8>), StateChange>,
+}
+
+impl Changes {
+    /// Lines of the same part of the day.
+    fn add(&mut self, stored: &[String], judged: &[String]) {
+        let mut pairs: BTreeMap<(&str, &str), [Option<Vec<&str>>; 2]> = BTreeMap::new();
+        for (side, lines) in [stored, judged].into_iter().enumerate() {
+            for line in lines {
+                let cells: Vec<&str> = line.split('|').collect();
+                let key = (cells[BUCKET], cells[CONTRACT]);
+                pairs.entry(key).or_default()[side] = Some(cells);
+            }
+        }
+        for ((bucket, contract), [before, after]) in pairs {
+            self.add_row((bucket, contract), before.as_deref(), after.as_deref());
+        }
+    }
+
+    fn add_row(&mut self, (bucket, contract): (&str, &str), before: Option<&[&str]>, after: Option<&[&str]>) {
+        let state = |cells: Option<&[&str]>| cells.and_then(|cells| cells[STATE].parse::<u8>().ok());
+        let values = |cells: &[&str]| -> Vec<String> {
+            let numbered = cells.iter().enumerate();
+            numbered
+                .filter(|(column, _)| !COLUMNS_LEFT_OUT.contains(column))
+                .map(|(_, cell)| (*cell).to_owned())
+                .collect()
+        };
+        let is_other_value = before.map(values) != after.map(values);
+        let states = (state(before), state(after));
+        if states.0 == states.1 && !is_other_value {
+            self.unchanged += 1;
+            return;
+        }
+        let named = |code: Option<u8>| code.and_then(BucketState::from_code);
+        let change = self.by_states.entry(states).or_insert_with(|| StateChange {
+            from: named(states.0),
+            to: named(states.1),
+            ..StateChange::default()
+        });
+        change.rows += 1;
+        change.other_values += u64::from(is_other_value);
+        if change.examples.len() < EXAMPLES_MAX {
+            let open_interest = |cells: Option<&[&str]>| match cells {
+                Some(cells) if !cells[OPEN_INTEREST].is_empty() => cells[OPEN_INTEREST].to_owned(),
+                _ => "-".to_owned(),
+            };
+            let time = bucket.parse().map_or_else(
+                |_| bucket.to_owned(),
+                |us| Bucket::containing(Timestamp::from_us(us)).start().to_ist().format("%H:%M").to_string(),
+            );
+            change.examples.push(format!(
+                "{} at {time}: OI {}, was {}",
+                contract.split_once(':').map_or(contract, |(_, contract)| contract),
+                open_interest(after),
+                open_interest(before),
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::test_day::{Place, at, date, day, settings};
+
+    async fn rejudged(place: &Place, settings: &PipelineSettings) -> Rejudged {
+        let pulse = Pulse::default();
+        rejudge_day(&place.url(), &place.spool(), settings, date(), &pulse).await.expect("judged")
+    }
+
+    #[tokio::test]
+    async fn the_same_rules_change_nothing() {
+        let place = Place::new();
+        place.play(day(true)).await;
+        let rejudged = rejudged(&place, &settings()).await;
+        assert_eq!((rejudged.judged_by, rejudged.changes.len()), (JudgedBy::Log, 0), "{rejudged:?}");
+        assert!(rejudged.unchanged > 0 && rejudged.tables.iter().all(|table| table.different == 0));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_an_earlier_version_claimed_without_proof_is_told_of() {
+        let mut place = Place::new();
+        place.spoil = |batch| {
+            let mut rows = batch.buckets.iter_mut();
+            let row = rows.rfind(|row| row.bucket.start() == at(9, 24, 0)).expect("a row");
+            row.state = BucketState::Carried;
+            row.open_interest = Some(650);
+        };
+        place.play(day(false)).await;
+        let rejudged = rejudged(&place, &settings()).await;
+        assert_eq!(rejudged.judged_by, JudgedBy::OtherVersion);
+        let [change] = &rejudged.changes[..] else { panic!("{rejudged:?}") };
+        assert_eq!((change.from, change.to), (Some(BucketState::Carried), Some(BucketState::Missing)));
+        assert_eq!((change.rows, change.other_values, change.examples.len()), (1, 1, 1));
+        assert!(change.examples[0].ends_with("at 09:24: OI -, was 650"), "{change:?}");
+    }
+
+    #[tokio::test]
+    async fn todays_rules_stand_in_for_those_of_the_log() {
+        let place = Place::new();
+        place.play(day(true)).await;
+        let mut nothing_watched = settings();
+        nothing_watched.watch.underlyings.clear();
+        let rejudged = rejudged(&place, &nothing_watched).await;
+        assert_eq!((rejudged.judged_by, rejudged.unchanged), (JudgedBy::Log, 0), "the log's rules judged it");
+        assert!(rejudged.changes.iter().all(|change| change.to.is_none()), "{rejudged:?}");
+    }
+}
