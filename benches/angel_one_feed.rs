@@ -149,6 +149,7 @@ async fn whole_feed() -> (f64, usize) {
         },
         credentials: Credentials::new("A", secret(), secret(), &secret()).expect("credentials"),
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
+        calendar: Arc::new(bhavd::calendar::Calendar::embedded()),
         clock: Clock::system(),
         status: Arc::new(FeedStatus::new(Provider::AngelOne)),
         sink: sink.clone(),

@@ -70,6 +70,10 @@ events! {
     ChainDown = "chain_down", "154de13148594c8c91727a86680f505e", ["PROVIDER", "CHAIN", "REASON"];
     /// It watches the chain again.
     ChainUp = "chain_up", "f5a78b8cb2a34245b9e9a04f9721dbfe", ["PROVIDER", "CHAIN"];
+    /// A feed that is up lost one of its streams.
+    StreamDown = "stream_down", "0fe8ecc5c879460495c785259fde5a63", ["PROVIDER", "STREAM", "REASON"];
+    /// The stream brings what it should again.
+    StreamUp = "stream_up", "eb6b1d3c1a464cfabd7d4b2a22b6be22", ["PROVIDER", "STREAM"];
     /// A request or connection of a feed failed otherwise than the last one.
     FeedFailing = "feed_failing", "263ee7880ab943ff9cac587bdaaf5706", ["PROVIDER", "ERROR"];
     /// An operator forced a provider, or left the choice to the order of preference again.

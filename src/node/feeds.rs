@@ -97,6 +97,7 @@ impl Errand<'_> {
             settings: config.feeds.angel_one.clone(),
             credentials: read_credentials(config)?,
             watch: parts.watch.clone(),
+            calendar: parts.calendar.clone(),
             clock: parts.clock.clone(),
             status: parts.status_of(Provider::AngelOne),
             sink: sink.clone(),

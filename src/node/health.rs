@@ -32,6 +32,7 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }
     problems.extend(unwatched_chains(status, now));
+    problems.extend(lost_streams(status, now));
     problems.extend(unheeded_order(status, now));
     let set_aside = status.pipeline.set_aside.load(Relaxed);
     if set_aside > 0 {
@@ -70,6 +71,18 @@ fn unwatched_chains(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Streams that a feed which is up has lost.
+fn lost_streams(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
+    let is_up = |feed: &&Arc<FeedStatus>| is_in_session(status, now) && feed.state() == FeedState::Up;
+    let of_feed = |feed: &Arc<FeedStatus>| {
+        let provider = feed.provider;
+        let lost = feed.streams_down().into_iter();
+        lost.map(move |(stream, why)| format!("feed {provider}: stream {stream} is lost: {why}"))
+            .collect::<Vec<_>>()
+    };
+    status.feeds.iter().filter(is_up).flat_map(of_feed).collect()
 }
 
 /// An operator wants a provider that is down to count.

@@ -11,6 +11,7 @@ use super::{
     socket,
 };
 use crate::{
+    calendar::Calendar,
     clock::Clock,
     engine::watch::WatchList,
     feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
@@ -26,6 +27,7 @@ pub struct AngelOneFeed<S> {
     pub settings: AngelOneSettings,
     pub credentials: Credentials,
     pub watch: WatchList,
+    pub calendar: Arc<Calendar>,
     pub clock: Clock,
     pub status: Arc<FeedStatus>,
     pub sink: S,
@@ -40,6 +42,7 @@ pub(super) struct Shared<S> {
     pub settings: AngelOneSettings,
     pub credentials: Credentials,
     pub watch: WatchList,
+    pub calendar: Arc<Calendar>,
     pub clock: Clock,
     pub status: Arc<FeedStatus>,
     pub sink: S,
@@ -63,7 +66,8 @@ const LAST_MARK_TIMEOUT: Duration = Duration::from_secs(1);
 impl<S: RecordSink> AngelOneFeed<S> {
     /// Runs until told to stop. Sockets are closed when this returns or is dropped.
     pub async fn run(self) -> Result<(), FeedError> {
-        let AngelOneFeed { settings, credentials, watch, clock, status, sink, mut stop, seed } = self;
+        let AngelOneFeed { settings, credentials, watch, calendar, clock, status, sink, mut stop, seed } =
+            self;
         let shared = Shared {
             rest: Rest::new(&settings.rest_url, &credentials, status.clone())?,
             health: Health::new(status.clone(), sink.clone()),
@@ -75,6 +79,7 @@ impl<S: RecordSink> AngelOneFeed<S> {
             settings,
             credentials,
             watch,
+            calendar,
             clock,
             status,
             sink,
