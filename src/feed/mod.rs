@@ -10,6 +10,7 @@ mod error;
 mod limiter;
 pub mod messages;
 pub mod nse;
+mod refused_bodies;
 mod secret;
 mod status;
 

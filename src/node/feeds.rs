@@ -117,6 +117,7 @@ impl Errand<'_> {
             calendar: parts.calendar.clone(),
             status: parts.status_of(Provider::Nse),
             sink: sink.clone(),
+            beside_log: Some(self.order.config.spool.dir.clone()),
             stop,
             seed: self.seed(parts),
         };

@@ -12,17 +12,18 @@ use crate::{
     calendar::Calendar,
     clock::Clock,
     engine::watch::WatchList,
-    feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff},
+    feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff, refused_bodies},
     logging::Event,
     market::{Provider, Timestamp, TradingDate},
     spool::{Frames, Mark, NewRecord, Source},
-    wire::nse::{LotTable, decode_contracts, decode_lots, peek_timestamp},
+    wire::nse::{LotTable, PeekedChain, decode_contracts, decode_lots, excerpt, peek_chain},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     hash::{DefaultHasher, Hasher},
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -50,6 +51,8 @@ pub struct NseFeed<S> {
     pub clock: Clock,
     pub status: Arc<FeedStatus>,
     pub sink: S,
+    /// The log's directory, where the feed keeps files of its own beside the days; none are kept without.
+    pub beside_log: Option<PathBuf>,
     /// Ends the feed when it becomes true or its sender is gone.
     pub stop: watch::Receiver<bool>,
     /// Of the jitter.
@@ -59,7 +62,7 @@ pub struct NseFeed<S> {
 impl<S: RecordSink> NseFeed<S> {
     /// Runs until told to stop.
     pub async fn run(self) -> Result<(), FeedError> {
-        let NseFeed { settings, watch, calendar, clock, status, sink, mut stop, seed } = self;
+        let NseFeed { settings, watch, calendar, clock, status, sink, beside_log, mut stop, seed } = self;
         // Of an incarnation that broke off.
         status.clear_parts();
         let mut feed = Running {
@@ -69,12 +72,14 @@ impl<S: RecordSink> NseFeed<S> {
             paused_until: Timestamp::default(),
             lots: None,
             last_bodies: BTreeMap::new(),
+            last_refused: BTreeMap::new(),
             settings,
             watch,
             calendar,
             clock,
             status,
             sink,
+            beside_log,
             seed,
         };
         let ended = tokio::select! {
@@ -108,6 +113,9 @@ struct Running<S> {
     lots: Option<Lots>,
     /// Length and hash of each chain's last body, as handed over.
     last_bodies: BTreeMap<ChainKey, (usize, u64)>,
+    /// Why each job's last body was no answer, while it fails: the first of a kind is kept.
+    last_refused: BTreeMap<Job, String>,
+    beside_log: Option<PathBuf>,
 }
 
 /// A lot-size file.
@@ -120,13 +128,26 @@ struct Lots {
 struct Finished {
     job: Job,
     received_time: Timestamp,
-    answer: Result<Answer, SiteError>,
+    /// With the body as it came.
+    answer: Result<(Answer, Vec<u8>), Unusable>,
+}
+
+/// A request without a usable answer, and the body that came instead, if one came.
+struct Unusable {
+    error: SiteError,
+    body: Option<Vec<u8>>,
+}
+
+impl From<SiteError> for Unusable {
+    fn from(error: SiteError) -> Unusable {
+        Unusable { error, body: None }
+    }
 }
 
 enum Answer {
-    Lots(Vec<u8>, LotTable),
+    Lots(LotTable),
     Contracts(BTreeSet<TradingDate>),
-    Chain(Vec<u8>, Timestamp),
+    Chain(PeekedChain),
 }
 
 impl<S: RecordSink> Running<S> {
@@ -185,29 +206,35 @@ impl<S: RecordSink> Running<S> {
                 self.status.note_answer(received_time);
             }
             match (&job, answer) {
-                (_, Ok(Answer::Lots(body, table))) => {
+                (_, Ok((Answer::Lots(table), body))) => {
                     self.hand_over(Source::NSE_LOTS, received_time, String::new(), &body).await?;
                     self.lots = Some(Lots { body, table });
                     self.set_targets(&mut targets, &mut schedule).await?;
                 }
-                (Job::Contracts(symbol), Ok(Answer::Contracts(listed))) => {
+                (Job::Contracts(symbol), Ok((Answer::Contracts(listed), _))) => {
                     targets.set_expiries(&self.watch, symbol, listed, window.session.date);
                     schedule.set_chains(targets.chains(), self.clock.now());
                     schedule.add(job.clone(), received_time.plus_seconds(CONTRACTS_INTERVAL_SECONDS));
                     self.set_round(&targets).await?;
                     self.succeeded(&job, received_time).await?;
                 }
-                (Job::Chain(chain), Ok(Answer::Chain(body, timestamp))) => {
+                (Job::Chain(_), Ok((Answer::Chain(peeked), body)))
+                    if peeked.is_empty() && window.session.contains(received_time) =>
+                {
+                    let unusable = Unusable { error: SiteError::NoRows, body: Some(body) };
+                    self.failed(&job, unusable, received_time).await?;
+                }
+                (Job::Chain(chain), Ok((Answer::Chain(PeekedChain { timestamp, .. }), body))) => {
                     self.take_chain(chain, &body, timestamp, received_time).await?;
                     if window.is_stale(timestamp, received_time) {
-                        self.failed(&job, &SiteError::Stale { timestamp }).await?;
+                        self.failed(&job, SiteError::Stale { timestamp }.into(), received_time).await?;
                     } else {
                         self.succeeded(&job, received_time).await?;
                     }
                 }
                 (_, Ok(_)) => unreachable!("a request's answer is of its job's kind"),
-                (_, Err(error)) => {
-                    self.failed(&job, &error).await?;
+                (_, Err(unusable)) => {
+                    self.failed(&job, unusable, received_time).await?;
                     match &job {
                         Job::Chain(_) => {}
                         Job::Contracts(_) => schedule.add(job, received_time.plus_seconds(RETRY_SECONDS)),
@@ -305,14 +332,29 @@ impl<S: RecordSink> Running<S> {
 
     async fn succeeded(&mut self, job: &Job, received_time: Timestamp) -> Result<(), NotAccepted> {
         self.backoff.reset();
+        self.last_refused.remove(job);
         let changes = self.health.succeeded(job, received_time);
         let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
         self.status.set_state(state);
         self.tell(changes).await
     }
 
-    async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
-        let reason = format!("{}: {error}", job.name());
+    async fn failed(
+        &mut self,
+        job: &Job,
+        Unusable { error, body }: Unusable,
+        received_time: Timestamp,
+    ) -> Result<(), NotAccepted> {
+        let mut reason = format!("{}: {error}", job.name());
+        if let Some(body) = body {
+            if self.last_refused.get(job) != Some(&reason) {
+                self.last_refused.insert(job.clone(), reason.clone());
+                reason = format!("{reason}; it begins with \"{}\"", excerpt(&body));
+                self.keep_refused(job, received_time, body).await;
+            } else {
+                reason = format!("{reason}; it begins with \"{}\"", excerpt(&body));
+            }
+        }
         if self.status.note_error(&reason) {
             log::warn!(event = Event::FeedFailing, provider:% = Provider::Nse, error = reason; "nse: {reason}");
         }
@@ -322,7 +364,7 @@ impl<S: RecordSink> Running<S> {
             self.paused_until = self.clock.now().plus_us(wait_us);
             self.status.set_state(FeedState::BackingOff);
         }
-        if matches!(error, SiteError::NoAnswer(_)) && *job != Job::Lots {
+        if error.is_no_answer() && *job != Job::Lots {
             self.site.doubt_cookies();
         }
         let changes = match error {
@@ -335,6 +377,17 @@ impl<S: RecordSink> Running<S> {
         }
         self.status.reconnects.fetch_add(u64::from(is_down), Relaxed);
         self.tell(changes).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the feed waits for it, and it ends with the write")]
+    async fn keep_refused(&self, job: &Job, received_time: Timestamp, body: Vec<u8>) {
+        let (Some(beside_log), name) = (self.beside_log.clone(), job.name()) else { return };
+        let kept = move || refused_bodies::keep(&beside_log, received_time, &name, &body);
+        match tokio::task::spawn_blocking(kept).await {
+            Ok(Ok(path)) => log::info!("nse: the body that was no answer is {}", path.display()),
+            Ok(Err(error)) => log::warn!("nse: a body that was no answer could not be kept: {error}"),
+            Err(error) => log::warn!("nse: a body that was no answer could not be kept: {error}"),
+        }
     }
 
     /// Writes changes of the feed's health into the log.
@@ -388,20 +441,26 @@ async fn request(
         Job::Contracts(_) | Job::Chain(_) => site.get(path, &parameters).await,
     };
     let received_time = clock.now();
-    let answer = body.and_then(|body| {
-        Ok(match &job {
-            Job::Lots => {
-                let table = decode_lots(&body)?;
-                Answer::Lots(body, table)
-            }
-            Job::Contracts(_) => Answer::Contracts(decode_contracts(&body)?.expiries.into_iter().collect()),
-            Job::Chain(_) => {
-                let timestamp = peek_timestamp(&body)?;
-                Answer::Chain(body, timestamp)
-            }
-        })
+    let answer = body.map_err(Unusable::from).and_then(|body| match read_answer(&job, &body) {
+        Ok(answer) => Ok((answer, body)),
+        Err(error) => Err(Unusable { error, body: Some(body) }),
     });
     Finished { job, received_time, answer }
+}
+
+/// The body as an answer to what was asked.
+fn read_answer(job: &Job, body: &[u8]) -> Result<Answer, SiteError> {
+    Ok(match job {
+        Job::Lots => Answer::Lots(decode_lots(body)?),
+        Job::Contracts(_) => Answer::Contracts(decode_contracts(body)?.expiries.into_iter().collect()),
+        Job::Chain(chain) => {
+            let peeked = peek_chain(body)?;
+            if let Some(found) = peeked.mismatch(&chain.of_log()) {
+                return Err(SiteError::OtherChain { found });
+            }
+            Answer::Chain(peeked)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -443,6 +502,8 @@ mod tests {
             paused_until: Timestamp::default(),
             lots: Some(Lots { body: body.clone(), table }),
             last_bodies: BTreeMap::new(),
+            last_refused: BTreeMap::new(),
+            beside_log: None,
             settings,
             watch: WatchList { underlyings: Vec::new() },
             calendar: Arc::new(Calendar::embedded()),
