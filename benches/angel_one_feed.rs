@@ -153,6 +153,7 @@ async fn whole_feed() -> (f64, usize) {
         clock: Clock::system(),
         status: Arc::new(FeedStatus::new(Provider::AngelOne)),
         sink: sink.clone(),
+        beside_log: None,
         stop: stopped,
         seed: 1,
     };

@@ -7,6 +7,7 @@
 pub mod angel_one;
 mod backoff;
 mod error;
+mod last_good;
 mod limiter;
 pub mod messages;
 pub mod nse;

@@ -71,6 +71,8 @@ pub struct FeedStatus {
     last_error: Mutex<String>,
     /// What the feed does not watch although it is up, and why.
     parts_down: Mutex<BTreeMap<String, String>>,
+    /// What an operator should know of a feed that runs all the same, by what it is about.
+    troubles: Mutex<BTreeMap<&'static str, String>>,
     /// Streams that should be open and are not, and why.
     streams_down: Mutex<BTreeMap<u8, String>>,
     /// What its streams have been silent about, as the pipeline saw it last: to be requested.
@@ -94,6 +96,7 @@ impl FeedStatus {
             silences: AtomicU64::new(0),
             last_error: Mutex::new(String::new()),
             parts_down: Mutex::default(),
+            troubles: Mutex::default(),
             streams_down: Mutex::default(),
             silent: Mutex::default(),
         }
@@ -165,6 +168,22 @@ impl FeedStatus {
 
     fn locked_parts(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.parts_down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_trouble(&self, about: &'static str, trouble: String) {
+        self.locked_troubles().insert(about, trouble);
+    }
+
+    pub fn end_trouble(&self, about: &'static str) {
+        self.locked_troubles().remove(about);
+    }
+
+    pub fn troubles(&self) -> BTreeMap<&'static str, String> {
+        self.locked_troubles().clone()
+    }
+
+    fn locked_troubles(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn set_streams_down(&self, streams: BTreeMap<u8, String>) {

@@ -82,6 +82,8 @@ events! {
     ProviderSwitched = "provider_switched", "1d4056479a5b4758a5e38d16595cdcc7", ["PROVIDER", "PREVIOUS"];
     /// Lot sizes of an earlier day are in use.
     LotsOutdated = "lots_outdated", "d7960fe843084ea78a094ba5045b53b0", ["PROVIDER"];
+    /// The instrument master of an earlier day is in use.
+    MasterOutdated = "master_outdated", "948419cda6c343e3bdf3f44eec467379", ["PROVIDER", "MASTER", "ERROR"];
     /// Something watched is not listed by its provider.
     SymbolUnlisted = "symbol_unlisted", "1a76b5b0437246fe98575225cbc6ecb2", ["PROVIDER", "SYMBOL"];
     /// The log ended within a record.

@@ -101,6 +101,7 @@ impl Errand<'_> {
             clock: parts.clock.clone(),
             status: parts.status_of(Provider::AngelOne),
             sink: sink.clone(),
+            beside_log: Some(config.spool.dir.clone()),
             stop,
             seed: self.seed(parts),
         };

@@ -33,6 +33,7 @@ pub fn problems(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> V
     }
     problems.extend(unwatched_chains(status, now));
     problems.extend(lost_streams(status, now));
+    problems.extend(feed_troubles(status));
     problems.extend(unheeded_order(status, now));
     let set_aside = status.pipeline.set_aside.load(Relaxed);
     if set_aside > 0 {
@@ -71,6 +72,19 @@ fn unwatched_chains(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
         }
     }
     problems
+}
+
+/// What feeds that run make do with, at whatever hour: there may be time to mend it.
+fn feed_troubles(status: &DaemonStatus) -> Vec<String> {
+    let is_run = |feed: &&Arc<FeedStatus>| {
+        !matches!(feed.state(), FeedState::Disabled | FeedState::SwitchedOff | FeedState::Stopped)
+    };
+    let of_feed = |feed: &Arc<FeedStatus>| {
+        let provider = feed.provider;
+        let troubles = feed.troubles().into_iter();
+        troubles.map(move |(about, why)| format!("feed {provider}: {about}: {why}")).collect::<Vec<_>>()
+    };
+    status.feeds.iter().filter(is_run).flat_map(of_feed).collect()
 }
 
 /// Streams that a feed which is up has lost.

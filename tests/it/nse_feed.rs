@@ -51,6 +51,8 @@ struct Script {
     api: Option<(StatusCode, &'static str)>,
     /// Where set, chains of this symbol are never answered.
     silent_symbol: Option<&'static str>,
+    /// What the archive answers for the lot-size file.
+    lots: (StatusCode, Vec<u8>),
     /// Where set, chains of the first symbol are answered with those of the second; without one, with no row.
     swapped: Option<(&'static str, Option<&'static str>)>,
     /// Whether chains carry the time of the request or one that stands still.
@@ -143,7 +145,7 @@ async fn answer(State(website): State<Website>, request: Request) -> Response<Bo
             let builder = Response::builder().header(header::SET_COOKIE, format!("{wanted}; Path=/"));
             builder.body(Body::from("<html>")).expect("a response")
         }
-        "/content/fo/fo_mktlots.csv" => reply(StatusCode::OK, lots_file()),
+        "/content/fo/fo_mktlots.csv" => reply(script.lots.0, script.lots.1.clone()),
         _ if !cookie.contains(&wanted) || !is_browser => reply(StatusCode::FORBIDDEN, b"denied".to_vec()),
         _ if script.api.is_some() => {
             let (status, body) = script.api.expect("checked above");
@@ -198,8 +200,21 @@ impl Trial {
 }
 
 /// Runs `check` beside a feed that starts at `start`; time runs 100 times as fast as it is.
-#[expect(clippy::disallowed_methods, reason = "the website is no part of any tree; the test ends it")]
 fn with_feed(
+    start: Timestamp,
+    chain: ChainGeneration,
+    watched: &[(&str, usize)],
+    check: impl AsyncFnOnce(&Trial),
+) {
+    let home = tempfile::tempdir().expect("a directory");
+    with_feed_and_lots(home, (StatusCode::OK, lots_file()), start, chain, watched, check);
+}
+
+/// The same with files of an earlier life, and with this answer for lot sizes.
+#[expect(clippy::disallowed_methods, reason = "the website is no part of any tree; the test ends it")]
+fn with_feed_and_lots(
+    home: tempfile::TempDir,
+    lots: (StatusCode, Vec<u8>),
     start: Timestamp,
     chain: ChainGeneration,
     watched: &[(&str, usize)],
@@ -214,6 +229,7 @@ fn with_feed(
             api: None,
             silent_symbol: None,
             swapped: None,
+            lots,
             moves: true,
             requests: Vec::new(),
         }));
@@ -223,7 +239,6 @@ fn with_feed(
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         let status = Arc::new(FeedStatus::new(Provider::Nse));
         let records = KeptRecords::default();
-        let home = tempfile::tempdir().expect("a directory");
         let (stop, stopped) = watch::channel(false);
         let entry = |(name, expiries): &(&str, usize)| WatchedUnderlying {
             underlying: (*name).to_owned(),
@@ -348,6 +363,37 @@ fn what_is_no_answer_is_counted_and_never_handed_on() {
                     decode_chain(frame).expect("only chains are handed over");
                 }
             }
+        });
+    }
+}
+
+#[test]
+fn lot_sizes_that_are_gone_or_short_leave_the_last_good_ones_in_force() {
+    let short = {
+        let mut table = decode_lots(&lots_file()).expect("lot sizes");
+        table.rows.retain(|row| row.symbol != "NIFTY");
+        encode_lots(&table)
+    };
+    for (lots, says) in [
+        ((StatusCode::NOT_FOUND, Vec::new()), "404"),
+        ((StatusCode::OK, b"<html>".to_vec()), "HTML"),
+        ((StatusCode::OK, short), "of 1 months to come of NIFTY it lists 0"),
+    ] {
+        let home = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(home.path().join("last-good")).expect("a directory");
+        let copy = home.path().join("last-good/nse_lots.2026-01-29");
+        std::fs::write(&copy, lots_file()).expect("a file");
+        with_feed_and_lots(home, lots, at(10, 0), ChainGeneration::V3, &[("NIFTY", 1)], async |trial| {
+            trial.until("the feed is up", || trial.records.is_up()).await;
+            assert!(trial.clock.now() < at(10, 5), "chains are asked for at once");
+            let trouble = trial.status.troubles()["lot sizes"].clone();
+            assert!(trouble.contains("2026-01-29 stay in force") && trouble.contains(says), "{trouble}");
+            let repeated = trial.records.of(Source::NSE_LOTS);
+            assert_eq!(repeated.len(), 1, "they are in today's log");
+            assert_eq!(repeated[0].frames.bytes(), lots_file());
+            trial.script(|script| script.lots = (StatusCode::OK, lots_file()));
+            trial.until("the trouble is over", || trial.status.troubles().is_empty()).await;
+            trial.until("the new ones are kept", || !copy.exists()).await;
         });
     }
 }

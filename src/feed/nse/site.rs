@@ -50,6 +50,9 @@ pub(super) enum SiteError {
     OtherChain { found: String },
     #[error("no answer: a chain without a contract")]
     NoRows,
+    /// Well formed, but not what it can be.
+    #[error("it is not believed: {doubt}")]
+    NotBelieved { doubt: String },
     /// The chain's own time stands still although the market is open.
     #[error("the chain is of {timestamp}")]
     Stale { timestamp: Timestamp },

@@ -57,6 +57,10 @@ fn option_token(number: u32) -> ProviderToken {
 
 /// NIFTY and three of its options.
 fn master() -> Vec<u8> {
+    master_of(&[1, 2, 3])
+}
+
+fn master_of(options: &[u32]) -> Vec<u8> {
     let expiry = chrono::NaiveDate::from_ymd_opt(2026, 2, 3).expect("a date");
     let listing = |contract, token, symbol: &str, lot_size| Listing {
         provider: Provider::AngelOne,
@@ -67,7 +71,7 @@ fn master() -> Vec<u8> {
         tick_size: Price::from_e4(500),
     };
     let mut listings = vec![listing(Contract::index(Exchange::Nse, "NIFTY"), INDEX, "Nifty 50", 1)];
-    for number in 1..=3 {
+    for &number in options {
         let strike = Price::from_e4(i64::from(number) * 10_000_000);
         let contract = Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call);
         listings.push(listing(contract, option_token(number), &format!("NIFTY{number}CE"), 65));
@@ -127,6 +131,7 @@ async fn trial(settings: AngelOneSettings, script: impl FnOnce(&Clock) -> Script
         clock,
         status: status.clone(),
         sink: kept.clone(),
+        beside_log: None,
         stop: stopped,
         seed: 7,
     };
@@ -367,6 +372,40 @@ async fn a_refused_subscription_takes_its_stream_down_until_it_brings_data() {
     let up_again = kept.sources().iter().rposition(|source| *source == Source::MARK);
     let data = kept.sources().iter().position(|source| *source == Source::ANGEL_ONE_STREAM);
     assert!(up_again < data, "the log says that the stream is up before it says what it brings");
+}
+
+#[tokio::test]
+async fn a_master_that_is_gone_or_short_leaves_the_last_good_one_in_force() {
+    let home = tempfile::tempdir().expect("a directory");
+    let first = trial(AngelOneSettings::default(), |_| Script::default()).await;
+    let feed = AngelOneFeed { beside_log: Some(home.path().to_owned()), ..first.feed };
+    while_running(feed, until("the feed is up", || first.kept.is_up())).await;
+    let good = first.kept.of(Source::ANGEL_ONE_MASTER).remove(0).frames;
+
+    let gone = || vec![("/master.json", 404, Vec::new()); 2];
+    for (answers, short, says) in [
+        (gone(), master(), "404"),
+        (Vec::new(), b"[]".to_vec(), "nothing that is watched"),
+        (Vec::new(), master_of(&[2]), "of 3 contracts on NIFTY that expire on 2026-02-03 it lists 1"),
+    ] {
+        let short =
+            trial(AngelOneSettings::default(), |_| Script { answers, master: short, ..Script::default() })
+                .await;
+        let Trial { broker, kept, status, feed, .. } = short;
+        let feed = AngelOneFeed { beside_log: Some(home.path().to_owned()), ..feed };
+        while_running(feed, async {
+            until("the feed is up", || kept.is_up()).await;
+            let trouble = status.troubles()["instrument master"].clone();
+            assert!(trouble.contains("2026-01-30 stays in force") && trouble.contains(says), "{trouble}");
+            broker.script().master = master();
+            until("the trouble is over", || status.troubles().is_empty()).await;
+        })
+        .await;
+        let masters = kept.of(Source::ANGEL_ONE_MASTER);
+        assert!(masters.len() >= 2 && masters.iter().all(|record| record.frames == good), "{says}");
+        let wanted = [INDEX, option_token(1), option_token(2), option_token(3)];
+        assert_eq!(broker.subscriptions(0)[0].tokens, wanted, "{says}");
+    }
 }
 
 #[tokio::test]
