@@ -149,9 +149,11 @@ async fn whole_feed() -> (f64, usize) {
         },
         credentials: Credentials::new("A", secret(), secret(), &secret()).expect("credentials"),
         watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
+        calendar: Arc::new(bhavd::calendar::Calendar::embedded()),
         clock: Clock::system(),
         status: Arc::new(FeedStatus::new(Provider::AngelOne)),
         sink: sink.clone(),
+        beside_log: None,
         stop: stopped,
         seed: 1,
     };

@@ -7,9 +7,11 @@
 pub mod angel_one;
 mod backoff;
 mod error;
+mod last_good;
 mod limiter;
 pub mod messages;
 pub mod nse;
+mod refused_bodies;
 mod secret;
 mod status;
 

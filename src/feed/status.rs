@@ -66,9 +66,15 @@ pub struct FeedStatus {
     pub subscribed: AtomicU64,
     /// Answers that repeated the one before, and so were not handed over.
     pub unchanged: AtomicU64,
+    /// Streams that were opened anew because they brought no data although the market was open.
+    pub silences: AtomicU64,
     last_error: Mutex<String>,
     /// What the feed does not watch although it is up, and why.
     parts_down: Mutex<BTreeMap<String, String>>,
+    /// What an operator should know of a feed that runs all the same, by what it is about.
+    troubles: Mutex<BTreeMap<&'static str, String>>,
+    /// Streams that should be open and are not, and why.
+    streams_down: Mutex<BTreeMap<u8, String>>,
     /// What its streams have been silent about, as the pipeline saw it last: to be requested.
     silent: Mutex<Vec<ProviderToken>>,
 }
@@ -87,8 +93,11 @@ impl FeedStatus {
             reconnects: AtomicU64::new(0),
             subscribed: AtomicU64::new(0),
             unchanged: AtomicU64::new(0),
+            silences: AtomicU64::new(0),
             last_error: Mutex::new(String::new()),
             parts_down: Mutex::default(),
+            troubles: Mutex::default(),
+            streams_down: Mutex::default(),
             silent: Mutex::default(),
         }
     }
@@ -159,6 +168,31 @@ impl FeedStatus {
 
     fn locked_parts(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.parts_down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_trouble(&self, about: &'static str, trouble: String) {
+        self.locked_troubles().insert(about, trouble);
+    }
+
+    pub fn end_trouble(&self, about: &'static str) {
+        self.locked_troubles().remove(about);
+    }
+
+    pub fn troubles(&self) -> BTreeMap<&'static str, String> {
+        self.locked_troubles().clone()
+    }
+
+    fn locked_troubles(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_streams_down(&self, streams: BTreeMap<u8, String>) {
+        *self.streams_down.lock().unwrap_or_else(PoisonError::into_inner) = streams;
+    }
+
+    /// In the order of their numbers.
+    pub fn streams_down(&self) -> BTreeMap<u8, String> {
+        self.streams_down.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn set_silent(&self, tokens: Vec<ProviderToken>) {

@@ -70,6 +70,10 @@ events! {
     ChainDown = "chain_down", "154de13148594c8c91727a86680f505e", ["PROVIDER", "CHAIN", "REASON"];
     /// It watches the chain again.
     ChainUp = "chain_up", "f5a78b8cb2a34245b9e9a04f9721dbfe", ["PROVIDER", "CHAIN"];
+    /// A feed that is up lost one of its streams.
+    StreamDown = "stream_down", "0fe8ecc5c879460495c785259fde5a63", ["PROVIDER", "STREAM", "REASON"];
+    /// The stream brings what it should again.
+    StreamUp = "stream_up", "eb6b1d3c1a464cfabd7d4b2a22b6be22", ["PROVIDER", "STREAM"];
     /// A request or connection of a feed failed otherwise than the last one.
     FeedFailing = "feed_failing", "263ee7880ab943ff9cac587bdaaf5706", ["PROVIDER", "ERROR"];
     /// An operator forced a provider, or left the choice to the order of preference again.
@@ -78,6 +82,8 @@ events! {
     ProviderSwitched = "provider_switched", "1d4056479a5b4758a5e38d16595cdcc7", ["PROVIDER", "PREVIOUS"];
     /// Lot sizes of an earlier day are in use.
     LotsOutdated = "lots_outdated", "d7960fe843084ea78a094ba5045b53b0", ["PROVIDER"];
+    /// The instrument master of an earlier day is in use.
+    MasterOutdated = "master_outdated", "948419cda6c343e3bdf3f44eec467379", ["PROVIDER", "MASTER", "ERROR"];
     /// Something watched is not listed by its provider.
     SymbolUnlisted = "symbol_unlisted", "1a76b5b0437246fe98575225cbc6ecb2", ["PROVIDER", "SYMBOL"];
     /// The log ended within a record.

@@ -97,9 +97,11 @@ impl Errand<'_> {
             settings: config.feeds.angel_one.clone(),
             credentials: read_credentials(config)?,
             watch: parts.watch.clone(),
+            calendar: parts.calendar.clone(),
             clock: parts.clock.clone(),
             status: parts.status_of(Provider::AngelOne),
             sink: sink.clone(),
+            beside_log: Some(config.spool.dir.clone()),
             stop,
             seed: self.seed(parts),
         };
@@ -116,6 +118,7 @@ impl Errand<'_> {
             calendar: parts.calendar.clone(),
             status: parts.status_of(Provider::Nse),
             sink: sink.clone(),
+            beside_log: Some(self.order.config.spool.dir.clone()),
             stop,
             seed: self.seed(parts),
         };

@@ -39,6 +39,8 @@ pub fn problems(
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }
     problems.extend(unwatched_chains(status, now));
+    problems.extend(lost_streams(status, now));
+    problems.extend(feed_troubles(status));
     if is_in_session(status, now) {
         problems.extend(status.pipeline.lacks());
     }
@@ -87,6 +89,31 @@ fn unwatched_chains(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
         }
     }
     problems
+}
+
+/// What feeds that run make do with, at whatever hour: there may be time to mend it.
+fn feed_troubles(status: &DaemonStatus) -> Vec<String> {
+    let is_run = |feed: &&Arc<FeedStatus>| {
+        !matches!(feed.state(), FeedState::Disabled | FeedState::SwitchedOff | FeedState::Stopped)
+    };
+    let of_feed = |feed: &Arc<FeedStatus>| {
+        let provider = feed.provider;
+        let troubles = feed.troubles().into_iter();
+        troubles.map(move |(about, why)| format!("feed {provider}: {about}: {why}")).collect::<Vec<_>>()
+    };
+    status.feeds.iter().filter(is_run).flat_map(of_feed).collect()
+}
+
+/// Streams that a feed which is up has lost.
+fn lost_streams(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
+    let is_up = |feed: &&Arc<FeedStatus>| is_in_session(status, now) && feed.state() == FeedState::Up;
+    let of_feed = |feed: &Arc<FeedStatus>| {
+        let provider = feed.provider;
+        let lost = feed.streams_down().into_iter();
+        lost.map(move |(stream, why)| format!("feed {provider}: stream {stream} is lost: {why}"))
+            .collect::<Vec<_>>()
+    };
+    status.feeds.iter().filter(is_up).flat_map(of_feed).collect()
 }
 
 /// An operator wants a provider that is down to count.

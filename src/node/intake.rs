@@ -50,6 +50,8 @@ struct Log {
     up: BTreeSet<Provider>,
     /// Parts whose last mark says "down", with the reason. The log repeats them whenever it says that their provider is up.
     parts_down: BTreeMap<(Provider, String), String>,
+    /// The same of streams.
+    streams_down: BTreeMap<(Provider, u8), String>,
     /// The provider that the last order forces.
     forced: Option<Provider>,
     /// Of each provider's last incarnation.
@@ -80,13 +82,16 @@ impl Log {
     fn note_down(&mut self, provider: Provider) {
         self.up.remove(&provider);
         self.parts_down.retain(|(of, _), _| *of != provider);
+        self.streams_down.retain(|(of, _), _| *of != provider);
     }
 
-    /// What says again that a provider is up: which of its parts are not, first.
+    /// What says again that a provider is up: which of its parts and streams are not, first.
     fn up_again(&self, provider: Provider) -> Vec<Mark> {
         let of_provider = self.parts_down.iter().filter(|((of, _), _)| *of == provider);
         let down = of_provider.map(|((_, part), reason)| Mark::part_down(provider, part, reason));
-        down.chain([Mark::feed_up(provider)]).collect()
+        let lost = self.streams_down.iter().filter(|((of, _), _)| *of == provider);
+        let lost = lost.map(|((_, stream), reason)| Mark::stream_down(provider, *stream, reason));
+        down.chain(lost).chain([Mark::feed_up(provider)]).collect()
     }
 }
 
@@ -171,7 +176,8 @@ impl Intake {
     ) -> Intake {
         let Beginning { date: begun, forced } = beginning;
         let (up, parts_down, vigils) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-        let log = Log { spool, up, parts_down, forced, vigils, begun, full: None };
+        let streams_down = BTreeMap::new();
+        let log = Log { spool, up, parts_down, streams_down, forced, vigils, begun, full: None };
         let (log, settings) = (Arc::new(Mutex::new(log)), Arc::new(settings));
         Intake { log, turn: Arc::default(), settings, port, clock, status }
     }
@@ -254,17 +260,22 @@ impl IntakeSink {
                 Some(Mark::PartUp { provider, part }) => {
                     log.parts_down.retain(|(of, down), _| of.name() != provider || down != part);
                 }
+                Some(Mark::StreamDown { provider, stream, reason, .. }) => {
+                    let lost = provider.parse().map(|provider| ((provider, *stream), reason.clone()));
+                    log.streams_down.extend(lost);
+                }
+                Some(Mark::StreamUp { provider, stream }) => {
+                    log.streams_down.retain(|(of, lost), _| of.name() != provider || lost != stream);
+                }
                 Some(Mark::Failover { to }) => {
                     log.forced = to.as_ref().and_then(|provider| provider.parse().ok());
                 }
                 Some(Mark::Started { .. }) => {
                     (log.up, log.forced) = (BTreeSet::new(), None);
                     log.parts_down.clear();
+                    log.streams_down.clear();
                 }
-                Some(
-                    Mark::Clock { .. } | Mark::Rules { .. } | Mark::StreamUp { .. } | Mark::StreamDown { .. },
-                )
-                | None => {}
+                Some(Mark::Clock { .. } | Mark::Rules { .. }) | None => {}
             }
         }
         self.end_full().await
@@ -286,9 +297,9 @@ impl IntakeSink {
         if !self.intake.log().up.contains(&provider) {
             return Ok(());
         }
-        let (again, parts_down) = {
+        let (again, parts_down, streams_down) = {
             let log = self.intake.log();
-            (log.up_again(provider), log.parts_down.clone())
+            (log.up_again(provider), log.parts_down.clone(), log.streams_down.clone())
         };
         self.tell_down(&[provider].into(), received, TOO_LARGE_REASON).await?;
         for mark in again {
@@ -296,7 +307,7 @@ impl IntakeSink {
         }
         let mut log = self.intake.log();
         log.up.insert(provider);
-        log.parts_down = parts_down;
+        (log.parts_down, log.streams_down) = (parts_down, streams_down);
         Ok(())
     }
 

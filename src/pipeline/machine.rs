@@ -404,6 +404,7 @@ fn is_of_head(source: Source, mark: Option<&Mark>) -> bool {
                 Mark::Rules { .. }
                     | Mark::FeedUp { .. }
                     | Mark::StreamUp { .. }
+                    | Mark::StreamDown { .. }
                     | Mark::PartDown { .. }
                     | Mark::Failover { .. }
             )

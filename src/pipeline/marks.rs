@@ -12,6 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const LOST_REASON: &str = "a part of the log is lost";
 
+/// How a stream is named where it is a part of what its provider watches.
+fn stream_part(stream: u8) -> String {
+    format!("stream {stream}")
+}
+
 impl Pipeline {
     /// The log lacks what followed the record that was applied last: no provider proves anything from there on, until the
     /// log says again which are up.
@@ -43,8 +48,11 @@ impl Pipeline {
             | Mark::StreamDown { .. } => {}
             Mark::Rules { rules } => self.change_rules(rules, now),
             Mark::StreamUp { provider, stream } => {
-                if let (Some(provider), Some(day)) = (self.known_provider(provider), &mut self.day) {
-                    day.begin_stream(provider, *stream);
+                if let Some(provider) = self.known_provider(provider) {
+                    batch.gaps.extend(self.gaps.note_part_up(provider, &stream_part(*stream), now));
+                    if let Some(day) = &mut self.day {
+                        day.begin_stream(provider, *stream);
+                    }
                 }
             }
             Mark::PartUp { provider, part } => {
@@ -111,10 +119,14 @@ impl Pipeline {
                     self.set_down(provider, told, now);
                 }
             }
-            Some(Mark::StreamDown { provider, stream, since_us, .. }) => {
+            Some(Mark::StreamDown { provider, stream, reason, since_us }) => {
                 let Some(provider) = self.known_provider(provider) else { return };
                 let since = since_us.map_or(now, Timestamp::from_us).min(now);
                 self.pass_time(since, None, live, batch);
+                let part = stream_part(*stream);
+                if let Some(since) = self.gaps.part_down_since(provider, &part, since, now) {
+                    self.gaps.note_part_down(provider, part, since, reason);
+                }
                 if let Some(day) = &mut self.day {
                     day.end_stream(provider, *stream, since, now, &mut self.rows);
                 }
@@ -224,11 +236,34 @@ mod tests {
         spool::NewRecord,
     };
 
+    /// 10:00 IST on a Friday.
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_us(1_769_747_400_000_000).plus_seconds(second)
+    }
+
+    #[test]
+    fn a_lost_stream_is_a_gap_until_it_is_up_or_its_feed_is_down() {
+        let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
+        let mut batch = Batch::new(at(0).date_ist(), 0);
+        let mut seq = 0;
+        let mut apply = |second, mark: Mark| {
+            seq += 1;
+            pipeline.apply(&NewRecord::mark(at(second), &mark).numbered(seq), &mut NoLive, &mut batch);
+            batch.gaps.drain(..).map(|gap| (gap.part, gap.from, gap.to, gap.reason)).collect::<Vec<_>>()
+        };
+        let provider = Provider::AngelOne;
+        let gap = |from, to, reason: &str| [("stream 1".to_owned(), at(from), at(to), reason.to_owned())];
+        apply(0, Mark::stream_up(provider, 1));
+        apply(0, Mark::feed_up(provider));
+        assert_eq!(apply(60, Mark::stream_down(provider, 1, "E1002").since(at(50))), []);
+        assert_eq!(apply(90, Mark::stream_up(provider, 1)), gap(50, 90, "E1002"));
+        assert_eq!(apply(100, Mark::stream_down(provider, 1, "broken")), []);
+        assert_eq!(apply(130, Mark::feed_down(provider, "x").since(at(120))), gap(100, 120, "broken"));
+    }
+
     #[test]
     fn after_a_loss_no_feed_is_up_until_the_log_says_so() {
         let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
-        // 10:00 IST on a Friday.
-        let at = |second| Timestamp::from_us(1_769_747_400_000_000).plus_seconds(second);
         let mut batch = Batch::new(at(0).date_ist(), 0);
         let mut seq = 0;
         let mut apply = |pipeline: &mut Pipeline, second, mark: Mark| {

@@ -51,6 +51,10 @@ struct Script {
     api: Option<(StatusCode, &'static str)>,
     /// Where set, chains of this symbol are never answered.
     silent_symbol: Option<&'static str>,
+    /// What the archive answers for the lot-size file.
+    lots: (StatusCode, Vec<u8>),
+    /// Where set, chains of the first symbol are answered with those of the second; without one, with no row.
+    swapped: Option<(&'static str, Option<&'static str>)>,
     /// Whether chains carry the time of the request or one that stands still.
     moves: bool,
     /// Paths with their queries, in the order of arrival.
@@ -78,10 +82,14 @@ fn lots_file() -> Vec<u8> {
     encode_lots(&LotTable { months: vec![LotMonth { year: 2026, month: 2 }], rows })
 }
 
-fn chain_body(symbol: &str, timestamp: Timestamp, shape: ChainShape) -> Vec<u8> {
+fn chain_body(
+    (symbol, expiry): (Option<&str>, TradingDate),
+    timestamp: Timestamp,
+    shape: ChainShape,
+) -> Vec<u8> {
     let leg = Leg {
-        underlying: symbol.into(),
-        expiry: expiries()[0],
+        underlying: symbol.unwrap_or_default().into(),
+        expiry,
         strike: Price::from_e4(250_000_000),
         option_type: OptionType::Call,
         open_interest_lots: Some(10.0),
@@ -92,7 +100,8 @@ fn chain_body(symbol: &str, timestamp: Timestamp, shape: ChainShape) -> Vec<u8> 
         ask: Told::Nothing,
         implied_volatility_e4: Told::Nothing,
     };
-    let (expiries, legs) = (expiries(), vec![leg]);
+    let legs = symbol.map(|_| leg).into_iter().collect();
+    let expiries = expiries();
     let chain = Chain { timestamp, underlying_value: None, expiries, legs, malformed: Vec::new() };
     encode_chain(&chain, shape)
 }
@@ -120,12 +129,23 @@ async fn answer(State(website): State<Website>, request: Request) -> Response<Bo
     let script = website.lock().expect("the script");
     let wanted = format!("nsit={}", script.cookie);
     let timestamp = if script.moves { script.clock.now() } else { at(9, 20) };
+    let parameter = |name: &str| {
+        let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        value.map(|value| value.replace("%26", "&"))
+    };
+    let symbol = parameter("symbol").unwrap_or_default();
+    let expiry = parameter("expiry").and_then(|text| parse_expiry(&text)).unwrap_or(expiries()[0]);
+    let served = match script.swapped {
+        Some((swapped, other)) if swapped == symbol => other,
+        _ => Some(&*symbol),
+    };
+    let subject = (served, expiry);
     match uri.path() {
         "/option-chain" => {
             let builder = Response::builder().header(header::SET_COOKIE, format!("{wanted}; Path=/"));
             builder.body(Body::from("<html>")).expect("a response")
         }
-        "/content/fo/fo_mktlots.csv" => reply(StatusCode::OK, lots_file()),
+        "/content/fo/fo_mktlots.csv" => reply(script.lots.0, script.lots.1.clone()),
         _ if !cookie.contains(&wanted) || !is_browser => reply(StatusCode::FORBIDDEN, b"denied".to_vec()),
         _ if script.api.is_some() => {
             let (status, body) = script.api.expect("checked above");
@@ -135,9 +155,9 @@ async fn answer(State(website): State<Website>, request: Request) -> Response<Bo
             let info = ContractInfo { expiries: expiries(), strikes: Vec::new() };
             reply(StatusCode::OK, encode_contracts(&info))
         }
-        "/api/option-chain-v3" => reply(StatusCode::OK, chain_body("NIFTY", timestamp, ChainShape::V3)),
+        "/api/option-chain-v3" => reply(StatusCode::OK, chain_body(subject, timestamp, ChainShape::V3)),
         "/api/option-chain-indices" | "/api/option-chain-equities" => {
-            reply(StatusCode::OK, chain_body("NIFTY", timestamp, ChainShape::Older))
+            reply(StatusCode::OK, chain_body(subject, timestamp, ChainShape::Older))
         }
         _ => reply(StatusCode::NOT_FOUND, Vec::new()),
     }
@@ -153,6 +173,7 @@ struct Trial {
     records: KeptRecords,
     status: Arc<FeedStatus>,
     clock: Clock,
+    home: tempfile::TempDir,
 }
 
 impl Trial {
@@ -179,8 +200,21 @@ impl Trial {
 }
 
 /// Runs `check` beside a feed that starts at `start`; time runs 100 times as fast as it is.
-#[expect(clippy::disallowed_methods, reason = "the website is no part of any tree; the test ends it")]
 fn with_feed(
+    start: Timestamp,
+    chain: ChainGeneration,
+    watched: &[(&str, usize)],
+    check: impl AsyncFnOnce(&Trial),
+) {
+    let home = tempfile::tempdir().expect("a directory");
+    with_feed_and_lots(home, (StatusCode::OK, lots_file()), start, chain, watched, check);
+}
+
+/// The same with files of an earlier life, and with this answer for lot sizes.
+#[expect(clippy::disallowed_methods, reason = "the website is no part of any tree; the test ends it")]
+fn with_feed_and_lots(
+    home: tempfile::TempDir,
+    lots: (StatusCode, Vec<u8>),
     start: Timestamp,
     chain: ChainGeneration,
     watched: &[(&str, usize)],
@@ -194,6 +228,8 @@ fn with_feed(
             cookie: 1,
             api: None,
             silent_symbol: None,
+            swapped: None,
+            lots,
             moves: true,
             requests: Vec::new(),
         }));
@@ -223,10 +259,11 @@ fn with_feed(
             clock: clock.clone(),
             status: status.clone(),
             sink: records.clone(),
+            beside_log: Some(home.path().to_owned()),
             stop: stopped,
             seed: 7,
         };
-        let trial = Trial { website, records, status, clock };
+        let trial = Trial { website, records, status, clock, home };
         let checked = async {
             check(&trial).await;
             stop.send(true).expect("the feed listens");
@@ -320,11 +357,78 @@ fn what_is_no_answer_is_counted_and_never_handed_on() {
             trial.until("the feed is down", || trial.records.is_down()).await;
             assert!(trial.status.errors.load(Relaxed) >= 3);
             assert!(trial.status.last_error().contains("chain symbol=NIFTY: no answer"));
+            assert_eq!(refused_bodies(trial), [body.as_bytes()], "the first of its kind");
             for record in trial.records.of(Source::NSE_CHAIN) {
                 for frame in record.frames.iter() {
                     decode_chain(frame).expect("only chains are handed over");
                 }
             }
+        });
+    }
+}
+
+#[test]
+fn lot_sizes_that_are_gone_or_short_leave_the_last_good_ones_in_force() {
+    let short = {
+        let mut table = decode_lots(&lots_file()).expect("lot sizes");
+        table.rows.retain(|row| row.symbol != "NIFTY");
+        encode_lots(&table)
+    };
+    for (lots, says) in [
+        ((StatusCode::NOT_FOUND, Vec::new()), "404"),
+        ((StatusCode::OK, b"<html>".to_vec()), "HTML"),
+        ((StatusCode::OK, short), "of 1 months to come of NIFTY it lists 0"),
+    ] {
+        let home = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(home.path().join("last-good")).expect("a directory");
+        let copy = home.path().join("last-good/nse_lots.2026-01-29");
+        std::fs::write(&copy, lots_file()).expect("a file");
+        with_feed_and_lots(home, lots, at(10, 0), ChainGeneration::V3, &[("NIFTY", 1)], async |trial| {
+            trial.until("the feed is up", || trial.records.is_up()).await;
+            assert!(trial.clock.now() < at(10, 5), "chains are asked for at once");
+            let trouble = trial.status.troubles()["lot sizes"].clone();
+            assert!(trouble.contains("2026-01-29 stay in force") && trouble.contains(says), "{trouble}");
+            let repeated = trial.records.of(Source::NSE_LOTS);
+            assert_eq!(repeated.len(), 1, "they are in today's log");
+            assert_eq!(repeated[0].frames.bytes(), lots_file());
+            trial.script(|script| script.lots = (StatusCode::OK, lots_file()));
+            trial.until("the trouble is over", || trial.status.troubles().is_empty()).await;
+            trial.until("the new ones are kept", || !copy.exists()).await;
+        });
+    }
+}
+
+/// The bodies that the feed has put aside.
+fn refused_bodies(trial: &Trial) -> Vec<Vec<u8>> {
+    let Ok(entries) = std::fs::read_dir(trial.home.path().join("refused-bodies")) else { return Vec::new() };
+    entries.map(|entry| std::fs::read(entry.expect("an entry").path()).expect("a body")).collect()
+}
+
+#[test]
+fn a_body_of_another_chain_or_without_a_row_is_no_answer() {
+    for (other, says) in
+        [(Some("BANKNIFTY"), "\"BANKNIFTY 2026-02-03\" instead of M&M"), (None, "without a contract")]
+    {
+        with_feed(at(10, 0), ChainGeneration::V3, &[("NIFTY", 1), ("M&M", 1)], async |trial| {
+            trial.until("the feed is up", || trial.records.is_up()).await;
+            trial.script(|script| script.swapped = Some(("M&M", other)));
+            trial.until("the chain is down", || !trial.status.parts_down().is_empty()).await;
+            let (part, reason) = trial.status.parts_down().remove(0);
+            assert_eq!(part, "M&M 2026-02-03");
+            assert!(reason.contains(says) && reason.contains("it begins with \"{\"records\":"), "{reason}");
+            assert!(trial.records.is_up(), "the others are watched");
+            for record in trial.records.of(Source::NSE_CHAIN) {
+                let requested: ChainContext = record.context.parse().expect("a context");
+                let chain = decode_chain(record.frames.bytes()).expect("a chain");
+                assert_eq!(chain.mismatch(&requested), None);
+                assert!(!chain.legs.is_empty());
+            }
+            let refused = refused_bodies(trial);
+            let [body] = &refused[..] else { panic!("one body is kept: {}", refused.len()) };
+            let legs = decode_chain(body).expect("a chain").legs;
+            assert_eq!(legs.first().map(|leg| leg.underlying.to_string()).as_deref(), other);
+            trial.script(|script| script.swapped = None);
+            trial.until("the chain is up again", || trial.status.parts_down().is_empty()).await;
         });
     }
 }
@@ -408,6 +512,7 @@ fn record_simulated(
         clock: simulator.clock(),
         status: status.clone(),
         sink: records.clone(),
+        beside_log: None,
         stop: stopped,
         seed: 7,
     };
@@ -477,6 +582,7 @@ fn a_url_that_is_none_is_said_at_the_start() {
         clock: Clock::system(),
         status: Arc::new(FeedStatus::new(Provider::Nse)),
         sink: KeptRecords::default(),
+        beside_log: None,
         stop: stopped,
         seed: 7,
     };

@@ -11,6 +11,7 @@ use super::{
     socket,
 };
 use crate::{
+    calendar::Calendar,
     clock::Clock,
     engine::watch::WatchList,
     feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
@@ -18,7 +19,7 @@ use crate::{
     spool::{Frames, NewRecord, Source},
 };
 use futures_util::future::try_join_all;
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// The Angel One feed, ready to run.
@@ -26,9 +27,12 @@ pub struct AngelOneFeed<S> {
     pub settings: AngelOneSettings,
     pub credentials: Credentials,
     pub watch: WatchList,
+    pub calendar: Arc<Calendar>,
     pub clock: Clock,
     pub status: Arc<FeedStatus>,
     pub sink: S,
+    /// The log's directory, where the feed keeps files of its own beside the days; none are kept without.
+    pub beside_log: Option<PathBuf>,
     /// Ends the feed when it becomes true or its sender is gone.
     pub stop: watch::Receiver<bool>,
     /// Of the jitter and of the handshakes' keys.
@@ -40,9 +44,11 @@ pub(super) struct Shared<S> {
     pub settings: AngelOneSettings,
     pub credentials: Credentials,
     pub watch: WatchList,
+    pub calendar: Arc<Calendar>,
     pub clock: Clock,
     pub status: Arc<FeedStatus>,
     pub sink: S,
+    pub beside_log: Option<PathBuf>,
     pub seed: u64,
     pub rest: Rest,
     pub health: Health<S>,
@@ -63,7 +69,18 @@ const LAST_MARK_TIMEOUT: Duration = Duration::from_secs(1);
 impl<S: RecordSink> AngelOneFeed<S> {
     /// Runs until told to stop. Sockets are closed when this returns or is dropped.
     pub async fn run(self) -> Result<(), FeedError> {
-        let AngelOneFeed { settings, credentials, watch, clock, status, sink, mut stop, seed } = self;
+        let AngelOneFeed {
+            settings,
+            credentials,
+            watch,
+            calendar,
+            clock,
+            status,
+            sink,
+            beside_log,
+            mut stop,
+            seed,
+        } = self;
         let shared = Shared {
             rest: Rest::new(&settings.rest_url, &credentials, status.clone())?,
             health: Health::new(status.clone(), sink.clone()),
@@ -75,9 +92,11 @@ impl<S: RecordSink> AngelOneFeed<S> {
             settings,
             credentials,
             watch,
+            calendar,
             clock,
             status,
             sink,
+            beside_log,
             seed,
         };
         let sockets = (0..shared.settings.sockets_max).map(|slot| socket::keep_open(&shared, slot));

@@ -3,15 +3,26 @@
 use super::AngelOneSettings;
 use crate::{
     engine::watch::{ListedExpiries, WatchList},
-    market::{Contract, InstrumentKind, ProviderToken, TradingDate},
+    market::{Contract, InstrumentKind, ProviderToken, TradingDate, is_index_underlying},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+
+/// So many index options, or so many contracts of any kind, are never silent together for longer in an open market than
+/// [`LIVELY_SILENCE`] and [`BROAD_SILENCE`].
+const LIVELY_INDEX_OPTIONS: usize = 100;
+const BROAD_TOKENS: usize = 1_000;
+const LIVELY_SILENCE: Duration = Duration::from_secs(60);
+const BROAD_SILENCE: Duration = Duration::from_secs(120);
+/// A few contracts may well have nothing to say for minutes.
+const NARROW_SILENCE: Duration = Duration::from_secs(600);
 
 /// The desired state that sockets and pollers follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     /// Tokens by socket; a socket without tokens is not opened.
     pub sockets: Vec<BTreeSet<ProviderToken>>,
+    /// For how long each socket may bring nothing while the market is open.
+    pub silences_max: Vec<Duration>,
     /// What no socket has room for.
     pub polled: Vec<ProviderToken>,
     /// Whose candles are fetched.
@@ -43,11 +54,32 @@ impl Plan {
             .map(|chunk| chunk.iter().copied().collect())
             .collect();
         sockets.resize_with(settings.sockets_max, BTreeSet::new);
-        Plan { sockets, polled: polled.to_vec(), indices }
+        let is_index_option = |contract: &Contract| {
+            matches!(contract.kind, InstrumentKind::Option { .. })
+                && is_index_underlying(&contract.underlying)
+        };
+        let of_indices = selected.iter().filter(|(_, contract)| is_index_option(contract));
+        let index_options: BTreeSet<ProviderToken> = of_indices.map(|(token, _)| *token).collect();
+        let silences_max = sockets.iter().map(|tokens| silence_max(tokens, &index_options)).collect();
+        Plan { sockets, silences_max, polled: polled.to_vec(), indices }
     }
 
     pub fn socket(&self, slot: usize) -> BTreeSet<ProviderToken> {
         self.sockets.get(slot).cloned().unwrap_or_default()
+    }
+
+    pub fn silence_max(&self, slot: usize) -> Duration {
+        self.silences_max.get(slot).copied().unwrap_or(NARROW_SILENCE)
+    }
+}
+
+fn silence_max(tokens: &BTreeSet<ProviderToken>, index_options: &BTreeSet<ProviderToken>) -> Duration {
+    if tokens.intersection(index_options).count() >= LIVELY_INDEX_OPTIONS {
+        LIVELY_SILENCE
+    } else if tokens.len() >= BROAD_TOKENS {
+        BROAD_SILENCE
+    } else {
+        NARROW_SILENCE
     }
 }
 
@@ -86,5 +118,14 @@ mod tests {
         assert_eq!(plan.polled.iter().map(|token| token.token).collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(plan.indices, [ProviderToken { segment: Segment::NseCash, token: 99 }]);
         assert!(plan.socket(2).is_empty());
+    }
+
+    #[test]
+    fn a_stream_of_many_index_options_is_silent_for_a_minute_at_most() {
+        let token = |token| ProviderToken { segment: Segment::NseFo, token };
+        let tokens = |count: u32| (0..count).map(token).collect::<BTreeSet<_>>();
+        assert_eq!(silence_max(&tokens(100), &tokens(100)), LIVELY_SILENCE);
+        assert_eq!(silence_max(&tokens(1_000), &tokens(99)), BROAD_SILENCE);
+        assert_eq!(silence_max(&tokens(999), &tokens(99)), NARROW_SILENCE);
     }
 }

@@ -30,6 +30,9 @@ pub(super) enum RestError {
     Unreachable { what: &'static str, reason: String },
     #[error("the body is longer than {limit} bytes")]
     TooLong { limit: usize },
+    /// Well formed, but not what it can be.
+    #[error("{what} is not believed: {doubt}")]
+    NotBelieved { what: &'static str, doubt: String },
 }
 
 impl RestError {

@@ -1,15 +1,19 @@
 //! One SmartStream socket: opened, subscribed, drained into batches, opened again when lost.
+//!
+//! The server says nothing to a subscription but a refusal, and a socket that answers pings may carry nothing. So a stream is
+//! up once its subscription is sent, until something shows otherwise: the refusal, or more silence in an open market than
+//! what it carries can have. From then on it is up again only with its first packet.
 
-use super::{feed::Shared, rest::RestError};
+use super::{feed::Shared, health::StreamEnd, rest::RestError};
 use crate::{
     feed::{
         NotAccepted, RecordSink,
         backoff::Backoff,
         messages::{Event, MessageError, Messages},
     },
-    market::ProviderToken,
+    market::{ProviderToken, Timestamp},
     spool::{NewRecord, Source},
-    wire::angel_one::{ClientText, RefusalClass, ServerText, StreamMode, StreamRequest},
+    wire::angel_one::{ClientText, RefusalClass, ServerText, StreamMode, StreamRefusal, StreamRequest},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fastwebsockets::{Frame, Payload, Role, WebSocketError, WebSocketWrite, after_handshake_split};
@@ -17,6 +21,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha1::{Digest, Sha1};
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     convert::Infallible,
     future::{Future, poll_fn},
@@ -39,6 +44,13 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 /// However fast a simulation runs, a peer is not called dead sooner than this; real time.
 const STALL_AT_LEAST: Duration = Duration::from_secs(2);
 const SEND_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long after a subscription packets may be its copies of the last state, which say nothing of what is to come.
+const COPIES_US: i64 = 10_000_000;
+/// A market that stands still altogether makes all streams silent: each silence in a row doubles the patience, so often.
+const PATIENCE_DOUBLED_MAX: u32 = 3;
+/// While the log takes nothing, a stream is not read; how often that is looked at, real time.
+const READING_LOOK: Duration = Duration::from_millis(200);
+const NO_SESSION_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a socket is not read any more.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +71,34 @@ enum Lost {
     Send(#[from] WebSocketError),
     #[error("a frame could not be sent in time")]
     SendTimeout,
+    #[error(transparent)]
+    Refused(#[from] StreamRefusal),
+    #[error("no data for {for_s} s, though the market is open")]
+    NoData { for_s: i64, since: Timestamp },
+    #[error("the plan wants other tokens")]
+    Replanned,
+}
+
+/// What has come on one connection, and whether it counts as up.
+struct Connection {
+    subscribed: Timestamp,
+    is_up: Cell<bool>,
+    last_data: Cell<Option<Timestamp>>,
+    /// Whether packets came that were no answer to the subscription.
+    has_flowed: Cell<bool>,
+    /// While the log waits, silence is the daemon's own.
+    is_handing_over: Cell<bool>,
+    /// Silences in a row before this connection.
+    silences: u32,
+}
+
+impl Connection {
+    fn note_data(&self, now: Timestamp) {
+        self.last_data.set(Some(now));
+        if now.us_since(self.subscribed) > COPIES_US {
+            self.has_flowed.set(true);
+        }
+    }
 }
 
 /// Keeps a socket open whenever the plan has tokens for it. Never returns but with the sink's error.
@@ -69,6 +109,8 @@ pub(super) async fn keep_open<S: RecordSink>(
     let mut plans = shared.plan.subscribe();
     let part = 16 + slot as u64;
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30), shared.seed_of(part));
+    // Whether being open was no sign of carrying anything.
+    let (mut is_doubtful, mut silences) = (false, 0_u32);
     let mut keys = ChaCha8Rng::seed_from_u64(shared.seed_of(part).rotate_left(32));
     loop {
         let has_tokens = |plan: &Option<std::sync::Arc<super::plan::Plan>>| {
@@ -78,18 +120,21 @@ pub(super) async fn keep_open<S: RecordSink>(
         let (generation, tokens) = shared.session().await;
         let key = STANDARD.encode(keys.random::<[u8; 16]>());
         let opened = shared.rest.open_stream(&shared.settings.stream_url, &tokens, &key).await;
+        let connection = Connection {
+            subscribed: shared.clock.now(),
+            is_up: Cell::new(false),
+            last_data: Cell::new(None),
+            has_flowed: Cell::new(false),
+            is_handing_over: Cell::new(false),
+            silences,
+        };
         let lost = match opened {
             Ok((_, headers)) if !is_accepted(&headers, &key) => Lost::Handshake(RestError::Unreachable {
                 what: "the stream's handshake",
                 reason: "the server's Sec-WebSocket-Accept does not answer the key".to_owned(),
             }),
             Ok((stream, _)) => {
-                // Only a stream that brought something proves that connecting works again.
-                let frames_before = shared.status.frames.load(Relaxed);
-                let Err(lost) = run(shared, slot, stream).await;
-                if shared.status.frames.load(Relaxed) != frames_before {
-                    backoff.reset();
-                }
+                let Err(lost) = run(shared, slot, stream, &connection, is_doubtful).await;
                 lost
             }
             Err(error) => Lost::Handshake(error),
@@ -97,9 +142,34 @@ pub(super) async fn keep_open<S: RecordSink>(
         if let Lost::NotAccepted(error) = lost {
             return Err(error);
         }
+        // Only a stream that brought something proves that connecting works again; after a silence or a refusal, only one
+        // that brought more than copies.
+        let has_recovered = match is_doubtful || matches!(lost, Lost::Refused(_) | Lost::NoData { .. }) {
+            true => connection.has_flowed.get(),
+            false => connection.last_data.get().is_some(),
+        };
+        if has_recovered {
+            backoff.reset();
+            (is_doubtful, silences) = (false, 0);
+        }
+        let end = match lost {
+            Lost::Closed | Lost::Refused(_) | Lost::Replanned => StreamEnd::InOrder,
+            Lost::NoData { since, .. } => StreamEnd::Silent { since },
+            _ => StreamEnd::Broken,
+        };
+        match lost {
+            Lost::Refused(_) => is_doubtful = true,
+            Lost::NoData { .. } => {
+                (is_doubtful, silences) = (true, silences.saturating_add(1));
+                shared.status.silences.fetch_add(1, Relaxed);
+            }
+            _ => {}
+        }
+        shared.health.socket_lost(slot, end, &format!("stream {slot}: {lost}")).await?;
+        if matches!(lost, Lost::Replanned) {
+            continue;
+        }
         shared.note_error(&format!("stream {slot}"), &lost);
-        let ended_in_order = matches!(lost, Lost::Closed);
-        shared.health.socket_lost(slot, ended_in_order, &format!("stream {slot}: {lost}")).await?;
         match &lost {
             // The session's matter: it waits by itself if a fresh one is refused too.
             Lost::Handshake(error) if error.class() == RefusalClass::Session => {
@@ -127,6 +197,8 @@ async fn run<S: RecordSink, T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared<S>,
     slot: usize,
     stream: T,
+    connection: &Connection,
+    is_doubtful: bool,
 ) -> Result<Infallible, Lost> {
     let (read, write) = tokio::io::split(stream);
     // The library masks and writes; reading takes it more than twice the time (see `Messages`).
@@ -134,12 +206,17 @@ async fn run<S: RecordSink, T: AsyncRead + AsyncWrite + Unpin>(
     let write = Mutex::new(write);
     let mut subscriptions = Subscriptions { shared, slot, write: &write, carried: BTreeSet::new() };
     subscriptions.reconcile().await?;
-    shared.health.socket_up(slot, &format!("stream {slot} subscribed")).await?;
-    // Whichever ends first, ends the socket.
+    if !is_doubtful {
+        connection.is_up.set(true);
+        shared.health.socket_up(slot, &format!("stream {slot} subscribed")).await?;
+    }
+    // Whichever ends first, ends the socket; first of all what can be read counts.
     tokio::select! {
-        ended = drain(shared, slot, read, &write) => ended,
+        biased;
+        ended = drain(shared, slot, read, &write, connection) => ended,
         ended = subscriptions.follow() => ended,
         ended = ping(shared, &write) => ended,
+        ended = watch_silence(shared, slot, connection) => ended,
     }
 }
 
@@ -178,6 +255,45 @@ where
     }
 }
 
+/// Ends a stream that brings nothing for longer than is natural for what it carries while the market is open.
+async fn watch_silence<S: RecordSink>(
+    shared: &Shared<S>,
+    slot: usize,
+    connection: &Connection,
+) -> Result<Infallible, Lost> {
+    loop {
+        let now = shared.clock.now();
+        let today = shared.calendar.session(now.date_ist()).filter(|session| now < session.close);
+        let Some(session) = today.or_else(|| shared.calendar.next_session(now.date_ist())) else {
+            shared.clock.sleep(NO_SESSION_SLEEP).await;
+            continue;
+        };
+        if now < session.open {
+            shared.clock.sleep_until(session.open).await;
+            continue;
+        }
+        if connection.is_handing_over.get() {
+            tokio::time::sleep(READING_LOOK).await;
+            continue;
+        }
+        let since = connection.last_data.get().unwrap_or(connection.subscribed);
+        let silent_us = now.us_since(since.max(session.open));
+        let silent = Duration::from_micros(u64::try_from(silent_us).unwrap_or(0));
+        let plan = shared.plan.borrow().clone();
+        let natural = plan.map(|plan| plan.silence_max(slot)).unwrap_or_default();
+        let patience = natural * (1 << connection.silences.min(PATIENCE_DOUBLED_MAX));
+        let left = shared
+            .clock
+            .real_span(patience)
+            .max(STALL_AT_LEAST)
+            .saturating_sub(shared.clock.real_span(silent));
+        if left.is_zero() {
+            return Err(Lost::NoData { for_s: silent_us / 1_000_000, since });
+        }
+        tokio::time::sleep(left).await;
+    }
+}
+
 /// What a socket carries, brought in line with what the plan wants.
 struct Subscriptions<'a, S, T> {
     shared: &'a Shared<S>,
@@ -200,24 +316,25 @@ where
         }
     }
 
+    /// Tokens are added to the running stream. One that is to carry fewer ends instead: what it goes on to bring would prove
+    /// contracts that it carries no longer.
     async fn reconcile(&mut self) -> Result<(), Lost> {
         let plan = self.shared.plan.borrow().clone();
         let wanted = plan.map(|plan| plan.socket(self.slot)).unwrap_or_default();
-        let dropped: Vec<ProviderToken> = self.carried.difference(&wanted).copied().collect();
-        let added: Vec<ProviderToken> = wanted.difference(&self.carried).copied().collect();
-        // Room first, so that the server's limit is never passed.
-        for (subscribe, tokens) in [(false, dropped), (true, added)] {
-            if tokens.is_empty() {
-                continue;
-            }
-            let request = StreamRequest {
-                correlation_id: Some(format!("bhavd{:05}", self.slot)),
-                subscribe,
-                mode: StreamMode::SnapQuote,
-                tokens,
-            };
-            send_text(self.write, &ClientText::Request(request)).await?;
+        if !self.carried.is_subset(&wanted) {
+            return Err(Lost::Replanned);
         }
+        let tokens: Vec<ProviderToken> = wanted.difference(&self.carried).copied().collect();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let request = StreamRequest {
+            correlation_id: Some(format!("bhavd{:05}", self.slot)),
+            subscribe: true,
+            mode: StreamMode::SnapQuote,
+            tokens,
+        };
+        send_text(self.write, &ClientText::Request(request)).await?;
         self.carried = wanted;
         Ok(())
     }
@@ -229,6 +346,7 @@ async fn drain<S: RecordSink, R: AsyncRead + Unpin, T: AsyncWrite>(
     slot: usize,
     mut read: R,
     write: &Writer<T>,
+    connection: &Connection,
 ) -> Result<Infallible, Lost>
 where
     WriteHalf<T>: AsyncWrite + Unpin,
@@ -240,7 +358,7 @@ where
         let received = match read_ready(&mut read, &mut messages).await {
             Some(received) => received,
             None => {
-                hand_over(shared, slot, &mut messages).await?;
+                hand_over(shared, slot, &mut messages, connection).await?;
                 shared.health.caught_up(slot, shared.clock.now());
                 let received = read.read_buf(messages.room());
                 match tokio::time::timeout(stall_real, received).await {
@@ -256,7 +374,7 @@ where
         };
         if outcome.is_err() || messages.is_full() {
             // What came before a break is as good as any other.
-            hand_over(shared, slot, &mut messages).await?;
+            hand_over(shared, slot, &mut messages, connection).await?;
         }
         outcome?;
     }
@@ -290,7 +408,7 @@ where
         match event {
             Event::Text(text) => match ServerText::decode(text.as_bytes()) {
                 Ok(ServerText::Pong) => {}
-                Ok(ServerText::Refusal(refusal)) => shared.note_error(&format!("stream {slot}"), &refusal),
+                Ok(ServerText::Refusal(refusal)) => return Err(refusal.into()),
                 Err(error) => shared.note_error(&format!("stream {slot}"), &error),
             },
             Event::Ping(payload) => send(write, Frame::pong(Payload::Owned(payload))).await?,
@@ -310,6 +428,7 @@ async fn hand_over<S: RecordSink>(
     shared: &Shared<S>,
     slot: usize,
     messages: &mut Messages,
+    connection: &Connection,
 ) -> Result<(), NotAccepted> {
     if messages.gathered() == 0 {
         return Ok(());
@@ -317,6 +436,17 @@ async fn hand_over<S: RecordSink>(
     let frames = messages.take();
     let received_time = shared.clock.now();
     shared.status.count_frames(frames.len() as u64, received_time);
+    connection.is_handing_over.set(true);
+    if !connection.is_up.replace(true) {
+        // Before the packets that show it.
+        shared.health.socket_up(slot, &format!("stream {slot} brings data")).await?;
+    }
     let context = format!("stream={slot}");
-    shared.sink.accept(NewRecord { source: Source::ANGEL_ONE_STREAM, received_time, context, frames }).await
+    shared
+        .sink
+        .accept(NewRecord { source: Source::ANGEL_ONE_STREAM, received_time, context, frames })
+        .await?;
+    connection.note_data(shared.clock.now());
+    connection.is_handing_over.set(false);
+    Ok(())
 }

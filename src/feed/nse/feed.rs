@@ -12,17 +12,21 @@ use crate::{
     calendar::Calendar,
     clock::Clock,
     engine::watch::WatchList,
-    feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff},
+    feed::{
+        FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff, last_good::LastGood,
+        refused_bodies,
+    },
     logging::Event,
     market::{Provider, Timestamp, TradingDate},
     spool::{Frames, Mark, NewRecord, Source},
-    wire::nse::{LotTable, decode_contracts, decode_lots, peek_timestamp},
+    wire::nse::{LotMonth, LotTable, PeekedChain, decode_contracts, decode_lots, excerpt, peek_chain},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     hash::{DefaultHasher, Hasher},
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -34,6 +38,7 @@ const IN_FLIGHT_MAX: usize = 4;
 const CONTRACTS_INTERVAL_SECONDS: i64 = 60 * 60;
 /// After which a failed request for expiries or lot sizes is repeated.
 const RETRY_SECONDS: i64 = 30;
+const LOTS_TROUBLE: &str = "lot sizes";
 /// Waits after refusals.
 const BACKOFF_FIRST: Duration = Duration::from_secs(30);
 const BACKOFF_LONGEST: Duration = Duration::from_secs(600);
@@ -50,6 +55,8 @@ pub struct NseFeed<S> {
     pub clock: Clock,
     pub status: Arc<FeedStatus>,
     pub sink: S,
+    /// The log's directory, where the feed keeps files of its own beside the days; none are kept without.
+    pub beside_log: Option<PathBuf>,
     /// Ends the feed when it becomes true or its sender is gone.
     pub stop: watch::Receiver<bool>,
     /// Of the jitter.
@@ -59,9 +66,11 @@ pub struct NseFeed<S> {
 impl<S: RecordSink> NseFeed<S> {
     /// Runs until told to stop.
     pub async fn run(self) -> Result<(), FeedError> {
-        let NseFeed { settings, watch, calendar, clock, status, sink, mut stop, seed } = self;
+        let NseFeed { settings, watch, calendar, clock, status, sink, beside_log, mut stop, seed } = self;
         // Of an incarnation that broke off.
         status.clear_parts();
+        status.end_trouble(LOTS_TROUBLE);
+        let last_lots = LastGood::new(beside_log.as_deref(), "nse_lots");
         let mut feed = Running {
             site: Rc::new(Site::new(&settings, &clock, &status)?),
             health: Health::new(settings.failures_max),
@@ -69,12 +78,15 @@ impl<S: RecordSink> NseFeed<S> {
             paused_until: Timestamp::default(),
             lots: None,
             last_bodies: BTreeMap::new(),
+            last_refused: BTreeMap::new(),
+            last_lots,
             settings,
             watch,
             calendar,
             clock,
             status,
             sink,
+            beside_log,
             seed,
         };
         let ended = tokio::select! {
@@ -108,10 +120,16 @@ struct Running<S> {
     lots: Option<Lots>,
     /// Length and hash of each chain's last body, as handed over.
     last_bodies: BTreeMap<ChainKey, (usize, u64)>,
+    /// Why each job's last body was no answer, while it fails: the first of a kind is kept.
+    last_refused: BTreeMap<Job, String>,
+    beside_log: Option<PathBuf>,
+    last_lots: LastGood,
 }
 
 /// A lot-size file.
 struct Lots {
+    /// The session before which it was fetched.
+    date: TradingDate,
     body: Vec<u8>,
     table: LotTable,
 }
@@ -120,13 +138,26 @@ struct Lots {
 struct Finished {
     job: Job,
     received_time: Timestamp,
-    answer: Result<Answer, SiteError>,
+    /// With the body as it came.
+    answer: Result<(Answer, Vec<u8>), Unusable>,
+}
+
+/// A request without a usable answer, and the body that came instead, if one came.
+struct Unusable {
+    error: SiteError,
+    body: Option<Vec<u8>>,
+}
+
+impl From<SiteError> for Unusable {
+    fn from(error: SiteError) -> Unusable {
+        Unusable { error, body: None }
+    }
 }
 
 enum Answer {
-    Lots(Vec<u8>, LotTable),
+    Lots(LotTable),
     Contracts(BTreeSet<TradingDate>),
-    Chain(Vec<u8>, Timestamp),
+    Chain(PeekedChain),
 }
 
 impl<S: RecordSink> Running<S> {
@@ -159,7 +190,8 @@ impl<S: RecordSink> Running<S> {
         let mut schedule = Schedule::new(window.from, self.settings.poll_interval_s, self.seed);
         schedule.add(Job::Lots, self.clock.now());
         let mut in_flight = FuturesUnordered::new();
-        let mut lots_failures = 0;
+        let (mut lots_failures, mut are_lots_repeated) = (0, false);
+        self.read_last_lots().await;
         loop {
             let now = self.clock.now();
             if now >= window.until {
@@ -180,43 +212,57 @@ impl<S: RecordSink> Running<S> {
                 () = self.clock.sleep_until(wake) => continue,
             };
             let Finished { job, received_time, answer } = finished;
+            let answer = self.believe(answer, window.session.date);
             schedule.finish(&job, self.clock.now());
             if answer.is_ok() {
                 self.status.note_answer(received_time);
             }
             match (&job, answer) {
-                (_, Ok(Answer::Lots(body, table))) => {
+                (_, Ok((Answer::Lots(table), body))) => {
                     self.hand_over(Source::NSE_LOTS, received_time, String::new(), &body).await?;
-                    self.lots = Some(Lots { body, table });
+                    self.status.end_trouble(LOTS_TROUBLE);
+                    self.lots = Some(Lots { date: window.session.date, body, table });
+                    self.keep_lots().await;
                     self.set_targets(&mut targets, &mut schedule).await?;
                 }
-                (Job::Contracts(symbol), Ok(Answer::Contracts(listed))) => {
+                (Job::Contracts(symbol), Ok((Answer::Contracts(listed), _))) => {
                     targets.set_expiries(&self.watch, symbol, listed, window.session.date);
                     schedule.set_chains(targets.chains(), self.clock.now());
                     schedule.add(job.clone(), received_time.plus_seconds(CONTRACTS_INTERVAL_SECONDS));
                     self.set_round(&targets).await?;
                     self.succeeded(&job, received_time).await?;
                 }
-                (Job::Chain(chain), Ok(Answer::Chain(body, timestamp))) => {
+                (Job::Chain(_), Ok((Answer::Chain(peeked), body)))
+                    if peeked.is_empty() && window.session.contains(received_time) =>
+                {
+                    let unusable = Unusable { error: SiteError::NoRows, body: Some(body) };
+                    self.failed(&job, unusable, received_time).await?;
+                }
+                (Job::Chain(chain), Ok((Answer::Chain(PeekedChain { timestamp, .. }), body))) => {
                     self.take_chain(chain, &body, timestamp, received_time).await?;
                     if window.is_stale(timestamp, received_time) {
-                        self.failed(&job, &SiteError::Stale { timestamp }).await?;
+                        self.failed(&job, SiteError::Stale { timestamp }.into(), received_time).await?;
                     } else {
                         self.succeeded(&job, received_time).await?;
                     }
                 }
                 (_, Ok(_)) => unreachable!("a request's answer is of its job's kind"),
-                (_, Err(error)) => {
-                    self.failed(&job, &error).await?;
+                (_, Err(unusable)) => {
+                    let why = unusable.error.to_string();
+                    self.failed(&job, unusable, received_time).await?;
                     match &job {
                         Job::Chain(_) => {}
                         Job::Contracts(_) => schedule.add(job, received_time.plus_seconds(RETRY_SECONDS)),
                         Job::Lots => {
                             schedule.add(job, received_time.plus_seconds(RETRY_SECONDS));
                             lots_failures += 1;
-                            // Lot sizes change a few times a year: yesterday's are better than no chains.
-                            if lots_failures == self.settings.failures_max {
-                                self.repeat_lots(window.session.date, received_time).await?;
+                            // Lot sizes change a few times a year: yesterday's are better than no chains. In the session
+                            // there is no time to lose.
+                            let is_time = window.session.contains(received_time)
+                                || lots_failures >= self.settings.failures_max;
+                            if is_time && !are_lots_repeated {
+                                are_lots_repeated = true;
+                                self.repeat_lots(&why, received_time).await?;
                                 self.set_targets(&mut targets, &mut schedule).await?;
                             }
                         }
@@ -228,15 +274,55 @@ impl<S: RecordSink> Running<S> {
 
     /// Hands the lot sizes of an earlier day over again, where there are any: what is made of today's chains depends on
     /// today's log alone.
-    async fn repeat_lots(
-        &mut self,
-        session: TradingDate,
-        received_time: Timestamp,
-    ) -> Result<(), NotAccepted> {
-        let Some(Lots { body, .. }) = &self.lots else { return Ok(()) };
-        log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, session:%;
-            "nse: polling with the lot sizes of an earlier day");
+    async fn repeat_lots(&mut self, why: &str, received_time: Timestamp) -> Result<(), NotAccepted> {
+        let Some(Lots { date, body, .. }) = &self.lots else { return Ok(()) };
+        log::warn!(event = Event::LotsOutdated, provider:% = Provider::Nse, lots:% = date, error = why;
+            "nse: polling with the lot sizes of {date}: {why}");
+        self.status.set_trouble(LOTS_TROUBLE, format!("those of {date} stay in force: {why}"));
         self.hand_over(Source::NSE_LOTS, received_time, String::new(), body).await
+    }
+
+    /// A lot-size file that lacks what the last good one had is none.
+    fn believe(
+        &self,
+        answer: Result<(Answer, Vec<u8>), Unusable>,
+        date: TradingDate,
+    ) -> Result<(Answer, Vec<u8>), Unusable> {
+        let (answer, body) = answer?;
+        let last = self.lots.as_ref().map(|lots| &lots.table);
+        if let Answer::Lots(table) = &answer
+            && let Some(doubt) = doubt_lots(&self.watch, last, table, date)
+        {
+            return Err(Unusable { error: SiteError::NotBelieved { doubt }, body: Some(body) });
+        }
+        Ok((answer, body))
+    }
+
+    /// Takes the last good file of an earlier life over, where this one has none.
+    #[expect(clippy::disallowed_methods, reason = "the feed waits for it, and reading ends")]
+    async fn read_last_lots(&mut self) {
+        if self.lots.is_some() {
+            return;
+        }
+        let last_lots = self.last_lots.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let copy = last_lots.read()?;
+            let table = decode_lots(&copy.body);
+            let table =
+                table.inspect_err(|error| log::warn!("nse: the lot sizes kept of {}: {error}", copy.date));
+            Some(Lots { date: copy.date, table: table.ok()?, body: copy.body })
+        });
+        self.lots = read.await.ok().flatten();
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the feed waits for it, and it ends with the write")]
+    async fn keep_lots(&self) {
+        let Some(Lots { date, body, .. }) = &self.lots else { return };
+        let (last_lots, date, body) = (self.last_lots.clone(), *date, body.clone());
+        let kept = tokio::task::spawn_blocking(move || last_lots.keep(date, &body)).await;
+        if let Ok(Err(error)) = kept {
+            log::warn!("nse: the lot sizes could not be kept for another morning: {error}");
+        }
     }
 
     /// Chooses what to poll by the lot-size file at hand.
@@ -305,14 +391,29 @@ impl<S: RecordSink> Running<S> {
 
     async fn succeeded(&mut self, job: &Job, received_time: Timestamp) -> Result<(), NotAccepted> {
         self.backoff.reset();
+        self.last_refused.remove(job);
         let changes = self.health.succeeded(job, received_time);
         let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
         self.status.set_state(state);
         self.tell(changes).await
     }
 
-    async fn failed(&mut self, job: &Job, error: &SiteError) -> Result<(), NotAccepted> {
-        let reason = format!("{}: {error}", job.name());
+    async fn failed(
+        &mut self,
+        job: &Job,
+        Unusable { error, body }: Unusable,
+        received_time: Timestamp,
+    ) -> Result<(), NotAccepted> {
+        let mut reason = format!("{}: {error}", job.name());
+        if let Some(body) = body {
+            if self.last_refused.get(job) != Some(&reason) {
+                self.last_refused.insert(job.clone(), reason.clone());
+                reason = format!("{reason}; it begins with \"{}\"", excerpt(&body));
+                self.keep_refused(job, received_time, body).await;
+            } else {
+                reason = format!("{reason}; it begins with \"{}\"", excerpt(&body));
+            }
+        }
         if self.status.note_error(&reason) {
             log::warn!(event = Event::FeedFailing, provider:% = Provider::Nse, error = reason; "nse: {reason}");
         }
@@ -322,7 +423,7 @@ impl<S: RecordSink> Running<S> {
             self.paused_until = self.clock.now().plus_us(wait_us);
             self.status.set_state(FeedState::BackingOff);
         }
-        if matches!(error, SiteError::NoAnswer(_)) && *job != Job::Lots {
+        if error.is_no_answer() && *job != Job::Lots {
             self.site.doubt_cookies();
         }
         let changes = match error {
@@ -335,6 +436,17 @@ impl<S: RecordSink> Running<S> {
         }
         self.status.reconnects.fetch_add(u64::from(is_down), Relaxed);
         self.tell(changes).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the feed waits for it, and it ends with the write")]
+    async fn keep_refused(&self, job: &Job, received_time: Timestamp, body: Vec<u8>) {
+        let (Some(beside_log), name) = (self.beside_log.clone(), job.name()) else { return };
+        let kept = move || refused_bodies::keep(&beside_log, received_time, &name, &body);
+        match tokio::task::spawn_blocking(kept).await {
+            Ok(Ok(path)) => log::info!("nse: the body that was no answer is {}", path.display()),
+            Ok(Err(error)) => log::warn!("nse: a body that was no answer could not be kept: {error}"),
+            Err(error) => log::warn!("nse: a body that was no answer could not be kept: {error}"),
+        }
     }
 
     /// Writes changes of the feed's health into the log.
@@ -375,6 +487,32 @@ impl<S: RecordSink> Running<S> {
     }
 }
 
+/// Why a lot-size file is not believed: it lists nothing that is watched, or lacks most of a watched underlying's months to
+/// come.
+fn doubt_lots(
+    watch: &WatchList,
+    last: Option<&LotTable>,
+    fresh: &LotTable,
+    date: TradingDate,
+) -> Option<String> {
+    if fresh.rows.is_empty() {
+        return Some("it lists nothing".to_owned());
+    }
+    // Contracts of the month under way may be over.
+    let this_month = LotMonth::of(date);
+    let months = |table: &LotTable, symbol: &str| -> BTreeSet<LotMonth> {
+        let listed = table.row(symbol).into_iter().flat_map(|row| table.months.iter().zip(&row.lots));
+        listed.filter(|(month, lot)| **month > this_month && lot.is_some()).map(|(month, _)| *month).collect()
+    };
+    let watched = last.into_iter().flat_map(|last| last.rows.iter().map(move |row| (last, &*row.symbol)));
+    watched.filter(|(_, symbol)| watch.entry(symbol).is_some()).find_map(|(last, symbol)| {
+        let before = months(last, symbol);
+        let left = before.intersection(&months(fresh, symbol)).count();
+        let doubt = || format!("of {} months to come of {symbol} it lists {left}", before.len());
+        (left * 2 < before.len()).then(doubt)
+    })
+}
+
 /// Sends a job's request and looks whether the body is an answer.
 async fn request(
     site: Rc<Site>,
@@ -388,26 +526,35 @@ async fn request(
         Job::Contracts(_) | Job::Chain(_) => site.get(path, &parameters).await,
     };
     let received_time = clock.now();
-    let answer = body.and_then(|body| {
-        Ok(match &job {
-            Job::Lots => {
-                let table = decode_lots(&body)?;
-                Answer::Lots(body, table)
-            }
-            Job::Contracts(_) => Answer::Contracts(decode_contracts(&body)?.expiries.into_iter().collect()),
-            Job::Chain(_) => {
-                let timestamp = peek_timestamp(&body)?;
-                Answer::Chain(body, timestamp)
-            }
-        })
+    let answer = body.map_err(Unusable::from).and_then(|body| match read_answer(&job, &body) {
+        Ok(answer) => Ok((answer, body)),
+        Err(error) => Err(Unusable { error, body: Some(body) }),
     });
     Finished { job, received_time, answer }
+}
+
+/// The body as an answer to what was asked.
+fn read_answer(job: &Job, body: &[u8]) -> Result<Answer, SiteError> {
+    Ok(match job {
+        Job::Lots => Answer::Lots(decode_lots(body)?),
+        Job::Contracts(_) => Answer::Contracts(decode_contracts(body)?.expiries.into_iter().collect()),
+        Job::Chain(chain) => {
+            let peeked = peek_chain(body)?;
+            if let Some(found) = peeked.mismatch(&chain.of_log()) {
+                return Err(SiteError::OtherChain { found });
+            }
+            Answer::Chain(peeked)
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::nse::{LotMonth, LotRow, LotSection, encode_lots};
+    use crate::{
+        engine::watch::WatchedUnderlying,
+        wire::nse::{LotRow, LotSection, encode_lots},
+    };
     use std::cell::RefCell;
 
     #[derive(Clone, Default)]
@@ -422,6 +569,42 @@ mod tests {
         async fn mark(&self, _: Mark) -> Result<(), NotAccepted> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_lot_size_file_that_lacks_what_is_to_come_is_not_believed() {
+        let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        let months =
+            |numbers: &[u32]| numbers.iter().map(|month| LotMonth { year: 2026, month: *month }).collect();
+        let table = |numbers: &[u32], symbols: &[&str]| {
+            let row = |symbol: &&str| LotRow {
+                section: LotSection::Indices,
+                name: (*symbol).to_owned(),
+                symbol: (*symbol).to_owned(),
+                lots: vec![Some(65); numbers.len()],
+            };
+            LotTable { months: months(numbers), rows: symbols.iter().map(row).collect() }
+        };
+        let watched = WatchedUnderlying { underlying: "NIFTY".to_owned(), expiries: 1 };
+        let watch = WatchList { underlyings: vec![watched] };
+        let last = table(&[1, 2, 3], &["NIFTY", "BANKNIFTY"]);
+        let says = |fresh: LotTable| doubt_lots(&watch, Some(&last), &fresh, date);
+        assert_eq!(
+            says(table(&[2, 3, 4], &["NIFTY"])),
+            None,
+            "the month under way may go, and who is not watched"
+        );
+        assert_eq!(says(table(&[3], &["NIFTY"])), None, "a half may go");
+        assert_eq!(
+            says(table(&[1], &["NIFTY"])).expect("both are gone"),
+            "of 2 months to come of NIFTY it lists 0"
+        );
+        assert!(says(table(&[1, 2, 3], &["BANKNIFTY"])).is_some());
+        assert!(
+            doubt_lots(&watch, None, &table(&[], &[]), date).is_some(),
+            "also where there was none before"
+        );
+        assert_eq!(doubt_lots(&watch, None, &table(&[1], &["BANKNIFTY"]), date), None);
     }
 
     #[tokio::test]
@@ -441,8 +624,11 @@ mod tests {
             health: Health::new(3),
             backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_LONGEST, 7),
             paused_until: Timestamp::default(),
-            lots: Some(Lots { body: body.clone(), table }),
+            lots: Some(Lots { date: TradingDate::default(), body: body.clone(), table }),
             last_bodies: BTreeMap::new(),
+            last_refused: BTreeMap::new(),
+            last_lots: LastGood::new(None, "nse_lots"),
+            beside_log: None,
             settings,
             watch: WatchList { underlyings: Vec::new() },
             calendar: Arc::new(Calendar::embedded()),
@@ -452,13 +638,14 @@ mod tests {
             seed: 7,
         };
         let now = Timestamp::from_us(1_000_000);
-        feed.repeat_lots(now.date_ist(), now).await.expect("accepted");
+        feed.repeat_lots("404", now).await.expect("accepted");
+        assert!(feed.status.troubles()[LOTS_TROUBLE].contains("404"));
         let frames = Frames::one(&body);
         let again =
             NewRecord { source: Source::NSE_LOTS, received_time: now, context: String::new(), frames };
         assert_eq!(sink.0.take(), [again]);
         feed.lots = None;
-        feed.repeat_lots(now.date_ist(), now).await.expect("accepted");
+        feed.repeat_lots("404", now).await.expect("accepted");
         assert!(sink.0.take().is_empty(), "there are none");
     }
 }

@@ -45,12 +45,25 @@ pub(super) enum SiteError {
     TooLong,
     #[error("no answer: {0}")]
     NoAnswer(#[from] WireError),
+    /// A chain, but not the one that was asked for.
+    #[error("no answer: the chain of {found}")]
+    OtherChain { found: String },
+    #[error("no answer: a chain without a contract")]
+    NoRows,
+    /// Well formed, but not what it can be.
+    #[error("it is not believed: {doubt}")]
+    NotBelieved { doubt: String },
     /// The chain's own time stands still although the market is open.
     #[error("the chain is of {timestamp}")]
     Stale { timestamp: Timestamp },
 }
 
 impl SiteError {
+    /// Whether a body came that does not answer what was asked.
+    pub fn is_no_answer(&self) -> bool {
+        matches!(self, SiteError::NoAnswer(_) | SiteError::OtherChain { .. } | SiteError::NoRows)
+    }
+
     /// Whether asking on at once would make it worse.
     pub fn is_refusal(&self) -> bool {
         matches!(self, SiteError::Refused { .. })

@@ -48,7 +48,7 @@ impl ChainKey {
         self.of_log().name()
     }
 
-    fn of_log(&self) -> ChainContext {
+    pub fn of_log(&self) -> ChainContext {
         ChainContext { symbol: self.symbol.to_string(), expiry: self.expiry }
     }
 }

@@ -98,6 +98,29 @@ async fn an_order_that_nobody_waits_for_any_more_is_kept_if_the_log_says_it() {
 }
 
 #[tokio::test]
+async fn streams_that_are_lost_are_said_again_before_their_provider() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let (intake, _port) = simulated_intake(directory, 100);
+    let sink = intake.sink(&Lease::detached("test"));
+    let down = |stream| Mark::stream_down(Provider::AngelOne, stream, "E1002");
+    let up = Mark::feed_up(Provider::AngelOne);
+    for mark in [up.clone(), down(0), down(1), Mark::stream_up(Provider::AngelOne, 0)] {
+        sink.mark(mark).await.expect("accepted");
+    }
+    sink.accept(lots(day(30))).await.expect("accepted");
+    assert_eq!(logged_marks(directory, day(30)), [down(1), up.clone()]);
+    sink.mark(Mark::feed_down(Provider::AngelOne, "x")).await.expect("accepted");
+    sink.mark(up.clone()).await.expect("accepted");
+    sink.accept(lots(day(31))).await.expect("accepted");
+    assert_eq!(
+        logged_marks(directory, day(31)),
+        slice::from_ref(&up),
+        "an outage ends what was said of streams"
+    );
+}
+
+#[tokio::test]
 async fn parts_that_are_down_are_said_again_before_their_provider() {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();

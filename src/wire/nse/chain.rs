@@ -15,7 +15,7 @@ use serde::{
     de::{self, IgnoredAny},
 };
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 
 const WHAT: &str = "option chain";
 
@@ -100,12 +100,89 @@ impl Chain {
     /// A body without legs names no underlying and passes.
     pub fn mismatch(&self, requested: &ChainContext) -> Option<String> {
         let stranger = self.legs.iter().find(|leg| !requested.contains(&leg.underlying, leg.expiry))?;
-        let found = ChainContext {
-            symbol: stranger.underlying.to_string(),
-            expiry: requested.expiry.map(|_| stranger.expiry),
-        };
-        Some(bounded(&format!("{:?} instead of {}", found.name(), requested.name())))
+        Some(instead_of(&stranger.underlying, stranger.expiry, requested))
     }
+}
+
+fn instead_of(symbol: &str, expiry: TradingDate, requested: &ChainContext) -> String {
+    let found = ChainContext { symbol: symbol.to_owned(), expiry: requested.expiry.map(|_| expiry) };
+    bounded(&format!("{:?} instead of {}", found.name(), requested.name()))
+}
+
+/// What a body is about, with no value of it decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeekedChain {
+    pub timestamp: Timestamp,
+    /// Underlying and expiry of its legs, each pair once; `None` where they cannot be told without decoding leg by leg.
+    pub subjects: Option<BTreeSet<(String, TradingDate)>>,
+}
+
+impl PeekedChain {
+    /// As [`Chain::mismatch`].
+    pub fn mismatch(&self, requested: &ChainContext) -> Option<String> {
+        let mut subjects = self.subjects.iter().flatten();
+        let (symbol, expiry) = subjects.find(|(symbol, expiry)| !requested.contains(symbol, *expiry))?;
+        Some(instead_of(symbol, *expiry, requested))
+    }
+
+    /// Whether it is a chain without a leg.
+    pub fn is_empty(&self) -> bool {
+        self.subjects.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+}
+
+/// What the body is about, with the body checked to be a whole chain's JSON.
+///
+/// # Errors
+/// When the body as a whole is no option chain.
+pub fn peek_chain(body: &[u8]) -> Result<PeekedChain, WireError> {
+    #[derive(Deserialize)]
+    struct LegNames<'a> {
+        #[serde(borrow, default)]
+        underlying: Option<Cow<'a, str>>,
+        #[serde(rename = "expiryDate", default)]
+        expiry: Option<DateField>,
+    }
+    #[derive(Deserialize)]
+    struct RowNames<'a> {
+        #[serde(rename = "expiryDate", alias = "expiryDates", default)]
+        expiry: Option<DateField>,
+        #[serde(rename = "CE", borrow, default)]
+        call: Option<LegNames<'a>>,
+        #[serde(rename = "PE", borrow, default)]
+        put: Option<LegNames<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Records<'a> {
+        timestamp: InstantField,
+        #[serde(borrow)]
+        data: Vec<RowNames<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        records: Records<'a>,
+    }
+    let records = match from_json::<Body<'_>>(WHAT, body) {
+        Ok(Body { records }) => records,
+        // A leg that cannot be read is the matter of whoever decodes the rest.
+        Err(WireError::Json { .. }) => {
+            return peek_timestamp(body).map(|timestamp| PeekedChain { timestamp, subjects: None });
+        }
+        Err(error) => return Err(error),
+    };
+    let mut subjects = BTreeSet::new();
+    for row in records.data {
+        for leg in [row.call, row.put].into_iter().flatten() {
+            let (Some(underlying), Some(expiry)) = (leg.underlying, leg.expiry.or(row.expiry)) else {
+                continue;
+            };
+            if !subjects.iter().any(|(known, of)| *known == *underlying && *of == expiry.0) {
+                subjects.insert((underlying.into_owned(), expiry.0));
+            }
+        }
+    }
+    Ok(PeekedChain { timestamp: records.timestamp.0, subjects: Some(subjects) })
 }
 
 /// Decodes a body of either generation. A leg that cannot be read costs that leg.
@@ -412,6 +489,28 @@ mod tests {
         assert_eq!(quote, expected);
         assert_eq!(peek_timestamp(V3.as_bytes()), Ok(chain.timestamp));
         assert!(matches!(leg.quote(65, chain.timestamp), Err(UnitsError::NotWhole { .. })));
+    }
+
+    #[test]
+    fn a_peek_tells_what_a_body_is_about() {
+        let peeked = peek_chain(V3.as_bytes()).expect("a chain");
+        let expiry = TradingDate::from_ymd_opt(2026, 6, 23).expect("a date");
+        assert_eq!(peeked.timestamp.to_string(), "2026-06-19 15:30:00 IST");
+        assert_eq!(peeked.subjects, Some(BTreeSet::from([("NIFTY".to_owned(), expiry)])));
+        let chain = decode_chain(V3.as_bytes()).expect("a chain");
+        for (symbol, day) in [("NIFTY", 23), ("BANKNIFTY", 23), ("NIFTY", 30)] {
+            let expiry = TradingDate::from_ymd_opt(2026, 6, day);
+            let requested = ChainContext { symbol: symbol.to_owned(), expiry };
+            assert_eq!(peeked.mismatch(&requested), chain.mismatch(&requested), "{requested}");
+            assert_eq!(peeked.mismatch(&requested).is_none(), symbol == "NIFTY" && day == 23, "{requested}");
+        }
+        let rows = V3.find("[{").expect("rows")..V3.find("}}]").expect("rows") + 3;
+        let empty = format!("{}[]{}", &V3[..rows.start], &V3[rows.end..]);
+        assert!(peek_chain(empty.as_bytes()).expect("a chain").is_empty());
+        let odd = V3.replace(r#""underlying":"NIFTY""#, r#""underlying":7"#);
+        let peeked = peek_chain(odd.as_bytes()).expect("the rest may be read");
+        assert!(peeked.subjects.is_none() && !peeked.is_empty());
+        peek_chain(&V3.as_bytes()[..V3.len() - 1]).expect_err("cut short");
     }
 
     #[test]

@@ -48,12 +48,23 @@ fn is_empty_object(trimmed: &[u8]) -> bool {
 
 /// A peer's text as an error may carry it: without control and invisible characters, at most 300 characters.
 pub(super) fn bounded(text: &str) -> String {
-    const CHARACTERS_MAX: usize = 300;
-    let mut kept: String = text.chars().take(CHARACTERS_MAX).flat_map(escaped).take(CHARACTERS_MAX).collect();
-    if text.chars().nth(CHARACTERS_MAX).is_some() {
+    bounded_to(300, text)
+}
+
+fn bounded_to(characters_max: usize, text: &str) -> String {
+    let mut kept: String = text.chars().take(characters_max).flat_map(escaped).take(characters_max).collect();
+    if text.chars().nth(characters_max).is_some() {
         kept.push('…');
     }
     kept
+}
+
+/// How a body begins, as a message may carry it.
+pub fn excerpt(body: &[u8]) -> String {
+    const BYTES_MAX: usize = 400;
+    const CHARACTERS_MAX: usize = 80;
+    let beginning = String::from_utf8_lossy(&body[..body.len().min(BYTES_MAX)]);
+    bounded_to(CHARACTERS_MAX, beginning.trim())
 }
 
 /// Quotes and backslashes stay: the text is no literal.

@@ -17,11 +17,11 @@ mod lots;
 mod status;
 mod units;
 
-pub use chain::{Chain, Leg, decode_chain, peek_timestamp};
+pub use chain::{Chain, Leg, PeekedChain, decode_chain, peek_chain, peek_timestamp};
 pub use chain_encode::{ChainShape, encode_chain};
 pub use context::{ChainContext, ContextError};
 pub use contracts::{ContractInfo, decode_contracts, encode_contracts};
-pub use error::{BODY_MAX_BYTES, WireError};
+pub use error::{BODY_MAX_BYTES, WireError, excerpt};
 pub use lots::{LotMonth, LotRow, LotSection, LotTable, decode_lots, encode_lots};
 pub use status::{MarketState, MarketStatus, decode_status, encode_status};
 pub use units::{UnitsError, lots_from_units, units_from_lots};

@@ -4,6 +4,7 @@ mod broker;
 
 use crate::kept_records::KeptRecords;
 use bhavd::{
+    calendar::Calendar,
     clock::{Clock, Simulation, real_now},
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{
@@ -24,10 +25,21 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// `up` and `down` in their order, with the reason.
 fn marks(kept: &KeptRecords) -> Vec<String> {
-    let words = kept.marks().into_iter().map(|mark| match mark {
-        Mark::FeedUp { .. } => "up".to_owned(),
-        Mark::FeedDown { reason, .. } => format!("down: {reason}"),
+    let words = kept.marks().into_iter().filter_map(|mark| match mark {
+        Mark::FeedUp { .. } => Some("up".to_owned()),
+        Mark::FeedDown { reason, .. } => Some(format!("down: {reason}")),
+        Mark::StreamUp { .. } | Mark::StreamDown { .. } => None,
         other => panic!("{other:?}"),
+    });
+    words.collect()
+}
+
+/// `up` and `down` of one stream in their order, with the reason.
+fn stream_marks(kept: &KeptRecords, number: u8) -> Vec<String> {
+    let words = kept.marks().into_iter().filter_map(|mark| match mark {
+        Mark::StreamUp { stream, .. } if stream == number => Some("up".to_owned()),
+        Mark::StreamDown { stream, reason, .. } if stream == number => Some(format!("down: {reason}")),
+        _ => None,
     });
     words.collect()
 }
@@ -45,6 +57,10 @@ fn option_token(number: u32) -> ProviderToken {
 
 /// NIFTY and three of its options.
 fn master() -> Vec<u8> {
+    master_of(&[1, 2, 3])
+}
+
+fn master_of(options: &[u32]) -> Vec<u8> {
     let expiry = chrono::NaiveDate::from_ymd_opt(2026, 2, 3).expect("a date");
     let listing = |contract, token, symbol: &str, lot_size| Listing {
         provider: Provider::AngelOne,
@@ -55,7 +71,7 @@ fn master() -> Vec<u8> {
         tick_size: Price::from_e4(500),
     };
     let mut listings = vec![listing(Contract::index(Exchange::Nse, "NIFTY"), INDEX, "Nifty 50", 1)];
-    for number in 1..=3 {
+    for &number in options {
         let strike = Price::from_e4(i64::from(number) * 10_000_000);
         let contract = Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call);
         listings.push(listing(contract, option_token(number), &format!("NIFTY{number}CE"), 65));
@@ -111,9 +127,11 @@ async fn trial(settings: AngelOneSettings, script: impl FnOnce(&Clock) -> Script
         },
         credentials: Credentials::new("A123", api_key, mpin, &totp_secret).expect("credentials"),
         watch: WatchList { underlyings: vec![watched] },
+        calendar: Arc::new(Calendar::embedded()),
         clock,
         status: status.clone(),
         sink: kept.clone(),
+        beside_log: None,
         stop: stopped,
         seed: 7,
     };
@@ -324,19 +342,133 @@ async fn a_wrong_one_time_password_waits_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_refused_subscription_is_shown() {
+async fn a_refused_subscription_takes_its_stream_down_until_it_brings_data() {
     let refusal = StreamRefusal {
         correlation_id: None,
         error_code: StreamRefusal::LIMIT_EXCEEDED.to_owned(),
         error_message: "Subscription limit exceeded".to_owned(),
     };
-    let trial = trial(AngelOneSettings::default(), |_| Script {
-        connections: [Connection::Held(vec![ServerText::Refusal(refusal).encode().into()])].into(),
+    let refused = || Connection::Held(vec![ServerText::Refusal(refusal.clone()).encode().into()]);
+    let trial = trial(AngelOneSettings::default(), |clock| Script {
+        connections: [refused(), refused(), Connection::Held(vec![message(&packet(1, clock))])].into(),
         ..Script::default()
     })
     .await;
-    let Trial { status, feed, .. } = trial;
-    while_running(feed, until("the refusal is shown", || status.last_error().contains("E1002"))).await;
+    let Trial { broker, kept, status, feed, .. } = trial;
+    while_running(feed, async {
+        until("the refusal is shown", || status.last_error().contains("E1002")).await;
+        until("the second try was refused too", || status.errors.load(Relaxed) == 2).await;
+        assert!(status.streams_down()[&0].contains("E1002"), "{:?}", status.streams_down());
+        assert_ne!(status.state(), FeedState::Up, "an open socket carries nothing by itself");
+        until("the third brings data", || stream_frames(&kept).len() == 1).await;
+    })
+    .await;
+    let of_stream = stream_marks(&kept, 0);
+    let [first, refused, last] = &of_stream[..] else { panic!("{of_stream:?}") };
+    assert!(first == "up" && refused.contains("E1002") && last == "up", "{of_stream:?}");
+    assert_eq!(marks(&kept).len(), 3, "{:?}", marks(&kept));
+    assert!(status.streams_down().is_empty() && status.state() == FeedState::Up);
+    assert_eq!(broker.script().handshakes.len(), 3);
+    let up_again = kept.sources().iter().rposition(|source| *source == Source::MARK);
+    let data = kept.sources().iter().position(|source| *source == Source::ANGEL_ONE_STREAM);
+    assert!(up_again < data, "the log says that the stream is up before it says what it brings");
+}
+
+#[tokio::test]
+async fn a_master_that_is_gone_or_short_leaves_the_last_good_one_in_force() {
+    let home = tempfile::tempdir().expect("a directory");
+    let first = trial(AngelOneSettings::default(), |_| Script::default()).await;
+    let feed = AngelOneFeed { beside_log: Some(home.path().to_owned()), ..first.feed };
+    while_running(feed, until("the feed is up", || first.kept.is_up())).await;
+    let good = first.kept.of(Source::ANGEL_ONE_MASTER).remove(0).frames;
+
+    let gone = || vec![("/master.json", 404, Vec::new()); 2];
+    for (answers, short, says) in [
+        (gone(), master(), "404"),
+        (Vec::new(), b"[]".to_vec(), "nothing that is watched"),
+        (Vec::new(), master_of(&[2]), "of 3 contracts on NIFTY that expire on 2026-02-03 it lists 1"),
+    ] {
+        let short =
+            trial(AngelOneSettings::default(), |_| Script { answers, master: short, ..Script::default() })
+                .await;
+        let Trial { broker, kept, status, feed, .. } = short;
+        let feed = AngelOneFeed { beside_log: Some(home.path().to_owned()), ..feed };
+        while_running(feed, async {
+            until("the feed is up", || kept.is_up()).await;
+            let trouble = status.troubles()["instrument master"].clone();
+            assert!(trouble.contains("2026-01-30 stays in force") && trouble.contains(says), "{trouble}");
+            broker.script().master = master();
+            until("the trouble is over", || status.troubles().is_empty()).await;
+        })
+        .await;
+        let masters = kept.of(Source::ANGEL_ONE_MASTER);
+        assert!(masters.len() >= 2 && masters.iter().all(|record| record.frames == good), "{says}");
+        let wanted = [INDEX, option_token(1), option_token(2), option_token(3)];
+        assert_eq!(broker.subscriptions(0)[0].tokens, wanted, "{says}");
+    }
+}
+
+#[tokio::test]
+async fn one_lost_stream_leaves_the_feed_up() {
+    let settings = AngelOneSettings { sockets_max: 2, tokens_per_socket: 2, ..AngelOneSettings::default() };
+    let refusal = StreamRefusal {
+        correlation_id: None,
+        error_code: StreamRefusal::LIMIT_EXCEEDED.to_owned(),
+        error_message: String::new(),
+    };
+    let refused = || Connection::Held(vec![ServerText::Refusal(refusal.clone()).encode().into()]);
+    let trial = trial(settings, |clock| {
+        let held = Connection::Held(vec![message(&packet(1, clock))]);
+        Script { connections: [held, refused(), refused(), refused()].into(), ..Script::default() }
+    })
+    .await;
+    let Trial { kept, status, feed, .. } = trial;
+    while_running(feed, async {
+        until("a stream is refused twice", || status.errors.load(Relaxed) >= 2).await;
+        assert_eq!(status.state(), FeedState::Up);
+        let lost = status.streams_down();
+        assert!(lost.len() == 1 && lost.values().all(|why| why.contains("E1002")), "{lost:?}");
+        assert_eq!(status.subscribed.load(Relaxed), 2, "half of the tokens");
+    })
+    .await;
+    assert_eq!(marks(&kept), ["up"]);
+    let lost = u8::from(stream_marks(&kept, 1).len() > 1);
+    assert_eq!(stream_marks(&kept, 1 - lost), ["up"]);
+    let of_lost = stream_marks(&kept, lost);
+    assert!(of_lost.len() == 2 && of_lost[1].contains("E1002"), "{of_lost:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_silent_in_session_is_opened_anew() {
+    let trial = trial(AngelOneSettings::default(), |clock| Script {
+        connections: [
+            Connection::Held(vec![message(&packet(1, clock))]),
+            Connection::Held(vec![message(&packet(2, clock))]),
+        ]
+        .into(),
+        ..Script::default()
+    })
+    .await;
+    let Trial { broker, kept, status, feed, .. } = trial;
+    while_running(feed, until("both connections brought data", || stream_frames(&kept).len() == 2)).await;
+    let of_stream = stream_marks(&kept, 0);
+    assert!(of_stream.len() == 3 && of_stream[1].contains("no data for"), "{of_stream:?}");
+    assert_eq!(status.silences.load(Relaxed), 1);
+    let pings = broker
+        .script()
+        .texts
+        .iter()
+        .filter(|(number, text)| (*number, text) == (0, &ClientText::Ping))
+        .count();
+    assert!(pings > 30, "pings were answered all the while: {pings}");
+    let records = kept.of(Source::ANGEL_ONE_STREAM);
+    let since = kept.marks().into_iter().find_map(|mark| match mark {
+        Mark::StreamDown { since_us, .. } => since_us,
+        _ => None,
+    });
+    let since = Timestamp::from_us(since.expect("said since when"));
+    assert!(since.us_since(records[0].received_time) < 10_000_000, "{since}");
+    assert!(records[1].received_time.us_since(since) >= 600_000_000, "it had ten minutes");
 }
 
 #[tokio::test]
