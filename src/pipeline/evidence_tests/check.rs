@@ -1,0 +1,151 @@
+//! What the rows of a schedule say, held to what was true and what was shown.
+
+use super::{BUCKET_S, BUCKETS, OPEN_S, at, market::Kind, play::Play};
+use crate::market::{BucketRow, BucketState, Provider, Timestamp};
+use std::collections::BTreeMap;
+
+/// What a stream's row may lag behind the truth.
+const STREAM_SLACK_S: i64 = 2;
+/// How long after its end a row may wait for what proves it.
+const LATENESS_S: i64 = 330;
+/// What a row of the website may: bodies further apart prove nothing.
+const SITE_SLACK_S: i64 = 180;
+
+/// What a schedule came to, so that the test is known to test something.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub live: u64,
+    pub carried: u64,
+    pub backfilled: u64,
+    pub missing: u64,
+    pub contradicted: u64,
+    pub switches: u64,
+}
+
+pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
+    let rows = play.rows();
+    let mut states: BTreeMap<(usize, BucketState), usize> = BTreeMap::new();
+    for ((contract, bucket), row) in &rows {
+        *states.entry((*contract, row.state)).or_default() += 1;
+        if *bucket >= BUCKETS {
+            continue;
+        }
+        match row.state {
+            BucketState::Live => tally.live += 1,
+            BucketState::Carried => tally.carried += 1,
+            BucketState::Backfilled => tally.backfilled += 1,
+            BucketState::Missing | BucketState::Unlisted => tally.missing += 1,
+        }
+        let (start, end) = (OPEN_S + bucket * BUCKET_S, OPEN_S + (bucket + 1) * BUCKET_S);
+        let name = || format!("contract {contract} bucket {bucket} ({start}..{end}): {row:?}");
+        if row.state == BucketState::Missing {
+            check_missing(play, *contract, start, end).map_err(|why| {
+                trace(play, *contract, start, end);
+                format!("{why}: {}", name())
+            })?;
+            continue;
+        }
+        if row.state == BucketState::Unlisted {
+            return Err(format!("every contract is listed from the beginning: {}", name()));
+        }
+        let (Some(volume), Some(event_time)) = (row.volume, row.event_time) else {
+            // Values from before the open have no volume.
+            continue;
+        };
+        let stamp = event_time.us_since(at(0)) / 1_000_000;
+        let truth = play.market.at(*contract, stamp);
+        if (truth.volume, Some(truth.open_interest)) != (volume, row.open_interest) {
+            return Err(format!("it was never so: {truth:?} at {stamp}: {}", name()));
+        }
+        let slack = match row.provider {
+            Some(Provider::Nse) => SITE_SLACK_S,
+            _ => STREAM_SLACK_S,
+        };
+        let is_ordered = |provider: Provider| {
+            play.is_in(start, end + LATENESS_S, |kind| *kind == Kind::Override(provider))
+        };
+        // An operator's order binds: what the others know better is not taken.
+        let ordered = row.provider.filter(|provider| is_ordered(*provider));
+        let newer = play.shown[*contract].iter().find(|shown| {
+            shown.stamp < end - slack
+                && shown.volume > volume
+                && ordered.is_none_or(|ordered| shown.provider == ordered)
+        });
+        if let Some(newer) = newer {
+            trace(play, *contract, start, end);
+            return Err(format!("a witness contradicts it: {newer:?}: {}", name()));
+        }
+    }
+    for (contract, terms) in play.market.contracts.iter().enumerate() {
+        let Some(instrument) = play.batch.instruments.iter().find(|row| row.contract == *terms) else {
+            continue;
+        };
+        let of_contract = rows.keys().filter(|(of, _)| *of == contract).count();
+        if of_contract != 125 {
+            return Err(format!("contract {contract} has {of_contract} rows"));
+        }
+        let last = play.batch.coverage.iter().rfind(|day| day.instrument == instrument.id);
+        let mut counted: BTreeMap<BucketState, usize> = BTreeMap::new();
+        for run in last.map(|day| &day.runs[..]).unwrap_or_default() {
+            let buckets = run.to_bucket.index_in_day() - run.from_bucket.index_in_day() + 1;
+            *counted.entry(run.state).or_default() += buckets;
+        }
+        for state in BucketState::ALL {
+            let of_rows = states.get(&(contract, state)).copied().unwrap_or(0);
+            let of_coverage = counted.get(&state).copied().unwrap_or(0);
+            if of_rows != of_coverage {
+                return Err(format!(
+                    "contract {contract}: {of_rows} rows {state}, coverage says {of_coverage}"
+                ));
+            }
+        }
+    }
+    let counters = play.pipeline.day_counters();
+    tally.contradicted += counters.contradicted;
+    tally.switches += counters.switches;
+    Ok(())
+}
+
+/// Prints what was shown of a contract around a bucket and what was stated, of a single schedule.
+fn trace(play: &Play, contract: usize, start: i64, end: i64) {
+    if std::env::var_os("BHAVD_SCHEDULE").is_none() {
+        return;
+    }
+    for shown in
+        play.shown[contract].iter().filter(|shown| start - 60 < shown.stamp && shown.stamp < end + 300)
+    {
+        println!("{shown:?}");
+    }
+    let second = |time: Timestamp| time.us_since(at(0)) / 1_000_000;
+    for row in play.batch.buckets.iter() {
+        let BucketRow { state, revision, volume, provider, .. } = row;
+        let (bucket, event) = (second(row.bucket.start()), row.event_time.map(second));
+        if (start - 400..end + 400).contains(&bucket) && row.instrument.0 as usize == contract + 1 {
+            println!("{bucket} {state} revision {revision} {provider:?} {event:?} {volume:?}");
+        }
+    }
+}
+
+/// Whether a witness that worked proved a contract at a bucket's end.
+fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(), String> {
+    // A contract that is muted may be proved by nothing else; its neighbours' scope may be down with it.
+    let is_muted = play.faults.iter().any(|fault| {
+        matches!(&fault.kind, Kind::MuteContracts(_) | Kind::MuteStream(_))
+            && fault.from < end + 240
+            && end - 600 < fault.until
+    });
+    let streamed = play.streamed[contract].iter().find(|(from, until)| *from < end && end <= *until);
+    if let (Some((from, until)), false) = (streamed, is_muted) {
+        return Err(format!("its stream proved it from {from} to {until}"));
+    }
+    let bodies = &play.bodies[contract];
+    let before = bodies.iter().rfind(|stamp| **stamp < end);
+    let after = bodies.iter().find(|stamp| **stamp >= end);
+    if let (Some(before), Some(after)) = (before, after)
+        && *before >= start
+        && after - before <= SITE_SLACK_S
+    {
+        return Err(format!("bodies of {before} and {after} proved it"));
+    }
+    Ok(())
+}

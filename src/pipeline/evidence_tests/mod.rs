@@ -1,0 +1,80 @@
+//! Random markets seen through random visibility, against a model that knows the truth.
+//!
+//! Each schedule plays a small market over two providers: a stream with subscriptions, and a website whose bodies come
+//! late. What either shows is drawn: contracts and streams that fall mute, lost connections, refused requests, omitted and
+//! unreadable legs, bodies about something else, stamps that stand still, overrides, restarts. The model keeps what was true
+//! and what was shown, and holds the rows to it:
+//! - a row that claims a value has the value that was true at its stamp, and no witness had shown a newer one before the
+//!   bucket's end;
+//! - a row that a working witness proved is not missing;
+//! - coverage counts what the rows say.
+//!
+//! Some schedules run with the other tests; `BHAVD_SCHEDULES=100000 cargo test --release --lib evidence_tests` runs more, with
+//! `BHAVD_SEED` from that one on, `BHAVD_SCHEDULE=SEED` one with what was shown and stated.
+
+mod check;
+mod market;
+mod play;
+
+use self::{
+    check::{Tally, check},
+    play::Play,
+};
+use crate::market::{Timestamp, TradingDate};
+use rand::RngExt;
+
+/// The play begins ten minutes before the open.
+const OPEN_S: i64 = 600;
+const BUCKET_S: i64 = 180;
+/// How long the play goes on, in buckets.
+const BUCKETS: i64 = 12;
+const END_S: i64 = OPEN_S + BUCKETS * BUCKET_S;
+
+fn date() -> TradingDate {
+    TradingDate::from_ymd_opt(2026, 1, 30).expect("a date")
+}
+
+/// Of the play's second.
+fn at(second: i64) -> Timestamp {
+    Timestamp::on(date(), chrono::NaiveTime::MIN).plus_seconds(9 * 3_600 + 5 * 60 + second)
+}
+
+fn play(seed: u64, tally: &mut Tally) -> Result<(), String> {
+    let mut play = Play::new(seed);
+    play.begin();
+    for second in 2..END_S + 60 {
+        play.step(second);
+    }
+    play.finish();
+    check(&play, tally).map_err(|why| {
+        let Play { faults, delay_s, poll_s, book_s, has_stream, has_site, per_chain, .. } = &play;
+        format!(
+            "schedule {seed}: {why}\nstream {has_stream}, site {has_site} {delay_s} s late each {poll_s} s, book each \
+             {book_s} s, {per_chain} contracts a chain\n{faults:#?}"
+        )
+    })
+}
+
+#[test]
+fn no_row_claims_more_than_was_seen_and_none_less() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let mut tally = Tally::default();
+    if let Some(seed) = number("BHAVD_SCHEDULE") {
+        play(seed, &mut tally).unwrap_or_else(|why| panic!("{why}"));
+        return println!("{tally:?}");
+    }
+    let first = number("BHAVD_SEED").unwrap_or_else(|| rand::rng().random_range(0..1_u64 << 40));
+    let schedules = number("BHAVD_SCHEDULES").unwrap_or(150);
+    println!("{schedules} schedules from BHAVD_SEED={first} on");
+    // A long run names every schedule that fails, each in a line; one alone shows all of it.
+    let failed: Vec<(u64, String)> = (first..first + schedules)
+        .filter_map(|seed| Some((seed, play(seed, &mut tally).err()?)))
+        .inspect(|(_, why)| println!("{}", why.lines().next().unwrap_or_default()))
+        .collect();
+    println!("{tally:?}");
+    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
+    let why = failed.first().map_or("", |(_, why)| why);
+    assert!(seeds.is_empty(), "{} of {schedules} schedules fail: {seeds:?}\n{why}", seeds.len());
+    assert!(tally.live > 0 && tally.carried > 0 && tally.missing > 0 && tally.backfilled > 0);
+    assert!(tally.switches > 0 && tally.contradicted > 0);
+}
