@@ -23,7 +23,7 @@ use std::{
 
 const FAULTS: usize = 200;
 /// Every child of the tree.
-const CHILDREN: [&str; 12] = [
+const CHILDREN: [&str; 13] = [
     "service_manager",
     "writer",
     "recorder",
@@ -32,6 +32,7 @@ const CHILDREN: [&str; 12] = [
     "control",
     "timekeeper",
     "jobs/archive",
+    "jobs/day_plan",
     "jobs/retention",
     "jobs/verify",
     "feeds/angel_one",
