@@ -18,6 +18,8 @@ const MINUTE_US: i64 = 60_000_000;
 const STAMP_AGE_US_MAX: i64 = 300_000_000;
 /// How much longer than its provider is late a chain may be without a witness before it is named.
 const UNWITNESSED_US: i64 = 120_000_000;
+/// Contracts of a chain that are looked at for its cadence; no real chain has more.
+const SAMPLE: usize = 1_024;
 /// A contract that has been silent for so long is asked for.
 const ASK_US: i64 = 60_000_000;
 
@@ -90,18 +92,7 @@ impl TradingDay {
         if !self.is_of_options(chain) || !is_new_minute && now < self.chains[chain].silent_from {
             return;
         }
-        let (mut last, mut spoke, mut streamed) = (Timestamp::NEVER, 0, 0_usize);
-        for slot in &self.chains[chain].slots {
-            let slot = &self.slots[*slot as usize];
-            let epoch = self.epochs.get(slot.spoken);
-            if slot.provider() != Some(provider) || !epoch.is_streaming() {
-                continue;
-            }
-            streamed += 1;
-            let received = slot.latest.received_time();
-            last = last.max(received);
-            spoke += u32::from(received > now.plus_us(-MINUTE_US));
-        }
+        let (last, spoke, streamed) = self.look_at_streamed(chain, provider, now, SAMPLE);
         // Looked at again with the next minute.
         self.chains[chain].silent_from = Timestamp::from_us(i64::MAX);
         // Nothing is due before the first data of the session.
@@ -118,6 +109,31 @@ impl TradingDay {
         } else if is_new_minute {
             looked_at.cadence.note(spoke);
         }
+    }
+
+    /// Of every so-manieth contract of a chain that a provider streams, so that at most about `sample` are looked at: the
+    /// receipt of the newest packet, how many of the chain spoke within the last minute, how many are streamed.
+    fn look_at_streamed(
+        &self,
+        chain: usize,
+        provider: Provider,
+        now: Timestamp,
+        sample: usize,
+    ) -> (Timestamp, u32, usize) {
+        let slots = &self.chains[chain].slots;
+        let each = slots.len() / sample + 1;
+        let (mut last, mut spoke, mut streamed) = (Timestamp::NEVER, 0, 0);
+        for slot in slots.iter().step_by(each) {
+            let slot = &self.slots[*slot as usize];
+            if slot.provider() != Some(provider) || !self.epochs.get(slot.spoken).is_streaming() {
+                continue;
+            }
+            streamed += each;
+            let received = slot.latest.received_time();
+            last = last.max(received);
+            spoke += if received > now.plus_us(-MINUTE_US) { each as u32 } else { 0 };
+        }
+        (last, spoke, streamed)
     }
 
     /// A provider proves nothing of a chain's contracts after `since`, until it speaks of them again.
