@@ -171,7 +171,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
     }
 
     /// Observes several, whose states are fetched from memory first.
-    #[inline(always)]
+    #[inline(never)]
     pub fn observe_all(&mut self, quotes: &[(u32, Quote)], arrival: &mut Arrival) {
         if let Some(day) = self.day.as_deref() {
             for (slot, _) in quotes {

@@ -18,8 +18,8 @@ const MINUTE_US: i64 = 60_000_000;
 const STAMP_AGE_US_MAX: i64 = 300_000_000;
 /// How much longer than its provider is late a chain may be without a witness before it is named.
 const UNWITNESSED_US: i64 = 120_000_000;
-/// Contracts of a chain that are looked at for its cadence; no real chain has more.
-const SAMPLE: usize = 1_024;
+/// Contracts of a chain that are looked at for its cadence.
+const SAMPLE: usize = 32;
 /// A contract that has been silent for so long is asked for.
 const ASK_US: i64 = 60_000_000;
 
@@ -104,10 +104,18 @@ impl TradingDay {
         // Whatever it brings from now on, it is not silent before this.
         let silent_from = silence_max_us.map(|max_us| last.plus_us(max_us.max(self.silence_min_us)));
         looked_at.silent_from = silent_from.unwrap_or(looked_at.silent_from);
-        if now > looked_at.silent_from {
-            self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows);
-        } else if is_new_minute {
+        if is_new_minute && now <= looked_at.silent_from {
             looked_at.cadence.note(spoke);
+        }
+        if now <= looked_at.silent_from {
+            return;
+        }
+        // The sample is silent; the chain is if all of it is.
+        let (last, ..) = self.look_at_streamed(chain, provider, now, usize::MAX);
+        let silent_from = silence_max_us.map(|max_us| last.plus_us(max_us.max(self.silence_min_us)));
+        match silent_from.filter(|from| now <= *from) {
+            Some(from) => self.chains[chain].silent_from = from,
+            None => self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows),
         }
     }
 

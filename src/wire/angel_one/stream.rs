@@ -301,7 +301,7 @@ impl<'a> PacketView<'a> {
     /// Reads the values into `quote`, without allocating. A `Result` that held them would be put together in memory and
     /// copied, which takes a tenth of a tick's time.
     ///
-    /// Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
+    /// A last price of 0 is that of a contract that has never traded. Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
     ///
     /// # Errors
     /// [`WireError`] for times, prices and quantities that cannot be; `quote` is as it was then.
@@ -310,11 +310,13 @@ impl<'a> PacketView<'a> {
         match self.body {
             Body::Ltp(bytes) => {
                 let (event_time, last_price) = last_price(bytes)?;
+                let last_price = Told::zero_is_nothing(last_price);
                 *quote = Quote { event_time, last_price, ..Quote::default() };
             }
             Body::Quote(bytes) => {
                 let (event_time, last_price) = last_price(bytes)?;
                 let volume = Some(volume(bytes)?);
+                let last_price = Told::zero_is_nothing(last_price);
                 *quote = Quote { event_time, last_price, volume, ..Quote::default() };
             }
             Body::SnapQuote(bytes) => {
@@ -327,7 +329,7 @@ impl<'a> PacketView<'a> {
                 let (bid, ask) = best_prices(bytes)?;
                 *quote = Quote {
                     event_time,
-                    last_price,
+                    last_price: Told::zero_is_nothing(last_price),
                     open_interest,
                     volume,
                     bid: bid.into(),
@@ -426,9 +428,8 @@ fn number_of(field: &[u8]) -> Result<u32, WireError> {
     Ok(number)
 }
 
-/// A price of 0 is that of a contract that has never traded.
 #[inline]
-fn last_price(bytes: &[u8]) -> Result<(Timestamp, Told<Price>), WireError> {
+fn last_price(bytes: &[u8]) -> Result<(Timestamp, Price), WireError> {
     let (time_ms, paise) = (i64_at(bytes, 35), i64_at(bytes, 43));
     let Some(event_time) = bounds::time_from_ms(time_ms) else {
         return Err(implausible(35, "exchange time", time_ms));
@@ -436,7 +437,7 @@ fn last_price(bytes: &[u8]) -> Result<(Timestamp, Told<Price>), WireError> {
     let Some(last_price) = bounds::price_from_paise(paise) else {
         return Err(implausible(43, "last price", paise));
     };
-    Ok((event_time, Told::zero_is_nothing(last_price)))
+    Ok((event_time, last_price))
 }
 
 #[inline]
