@@ -34,7 +34,7 @@ impl ControlChild {
             ready: status.readiness.awaited().is_empty(),
             healthy: problems.is_empty(),
             problems,
-            notices: health::notices(&self.settings.calendar, now),
+            notices: health::notices(status, &self.settings.calendar, now),
             underlyings: self.live.count_underlyings(now.date_ist()),
             contracts: pipeline.watched.load(Relaxed),
             feeds_up: feeds_up as u64,

@@ -14,6 +14,9 @@ use std::collections::VecDeque;
 const LOOK_US: i64 = 10_000_000;
 /// Chains that are named.
 const NAMED_MAX: usize = 3;
+/// A chain that lacks more than this part of its contracts is a problem; what lacks fewer is told, since a side of a strike
+/// may no longer be listed.
+const LACKED_PART: u32 = 4;
 /// Faults of one kind within this time are a problem past [`FAULTS_MAX`].
 const FAULTS_US: i64 = 300_000_000;
 const FAULTS_MAX: u64 = 2;
@@ -31,6 +34,14 @@ const KINDS: [Kind; 5] = [
 
 type Counts = [[u64; KINDS.len()]; Provider::ALL.len()];
 
+/// What the evidence lacks, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    pub problems: Vec<String>,
+    /// What an operator should know without having to do anything.
+    pub notices: Vec<String>,
+}
+
 /// See the module's head.
 #[derive(Debug)]
 pub struct EvidenceWatch {
@@ -45,21 +56,25 @@ impl EvidenceWatch {
     }
 
     /// What there is to say now; `None` until the next look.
-    pub fn look(&mut self, pipeline: &Pipeline) -> Option<Vec<String>> {
+    pub fn look(&mut self, pipeline: &Pipeline) -> Option<Lacks> {
         let now = pipeline.last_received();
         if now < self.next_look {
             return None;
         }
         self.next_look = now.plus_us(LOOK_US);
-        let mut lacks = describe(&pipeline.unwitnessed_chains(now));
+        let (many, few): (Vec<_>, Vec<_>) = pipeline
+            .unwitnessed_chains(now)
+            .into_iter()
+            .partition(|(_, found)| found.unwitnessed * LACKED_PART > found.contracts);
+        let (mut problems, notices) = (describe(&many), describe(&few));
         let counts =
             Provider::ALL.map(|provider| KINDS.map(|(_, count)| count(pipeline.counters().of(provider))));
         // Until a while after the open some sources show the day before.
         if pipeline.day().is_none_or(|day| now < day.hours().open.plus_us(FAULTS_US)) {
             self.counted.clear();
         }
-        lacks.extend(self.note(counts, now));
-        Some(lacks)
+        problems.extend(self.note(counts, now));
+        Some(Lacks { problems, notices })
     }
 
     /// Kinds of faults that have come up again and again lately.

@@ -42,7 +42,7 @@ pub fn problems(
     problems.extend(lost_streams(status, now));
     problems.extend(feed_troubles(status));
     if is_in_session(status, now) {
-        problems.extend(status.pipeline.lacks());
+        problems.extend(status.pipeline.lacks().problems);
     }
     problems.extend(unheeded_order(status, now));
     let set_aside = status.pipeline.set_aside.load(Relaxed);
@@ -66,10 +66,12 @@ pub fn problems(
 }
 
 /// What an operator should know without having to do anything today.
-pub fn notices(calendar: &Calendar, now: Timestamp) -> Vec<String> {
+pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Vec<String> {
     let next_year = calendar.next_year_warning(now.date_ist()).filter(|warning| !warning.is_urgent());
     let today = calendar.warnings(now.date_ist());
-    today.into_iter().chain(next_year).map(|warning| warning.to_string()).collect()
+    let of_calendar = today.into_iter().chain(next_year).map(|warning| warning.to_string());
+    let lacks = is_in_session(status, now).then(|| status.pipeline.lacks().notices);
+    of_calendar.chain(lacks.into_iter().flatten()).collect()
 }
 
 /// Chains that a feed which is up does not watch; the first few by name.

@@ -1,6 +1,6 @@
 //! What the daemon shows of itself: atomics and small locked texts, readable whatever hangs.
 
-use super::gap_log::GapLog;
+use super::{evidence_watch::Lacks, gap_log::GapLog};
 use crate::{
     feed::{FeedState, FeedStatus},
     jobs::JobBoard,
@@ -314,8 +314,7 @@ pub struct PipelineStatus {
     session_open_us: AtomicI64,
     session_close_us: AtomicI64,
     last_error: Mutex<Option<String>>,
-    /// What the evidence lacks, in words.
-    lacks: Mutex<Vec<String>>,
+    lacks: Mutex<Lacks>,
 }
 
 impl PipelineStatus {
@@ -362,12 +361,16 @@ impl PipelineStatus {
         (close_us != 0).then(|| (Timestamp::from_us(open_us), Timestamp::from_us(close_us)))
     }
 
-    /// Chains without a witness, and what has been wrong with a provider's data lately.
-    pub fn set_lacks(&self, lacks: Vec<String>) {
-        *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = lacks;
+    /// Chains without a witness, and what has been wrong with a provider's data lately. Logs when problems begin.
+    pub fn set_lacks(&self, lacks: Lacks) {
+        let mut known = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.problems.is_empty() && !lacks.problems.is_empty() {
+            log::warn!("the record lacks evidence: {}", lacks.problems.join("; "));
+        }
+        *known = lacks;
     }
 
-    pub fn lacks(&self) -> Vec<String> {
+    pub fn lacks(&self) -> Lacks {
         self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -42,7 +42,7 @@ pub struct ScopeChange {
     pub down: Option<(Timestamp, ScopeReason)>,
 }
 
-/// A chain of which no provider shows most contracts.
+/// A chain of which no provider shows some contracts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnwitnessedChain {
     pub chain: u32,
@@ -198,8 +198,7 @@ impl TradingDay {
         silent.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// Chains of which more than half of the contracts have had no witness for longer than their provider is late and two
-    /// minutes more.
+    /// Chains of which contracts have had no witness for longer than their provider is late and two minutes more.
     pub fn unwitnessed_chains(&self, now: Timestamp) -> Vec<UnwitnessedChain> {
         if now < self.hours.open || now >= self.hours.close {
             return Vec::new();
