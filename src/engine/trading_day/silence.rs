@@ -229,7 +229,7 @@ impl TradingDay {
             }
         }
         let since = Some(since).filter(|since| *since >= self.hours.open);
-        (unwitnessed * 2 > contracts).then_some(UnwitnessedChain {
+        (unwitnessed > 0).then_some(UnwitnessedChain {
             chain: number as u32,
             active,
             contracts,

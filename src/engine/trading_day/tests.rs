@@ -442,7 +442,8 @@ fn chains_without_a_witness_are_named_two_minutes_after_their_source_is_late() {
     played.answer(at(9, 21, 30), at(9, 25, 32), 0, 20);
     played.answer(at(9, 21, 30), at(9, 25, 32), 1, 100);
     assert_eq!(played.day.unwitnessed_chains(at(9, 25, 33)), [], "answers are later than a stream");
-    let [one] = played.day.unwitnessed_chains(at(9, 29, 10))[..] else { panic!("one chain") };
+    let found = played.day.unwitnessed_chains(at(9, 29, 10));
+    let [one] = found[..] else { panic!("one chain: {found:?}") };
     assert_eq!((one.contracts, one.unwitnessed), (3, 1));
     played.answer(at(9, 21, 0), at(9, 29, 11), 2, 50);
     assert_eq!(played.day.unwitnessed_chains(at(9, 29, 12)), []);
