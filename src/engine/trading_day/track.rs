@@ -31,7 +31,8 @@ struct Run {
     proof: Proof,
 }
 
-/// What a provider knew at the last bucket ends before its latest values: the last [`RUNS_KEPT`] runs, oldest first.
+/// What a provider knew at the last bucket ends before its latest values: the last [`RUNS_KEPT`] runs, oldest first. What another
+/// provider shows later than that, such as a website's body of a quarter of an hour ago, is not held against a row any more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
     values: [Observation; RUNS_KEPT],

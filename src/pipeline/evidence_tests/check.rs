@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 const STREAM_SLACK_S: i64 = 2;
 /// How long after its end a row may wait for what proves it.
 const LATENESS_S: i64 = 330;
+/// For how long after a bucket's end the engine keeps what was known at it, at least: the ends of four buckets.
+const MEMORY_S: i64 = 700;
 /// What a row of the website may: bodies further apart prove nothing.
 const SITE_SLACK_S: i64 = 180;
 
@@ -68,6 +70,7 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
         let ordered = row.provider.filter(|provider| is_ordered(*provider));
         let newer = play.shown[*contract].iter().find(|shown| {
             shown.stamp < end - slack
+                && shown.received < end + MEMORY_S
                 && shown.volume > volume
                 && ordered.is_none_or(|ordered| shown.provider == ordered)
         });

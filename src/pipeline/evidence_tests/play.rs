@@ -22,6 +22,7 @@ const BAD: f64 = 1_234_567.125;
 pub(super) struct Shown {
     pub provider: Provider,
     pub stamp: i64,
+    pub received: i64,
     pub volume: i64,
 }
 
@@ -155,8 +156,8 @@ impl Play {
         }
     }
 
-    fn show(&mut self, provider: Provider, contract: usize, stamp: i64, value: Value) {
-        self.shown[contract].push(Shown { provider, stamp, volume: value.volume });
+    fn show(&mut self, provider: Provider, contract: usize, (stamp, received): (i64, i64), value: Value) {
+        self.shown[contract].push(Shown { provider, stamp, received, volume: value.volume });
     }
 
     pub fn step(&mut self, second: i64) {
@@ -303,7 +304,7 @@ impl Play {
         self.apply(second, Source::ANGEL_ONE_STREAM, format!("stream={stream}"), frames);
         let mut is_live = false;
         for (contract, value) in sent {
-            self.show(Provider::AngelOne, contract, second, value);
+            self.show(Provider::AngelOne, contract, (second, second), value);
             match self.spoke[contract] {
                 None => {
                     self.spoke[contract] = Some(second);
@@ -360,7 +361,7 @@ impl Play {
                 high_52_weeks: Price::ZERO,
                 depth: angel_one::Depth::default(),
             });
-            self.show(Provider::AngelOne, contract, value.second.max(0), value);
+            self.show(Provider::AngelOne, contract, (value.second.max(0), second), value);
         }
         let body = angel_one::encode_full_quotes(&fetched, &[]);
         self.apply(second, Source::ANGEL_ONE_QUOTE, context.to_string(), Frames::one(&body));
@@ -436,7 +437,7 @@ impl Play {
         self.apply(second, Source::NSE_CHAIN, context.to_string(), Frames::one(&body));
         if !is_echo {
             for (contract, value) in shown {
-                self.show(Provider::Nse, contract, stamp, value);
+                self.show(Provider::Nse, contract, (stamp, second), value);
                 self.bodies[contract].push(stamp);
             }
         }
