@@ -10,16 +10,6 @@ use crate::{
     market::{Bucket, Provider, Timestamp},
 };
 
-/// How a provider's values are proved to be those at a bucket's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndProof {
-    /// They are not.
-    None,
-    /// To the precision of the channel's cadence.
-    Bridged,
-    Full,
-}
-
 /// One provider's knowledge of a contract at a bucket's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndEvidence {
@@ -28,7 +18,7 @@ pub struct EndEvidence {
     pub is_recorded: bool,
     /// What it said last before the end.
     pub value: Option<Observation>,
-    pub proof: EndProof,
+    pub proof: Proof,
     /// Up to when its latest values, which may lie behind the end, are proved to hold.
     pub reach: Timestamp,
     /// What it said next, at or after the end: the stamp of its latest values.
@@ -59,20 +49,12 @@ impl TradingDay {
         let end = self.end_of_slot(slot, index);
         let latest = track.latest.event_time();
         let reach = self.reach(track, slot);
-        let (value, proof) = match track.ends.get(index) {
-            Some((value, proof)) => (Some(*value), proof),
-            None if latest < end && reach >= end => (Some(*track.latest), Proof::Full),
-            None => ((latest < end).then_some(*track.latest), Proof::None),
-        };
+        let known = self.at_end(track, slot, index);
         Some(EndEvidence {
             provider,
             is_recorded: self.slots[slot].provider() == Some(provider),
-            value: value.filter(|value| !value.is_empty()),
-            proof: match proof {
-                Proof::None => EndProof::None,
-                Proof::Bridged => EndProof::Bridged,
-                Proof::Full => EndProof::Full,
-            },
+            value: known.map(|(value, _)| value),
+            proof: known.map_or(Proof::None, |(_, proof)| proof),
             reach,
             next: (latest >= end).then_some(latest),
         })

@@ -82,7 +82,12 @@ fn is_later_trade(other: &Observation, own: &Observation) -> bool {
 
 impl TradingDay {
     /// What a track says of a bucket's end.
-    fn at_end(&self, track: TrackView<'_>, slot: usize, index: usize) -> Option<(Observation, Proof)> {
+    pub(super) fn at_end(
+        &self,
+        track: TrackView<'_>,
+        slot: usize,
+        index: usize,
+    ) -> Option<(Observation, Proof)> {
         if let Some((value, proof)) = track.ends.get(index) {
             return (!value.is_empty()).then_some((*value, proof));
         }

@@ -36,8 +36,9 @@ mod switching;
 mod track;
 
 pub use chain::{ChainClass, Preference};
-pub use explain::{EndEvidence, EndProof};
+pub use explain::EndEvidence;
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
+pub use track::Proof as EndProof;
 
 use self::{
     chain::Chain,

@@ -11,7 +11,7 @@ use crate::{
 
 /// How a provider's last values before an instant are known to be those at the instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub enum Proof {
     /// It is not known what happened between them and the instant.
     None,
     /// The next snapshot came within the channel's cadence: to its precision they are.
