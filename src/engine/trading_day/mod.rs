@@ -385,8 +385,6 @@ impl TradingDay {
     #[inline]
     pub fn fetch(&self, slot: u32) {
         self.slots[slot as usize].fetch();
-        // Of a contract that speaks for the first time.
-        std::hint::black_box(self.chain_of[slot as usize]);
     }
 
     /// Takes what a provider said of a slot.
