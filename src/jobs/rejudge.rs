@@ -154,7 +154,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::test_day::{Place, at, date, day, settings};
+    use crate::jobs::test_day::{Place, at, date, day};
 
     async fn rejudged(place: &Place, settings: &PipelineSettings) -> Rejudged {
         let pulse = Pulse::default();
@@ -165,7 +165,7 @@ mod tests {
     async fn the_same_rules_change_nothing() {
         let place = Place::new();
         place.play(day(true)).await;
-        let rejudged = rejudged(&place, &settings()).await;
+        let rejudged = rejudged(&place, &PipelineSettings::of_tests()).await;
         assert_eq!((rejudged.judged_by, rejudged.changes.len()), (JudgedBy::Log, 0), "{rejudged:?}");
         assert!(rejudged.unchanged > 0 && rejudged.tables.iter().all(|table| table.different == 0));
     }
@@ -180,7 +180,7 @@ mod tests {
             row.open_interest = Some(650);
         };
         place.play(day(false)).await;
-        let rejudged = rejudged(&place, &settings()).await;
+        let rejudged = rejudged(&place, &PipelineSettings::of_tests()).await;
         assert_eq!(rejudged.judged_by, JudgedBy::OtherVersion);
         let [change] = &rejudged.changes[..] else { panic!("{rejudged:?}") };
         assert_eq!((change.from, change.to), (Some(BucketState::Carried), Some(BucketState::Missing)));
@@ -192,7 +192,7 @@ mod tests {
     async fn todays_rules_stand_in_for_those_of_the_log() {
         let place = Place::new();
         place.play(day(true)).await;
-        let mut nothing_watched = settings();
+        let mut nothing_watched = PipelineSettings::of_tests();
         nothing_watched.watch.underlyings.clear();
         let rejudged = rejudged(&place, &nothing_watched).await;
         assert_eq!((rejudged.judged_by, rejudged.unchanged), (JudgedBy::Log, 0), "the log's rules judged it");

@@ -302,7 +302,7 @@ impl TableComparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::test_day::{Place, at, clock, date, day, settings};
+    use crate::jobs::test_day::{Place, at, clock, date, day};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -337,7 +337,9 @@ mod tests {
         }
         place.play(records).await;
         let pulse = Pulse::default();
-        verify_day(&place.url(), &place.spool(), &settings(), date(), &pulse).await.expect("compared")
+        verify_day(&place.url(), &place.spool(), &PipelineSettings::of_tests(), date(), &pulse)
+            .await
+            .expect("compared")
     }
 
     #[tokio::test]
@@ -356,7 +358,7 @@ mod tests {
         assert_eq!(verified.judged_by, JudgedBy::OtherVersion);
         assert_eq!((verified.is_equal(), verified.is_faulty()), (false, false));
         let mut later = day(true);
-        let mut rules = settings().rules(date());
+        let mut rules = PipelineSettings::of_tests().rules(date());
         rules.schema += 1;
         later[0] = NewRecord::mark(at(9, 5, 0), &Mark::Rules { rules });
         assert_eq!(compared(later, true).await.judged_by, JudgedBy::OtherVersion);
@@ -364,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_lost_head_does_not_say_which_rules_judged_the_day() {
-        let mut pipeline = Pipeline::new(settings(), Catalog::default());
+        let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
         pipeline.apply(&clock(at(9, 5, 0)).numbered(1), &mut NoLive, &mut Batch::new(date(), 0));
         assert_eq!(JudgedBy::of(&pipeline, date(), true), JudgedBy::NotKnown);
         assert_eq!(JudgedBy::of(&pipeline, date(), false), JudgedBy::OtherVersion);

@@ -1,8 +1,6 @@
 //! A small day for tests of what replays a log: two contracts, a stream that breaks off, and a website.
 
 use crate::{
-    calendar::Calendar,
-    engine::watch::{WatchList, WatchedUnderlying},
     market::{
         Contract, Exchange, Listing, OptionType, Price, Provider, ProviderToken, Segment, Timestamp, Told,
         TradingDate,
@@ -12,7 +10,7 @@ use crate::{
     store::{self, Batch, Birth, Store},
     wire::{angel_one, nse},
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 const LOT: i64 = 65;
 
@@ -35,17 +33,6 @@ pub fn call() -> Contract {
 
 pub fn put() -> Contract {
     Contract::option(Exchange::Nse, "NIFTY", expiry(), Price::from_e4(250_000_000), OptionType::Put)
-}
-
-pub fn settings() -> PipelineSettings {
-    PipelineSettings {
-        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(0)] },
-        grace_us: 5_000_000,
-        silence_min_us: 0,
-        channels: BTreeMap::new(),
-        preference: Provider::ALL.into(),
-        calendar: Arc::new(Calendar::embedded()),
-    }
 }
 
 /// A log and a store in a directory of their own.
@@ -72,7 +59,7 @@ impl Place {
     pub async fn play(&self, records: Vec<NewRecord>) {
         let mut spool = Spool::open(&self.spool()).expect("a log").spool;
         let mut store = store::open(&self.url(), Birth::Simulated).await.expect("a store");
-        let mut pipeline = Pipeline::new(settings(), Catalog::default());
+        let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
         let mut batch = Batch::new(date(), 0);
         for mut record in records {
             let seq = spool.append(&mut record).expect("appended");
@@ -88,7 +75,7 @@ pub fn head(has_rules: bool) -> Vec<NewRecord> {
     let mark = |mark: Mark| NewRecord::mark(at(9, 5, 0), &mark);
     let mut records = Vec::new();
     if has_rules {
-        records.push(mark(Mark::Rules { rules: settings().rules(date()) }));
+        records.push(mark(Mark::Rules { rules: PipelineSettings::of_tests().rules(date()) }));
     }
     records.push(mark(Mark::Started { version: String::new() }));
     records.extend(Provider::ALL.map(|provider| mark(Mark::feed_up(provider))));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    jobs::test_day::{self, Place, at, call, date, day, put, settings},
+    jobs::test_day::{self, Place, at, call, date, day, put},
     market::BucketState,
 };
 
@@ -10,7 +10,8 @@ async fn explain(
     at: Option<Timestamp>,
 ) -> Result<Explanation, ExplainError> {
     let question = ExplainQuestion { contract, date: date(), at, now: test_day::at(9, 49, 30) };
-    explain_row(&place.url(), &place.spool(), &settings(), &question, &Pulse::default()).await
+    explain_row(&place.url(), &place.spool(), &PipelineSettings::of_tests(), &question, &Pulse::default())
+        .await
 }
 
 async fn played() -> Place {
@@ -144,7 +145,14 @@ async fn what_cannot_be_explained_names_the_cause_and_the_next_step() {
         at: None,
         now: at(9, 49, 0),
     };
-    let error = explain_row(&place.url(), &place.spool(), &settings(), &question, &Pulse::default()).await;
+    let error = explain_row(
+        &place.url(),
+        &place.spool(),
+        &PipelineSettings::of_tests(),
+        &question,
+        &Pulse::default(),
+    )
+    .await;
     let error = error.expect_err("no log").to_string();
     assert!(error.contains("has nothing of 2026-01-29"), "{error}");
 }
