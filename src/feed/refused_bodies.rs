@@ -1,4 +1,4 @@
-//! Bodies that were no answer to what was asked, kept beside the log for whoever wants to know what came instead.
+//! Bodies that were no answer to what was asked, kept beside the log to show what came instead.
 //!
 //! Owns one directory. Invariants: at most sixteen files, of 256 kB at most, the newest ones; files of other names are left
 //! alone. They are no part of the log: nothing is read from here, and any of them may be removed at any time.

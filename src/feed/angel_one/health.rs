@@ -51,7 +51,7 @@ struct Loss {
 pub(super) enum StreamEnd {
     /// It was read to its end.
     InOrder,
-    /// Nobody knows what came after there was last nothing left to read.
+    /// It is not known what came after there was last nothing left to read.
     Broken,
     /// It was open and brought nothing since.
     Silent { since: Timestamp },

@@ -165,7 +165,7 @@ pub fn peek_chain(body: &[u8]) -> Result<PeekedChain, WireError> {
     }
     let records = match from_json::<Body<'_>>(WHAT, body) {
         Ok(Body { records }) => records,
-        // A leg that cannot be read is the matter of whoever decodes the rest.
+        // A leg that cannot be read is told where the rest is decoded.
         Err(WireError::Json { .. }) => {
             return peek_timestamp(body).map(|timestamp| PeekedChain { timestamp, subjects: None });
         }
