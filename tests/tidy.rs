@@ -150,3 +150,45 @@ fn no_module_uses_a_higher_layer() {
     let idle: Vec<_> = SIBLINGS.iter().filter(|pair| !meant.contains(pair)).collect();
     assert!(idle.is_empty(), "nobody makes use of these exceptions: {idle:?}");
 }
+
+/// Where a provider may be named: its own folders and files, and the table of all.
+fn is_of_a_provider(inside: &Path) -> bool {
+    inside == Path::new("market/provider.rs")
+        || inside
+            .iter()
+            .filter_map(|part| part.to_str())
+            .any(|part| matches!(part.trim_end_matches(".rs"), "angel_one" | "nse"))
+}
+
+/// The code before a file's tests, without comments.
+fn code_of(text: &str) -> String {
+    let code = without_comments(text);
+    let tests = ["#[cfg(test)]\nmod tests", "#[cfg(test)]\npub mod tests"]
+        .iter()
+        .filter_map(|tests| code.find(tests))
+        .min();
+    code[..tests.unwrap_or(code.len())].to_owned()
+}
+
+#[test]
+fn no_code_outside_its_folders_names_a_provider() {
+    const NAMES: [&str; 4] = ["Provider::AngelOne", "Provider::Nse", "Source::ANGEL_ONE", "Source::NSE"];
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let mut wrong = Vec::new();
+    for path in files {
+        let inside = path.strip_prefix(&source).expect("under src");
+        let is_test = inside.iter().filter_map(|part| part.to_str()).any(|part| part.contains("test"));
+        if is_test || is_of_a_provider(inside) {
+            continue;
+        }
+        let code = code_of(&fs::read_to_string(&path).expect("a readable file"));
+        for (number, line) in code.lines().enumerate() {
+            if NAMES.iter().any(|name| line.contains(name)) {
+                wrong.push(format!("{}:{}: {}", inside.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "what differs by provider is declared by it:\n{}", wrong.join("\n"));
+}

@@ -6,7 +6,7 @@ use crate::{
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{angel_one::AngelOneSettings, nse::NseSettings},
     live::LiveSettings,
-    market::{Provider, Timestamp},
+    market::{Provider, Timestamp, with_providers},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fs, path::Path, path::PathBuf};
@@ -136,10 +136,14 @@ pub struct FeedSettings {
 
 impl FeedSettings {
     pub fn is_enabled(&self, provider: Provider) -> bool {
-        match provider {
-            Provider::AngelOne => self.angel_one.enabled,
-            Provider::Nse => self.nse.enabled,
+        macro_rules! is_enabled {
+            ($($variant:ident $name:ident $code:literal),*) => {
+                match provider {
+                    $(Provider::$variant => self.$name.enabled),*
+                }
+            };
         }
+        with_providers!(is_enabled)
     }
 }
 

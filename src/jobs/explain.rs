@@ -15,6 +15,7 @@ use crate::{
     pipeline::{NoLive, Pipeline, PipelineSettings},
     spool::{DeadLetters, Record, Source, SpoolError, SpoolReader},
     store::{Batch, GapRow, InstrumentRow, Reader, StoreError},
+    wire::SourceShape,
 };
 use std::{path::Path, time::Duration};
 
@@ -233,12 +234,12 @@ fn follow(
 /// What a record proves by what it is.
 fn witness(now: &EndEvidence, source: Source) -> Witness {
     let is_bridged = now.proof == EndProof::Bridged;
-    match (source, source.provider()) {
-        (Source::ANGEL_ONE_STREAM, Some(provider)) if provider == now.provider => match now.next {
+    match (source.shape(), source.provider()) {
+        (Some(SourceShape::Stream), Some(provider)) if provider == now.provider => match now.next {
             Some(stamp) => Witness::Packet { stamp },
             None => Witness::Stream { until: now.reach },
         },
-        (Source::NSE_CHAIN, Some(provider)) if provider == now.provider => {
+        (Some(SourceShape::Chain), Some(provider)) if provider == now.provider => {
             Witness::Body { stamp: now.next.unwrap_or(now.reach), is_bridged }
         }
         (_, Some(provider)) if provider == now.provider => {
@@ -292,7 +293,7 @@ pub async fn explain_row(
         if dead_letters.contains(record.seq) {
             continue;
         }
-        let excused = (record.source == Source::ANGEL_ONE_MASTER).then(|| pulse.excuse(TURN_EXCUSE));
+        let excused = record.source.is_long().then(|| pulse.excuse(TURN_EXCUSE));
         apply(&mut pipeline, &record, &mut batch, &mut observer, question)?;
         drop(excused);
         pulse.progress();

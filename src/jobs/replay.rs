@@ -191,7 +191,7 @@ pub(super) async fn replay(
                 record = NewRecord::mark(record.received_time, &todays).numbered(record.seq);
             }
         }
-        let is_long = record.source == Source::ANGEL_ONE_MASTER;
+        let is_long = record.source.is_long();
         let excused = is_long.then(|| pulse.excuse(TURN_EXCUSE));
         pipeline.apply(&record, &mut NoLive, &mut batch);
         drop(excused);

@@ -24,6 +24,7 @@ pub use instrument::{
 pub use oi_base::OiBase;
 pub use price::{Price, PriceError};
 pub use provider::Provider;
+pub(crate) use provider::with_providers;
 pub use tick::{BucketRow, DayClose, OiDelta, Quote, UnderlyingRow};
 pub use time::{BUCKET_MINUTES, Bucket, Timestamp, TradingDate, ist};
 pub use told::Told;

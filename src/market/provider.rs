@@ -3,18 +3,40 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A source of market data. The number is stored in SQL, on the wire of the live frame and in the spool: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum Provider {
-    AngelOne = 1,
-    Nse = 2,
+/// The table of all providers: variant, the name of its module in every layer, its number. Expands to a call of `$then` with it,
+/// from which each layer makes what it has one of for each provider. The name is also the one that users write and read; the
+/// number is stored in SQL, on the wire of the live frame and in the log: never reuse one.
+macro_rules! with_providers {
+    ($then:ident) => {
+        $then! { AngelOne angel_one 1, Nse nse 2 }
+    };
 }
+pub(crate) use with_providers;
+
+macro_rules! define_provider {
+    ($($variant:ident $name:ident $code:literal),*) => {
+        /// A source of market data.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[repr(u8)]
+        pub enum Provider {
+            $($variant = $code),*
+        }
+
+        impl Provider {
+            pub const ALL: [Provider; [$($code),*].len()] = [$(Provider::$variant),*];
+
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Provider::$variant => stringify!($name)),*
+                }
+            }
+        }
+    };
+}
+with_providers!(define_provider);
 
 impl Provider {
-    pub const ALL: [Provider; 2] = [Provider::AngelOne, Provider::Nse];
-
     pub const fn code(self) -> u8 {
         self as u8
     }
@@ -27,13 +49,6 @@ impl Provider {
     pub fn from_code(code: u8) -> Option<Provider> {
         Self::ALL.into_iter().find(|provider| provider.code() == code)
     }
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Provider::AngelOne => "angel_one",
-            Provider::Nse => "nse",
-        }
-    }
 }
 
 impl fmt::Display for Provider {
@@ -44,9 +59,13 @@ impl fmt::Display for Provider {
 
 /// A name no provider has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown provider {name:?}; known are angel_one and nse")]
+#[error("unknown provider {name:?}; known are {}", known())]
 pub struct UnknownProvider {
     pub name: String,
+}
+
+fn known() -> String {
+    Provider::ALL.map(Provider::name).join(" and ")
 }
 
 impl FromStr for Provider {

@@ -7,12 +7,9 @@ use super::{
     feed_orders::{FeedDesk, Switch},
     feeds, log_filter, reload,
 };
-use crate::{
-    control::{
-        ConfigurationResponse, ControlError, DrainResponse, FeedRequest, FeedResponse, LogFilterResponse,
-        SetLogFilterRequest,
-    },
-    market::Provider,
+use crate::control::{
+    ConfigurationResponse, ControlError, DrainResponse, FeedRequest, FeedResponse, LogFilterResponse,
+    SetLogFilterRequest,
 };
 
 impl ControlChild {
@@ -44,10 +41,8 @@ impl ControlChild {
         let desk = self.desk(request)?;
         let order = desk.order();
         if order.rest(desk.provider).is_some() {
-            if desk.provider == Provider::AngelOne {
-                feeds::read_credentials(&order.config)
-                    .map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
-            }
+            feeds::check(desk.provider, &order.config)
+                .map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
             let is_configured = order.config.feeds.is_enabled(desk.provider);
             desk.switch(if is_configured { Switch::AsConfigured } else { Switch::On });
         }

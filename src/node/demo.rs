@@ -140,9 +140,7 @@ pub fn play(
     let began = Instant::now();
     let simulator = Simulator::start(SimulatorOptions {
         speed: options.speed,
-        angel_one: (options.provider == Provider::AngelOne).then(Default::default),
-        nse: (options.provider == Provider::Nse).then(Default::default),
-        ..SimulatorOptions::new(options.market.clone())
+        ..SimulatorOptions::of_provider(options.market.clone(), options.provider)
     })?;
     loaded(simulator.load_report());
     let config = configure(options, &simulator)?;

@@ -20,7 +20,7 @@ use crate::{
     logging::{self, Event},
     market::TradingDate,
     pipeline::{Pipeline, PipelineSettings},
-    spool::{self, DeadLetter, DeadLetters, Record, Source, SpoolError, SpoolReader},
+    spool::{self, DeadLetter, DeadLetters, Record, SpoolError, SpoolReader},
     store::Batch,
 };
 use std::{
@@ -235,7 +235,7 @@ impl Work<'_> {
             return Ok(());
         }
         // Some hundred thousand rows of JSON in one turn.
-        let is_long = record.source == Source::ANGEL_ONE_MASTER;
+        let is_long = record.source.is_long();
         let _excused = is_long.then(|| lease.pulse().excuse(MASTER_EXCUSE));
         lease.take_in_hand(record.seq);
         #[cfg(feature = "chaos")]
@@ -278,6 +278,7 @@ fn empty_batch(date: TradingDate) -> Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Source;
     use crate::{
         actor::Policy,
         control::{Update, WatchRequest},

@@ -19,7 +19,6 @@ use crate::{
     config::{Config, ConfigError, Effect, KeyValue},
     control::{Authority, ConfigurationRow, KeyChange, KeyEffect, ReloadOutcome, ReloadResponse},
     logging::{Event, InForce},
-    market::Provider,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
@@ -151,8 +150,9 @@ impl Inner {
     fn prepare(&self, running: &Config, next: &Config) -> Result<(), String> {
         for desk in self.affected(running, next) {
             let is_to_run = next.feeds.is_enabled(desk.provider);
-            if is_to_run && desk.provider == Provider::AngelOne {
-                feeds::read_credentials(next).map_err(|error| format!("feeds.angel_one: {error}"))?;
+            if is_to_run {
+                feeds::check(desk.provider, next)
+                    .map_err(|error| format!("feeds.{}: {error}", desk.provider))?;
             }
         }
         Ok(())
@@ -160,12 +160,7 @@ impl Inner {
 
     /// Feeds whose settings differ.
     fn affected<'a>(&'a self, one: &'a Config, other: &'a Config) -> impl Iterator<Item = &'a FeedDesk> {
-        self.orders.desks().iter().filter(|desk| match desk.provider {
-            Provider::AngelOne => {
-                one.feeds.angel_one != other.feeds.angel_one || one.credentials != other.credentials
-            }
-            Provider::Nse => one.feeds.nse != other.feeds.nse,
-        })
+        self.orders.desks().iter().filter(|desk| feeds::is_affected(desk.provider, one, other))
     }
 
     async fn apply(&self, from: &Config, to: &Arc<Config>) -> Result<(), String> {

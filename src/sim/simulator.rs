@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Simulation, real_now},
-    market::Timestamp,
+    market::{Provider, Timestamp, with_providers},
 };
 use serde_json::Value;
 use std::{
@@ -149,6 +149,20 @@ impl SimulatorOptions {
             irregularities: Irregularities::default(),
             worker_threads: 1,
         }
+    }
+
+    /// The same of one provider alone.
+    pub fn of_provider(market: MarketSource, provider: Provider) -> SimulatorOptions {
+        let mut options = SimulatorOptions { angel_one: None, nse: None, ..SimulatorOptions::new(market) };
+        macro_rules! simulate {
+            ($($variant:ident $name:ident $code:literal),*) => {
+                match provider {
+                    $(Provider::$variant => options.$name = Some(Default::default())),*
+                }
+            };
+        }
+        with_providers!(simulate);
+        options
     }
 }
 

@@ -8,8 +8,8 @@
 //!          | padding, zeros | frames
 //! ```
 
-use super::record::{Frames, NewRecord, Record, Source};
-use crate::market::Timestamp;
+use super::record::{Frames, NewRecord, Record};
+use crate::{market::Timestamp, wire::Source};
 
 pub const SEGMENT_HEADER: &[u8; 8] = b"BHSPOOL1";
 /// Length and checksum.

@@ -31,12 +31,14 @@ pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use log_size::LogSize;
 pub use reader::{SpoolReader, days};
-pub use record::{Frames, Mark, NewRecord, Record, Source};
+pub use record::{Frames, Mark, NewRecord, Record};
 pub use removal::{Removed, remove_day, sweep};
 pub use rules::{ChannelTimes, DayRules, RULES_SCHEMA, SessionTimes};
 pub use sync_status::SyncStatus;
 pub use writer::{Opened, Spool, TornTail};
 pub use written::WrittenSegment;
+
+pub use crate::wire::Source;
 
 use std::{io, path::PathBuf};
 

@@ -1,93 +1,11 @@
 //! What one entry of the log holds.
 
 use super::{rules::DayRules, segment::BLOCK_BYTES};
-use crate::market::{Provider, Timestamp};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
+use crate::{
+    market::{Provider, Timestamp},
+    wire::Source,
 };
-
-/// Which wire format a record's frames have. The number is on disk: never reuse one.
-///
-/// The log keeps and returns any number: records of a source that this version has no name for were written by another
-/// version, and are none of its business. The high four bits name the provider.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source(u8);
-
-impl Source {
-    /// Something bhavd itself says, see [`Mark`]; one frame of JSON.
-    pub const MARK: Source = Source(0x00);
-    /// SmartStream V2 binary packets, one a frame; context `stream=0`.
-    pub const ANGEL_ONE_STREAM: Source = Source(0x01);
-    /// Bodies of market/v1/quote, mode FULL; context `sent_us=1769744700000000&tokens=2:35001,2:35002`.
-    pub const ANGEL_ONE_QUOTE: Source = Source(0x02);
-    /// Bodies of historical/v1/getCandleData; context `segment=1&token=99926000&interval=THREE_MINUTE`.
-    pub const ANGEL_ONE_CANDLES: Source = Source(0x03);
-    /// OpenAPIScripMaster.json, cut down to the watched underlyings' rows, unchanged otherwise.
-    pub const ANGEL_ONE_MASTER: Source = Source(0x04);
-    /// Bodies of marketData/v1/optionGreek; context `name=NIFTY&expiry=2026-02-03`.
-    pub const ANGEL_ONE_GREEKS: Source = Source(0x05);
-    /// Bodies of option-chain-v3 or option-chain-indices; context `symbol=NIFTY`.
-    pub const NSE_CHAIN: Source = Source(0x10);
-    /// fo_mktlots.csv.
-    pub const NSE_LOTS: Source = Source(0x11);
-    /// What the days before say of a day's contracts, written by bhavd itself; one frame of JSON lines.
-    pub const DAY_PLAN: Source = Source(0xF0);
-
-    /// Those with a name.
-    const NAMED: [(Source, &'static str); 9] = [
-        (Source::MARK, "mark"),
-        (Source::ANGEL_ONE_STREAM, "angel_one_stream"),
-        (Source::ANGEL_ONE_QUOTE, "angel_one_quote"),
-        (Source::ANGEL_ONE_CANDLES, "angel_one_candles"),
-        (Source::ANGEL_ONE_MASTER, "angel_one_master"),
-        (Source::ANGEL_ONE_GREEKS, "angel_one_greeks"),
-        (Source::NSE_CHAIN, "nse_chain"),
-        (Source::NSE_LOTS, "nse_lots"),
-        (Source::DAY_PLAN, "day_plan"),
-    ];
-
-    pub const fn code(self) -> u8 {
-        self.0
-    }
-
-    pub const fn from_code(code: u8) -> Source {
-        Source(code)
-    }
-
-    pub fn is_known(self) -> bool {
-        Self::NAMED.iter().any(|(source, _)| *source == self)
-    }
-
-    /// Whose data it is; `None` for what bhavd itself says, and for unknown sources.
-    pub const fn provider(self) -> Option<Provider> {
-        match self {
-            Source::ANGEL_ONE_STREAM
-            | Source::ANGEL_ONE_QUOTE
-            | Source::ANGEL_ONE_CANDLES
-            | Source::ANGEL_ONE_MASTER
-            | Source::ANGEL_ONE_GREEKS => Some(Provider::AngelOne),
-            Source::NSE_CHAIN | Source::NSE_LOTS => Some(Provider::Nse),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    /// `nse_chain`, or `source 0x27` of another version's.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Self::NAMED.iter().find(|(source, _)| source == self) {
-            Some((_, name)) => f.pad(name),
-            None => write!(f, "source {:#04x}", self.0),
-        }
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What bhavd itself writes into the log, because the engines' outcome depends on it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -2,4 +2,7 @@
 
 pub mod angel_one;
 pub mod nse;
+mod source;
 pub mod websocket;
+
+pub use source::{Source, SourceShape, SourceTraits, sources_of};

@@ -36,11 +36,11 @@ const QUOTE: (&str, ChannelTraits) = (
 );
 
 #[derive(Debug, Default)]
-pub(super) struct AngelOneDecoder {
+pub(super) struct Decoder {
     tokens: TokenTable,
 }
 
-impl Decode for AngelOneDecoder {
+impl Decode for Decoder {
     fn decode(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
         match record.source {
             Source::ANGEL_ONE_STREAM => self.decode_packets(record, ingest),
@@ -65,7 +65,7 @@ impl Decode for AngelOneDecoder {
     }
 }
 
-impl AngelOneDecoder {
+impl Decoder {
     /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
     /// for memory instead of one a packet. Decoding comes first as a whole, because packets are read in one sweep.
     fn decode_packets(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {

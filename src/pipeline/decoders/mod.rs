@@ -11,7 +11,7 @@ pub use nse::chain_times as nse_chain_times;
 
 use super::ingest::Ingest;
 use crate::{
-    market::{Provider, ProviderToken},
+    market::{Provider, ProviderToken, with_providers},
     pipeline::LiveSink,
     spool::Record,
 };
@@ -31,30 +31,36 @@ pub(super) trait Decode: Default {
     }
 }
 
-/// All of them.
-#[derive(Debug, Default)]
-pub(super) struct Decoders {
-    angel_one: angel_one::AngelOneDecoder,
-    nse: nse::NseDecoder,
-}
-
-impl Decoders {
-    pub fn begin_day(&mut self) {
-        self.angel_one.begin_day();
-        self.nse.begin_day();
-    }
-
-    pub fn decode(&mut self, provider: Provider, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
-        match provider {
-            Provider::AngelOne => self.angel_one.decode(record, ingest),
-            Provider::Nse => self.nse.decode(record, ingest),
+macro_rules! define_decoders {
+    ($($variant:ident $name:ident $code:literal),*) => {
+        /// All of them: one match a record, static calls inside.
+        #[derive(Debug, Default)]
+        pub(super) struct Decoders {
+            $($name: $name::Decoder),*
         }
-    }
 
-    pub fn tokens_of(&self, provider: Provider, slots: &[u32], max: usize) -> Vec<ProviderToken> {
-        match provider {
-            Provider::AngelOne => self.angel_one.tokens_of(slots, max),
-            Provider::Nse => self.nse.tokens_of(slots, max),
+        impl Decoders {
+            pub fn begin_day(&mut self) {
+                $(self.$name.begin_day();)*
+            }
+
+            pub fn decode(
+                &mut self,
+                provider: Provider,
+                record: &Record,
+                ingest: &mut Ingest<'_, impl LiveSink>,
+            ) {
+                match provider {
+                    $(Provider::$variant => self.$name.decode(record, ingest)),*
+                }
+            }
+
+            pub fn tokens_of(&self, provider: Provider, slots: &[u32], max: usize) -> Vec<ProviderToken> {
+                match provider {
+                    $(Provider::$variant => self.$name.tokens_of(slots, max)),*
+                }
+            }
         }
-    }
+    };
 }
+with_providers!(define_decoders);

@@ -42,13 +42,13 @@ const TICK_SIZE: Price = Price::from_e4(500);
 const OLDER_LEGS: usize = 3;
 
 #[derive(Debug, Default)]
-pub(super) struct NseDecoder {
+pub(super) struct Decoder {
     lots: Option<nse::LotTable>,
     /// Chains of which a body came today in which every leg could be read.
     listed: BTreeSet<(Arc<str>, TradingDate)>,
 }
 
-impl Decode for NseDecoder {
+impl Decode for Decoder {
     fn decode(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
         match record.source {
             Source::NSE_CHAIN => {
@@ -69,7 +69,7 @@ impl Decode for NseDecoder {
     }
 }
 
-impl NseDecoder {
+impl Decoder {
     fn decode_chain(&mut self, body: &[u8], context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
         let chain = match nse::decode_chain(body) {
             Ok(chain) => chain,

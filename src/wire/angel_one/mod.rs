@@ -18,6 +18,7 @@ mod login;
 mod master;
 mod quote;
 mod segment;
+mod sources;
 mod stream;
 mod subscription;
 
@@ -32,6 +33,7 @@ pub use quote::{
     decode_full_quotes, decode_quotes, encode_full_quotes,
 };
 pub use segment::{exchange_of, segment_of};
+pub use sources::SOURCES;
 pub use stream::{
     DayStatistics, DepthEntry, Detail, LTP_BYTES, Packet, PacketView, QUOTE_BYTES, SNAP_QUOTE_BYTES,
     Snapshot, StreamMode, decode_quote,

@@ -1,4 +1,9 @@
 //! The feeds as children: each beginning is a fresh feed over the same log and status.
+//!
+//! What a provider's feed is made of, needs and depends on is its own file's.
+
+mod angel_one;
+mod nse;
 
 use super::{
     feed_orders::{FeedDesk, FeedOrder},
@@ -11,12 +16,8 @@ use crate::{
     clock::Clock,
     config::Config,
     engine::watch::WatchList,
-    feed::{
-        FeedStatus,
-        angel_one::{AngelOneFeed, Credentials},
-        nse::NseFeed,
-    },
-    market::Provider,
+    feed::FeedStatus,
+    market::{Provider, with_providers},
 };
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -65,11 +66,7 @@ async fn follow_orders(
             desk.note_begun(order.number);
         } else {
             let errand = Errand { desk: &desk, order: &order, orders: orders.clone(), lease };
-            let ended = match desk.provider {
-                Provider::AngelOne => errand.run_angel_one(&parts, &sink).await,
-                Provider::Nse => errand.run_nse(&parts, &sink).await,
-            };
-            if let Err(error) = ended {
+            if let Err(error) = errand.run(&parts, &sink).await {
                 desk.note_failure(order.number, error.to_string());
                 return Err(error);
             }
@@ -90,42 +87,6 @@ struct Errand<'a> {
 }
 
 impl Errand<'_> {
-    async fn run_angel_one(self, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
-        let config = &self.order.config;
-        let (stop, follow) = self.follow();
-        let feed = AngelOneFeed {
-            settings: config.feeds.angel_one.clone(),
-            credentials: read_credentials(config)?,
-            watch: parts.watch.clone(),
-            calendar: parts.calendar.clone(),
-            clock: parts.clock.clone(),
-            status: parts.status_of(Provider::AngelOne),
-            sink: sink.clone(),
-            beside_log: Some(config.spool.dir.clone()),
-            stop,
-            seed: self.seed(parts),
-        };
-        let (ended, ()) = tokio::join!(feed.run(), follow);
-        Ok(ended?)
-    }
-
-    async fn run_nse(self, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
-        let (stop, follow) = self.follow();
-        let feed = NseFeed {
-            settings: self.order.config.feeds.nse.clone(),
-            watch: parts.watch.clone(),
-            clock: parts.clock.clone(),
-            calendar: parts.calendar.clone(),
-            status: parts.status_of(Provider::Nse),
-            sink: sink.clone(),
-            beside_log: Some(self.order.config.spool.dir.clone()),
-            stop,
-            seed: self.seed(parts),
-        };
-        let (ended, ()) = tokio::join!(feed.run(), follow);
-        Ok(ended?)
-    }
-
     /// Different for every beginning, so that a feed does not repeat its waits.
     fn seed(&self, parts: &FeedParts) -> u64 {
         parts.seed.wrapping_add(self.lease.incarnation()).wrapping_add(self.order.number)
@@ -157,17 +118,35 @@ impl Errand<'_> {
     }
 }
 
-/// What Angel One's feed logs in with.
-///
-/// # Errors
-/// Says what is missing, and where.
-pub fn read_credentials(config: &Config) -> Result<Credentials, ChildError> {
-    let directory = config.credentials.dir.as_deref().ok_or(
-        "no credentials: set [credentials] dir, or LoadCredential= in the unit, to a directory with angel_one.client_code, \
-         angel_one.api_key, angel_one.mpin and angel_one.totp_secret",
-    )?;
-    Ok(Credentials::read(directory)?)
+macro_rules! define_feeds {
+    ($($variant:ident $name:ident $code:literal),*) => {
+        impl Errand<'_> {
+            async fn run(self, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
+                match self.desk.provider {
+                    $(Provider::$variant => $name::run(self, parts, sink).await),*
+                }
+            }
+        }
+
+        /// Whether a provider's feed has what it needs to begin.
+        ///
+        /// # Errors
+        /// Says what is missing, and where.
+        pub fn check(provider: Provider, config: &Config) -> Result<(), ChildError> {
+            match provider {
+                $(Provider::$variant => $name::check(config)),*
+            }
+        }
+
+        /// Whether two configurations say different things of a provider's feed.
+        pub fn is_affected(provider: Provider, one: &Config, other: &Config) -> bool {
+            match provider {
+                $(Provider::$variant => $name::is_affected(one, other)),*
+            }
+        }
+    };
 }
+with_providers!(define_feeds);
 
 #[cfg(test)]
 mod tests {

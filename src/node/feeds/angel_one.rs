@@ -1,0 +1,44 @@
+//! Angel One's feed as a child.
+
+use super::{Errand, FeedParts, IntakeSink};
+use crate::{
+    actor::ChildError,
+    config::Config,
+    feed::angel_one::{AngelOneFeed, Credentials},
+};
+
+pub async fn run(errand: Errand<'_>, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
+    let config = &errand.order.config;
+    let (stop, follow) = errand.follow();
+    let feed = AngelOneFeed {
+        settings: config.feeds.angel_one.clone(),
+        credentials: read_credentials(config)?,
+        watch: parts.watch.clone(),
+        calendar: parts.calendar.clone(),
+        clock: parts.clock.clone(),
+        status: parts.status_of(errand.desk.provider),
+        sink: sink.clone(),
+        beside_log: Some(config.spool.dir.clone()),
+        stop,
+        seed: errand.seed(parts),
+    };
+    let (ended, ()) = tokio::join!(feed.run(), follow);
+    Ok(ended?)
+}
+
+pub fn check(config: &Config) -> Result<(), ChildError> {
+    read_credentials(config).map(drop)
+}
+
+pub fn is_affected(one: &Config, other: &Config) -> bool {
+    one.feeds.angel_one != other.feeds.angel_one || one.credentials != other.credentials
+}
+
+/// What the feed logs in with.
+fn read_credentials(config: &Config) -> Result<Credentials, ChildError> {
+    let directory = config.credentials.dir.as_deref().ok_or(
+        "no credentials: set [credentials] dir, or LoadCredential= in the unit, to a directory with angel_one.client_code, \
+         angel_one.api_key, angel_one.mpin and angel_one.totp_secret",
+    )?;
+    Ok(Credentials::read(directory)?)
+}

@@ -1,0 +1,15 @@
+//! What the log has of NSE's website.
+
+use crate::wire::source::{Source, SourceShape, SourceTraits};
+
+impl Source {
+    /// Bodies of option-chain-v3 or option-chain-indices; context `symbol=NIFTY`.
+    pub const NSE_CHAIN: Source = Source::from_code(0x10);
+    /// fo_mktlots.csv.
+    pub const NSE_LOTS: Source = Source::from_code(0x11);
+}
+
+pub const SOURCES: &[SourceTraits] = &[
+    SourceTraits::new(Source::NSE_CHAIN, "nse_chain", SourceShape::Chain),
+    SourceTraits::new(Source::NSE_LOTS, "nse_lots", SourceShape::Reference),
+];
