@@ -13,3 +13,4 @@ mod raw_bodies;
 mod real_chains;
 mod seed;
 mod stops;
+mod versions;
