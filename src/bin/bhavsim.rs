@@ -6,8 +6,9 @@
 use bhavd::{
     market::{Timestamp, TradingDate},
     sim::{
-        AngelOneOptions, Credentials, Irregularities, LotOverrides, MarketSource, NseDelay, NseOptions, Pace,
-        RunningSimulator, Simulator, SimulatorOptions, SyntheticMarket, SyntheticUnderlying, UnlistedSide,
+        AngelOneOptions, Credentials, Faults, Irregularities, LotOverrides, MarketSource, NseDelay,
+        NseOptions, Pace, RunningSimulator, Simulator, SimulatorOptions, SyntheticMarket,
+        SyntheticUnderlying, UnlistedSide,
     },
     wire::nse::LotMonth,
 };
@@ -118,6 +119,10 @@ struct Arguments {
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     implied_volatility: u32,
 
+    /// Faults from the start on, as POST /sim/faults takes them (docs/simulator.md)
+    #[arg(long, value_name = "JSON", value_parser = parse_faults)]
+    faults: Option<Faults>,
+
     /// Worker threads of the simulator
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -149,6 +154,10 @@ fn parse_start(text: &str) -> Result<Timestamp, String> {
     NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S")
         .map(Timestamp::from_ist)
         .map_err(|_| "write it as \"2026-01-30 09:00:00\"".to_owned())
+}
+
+fn parse_faults(text: &str) -> Result<Faults, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 /// The value of `--lot`.
@@ -269,6 +278,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    let faults = arguments.faults.clone();
     let options = arguments.into_options();
     let credentials = options.angel_one.as_ref().map(|angel| angel.credentials.clone()).unwrap_or_default();
     let simulator = match Simulator::start(options) {
@@ -278,6 +288,8 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.is_usage() { EXIT_USAGE } else { EXIT_UNAVAILABLE });
         }
     };
+    // Before anything is told of where it listens.
+    faults.into_iter().for_each(|faults| simulator.set_faults(faults));
     report_skipped(&simulator);
     let line = ready_line(&simulator, &credentials);
     let mut stdout = std::io::stdout();
@@ -375,6 +387,17 @@ mod tests {
         assert_eq!((nse.delay, nse.unlisted_side), (NseDelay::default(), UnlistedSide::Absent));
         assert_eq!(options.irregularities, Irregularities { seed: 1, ..Irregularities::default() });
         assert_eq!(options.lots, LotOverrides::new());
+    }
+
+    #[test]
+    fn faults_are_read_as_the_running_simulator_takes_them() {
+        let parse = |faults: &str| Arguments::try_parse_from(["bhavsim", "--synthetic", "--faults", faults]);
+        let arguments = parse(r#"{"mute_stream":true,"refused_tokens":["NSE:99926000"]}"#).expect("faults");
+        let faults = arguments.faults.expect("faults");
+        assert!(faults.mute_stream && faults.refused_tokens.len() == 1);
+        for wrong in ["", "{", r#"{"explode":true}"#, r#"{"refused_tokens":["NIFTY"]}"#] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -7,22 +7,21 @@
 //!
 //! Left out: rows of underlyings, deltas and candles.
 
-use super::replay::{JudgedBy, VerifyError, begin_replay, first_record_after};
+use super::{
+    day_log::DayLog,
+    replay::{JudgedBy, VerifyError, begin_replay},
+};
 use crate::{
     actor::Pulse,
     engine::{EndEvidence, EndProof, Observation},
     market::{Bucket, BucketRow, Contract, InstrumentId, InstrumentKind, Provider, Timestamp, TradingDate},
     pipeline::{NoLive, Pipeline, PipelineSettings},
-    spool::{DeadLetters, Record, Source, SpoolError, SpoolReader},
+    spool::{Record, Source, SpoolError},
     store::{Batch, GapRow, InstrumentRow, Reader, StoreError},
     wire::SourceShape,
 };
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-/// Records worked off in one turn.
-const TURN_RECORDS: u64 = 64;
-/// What one record may take on a slow machine: a master's rows.
-const TURN_EXCUSE: Duration = Duration::from_secs(60);
 /// Names that are told where none is known.
 const NEAREST_MAX: usize = 3;
 
@@ -274,38 +273,12 @@ pub async fn explain_row(
     let stored = reader.oi_history(contract, date).await?;
     let mut pipeline = begin_replay(&reader, settings, date).await?;
     drop(reader);
-    let dead_letters = DeadLetters::read(spool_directory)?;
-    let mut batch = Batch::new(date, 0);
-    let (mut records, mut damages, mut observer) = (0, Vec::new(), None);
-    let mut is_head_lost = false;
-    for read in SpoolReader::open(spool_directory, date)? {
-        let record = match read {
-            Ok(record) => record,
-            Err(SpoolError::Damaged(damage)) => {
-                damages.push(format!("a part of the log is lost: {damage}"));
-                pipeline.note_loss();
-                is_head_lost |= records == 0;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        records += 1;
-        if dead_letters.contains(record.seq) {
-            continue;
-        }
-        let excused = record.source.is_long().then(|| pulse.excuse(TURN_EXCUSE));
+    let (mut batch, mut observer) = (Batch::new(date, 0), None);
+    let mut log = DayLog::open(spool_directory, date, pulse)?;
+    while let Some((record, _excused)) = log.next(&mut pipeline).await? {
         apply(&mut pipeline, &record, &mut batch, &mut observer, question)?;
-        drop(excused);
-        pulse.progress();
-        if records % TURN_RECORDS == 0 {
-            tokio::task::yield_now().await;
-        }
     }
-    if records == 0 {
-        let directory = spool_directory.display().to_string();
-        return Err(VerifyError::NoLog { directory, date }.into());
-    }
-    let judged_by = JudgedBy::of(&pipeline, date, is_head_lost);
+    let (records, judged_by, damages) = (log.records()?, log.judged_by(&pipeline), log.damages());
     let Some(mut observer) = observer else { return Err(ExplainError::NoSession { date }) };
     let Some((_, slot)) = pipeline.slot_of(contract) else {
         return Err(ExplainError::NotRecorded { contract: contract.to_string(), date });
@@ -317,7 +290,7 @@ pub async fn explain_row(
     }
     let open_gaps = pipeline.open_gaps();
     let evidence = observer.evidence();
-    if let Some(record) = first_record_after(spool_directory, date, &dead_letters)? {
+    if let Some(record) = log.record_after()? {
         let instrument = pipeline.slot_of(contract).map(|(instrument, _)| instrument);
         let at = RecordAt { seq: record.seq, received: record.received_time };
         pipeline.apply(&record, &mut NoLive, &mut batch);

@@ -24,6 +24,7 @@ mod board;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod child;
+mod day_log;
 mod day_plan;
 mod explain;
 mod plan;

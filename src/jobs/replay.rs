@@ -1,10 +1,11 @@
 //! Works a day's log off again, into a store of its own, and compares the two records of the day, table by table.
 
+use super::day_log::{DayLog, rules_of};
 use crate::{
     actor::Pulse,
     market::TradingDate,
     pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{self, DayRules, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
+    spool::{Mark, NewRecord, SpoolError},
     store::{self, Batch, Birth, OpenStore, Reader, Store, StoreError},
 };
 use std::{cmp::Ordering, path::Path, time::Duration};
@@ -13,9 +14,7 @@ use std::{cmp::Ordering, path::Path, time::Duration};
 const DIFFERENCES_MAX: usize = 20;
 /// Rows gathered before they are written: few, because what a comparison takes of memory the daemon may keep.
 const ROWS_MAX: usize = 2_000;
-/// Records worked off in one turn.
-const TURN_RECORDS: u64 = 64;
-/// What one turn may take on a slow machine: a master's rows, or a table's comparison.
+/// What a table's comparison may take on a slow machine.
 const TURN_EXCUSE: Duration = Duration::from_secs(60);
 
 /// What can end a verification without a verdict.
@@ -164,70 +163,25 @@ pub(super) async fn replay(
     drop(reader);
     let mut store = store::open_scratch(Birth::Simulated).await?;
     let mut batch = Batch::new(date, 0);
-    let (mut records, mut damages) = (0, Vec::new());
-    let (mut is_head_lost, mut is_of_other) = (false, false);
-    // What was left out live is left out here.
-    let dead_letters = DeadLetters::read(spool_directory)?;
-    for read in SpoolReader::open(spool_directory, date)? {
-        let mut record = match read {
-            Ok(record) => record,
-            Err(SpoolError::Damaged(damage)) => {
-                damages.push(format!("a part of the log is lost: {damage}"));
-                pipeline.note_loss();
-                is_head_lost |= records == 0;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        records += 1;
-        if dead_letters.contains(record.seq) {
-            continue;
+    let mut log = DayLog::open(spool_directory, date, pulse)?;
+    while let Some((mut record, excused)) = log.next(&mut pipeline).await? {
+        if which == WhichRules::Todays && rules_of(&record).is_some() {
+            let todays = Mark::Rules { rules: settings.rules(date) };
+            record = NewRecord::mark(record.received_time, &todays).numbered(record.seq);
         }
-        if let Some(rules) = rules_of(&record) {
-            // A daemon of another version may have gone on with the day.
-            is_of_other |= !rules.is_current();
-            if which == WhichRules::Todays {
-                let todays = Mark::Rules { rules: settings.rules(date) };
-                record = NewRecord::mark(record.received_time, &todays).numbered(record.seq);
-            }
-        }
-        let is_long = record.source.is_long();
-        let excused = is_long.then(|| pulse.excuse(TURN_EXCUSE));
         pipeline.apply(&record, &mut NoLive, &mut batch);
         drop(excused);
-        pulse.progress();
         if batch.row_count() >= ROWS_MAX {
             store.append(&batch).await?;
             batch = Batch::new(date, batch.spool_seq);
         }
-        if records % TURN_RECORDS == 0 {
-            // A day is a lot of work: whoever wants it stopped has a turn in between.
-            tokio::task::yield_now().await;
-        }
     }
-    if records == 0 {
-        return Err(VerifyError::NoLog { directory: spool_directory.display().to_string(), date });
-    }
-    let judged_by = match is_of_other {
-        true => JudgedBy::OtherVersion,
-        false => JudgedBy::of(&pipeline, date, is_head_lost),
-    };
-    if let Some(record) = first_record_after(spool_directory, date, &dead_letters)? {
+    let (records, judged_by, damages) = (log.records()?, log.judged_by(&pipeline), log.damages());
+    if let Some(record) = log.record_after()? {
         pipeline.apply(&record, &mut NoLive, &mut batch);
     }
     store.append(&batch).await?;
     Ok(Replayed { records, judged_by, store, damages })
-}
-
-/// The rules that a record says, if it does.
-fn rules_of(record: &Record) -> Option<DayRules> {
-    if record.source != Source::MARK {
-        return None;
-    }
-    match serde_json::from_slice(record.frames.bytes()) {
-        Ok(Mark::Rules { rules }) => Some(rules),
-        _ => None,
-    }
 }
 
 /// A pipeline that knows what the store knew before a day.
@@ -240,28 +194,6 @@ pub(super) async fn begin_replay(
     symbols.retain(|row| row.valid_from < date);
     let catalog = Catalog::new(reader.instruments().await?, symbols, reader.final_open_interest(date).await?);
     Ok(Pipeline::new(settings.clone(), catalog))
-}
-
-/// The record by which the day was over, if it is not the log's last. It says that time has passed, and whether the daemon
-/// was running; what else it brings belongs to its own day.
-pub(super) fn first_record_after(
-    spool_directory: &Path,
-    date: TradingDate,
-    dead_letters: &DeadLetters,
-) -> Result<Option<Record>, SpoolError> {
-    for date in spool::days(spool_directory)?.into_iter().filter(|later| *later > date) {
-        for record in SpoolReader::open(spool_directory, date)? {
-            let record = record?;
-            if dead_letters.contains(record.seq) {
-                continue;
-            }
-            if record.source == Source::MARK {
-                return Ok(Some(record));
-            }
-            return Ok(Some(NewRecord::mark(record.received_time, &Mark::clock([])).numbered(record.seq)));
-        }
-    }
-    Ok(None)
 }
 
 impl TableComparison {

@@ -72,7 +72,17 @@ pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Ve
     let today = calendar.warnings(now.date_ist());
     let of_calendar = today.into_iter().chain(next_year).map(|warning| warning.to_string());
     let lacks = is_in_session(status, now).then(|| status.pipeline.lacks().notices);
-    of_calendar.chain(lacks.into_iter().flatten()).collect()
+    of_calendar.chain(lacks.into_iter().flatten()).chain(unknown_records(status)).collect()
+}
+
+/// The log has records that another version of bhavd wrote, which this one makes no rows of.
+fn unknown_records(status: &DaemonStatus) -> Option<String> {
+    let count = status.pipeline.unknown_sources.load(Relaxed);
+    let source = status.pipeline.unknown_source()?;
+    Some(format!(
+        "{count} records of the log are of sources that another version of bhavd writes, {source} last: they are kept, \
+         and make no rows here"
+    ))
 }
 
 /// Chains that a feed which is up does not watch; the first few by name.

@@ -28,6 +28,8 @@ mod log_filter;
 mod market_queries;
 mod notifier;
 mod opening_steps;
+#[cfg(test)]
+mod quiet_days;
 mod reading_room;
 mod recorder;
 mod recovery;

@@ -170,6 +170,8 @@ impl Recorder {
         status.unwatched.store(counters.unwatched, Relaxed);
         status.stale_bodies.store(counters.stale_bodies, Relaxed);
         status.unknown_lots.store(counters.unknown_lots, Relaxed);
+        status.unknown_sources.store(counters.unknown_sources, Relaxed);
+        status.set_unknown_source(counters.last_unknown_source);
         status.set_last_error(&counters.last_error);
         status.set_forced_provider(pipeline.forced());
         status.set_active_provider(pipeline.active_provider());

@@ -6,7 +6,7 @@ use crate::{
     jobs::JobBoard,
     logging::Event,
     market::{Provider, Timestamp},
-    spool::{Damage, LogSize, Spool, SpoolError, SyncStatus},
+    spool::{Damage, LogSize, Source, Spool, SpoolError, SyncStatus},
     store::{Checkpoint, ErrorClass},
 };
 use std::sync::{
@@ -296,6 +296,10 @@ pub struct PipelineStatus {
     pub unwatched: AtomicU64,
     pub stale_bodies: AtomicU64,
     pub unknown_lots: AtomicU64,
+    /// Records of sources that another version writes.
+    pub unknown_sources: AtomicU64,
+    /// Code of the last of these sources; 0 while there is none.
+    unknown_source: AtomicU8,
     /// Records left out since the start because they broke the pipeline.
     pub set_aside: AtomicU64,
     pub late: AtomicU64,
@@ -372,6 +376,14 @@ impl PipelineStatus {
 
     pub fn lacks(&self) -> Lacks {
         self.lacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_unknown_source(&self, source: Option<Source>) {
+        self.unknown_source.store(source.map_or(0, Source::code), Relaxed);
+    }
+
+    pub fn unknown_source(&self) -> Option<Source> {
+        Some(self.unknown_source.load(Relaxed)).filter(|code| *code != 0).map(Source::from_code)
     }
 
     pub fn set_last_error(&self, error: &Option<String>) {

@@ -23,6 +23,7 @@ pub struct PipelineCounters {
     pub unknown_lots: u64,
     /// Records of sources that another version of bhavd writes: they are kept, and make no rows here.
     pub unknown_sources: u64,
+    pub last_unknown_source: Option<Source>,
     pub last_error: Option<String>,
     /// In the order of [`Provider::ALL`].
     pub by_provider: [ProviderCounters; Provider::ALL.len()],
@@ -55,6 +56,7 @@ impl PipelineCounters {
     #[cold]
     pub fn note_unknown_source(&mut self, source: Source) {
         self.unknown_sources += 1;
+        self.last_unknown_source = Some(source);
         self.last_error = Some(format!("records of {source} are kept; this version makes no rows of them"));
     }
 

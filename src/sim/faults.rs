@@ -24,6 +24,12 @@ pub struct Faults {
     pub mute_tokens: BTreeSet<TokenName>,
     /// Every subscription is refused with E1002, and nothing of it is taken.
     pub refuse_subscriptions: bool,
+    /// A subscription that names one of these tokens is refused as a whole: one stream of several.
+    pub refused_tokens: BTreeSet<TokenName>,
+    /// Tokens whose packets have an exchange time that no clock can show.
+    pub unreadable_tokens: BTreeSet<TokenName>,
+    /// Tokens for which a quote request is answered with the row of another one.
+    pub wrong_quotes: BTreeMap<TokenName, TokenName>,
     /// Tokens that quote answers list among what was not fetched.
     pub unfetched_quotes: BTreeSet<TokenName>,
     /// Every request and every handshake is answered 429.
@@ -48,6 +54,24 @@ impl Faults {
     /// Whether no packet of a token may be sent.
     pub(super) fn mutes(&self, token: ProviderToken) -> bool {
         self.mute || self.mute_stream || names_token(&self.mute_tokens, token)
+    }
+
+    /// Whether a subscription to these tokens is refused.
+    pub(super) fn refuses<'a>(&self, mut tokens: impl Iterator<Item = &'a ProviderToken>) -> bool {
+        self.refuse_subscriptions || tokens.any(|token| names_token(&self.refused_tokens, *token))
+    }
+
+    /// Whether a token's packets cannot be read.
+    pub(super) fn garbles(&self, token: ProviderToken) -> bool {
+        names_token(&self.unreadable_tokens, token)
+    }
+
+    /// The token whose row answers a quote request for a token. A segment in the place of the other token names none.
+    pub(super) fn quoted(&self, token: ProviderToken) -> ProviderToken {
+        match self.wrong_quotes.get(&TokenName::Token(token)) {
+            Some(TokenName::Token(other)) => *other,
+            _ => token,
+        }
     }
 
     pub(super) fn withholds_quote(&self, token: ProviderToken) -> bool {
@@ -172,6 +196,8 @@ mod tests {
         let switch = FaultSwitch::new();
         let text = r#"{"mute_tokens":["NFO","NSE:99926000"],"unfetched_quotes":["BFO"],"empty_chain":["*"],
             "broken_chains":{"NIFTY":"html"},"wrong_chain":{"NIFTY 2026-02-03":"NIFTY 2026-02-10"},
+            "refused_tokens":["NFO:40002"],"unreadable_tokens":["NFO:40003"],
+            "wrong_quotes":{"NFO:40001":"NFO:40003"},
             "stale_stamp":["BANKNIFTY 2026-02-24"],"omit":["NIFTY 2026-02-03 25300 CE"],
             "bad_leg":["NIFTY 2026-02-03 25350.50 PE"]}"#;
         let faults = change(&switch, text).expect("a change");
@@ -184,6 +210,11 @@ mod tests {
         assert!(faults.mutes(token(Segment::NseFo, 1)) && faults.mutes(token(Segment::NseCash, 99_926_000)));
         assert!(!faults.mutes(token(Segment::NseCash, 99_926_009)));
         assert!(faults.withholds_quote(token(Segment::BseFo, 1)));
+        let (one, two, three) =
+            (token(Segment::NseFo, 40_001), token(Segment::NseFo, 40_002), token(Segment::NseFo, 40_003));
+        assert!(faults.refuses([one, two].iter()) && !faults.refuses([one, three].iter()));
+        assert!(faults.garbles(three) && !faults.garbles(one));
+        assert_eq!((faults.quoted(one), faults.quoted(two)), (three, two));
         let (near, next) = ("2026-02-03".parse().expect("a date"), "2026-02-10".parse().expect("a date"));
         assert_eq!(faults.served_chain("NIFTY", Some(near)), ("NIFTY".to_owned(), Some(next)));
         assert_eq!(faults.served_chain("NIFTY", Some(next)), ("NIFTY".to_owned(), Some(next)));

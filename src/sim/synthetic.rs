@@ -259,7 +259,7 @@ fn round_to_tick(rupees: f64) -> i64 {
 }
 
 /// About normal: the sum of twelve uniform numbers less six has mean 0 and variance 1.
-fn gaussian(rng: &mut ChaCha12Rng) -> f64 {
+pub(super) fn gaussian(rng: &mut ChaCha12Rng) -> f64 {
     (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
 }
 

@@ -33,6 +33,7 @@ mod servers;
 mod service;
 mod sim_angel_one;
 mod sim_nse;
+mod sim_stream_faults;
 mod skip;
 mod smartapi;
 mod store;

@@ -49,17 +49,17 @@ pub(crate) async fn played(simulator: &RunningSimulator) {
     tokio::time::timeout(PATIENCE, wait).await.expect("the market is played within the time allowed");
 }
 
-struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     root: String,
     stream_url: String,
     credentials: Credentials,
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 impl Client {
-    fn of(simulator: &RunningSimulator) -> Client {
+    pub(crate) fn of(simulator: &RunningSimulator) -> Client {
         Client {
             http: http(),
             root: simulator.angel_one_url().expect("Angel One"),
@@ -68,7 +68,7 @@ impl Client {
         }
     }
 
-    async fn post(&self, path: &str, jwt: Option<&str>, body: Vec<u8>) -> (u16, Vec<u8>) {
+    pub(crate) async fn post(&self, path: &str, jwt: Option<&str>, body: Vec<u8>) -> (u16, Vec<u8>) {
         let mut request = self.http.post(format!("{}{path}", self.root)).body(body);
         request = request.header("X-PrivateKey", &self.credentials.api_key);
         if let Some(jwt) = jwt {
@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// Logs in on a fast clock: a password may be too old by the time it arrives, then the next one is tried.
-    async fn login_now(&self, simulator: &RunningSimulator) -> SessionTokens {
+    pub(crate) async fn login_now(&self, simulator: &RunningSimulator) -> SessionTokens {
         const ATTEMPTS_MAX: usize = 10_000;
         for _ in 0..ATTEMPTS_MAX {
             let totp = self.totp(simulator.clock().now());
@@ -115,7 +115,7 @@ impl Client {
         self.post(LOGIN_PATH, None, request.encode()).await.1
     }
 
-    async fn connect(&self, tokens: &SessionTokens) -> Socket {
+    pub(crate) async fn connect(&self, tokens: &SessionTokens) -> Socket {
         self.connect_with(&[
             ("authorization", &format!("Bearer {}", tokens.jwt_token)),
             ("x-api-key", &self.credentials.api_key),
@@ -147,7 +147,7 @@ fn told(price: Option<Price>) -> Told<Price> {
     Told::zero_is_nothing(price.unwrap_or_default())
 }
 
-fn request(subscribe: bool, mode: StreamMode, tokens: &[ProviderToken]) -> Message {
+pub(crate) fn request(subscribe: bool, mode: StreamMode, tokens: &[ProviderToken]) -> Message {
     let correlation_id = Some("abcde12345".to_owned());
     let request = StreamRequest { correlation_id, subscribe, mode, tokens: tokens.to_vec() };
     Message::text(ClientText::Request(request).encode())
@@ -159,14 +159,14 @@ async fn next(socket: &mut Socket) -> Message {
     message.expect("the socket is open").expect("a message")
 }
 
-async fn next_text(socket: &mut Socket) -> ServerText {
+pub(crate) async fn next_text(socket: &mut Socket) -> ServerText {
     match next(socket).await {
         Message::Text(text) => ServerText::decode(text.as_bytes()).expect("a text of the server"),
         other => panic!("not a text: {other:?}"),
     }
 }
 
-async fn next_packet(socket: &mut Socket) -> Packet {
+pub(crate) async fn next_packet(socket: &mut Socket) -> Packet {
     match next(socket).await {
         Message::Binary(bytes) => Packet::decode(&bytes).expect("a packet"),
         other => panic!("not a packet: {other:?}"),
@@ -492,7 +492,7 @@ async fn every_event_of_a_day_reaches_a_subscriber_in_order() {
 }
 
 /// A simulator with a market of one minute in the morning, whose clock begins at another time of day.
-fn quiet(start: &str, speed: f64, change: impl FnOnce(&mut SimulatorOptions)) -> RunningSimulator {
+pub(crate) fn quiet(start: &str, speed: f64, change: impl FnOnce(&mut SimulatorOptions)) -> RunningSimulator {
     let parameters = SyntheticMarket { ticks_per_second: 20, ..synthetic(60) };
     let time = chrono::NaiveTime::parse_from_str(start, "%H:%M:%S").expect("a time");
     let mut options = SimulatorOptions {
@@ -505,7 +505,7 @@ fn quiet(start: &str, speed: f64, change: impl FnOnce(&mut SimulatorOptions)) ->
     Simulator::start(options).expect("a simulator")
 }
 
-fn tokens_of(simulator: &RunningSimulator) -> Vec<ProviderToken> {
+pub(crate) fn tokens_of(simulator: &RunningSimulator) -> Vec<ProviderToken> {
     simulator.market().contracts().iter().map(|listed| listed.token).collect()
 }
 

@@ -21,4 +21,6 @@ mod socket;
 
 pub use credentials::{Credentials, CredentialsError};
 pub use feed::AngelOneFeed;
+#[cfg(test)]
+pub(crate) use plan::Plan;
 pub use settings::AngelOneSettings;

@@ -201,6 +201,9 @@ async fn quote(State(server): State<Server>, body: Bytes) -> Response {
                     unfetched.push(missing("AB9019", "No data available"));
                 }
                 Some(slot) => {
+                    // Another one's row where a fault says so, if it has one.
+                    let quoted = market.slot_of_token(faults.quoted(token));
+                    let slot = quoted.filter(|slot| state.slot(*slot).is_known()).unwrap_or(slot);
                     let values = state.slot(slot);
                     let moment = server.at_movement(slot, values, now);
                     fetched.push(packet::full_quote(market, slot, values, moment));

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     market::Timestamp,
-    sim::{Cursor, SlotState},
+    sim::{Cursor, Faults, SlotState},
     wire::angel_one::{ClientText, ServerText, StreamMode, StreamRefusal, WireError},
 };
 use axum::{
@@ -249,7 +249,7 @@ impl Writer {
             let walked = cursor.advance(EVENTS_PER_STEP, |slot, state| {
                 for mode in subscriptions.modes(slot) {
                     if !faults.mutes(market.contracts()[slot].token) {
-                        write_packet(out, market, slot, state, mode, server.at_change(slot, state));
+                        write_packet(out, market, slot, state, mode, server.at_change(slot, state), &faults);
                     }
                 }
             });
@@ -288,7 +288,7 @@ impl Writer {
                 return;
             }
             for mode in subscriptions.modes(slot) {
-                write_packet(out, market, slot, state, mode, server.shown_at(slot, state, stamp));
+                write_packet(out, market, slot, state, mode, server.shown_at(slot, state, stamp), &faults);
             }
         };
         books.advance(market, server.playback.hours(), now, |slot| subscriptions.has(slot), on_move);
@@ -301,15 +301,15 @@ impl Writer {
         if let Some(books) = books {
             books.show(market, slot, now);
         }
-        let state = cursor.state().slot(slot);
-        if !state.is_known() || server.faults.current().mutes(market.contracts()[slot].token) {
+        let (state, faults) = (cursor.state().slot(slot), server.faults.current());
+        if !state.is_known() || faults.mutes(market.contracts()[slot].token) {
             return;
         }
         let moment = match server.playback.is_clocked() {
             true => server.shown_at(slot, state, cursor.frontier(now).max(state.event_time())),
             false => server.at_change(slot, state),
         };
-        write_packet(out, market, slot, state, mode, moment);
+        write_packet(out, market, slot, state, mode, moment, &faults);
     }
 
     /// Handles one message; `true` if the connection ends with it.
@@ -345,7 +345,8 @@ impl Writer {
             Ok(ClientText::Ping) => Some(ServerText::Pong),
             Ok(ClientText::Request(request)) => {
                 let market = self.server.playback.market().clone();
-                let is_refused = request.subscribe && self.server.faults.current().refuse_subscriptions;
+                let is_refused =
+                    request.subscribe && self.server.faults.current().refuses(request.tokens.iter());
                 let now = self.server.playback.follow_clock();
                 if self.server.playback.is_clocked() {
                     self.push_events();
@@ -387,7 +388,12 @@ fn write_packet(
     state: &SlotState,
     mode: StreamMode,
     moment: Moment,
+    faults: &Faults,
 ) {
+    let moment = match faults.garbles(market.contracts()[slot].token) {
+        true => Moment { stamp_ms: i64::MAX, ..moment },
+        false => moment,
+    };
     write_header(out, Opcode::Binary, mode.packet_bytes());
     packet_at(market, slot, state, mode, moment).encode_into(out);
 }

@@ -10,5 +10,7 @@ pub mod outages;
 mod played;
 mod poison;
 mod raw_bodies;
+mod real_chains;
 mod seed;
 mod stops;
+mod versions;

@@ -1,8 +1,17 @@
 //! The demo plays the day; the record equals the recording, over both protocols and in both stores.
 
-use super::answer::{Answer, BUCKET_S, SESSION_CLOSE_S, SESSION_OPEN_S, cells, number, price, second_of_day};
-use crate::{processes::dump, servers, test_data};
-use bhavd::{market::TradingDate, store::DayDump};
+use super::{
+    answer::{Answer, BUCKET_S, SESSION_CLOSE_S, SESSION_OPEN_S, cells, number, price, second_of_day},
+    seed::test_seed,
+};
+use crate::{
+    processes::{Daemon, Simulator, dump, store_url},
+    servers, test_data,
+};
+use bhavd::{
+    market::{Timestamp, TradingDate},
+    store::DayDump,
+};
 use serde_json::Value as Json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -119,6 +128,45 @@ fn the_day_through_angel_one_equals_the_recording() {
 #[test]
 fn the_day_through_nse_equals_the_recording() {
     play_and_compare("nse", None);
+}
+
+/// The real website's bodies are stamped 49 s to 2 min 39 s before they are received: a row waits for its proof, and is
+/// stated once.
+#[test]
+fn the_day_through_a_website_as_late_as_the_real_one_equals_the_recording() {
+    let Some(recording) = test_data::index_options() else { return };
+    let seed = test_seed("delays").to_string();
+    let recording_path = recording.to_str().expect("a path in UTF-8");
+    let arguments =
+        ["--recording", recording_path, "--speed", "300", "--nse-delay", "49-159", "--seed", &seed];
+    let simulator = Simulator::start(arguments);
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let config = directory.join("bhavd.toml");
+    let watch = "[[watch]]\nunderlying = \"*\"\nexpiries = 0\n";
+    Daemon::configure(&config, directory, &format!("{watch}{}", simulator.nse_tables("v3")));
+    let daemon = Daemon::start(&config, directory);
+    let midnight = Timestamp::on(date(), chrono::NaiveTime::MIN);
+    let mut problems: BTreeMap<String, i64> = BTreeMap::new();
+    // Before, the website has no body of today.
+    for second in (SESSION_OPEN_S + 240..SESSION_CLOSE_S + 900).step_by(120) {
+        simulator.wait_until(midnight.plus_seconds(second));
+        let status = daemon.ask(&["status"]);
+        for told in ["problems", "notices"] {
+            for problem in status[told].as_array().expect("texts") {
+                problems.entry(problem.as_str().expect("a text").to_owned()).or_insert(second);
+            }
+        }
+    }
+    assert_eq!(problems, BTreeMap::new(), "healthy all day, seed {seed}");
+    let status = daemon.ask(&["status"]);
+    assert_eq!(status["healthy"], true);
+    assert_eq!(daemon.ask(&["replay", "verify", &date().to_string()])["equal"], true);
+    daemon.stop();
+    let dump = dump(&store_url(directory), date());
+    assert_equal_to_recording(&Answer::read(&recording), &dump, "nse");
+    let restated = cells(&dump, "intraday_option_oi").iter().filter(|row| row[13] != "0").count();
+    assert_eq!(restated, 0, "rows are stated once they are proved");
 }
 
 fn postgres_database() -> String {

@@ -34,6 +34,8 @@ struct Capture {
     received: i64,
     /// By contract, as the store names contracts: open interest and volume in units, last price in 1/10,000 rupee.
     legs: BTreeMap<String, (i64, i64, i64)>,
+    /// By contract: best bid and ask in 1/10,000 rupee, implied volatility in percent times 10,000; `None` for the wire's 0.
+    books: BTreeMap<String, [Option<i64>; 3]>,
     /// Legs whose open interest is no whole number of lots.
     fractional: usize,
 }
@@ -53,7 +55,7 @@ fn read_capture(path: &Path) -> Capture {
     let stamp = NaiveDateTime::parse_from_str(stamp, "%d-%b-%Y %H:%M:%S").expect("a time");
     let name = path.file_name().expect("a name").to_string_lossy().into_owned();
     let received = NaiveTime::parse_from_str(&name[3..9], "%H%M%S").expect("capHHMMSS");
-    let (mut legs, mut fractional) = (BTreeMap::new(), 0);
+    let (mut legs, mut books, mut fractional) = (BTreeMap::new(), BTreeMap::new(), 0);
     for row in body["records"]["data"].as_array().expect("rows") {
         for side in ["CE", "PE"] {
             let Some(leg) = row.get(side) else { continue };
@@ -64,12 +66,18 @@ fn read_capture(path: &Path) -> Capture {
             let (volume, _) = units(&leg["totalTradedVolume"]);
             let price = (leg["lastPrice"].as_f64().expect("a price") * 10_000.0).round() as i64;
             let contract = format!("NSE:NIFTY {expiry} {} {side}", leg["strikePrice"]);
+            let told = |field: &str| {
+                let value = leg[field].as_f64().unwrap_or_else(|| panic!("{name}: {field}"));
+                Some((value * 10_000.0).round() as i64).filter(|value| *value != 0)
+            };
+            books.insert(contract.clone(), ["bidprice", "askPrice", "impliedVolatility"].map(told));
             let twice = legs.insert(contract, (open_interest, volume, price));
             assert!(twice.is_none(), "{name}: a leg twice");
         }
     }
     let second = i64::from(stamp.num_seconds_from_midnight());
-    Capture { name, second, received: i64::from(received.num_seconds_from_midnight()), legs, fractional }
+    let received = i64::from(received.num_seconds_from_midnight());
+    Capture { name, second, received, legs, books, fractional }
 }
 
 fn read_captures(directory: &Path) -> Vec<Capture> {
@@ -105,7 +113,7 @@ fn assert_buckets(record: &DayDump, in_session: &[Capture], after_close: &Captur
         let twice = buckets.insert((second_of_day(row[0]), row[1]), row);
         assert!(twice.is_none(), "twice: {twice:?}");
     }
-    let mut checked = 0;
+    let (mut checked, mut told, mut untold) = (0, [0; 3], [0; 3]);
     for capture in in_session {
         let bucket = capture.second / BUCKET_S * BUCKET_S;
         for (contract, wanted) in &capture.legs {
@@ -119,8 +127,15 @@ fn assert_buckets(record: &DayDump, in_session: &[Capture], after_close: &Captur
                 capture.name
             );
             checked += 1;
+            let book = [6, 7, 8].map(|cell: usize| (!row[cell].is_empty()).then(|| number(row[cell])));
+            assert_eq!(book, capture.books[contract], "{}: bid, ask, volatility of {row:?}", capture.name);
+            for (place, value) in book.iter().enumerate() {
+                *(if value.is_some() { &mut told[place] } else { &mut untold[place] }) += 1;
+            }
         }
     }
+    let is_both = |(told, untold): (&i32, &i32)| *told > 100 && *untold > 100;
+    assert!(told.iter().zip(&untold).all(is_both), "{told:?} told, {untold:?} not");
     assert!(checked > 11 * 1_200, "only {checked} rows were compared");
     // What came after the close is no bucket's value. It proves the last bucket of contracts that were not traded since.
     let last = in_session.last().expect("a capture");
