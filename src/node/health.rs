@@ -33,6 +33,7 @@ pub fn problems(
     problems.extend(status.spool.sync.trouble());
     problems.extend(status.spool.damage());
     problems.extend(status.spool.not_kept());
+    problems.extend(status.clock.problems());
     problems.extend(status.freshness.staleness());
     problems.extend(status.jobs.problems());
     if let Some(refusal) = status.reload.refusal() {
@@ -71,7 +72,7 @@ pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Ve
     let today = calendar.warnings(now.date_ist());
     let of_calendar = today.into_iter().chain(next_year).map(|warning| warning.to_string());
     let lacks = is_in_session(status, now).then(|| status.pipeline.lacks().notices);
-    of_calendar.chain(lacks.into_iter().flatten()).collect()
+    of_calendar.chain(status.clock.set_aside()).chain(lacks.into_iter().flatten()).collect()
 }
 
 /// Chains that a feed which is up does not watch; the first few by name.
