@@ -24,6 +24,8 @@ pub struct PipelineCounters {
     /// Records of sources that another version of bhavd writes: they are kept, and make no rows here.
     pub unknown_sources: u64,
     pub last_error: Option<String>,
+    /// What could not be decoded last, in words; in the order of [`Provider::ALL`].
+    pub last_malformed: [Option<String>; Provider::ALL.len()],
     /// In the order of [`Provider::ALL`].
     pub by_provider: [ProviderCounters; Provider::ALL.len()],
 }

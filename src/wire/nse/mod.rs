@@ -16,6 +16,7 @@ mod field;
 mod lots;
 mod status;
 mod units;
+mod unread;
 
 pub use chain::{Chain, Leg, PeekedChain, decode_chain, peek_chain, peek_timestamp};
 pub use chain_encode::{ChainShape, encode_chain};
@@ -25,6 +26,7 @@ pub use error::{BODY_MAX_BYTES, WireError, excerpt};
 pub use lots::{LotMonth, LotRow, LotSection, LotTable, decode_lots, encode_lots};
 pub use status::{MarketState, MarketStatus, decode_status, encode_status};
 pub use units::{UnitsError, lots_from_units, units_from_lots};
+pub use unread::Unread;
 
 use crate::market::TradingDate;
 
