@@ -4,10 +4,17 @@ use bhavd::{
     cli::{DaemonArguments, DaemonCommand, run_demo},
     config::{Config, ConfigError},
     logging::{self, Event, Logging},
-    node::{Daemon, Handover, Hangups, credentials_dir},
+    node::{Daemon, DaemonError, Handover, Hangups, credentials_dir},
 };
 use clap::Parser;
-use std::{fmt::Display, io, path::Path, process::ExitCode};
+use std::{
+    env,
+    fmt::Display,
+    io,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 /// sysexits.h
 const USAGE: u8 = 64;
@@ -60,8 +67,24 @@ fn run(path: &Path) -> ExitCode {
     logging.set_level(config.log.level);
     match Daemon::open_from(config, handover).and_then(Daemon::run) {
         Ok(_) => ExitCode::SUCCESS,
+        Err(error @ DaemonError::ClockSetBack) => {
+            let exit = fail_run(&logging, Event::Failed, &error, error.exit_code());
+            drop(logging);
+            // A service manager starts it again by itself.
+            if env::var_os("NOTIFY_SOCKET").is_some() { exit } else { begin_anew() }
+        }
         Err(error) => fail_run(&logging, Event::Failed, &error, error.exit_code()),
     }
+}
+
+/// This process runs the program from its beginning again.
+fn begin_anew() -> ExitCode {
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return fail(&format!("cannot find itself to start again: {error}"), INTERNAL),
+    };
+    let error = Command::new(program).args(env::args_os().skip(1)).exec();
+    fail(&format!("cannot start again: {error}"), INTERNAL)
 }
 
 fn read(path: &Path) -> Result<Config, ExitCode> {

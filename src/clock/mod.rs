@@ -1,18 +1,26 @@
 //! The one source of time: the machine's clock, or a simulated day played at a multiple of real time.
 //!
+//! The machine's clock may be set while the daemon runs. A step shows here only once it was judged ([`Readings`]) and
+//! [`Clock::follow`] was called; until then time goes on by the monotonic clock.
+//!
 //! Everything that sleeps, schedules or stamps takes a [`Clock`]; nothing else in bhavd reads the wall clock. A
 //! simulated clock is fixed by three numbers (what it showed, at which real instant, how fast it runs), so that
 //! separate processes given the same numbers agree on the time.
 //!
 //! Left out: timers with callbacks. Callers await [`Clock::sleep_until`].
 
+mod discipline;
 mod thread_time;
 
+pub use discipline::{AGREED_US, Readings, StampWatch, Verdict, WAITED_US_MAX, refutes};
 pub use thread_time::ThreadTime;
 
 use crate::market::Timestamp;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -33,25 +41,52 @@ pub struct Clock {
 
 #[derive(Debug)]
 struct Inner {
-    /// Wall time and monotonic time read together once, so that a step of the machine's clock cannot turn a
-    /// simulated day back.
+    /// Wall time and monotonic time read together once, so that a step of the machine's clock cannot turn a day back.
     anchor_wall: Timestamp,
     anchor: Instant,
+    /// Steps of the machine's clock that were followed.
+    followed_us: AtomicI64,
+    machine: Machine,
     simulation: Option<Simulation>,
+}
+
+/// The clock that can be set.
+#[derive(Clone, Debug)]
+enum Machine {
+    Real,
+    #[cfg(test)]
+    Set(Arc<AtomicI64>),
+}
+
+impl Machine {
+    fn now(&self) -> Timestamp {
+        match self {
+            Machine::Real => real_now(),
+            #[cfg(test)]
+            Machine::Set(step_us) => real_now().plus_us(step_us.load(Relaxed)),
+        }
+    }
 }
 
 impl Clock {
     pub fn system() -> Clock {
-        Self::with(None)
+        Self::with(Machine::Real, None)
     }
 
     pub fn simulated(simulation: Simulation) -> Clock {
-        Self::with(Some(simulation))
+        Self::with(Machine::Real, Some(simulation))
     }
 
-    fn with(simulation: Option<Simulation>) -> Clock {
-        let inner = Inner { anchor_wall: real_now(), anchor: Instant::now(), simulation };
-        Clock { inner: Arc::new(inner) }
+    /// A machine's clock that shows so much more than the real one.
+    #[cfg(test)]
+    pub fn settable(step_us: Arc<AtomicI64>) -> Clock {
+        Self::with(Machine::Set(step_us), None)
+    }
+
+    fn with(machine: Machine, simulation: Option<Simulation>) -> Clock {
+        let (anchor_wall, anchor) = (machine.now(), Instant::now());
+        let followed_us = AtomicI64::new(0);
+        Clock { inner: Arc::new(Inner { anchor_wall, anchor, followed_us, machine, simulation }) }
     }
 
     pub fn simulation(&self) -> Option<Simulation> {
@@ -60,11 +95,30 @@ impl Clock {
 
     pub fn now(&self) -> Timestamp {
         let Some(simulation) = self.inner.simulation else {
-            return real_now();
+            let (wall, steady) = (self.inner.machine.now(), self.steady());
+            return if wall.us_since(steady).abs() <= AGREED_US { wall } else { steady };
         };
         let real = self.inner.anchor_wall.plus_us(as_us(self.inner.anchor.elapsed()));
         let elapsed_us = real.us_since(simulation.real_start) as f64 * simulation.speed;
         simulation.start.plus_us(elapsed_us as i64)
+    }
+
+    fn steady(&self) -> Timestamp {
+        let passed_us = as_us(self.inner.anchor.elapsed());
+        self.inner.anchor_wall.plus_us(passed_us + self.inner.followed_us.load(Relaxed))
+    }
+
+    /// What the machine's clock shows, and what it would show if it had not been set since the last [`Clock::follow`].
+    /// `None` in a simulated day, which no clock of the machine moves.
+    pub fn readings(&self, stamp: Option<Timestamp>) -> Option<Readings> {
+        let (wall, steady) = (self.inner.machine.now(), self.steady());
+        self.inner.simulation.is_none().then_some(Readings { wall, steady, stamp })
+    }
+
+    /// Shows what the machine's clock shows from now on.
+    pub fn follow(&self) {
+        let by_us = self.inner.machine.now().us_since(self.steady());
+        self.inner.followed_us.fetch_add(by_us, Relaxed);
     }
 
     /// How long really passes while `span` passes on this clock.
@@ -118,6 +172,26 @@ mod tests {
         assert!(clock.now().us_since(start) >= 0);
         assert_eq!(clock.real_span(Duration::from_secs(600)), Duration::from_secs(1));
         clock.sleep_until(start).await;
+    }
+
+    #[test]
+    fn a_step_shows_once_it_is_followed() {
+        let step_us = Arc::new(AtomicI64::new(0));
+        let clock = Clock::settable(Arc::clone(&step_us));
+        const HOUR_US: i64 = 3_600_000_000;
+        for by_us in [HOUR_US, -HOUR_US, 0] {
+            let before = clock.now();
+            step_us.store(by_us, Relaxed);
+            assert!(clock.now().us_since(before).abs() < HOUR_US / 2, "{by_us}");
+            clock.follow();
+            let off_us = clock.now().us_since(real_now()) - by_us;
+            assert!(off_us.abs() < HOUR_US / 2, "{by_us}: {off_us}");
+        }
+        assert_eq!(Clock::simulated(simulation_of_now()).readings(None), None);
+    }
+
+    fn simulation_of_now() -> Simulation {
+        Simulation { start: real_now(), real_start: real_now(), speed: 1.0 }
     }
 
     #[test]

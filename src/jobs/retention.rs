@@ -75,6 +75,15 @@ impl Bounds {
     }
 }
 
+/// Today, for what is old by now. A clock that is far ahead must not make the whole log old: a day counts as no more than some
+/// days after the last one that was logged before it.
+fn no_later_than_logged(today: TradingDate, days: &[TradingDate]) -> TradingDate {
+    const UNLOGGED_DAYS_MAX: u64 = 14;
+    let before = days.iter().copied().rfind(|date| *date < today);
+    let latest = before.and_then(|date| date.checked_add_days(Days::new(UNLOGGED_DAYS_MAX)));
+    latest.map_or(today, |latest| today.min(latest))
+}
+
 impl Shift {
     pub async fn remove_old_days(&self) -> Outcome {
         match self.remove().await {
@@ -94,7 +103,8 @@ impl Shift {
         let Some(checkpoint) = checkpoint else {
             return Ok(Outcome::Done(Some("the store contains nothing, so every day is kept".to_owned())));
         };
-        let today = self.now().date_ist();
+        let days = spool::days(directory)?;
+        let today = no_later_than_logged(self.now().date_ist(), &days);
         let yesterday = today.pred_opt().unwrap_or(today);
         let bounds = Bounds {
             today,
@@ -104,7 +114,6 @@ impl Shift {
             checkpoint,
             faulty: self.faulty_days().await?,
         };
-        let days = spool::days(directory)?;
         let removable = bounds.removable(&days, |date| first_seq_after(directory, &days, date))?;
         let (mut removed, mut freed, mut ended) = (0, Removed::default(), Ok(true));
         for date in removable {
@@ -179,6 +188,15 @@ mod tests {
         TradingDate::from_ymd_opt(2026, 1, 1)
             .and_then(|first| first.checked_add_days(Days::new(day.into())))
             .expect("a date")
+    }
+
+    #[test]
+    fn a_clock_far_ahead_makes_no_day_old() {
+        let day = |text: &str| text.parse::<TradingDate>().expect("a date");
+        let days = ["2026-01-28", "2026-01-29", "2027-01-29"].map(day);
+        assert_eq!(no_later_than_logged(day("2027-01-29"), &days), day("2026-02-12"));
+        assert_eq!(no_later_than_logged(day("2026-01-30"), &days), day("2026-01-30"));
+        assert_eq!(no_later_than_logged(day("2026-01-30"), &[]), day("2026-01-30"));
     }
 
     fn bounds(keep_days: u32) -> Bounds {

@@ -62,6 +62,12 @@ events! {
     LogRecordsDropped = "log_records_dropped", "5247c8f7c9f14e23a1f43d453544eae5", ["DROPPED"];
     /// The calendar does not know a day for certain.
     CalendarUnsure = "calendar_unsure", "c1efa94453eb49ada9fea5888237711e", [];
+    /// The machine's clock was set, and time follows it.
+    ClockSet = "clock_set", "3ef3c38939084c7da101826f28fb14e3", ["BY_US"];
+    /// The machine's clock is not the exchange's, or receive times wait for it.
+    ClockWrong = "clock_wrong", "0fc271f7dbbf4bba8a8d555837e26929", [];
+    /// Records of a clock that was ahead are put aside.
+    ClockAhead = "clock_ahead", "10cb69943f0a415eb581fbef1bd1edc0", ["RECORDS", "PATH"];
     /// A feed watches everything it should.
     FeedUp = "feed_up", "01ba62c8c8cd450cb1192834f1b3745c", ["PROVIDER"];
     /// A feed does not watch everything any more.

@@ -1,13 +1,15 @@
 //! Builds the daemon from its configuration and runs it to its end.
 
 use super::{
+    beginning::{begin_log, find_ahead, set_ahead_aside},
+    clock_watch::ClockStatus,
     control_child::ControlChild,
     dead_batch,
     feed_orders::FeedOrders,
     feeds::FeedParts,
     handover::Handover,
     held_order,
-    intake::{Beginning, Intake},
+    intake::Intake,
     job_surroundings::JobSurroundings,
     live_state::LiveState,
     opening_steps::OpeningSteps,
@@ -32,9 +34,9 @@ use crate::{
     feed::{FeedState, FeedStatus},
     jobs::JobParts,
     logging::Event,
-    market::{Provider, Timestamp},
+    market::Provider,
     pipeline::{PipelineSettings, nse_chain_times},
-    spool::{ChannelTimes, Mark, NewRecord, Record, Spool, SpoolError},
+    spool::{ChannelTimes, Record, Spool, SpoolError},
     store::{self, Batch, Birth, Checkpoint, ErrorClass, NoteOpening, Store, StoreError},
 };
 use std::{
@@ -73,6 +75,10 @@ pub enum DaemonError {
     Runtime(io::Error),
     #[error(transparent)]
     Tree(#[from] TreeError),
+    #[error(
+        "the machine's clock was ahead and was set back: bhavd has to be started again, to go on under the right day"
+    )]
+    ClockSetBack,
     #[error("gave up after repeated failures: {reason}")]
     Escalated { reason: String },
 }
@@ -82,9 +88,11 @@ impl DaemonError {
     pub fn exit_code(&self) -> u8 {
         const UNAVAILABLE: u8 = 69;
         const INTERNAL: u8 = 70;
+        const TEMPORARY: u8 = 75;
         const DENIED: u8 = 77;
         const CONFIGURATION: u8 = 78;
         match self {
+            DaemonError::ClockSetBack => TEMPORARY,
             DaemonError::CalendarUnreadable { .. } | DaemonError::Calendar(_) => CONFIGURATION,
             DaemonError::Spool(SpoolError::InUse { .. } | SpoolError::Full { .. }) => UNAVAILABLE,
             DaemonError::Spool(SpoolError::Io { source, .. })
@@ -175,7 +183,15 @@ impl Daemon {
             Some(socket) => ControlSocket::adopt(socket)?,
             None => ControlSocket::bind(&config.control.socket)?,
         });
-        let stored = load_record(&config.store.url, birth, &steps)?;
+        let mut spool = opened.spool;
+        let now = clock.now();
+        let ahead = find_ahead(&spool, now)?;
+        let stored = load_record(&config.store.url, birth, &steps, ahead)?;
+        let clock_status = ClockStatus::default();
+        if ahead.is_some() {
+            // After the store has taken it back: killed in between, the next start finds the log ahead again.
+            set_ahead_aside(&mut spool, now, &clock_status)?;
+        }
         let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
         let grace_us = i64::from(config.buckets.grace_s) * 1_000_000;
         let settings = PipelineSettings {
@@ -188,12 +204,13 @@ impl Daemon {
             calendar: Arc::clone(&calendar),
         };
         let forced = held_order::read(&config.spool.dir);
-        let (spool, beginning) = begin_log(opened.spool, stored.checkpoint, clock.now(), &settings, forced)?;
+        let (spool, beginning) = begin_log(spool, stored.checkpoint, now, &settings, forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(&spool);
         opened.damages.iter().for_each(|damage| log.note_damage(damage));
-        let status = Arc::new(DaemonStatus { feeds, spool: log, ..DaemonStatus::default() });
+        let status =
+            Arc::new(DaemonStatus { feeds, spool: log, clock: clock_status, ..DaemonStatus::default() });
         status.jobs.set_keep_days(config.spool.keep_days);
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
@@ -257,6 +274,8 @@ impl Daemon {
                 calendar: Arc::clone(&calendar),
                 clock: clock.clone(),
                 grace_us,
+                tree: tree.clone(),
+                status: Arc::clone(&status),
             },
             jobs: JobParts {
                 settings: settings.clone(),
@@ -332,6 +351,7 @@ impl Daemon {
         };
         let exit = self.tree.run(root, options)?;
         match exit.end {
+            _ if self.status.clock.begins_anew() => Err(DaemonError::ClockSetBack),
             TreeEnd::Escalated(reason) => Err(DaemonError::Escalated { reason }),
             _ => {
                 let end = match exit.end {
@@ -384,44 +404,25 @@ fn feed_status(provider: Provider, config: &Config) -> Arc<FeedStatus> {
     Arc::new(status)
 }
 
-/// What the store contains already. It is closed again: the writer opens it on its own thread.
-fn load_record(url: &str, birth: Birth, steps: &OpeningSteps) -> Result<StoreRecord, DaemonError> {
+/// What the store contains already, without what came of records that are `ahead`. It is closed again: the writer opens it
+/// on its own thread.
+fn load_record(
+    url: &str,
+    birth: Birth,
+    steps: &OpeningSteps,
+    ahead: Option<Checkpoint>,
+) -> Result<StoreRecord, DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     let load = async |note: NoteOpening<'_>| {
-        let store = store::open_noting(url, birth, note).await?;
+        let mut store = store::open_noting(url, birth, note).await?;
+        let stored = store.checkpoint().await?;
+        if let (Some(ahead), Some(stored)) = (ahead, stored)
+            && stored.session_date >= ahead.session_date
+        {
+            store.forget_from(ahead).await?;
+        }
         StoreRecord::read(&store.reader().await?).await
     };
     Ok(runtime.block_on(steps.open_store(load))?)
-}
-
-/// Says in the log by which rules the day is judged, and that a new life begins: what was up before is not any more; an
-/// operator's order holds on.
-fn begin_log(
-    mut spool: Spool,
-    checkpoint: Option<Checkpoint>,
-    now: Timestamp,
-    settings: &PipelineSettings,
-    forced: Option<Provider>,
-) -> Result<(Spool, Beginning), DaemonError> {
-    if let Some(checkpoint) = checkpoint
-        && spool.next_seq() <= checkpoint.spool_seq
-    {
-        log::warn!(
-            event = Event::SpoolBehind, seq = checkpoint.spool_seq, session:% = checkpoint.session_date;
-            "the store contains the log up to record {}, but the log ends before: was the spool directory moved?",
-            checkpoint.spool_seq
-        );
-        spool.skip_numbers_to(checkpoint.spool_seq);
-    }
-    // First of all, since they may begin a day.
-    let rules = settings.rules(now.date_ist());
-    spool.append(&mut NewRecord::mark(now, &Mark::Rules { rules }))?;
-    let mut started = NewRecord::mark(now, &Mark::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
-    spool.append(&mut started)?;
-    if let Some(provider) = forced {
-        spool.append(&mut NewRecord::mark(now, &Mark::failover(forced)))?;
-        log::info!(event = Event::FailoverOrdered, forced:% = provider; "{provider} is still forced, as an operator ordered before the start");
-    }
-    Ok((spool, Beginning { date: started.received_time.date_ist(), forced }))
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     engine::UnwitnessedChain,
-    market::{Provider, Timestamp},
+    market::{Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters},
 };
 use std::collections::VecDeque;
@@ -24,13 +24,18 @@ const FAULTS_MAX: u64 = 2;
 /// The faults of a provider's data that persist, each with what it is called.
 type Kind = (&'static str, fn(&ProviderCounters) -> u64);
 
+const NOT_DECODED: &str = "could not be decoded";
+
 const KINDS: [Kind; 5] = [
-    ("could not be decoded", |counters| counters.malformed),
+    (NOT_DECODED, |counters| counters.malformed),
     ("were of another day", |counters| counters.stale),
     ("were about something else than was requested", |counters| counters.refused),
     ("had a newer stamp and older values", |counters| counters.older_copies),
     ("were stamped in the future", |counters| counters.from_the_future),
 ];
+
+/// Of each provider, in words.
+type LastMalformed = [Option<String>; Provider::ALL.len()];
 
 type Counts = [[u64; KINDS.len()]; Provider::ALL.len()];
 
@@ -66,19 +71,20 @@ impl EvidenceWatch {
             .unwitnessed_chains(now)
             .into_iter()
             .partition(|(_, found)| found.unwitnessed * LACKED_PART > found.contracts);
-        let (mut problems, notices) = (describe(&many), describe(&few));
+        let (mut problems, mut notices) = (describe(&many), describe(&few));
         let counts =
             Provider::ALL.map(|provider| KINDS.map(|(_, count)| count(pipeline.counters().of(provider))));
         // Until a while after the open some sources show the day before.
         if pipeline.day().is_none_or(|day| now < day.hours().open.plus_us(FAULTS_US)) {
             self.counted.clear();
         }
-        problems.extend(self.note(counts, now));
+        problems.extend(self.note(counts, &pipeline.counters().last_malformed, now));
+        notices.extend(unrecorded(&pipeline.unrecorded_sessions()));
         Some(Lacks { problems, notices })
     }
 
     /// Kinds of faults that have come up again and again lately.
-    fn note(&mut self, counts: Counts, now: Timestamp) -> Vec<String> {
+    fn note(&mut self, counts: Counts, last_malformed: &LastMalformed, now: Timestamp) -> Vec<String> {
         while self.counted.front().is_some_and(|(at, _)| now.us_since(*at) > FAULTS_US) {
             self.counted.pop_front();
         }
@@ -89,12 +95,29 @@ impl EvidenceWatch {
             for ((name, _), (count, before)) in KINDS.into_iter().zip(counts.iter().zip(before)) {
                 let lately = count.saturating_sub(*before);
                 if lately > FAULTS_MAX {
-                    lacks.push(format!("{lately} of {provider}'s values {name} in the last five minutes"));
+                    let last = last_malformed[provider.index()].as_ref().filter(|_| name == NOT_DECODED);
+                    let last = last.map(|last| format!("; the last: {last}")).unwrap_or_default();
+                    lacks.push(format!(
+                        "{lately} of {provider}'s values {name} in the last five minutes{last}"
+                    ));
                 }
             }
         }
         lacks
     }
+}
+
+/// What was not recorded of the days before, which today's changes are measured against.
+fn unrecorded(sessions: &[TradingDate]) -> Option<String> {
+    let last = sessions.last()?;
+    let more = if sessions.len() > 1 {
+        format!(", nor were {} before it", sessions.len() - 1)
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "the session of {last} was not recorded{more}: today's changes of open interest have no base of it of our own"
+    ))
 }
 
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
@@ -130,11 +153,14 @@ mod tests {
             counts
         };
         let mut watch = EvidenceWatch::new();
-        assert!(watch.note(counts(7), at(0)).is_empty(), "of before");
-        assert!(watch.note(counts(9), at(60)).is_empty());
-        let lacks = watch.note(counts(10), at(120));
-        assert_eq!(lacks, ["3 of nse's values could not be decoded in the last five minutes"]);
-        assert!(watch.note(counts(10), at(430)).is_empty(), "not again since");
+        let mut last = LastMalformed::default();
+        last[Provider::Nse.index()] = Some("chain NIFTY 2026-02-03 lost 1 legs".to_owned());
+        assert!(watch.note(counts(7), &last, at(0)).is_empty(), "of before");
+        assert!(watch.note(counts(9), &last, at(60)).is_empty());
+        let lacks = watch.note(counts(10), &last, at(120));
+        let text = "3 of nse's values could not be decoded in the last five minutes; the last: chain NIFTY 2026-02-03 lost 1 legs";
+        assert_eq!(lacks, [text]);
+        assert!(watch.note(counts(10), &last, at(430)).is_empty(), "not again since");
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub fn problems(
     problems.extend(status.spool.sync.trouble());
     problems.extend(status.spool.damage());
     problems.extend(status.spool.not_kept());
+    problems.extend(status.clock.problems());
     problems.extend(status.freshness.staleness());
     problems.extend(status.jobs.problems());
     if let Some(refusal) = status.reload.refusal() {
@@ -72,7 +73,8 @@ pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Ve
     let today = calendar.warnings(now.date_ist());
     let of_calendar = today.into_iter().chain(next_year).map(|warning| warning.to_string());
     let lacks = is_in_session(status, now).then(|| status.pipeline.lacks().notices);
-    of_calendar.chain(lacks.into_iter().flatten()).chain(unknown_records(status)).collect()
+    let of_log = status.clock.set_aside().into_iter().chain(unknown_records(status));
+    of_calendar.chain(of_log).chain(lacks.into_iter().flatten()).collect()
 }
 
 /// The log has records that another version of bhavd wrote, which this one makes no rows of.

@@ -212,6 +212,11 @@ impl Intake {
         Ok((sink, vigil))
     }
 
+    /// The log's last receive time: none will be earlier.
+    pub fn last_received(&self) -> Timestamp {
+        self.log().spool.last_received()
+    }
+
     /// Has the log forced onto the disk, without waiting for it.
     pub fn flush_soon(&self) {
         self.log().spool.flush_soon();
@@ -275,7 +280,8 @@ impl IntakeSink {
                     log.parts_down.clear();
                     log.streams_down.clear();
                 }
-                Some(Mark::Clock { .. } | Mark::Rules { .. }) | None => {}
+                Some(Mark::Clock { .. } | Mark::ClockSet { .. } | Mark::Rules { .. } | Mark::Stopped)
+                | None => {}
             }
         }
         self.end_full().await
@@ -366,6 +372,8 @@ impl IntakeSink {
                 mark
             }
             Mark::Started { .. }
+            | Mark::ClockSet { .. }
+            | Mark::Stopped
             | Mark::PartDown { .. }
             | Mark::PartUp { .. }
             | Mark::Failover { .. }
@@ -449,6 +457,7 @@ impl IntakeSink {
     }
 
     async fn try_append(&self, mut record: NewRecord) -> Result<Tried, NotAccepted> {
+        self.intake.status.clock.note_record(&record);
         let refused = |reason: &dyn std::fmt::Display| NotAccepted { reason: reason.to_string() };
         let permit = self.producer.reserve().await.map_err(|error| refused(&error))?;
         let error = {

@@ -2,8 +2,10 @@
 
 mod administration;
 mod answers;
+mod beginning;
 #[cfg(feature = "chaos")]
 mod chaos;
+mod clock_watch;
 mod control_child;
 mod daemon;
 mod daemon_report;

@@ -139,7 +139,7 @@ impl ServiceManager {
                 Some(newest) => format!("no new data since {}", newest.to_ist().format("%H:%M:%S")),
                 None => "no data since the session opened".to_owned(),
             };
-            let cause = ", although the provider answers: trading stands still, or today is a holiday that the calendar lacks";
+            let cause = ", although the provider answers; nothing shows whether trading stands still, or today is a holiday that the calendar lacks";
             since + if staleness.is_answered { cause } else { "" }
         }));
         let phase = self.phase(&snapshot);
@@ -541,7 +541,7 @@ mod tests {
         manager.status.feeds[0].note_answer(manager.clock.now());
         let view = manager.look(&mut freshness, later);
         assert_eq!(view.withheld, None, "a restart makes nobody trade");
-        let said = "no data since the session opened, although the provider answers: trading stands still";
+        let said = "no data since the session opened, although the provider answers; nothing shows whether trading stands still";
         assert!(view.line.contains(said), "{}", view.line);
         let later = later + Duration::from_secs(121);
         assert!(manager.look(&mut freshness, later).withheld.is_some(), "it does not answer any more");

@@ -1,6 +1,6 @@
 //! What the daemon shows of itself: atomics and small locked texts, readable whatever hangs.
 
-use super::{evidence_watch::Lacks, gap_log::GapLog};
+use super::{clock_watch::ClockStatus, evidence_watch::Lacks, gap_log::GapLog};
 use crate::{
     feed::{FeedState, FeedStatus},
     jobs::JobBoard,
@@ -25,6 +25,7 @@ pub struct DaemonStatus {
     pub gaps: GapLog,
     pub feeds: Vec<Arc<FeedStatus>>,
     pub freshness: FreshnessStatus,
+    pub clock: ClockStatus,
     pub jobs: Arc<JobBoard>,
 }
 

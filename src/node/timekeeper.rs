@@ -1,11 +1,18 @@
-//! Lets time pass in the log where no data does: a mark whenever a bucket or candle may close.
+//! Lets time pass in the log where no data does: a mark whenever a bucket or candle may close. Looks at the machine's clock
+//! each second, see [`ClockWatch`].
 
-use super::intake::Intake;
+use super::{
+    clock_watch::ClockWatch,
+    daemon::DRAIN_WITHIN,
+    intake::{Intake, IntakeSink},
+    status::DaemonStatus,
+};
 use crate::{
-    actor::{ChildError, Lease},
+    actor::{ChildError, ChildState, Lease, StopSignal, Tree},
     calendar::Calendar,
     clock::Clock,
-    feed::RecordSink,
+    feed::{NotAccepted, RecordSink},
+    logging::Event,
     market::Timestamp,
     spool::Mark,
 };
@@ -22,6 +29,9 @@ pub struct Timekeeper {
     pub clock: Clock,
     /// How long after their ends buckets stay open.
     pub grace_us: i64,
+    /// Drained where the clock was set back.
+    pub tree: Tree,
+    pub status: Arc<DaemonStatus>,
 }
 
 impl Timekeeper {
@@ -33,19 +43,48 @@ impl Timekeeper {
         let sink = self.intake.sink(&lease);
         let mut sync = tokio::time::interval(SYNC_INTERVAL);
         sync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut watch = ClockWatch::default();
         loop {
             let next = self.next_mark(self.clock.now());
             tokio::select! {
-                _ = lease.stopping() => return Ok(()),
+                signal = lease.stopping() => {
+                    if signal == StopSignal::Drain && self.is_ending() {
+                        sink.mark(Mark::Stopped).await?;
+                    }
+                    return Ok(());
+                }
                 // The tick below looks at the clock anew.
                 () = self.clock.sleep_until_looking(next, Duration::MAX) => {}
-                _ = sync.tick() => self.intake.flush_soon(),
+                _ = sync.tick() => {
+                    self.intake.flush_soon();
+                    self.look_at_clock(&mut watch, &sink).await?;
+                }
             }
             if self.clock.now() >= next {
                 sink.mark(Mark::clock([])).await?;
                 lease.pulse().progress();
             }
         }
+    }
+
+    /// Whether the whole daemon ends, and not this child alone.
+    fn is_ending(&self) -> bool {
+        self.tree.snapshot().rows.first().is_some_and(|root| root.state == ChildState::Stopping)
+    }
+
+    async fn look_at_clock(&self, watch: &mut ClockWatch, sink: &IntakeSink) -> Result<(), NotAccepted> {
+        let status = &self.status.clock;
+        let look = watch.look(&self.clock, status.stamp(), self.intake.last_received());
+        status.set_problems(look.problems);
+        if let Some(by_us) = look.step_us {
+            log::warn!(event = Event::ClockSet, by_us; "the machine's clock was set by {} s", by_us / 1_000_000);
+            sink.mark(Mark::ClockSet { by_us }).await?;
+        }
+        if look.is_set_back {
+            status.begin_anew();
+            self.tree.drain(DRAIN_WITHIN);
+        }
+        Ok(())
     }
 
     /// The next whole minute plus grace within a session and the hour after it; outside, the next session's first.

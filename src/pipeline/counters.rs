@@ -25,6 +25,8 @@ pub struct PipelineCounters {
     pub unknown_sources: u64,
     pub last_unknown_source: Option<Source>,
     pub last_error: Option<String>,
+    /// What could not be decoded last, in words; in the order of [`Provider::ALL`].
+    pub last_malformed: [Option<String>; Provider::ALL.len()],
     /// In the order of [`Provider::ALL`].
     pub by_provider: [ProviderCounters; Provider::ALL.len()],
 }

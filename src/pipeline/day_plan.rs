@@ -2,7 +2,8 @@
 //!
 //! Written by bhavd itself into the day's log, once, so that a day needs nothing but its own log: JSON lines, one a contract.
 
-use crate::market::{Contract, Exchange, OiBase, Price};
+use super::machine::Pipeline;
+use crate::market::{Contract, Exchange, OiBase, Price, TradingDate};
 use serde::{Deserialize, Serialize};
 
 /// A contract that a day before knew and that has not expired.
@@ -33,6 +34,21 @@ struct Line {
     oi: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<OiBase>,
+}
+
+impl Pipeline {
+    /// Sessions by the calendar between the last day that has rows, as today's plan says, and today; the latest few, in order.
+    pub fn unrecorded_sessions(&self) -> Vec<TradingDate> {
+        const LISTED_MAX: usize = 10;
+        let Some(from) = self.planned_from else { return Vec::new() };
+        let days = std::iter::successors(self.date.pred_opt(), TradingDate::pred_opt);
+        let days = days
+            .take_while(|date| *date > from)
+            .filter(|date| self.settings.calendar.session(*date).is_some());
+        let mut sessions: Vec<TradingDate> = days.take(LISTED_MAX).collect();
+        sessions.reverse();
+        sessions
+    }
 }
 
 impl PlannedContract {

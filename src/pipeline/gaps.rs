@@ -159,6 +159,20 @@ impl GapTracker {
         gap(provider, down?, now, hours?)
     }
 
+    /// The gaps that are open, as far as they go at `now`. Each grows under its key when it ends.
+    pub fn open_until(&self, now: Timestamp) -> Vec<GapRow> {
+        let (Some(hours), mut gaps) = (self.hours, Vec::new()) else { return Vec::new() };
+        for provider in Provider::ALL {
+            let watch = &self.watches[provider.index()];
+            let down = watch.down.clone().filter(|_| watch.is_at_work);
+            gaps.extend(down.and_then(|down| gap(provider, down, now, hours)));
+            if watch.up_since.is_some() {
+                gaps.extend(end_parts(provider, &watch.parts, now, hours));
+            }
+        }
+        gaps
+    }
+
     /// Ends the gaps of all who are down with the session, if it is over at `now`. To be called with every record, after
     /// what it says of the time before.
     pub fn close_session(&mut self, now: Timestamp) -> Vec<GapRow> {
@@ -221,6 +235,25 @@ mod tests {
 
     fn span(gap: &GapRow) -> (i64, i64) {
         (gap.from.as_us(), gap.to.as_us())
+    }
+
+    #[test]
+    fn a_gap_that_is_open_reaches_to_now_and_grows() {
+        let mut gaps = tracker();
+        assert_eq!(gaps.open_until(at(20)), [], "nothing shows that it is at work");
+        gaps.note_up(P, at(10));
+        gaps.note_part_down(P, "A".to_owned(), at(15), "y");
+        let spans = |gaps: &[GapRow]| {
+            gaps.iter().map(|gap| (gap.part.clone(), span(gap), gap.reason.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(spans(&gaps.open_until(at(20))), [("A".to_owned(), (15, 20), "y".to_owned())]);
+        gaps.note_down(P, at(30), at(40), "x");
+        gaps.end_head();
+        assert_eq!(spans(&gaps.open_until(at(60))), [(String::new(), (30, 60), "x".to_owned())]);
+        // After a restart it goes on, under its key.
+        gaps.note_away(at(90), "the daemon was not running");
+        let gap = gaps.note_up(P, at(100)).expect("a gap");
+        assert_eq!((span(&gap), &*gap.reason), ((30, 100), "x"));
     }
 
     #[test]

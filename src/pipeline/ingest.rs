@@ -210,6 +210,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
     pub fn note_malformed(&mut self, provider: Provider, error: &dyn Display) {
         self.counters.of_mut(provider).malformed += 1;
         self.counters.note_malformed(error);
+        self.counters.last_malformed[provider.index()].clone_from(&self.counters.last_error);
     }
 
     /// A body of another day.

@@ -98,7 +98,7 @@ impl LiveSink for NoLive {
 /// See the module's head.
 #[derive(Debug)]
 pub struct Pipeline {
-    settings: PipelineSettings,
+    pub(super) settings: PipelineSettings,
     pub(super) counters: PipelineCounters,
     /// Today's recorded contracts.
     pub(super) slots: FxHashMap<InstrumentId, u32>,
@@ -110,6 +110,8 @@ pub struct Pipeline {
     has_rules: bool,
     /// The day's log has a plan of its contracts.
     has_plan: bool,
+    /// The last day with rows before, as the plan says.
+    pub(super) planned_from: Option<TradingDate>,
     universe: WatchList,
     session: Option<Session>,
     pub(super) day: Option<TradingDay>,
@@ -140,6 +142,7 @@ impl Pipeline {
             date: TradingDate::MIN,
             has_rules: false,
             has_plan: false,
+            planned_from: None,
             session: None,
             day: None,
             forced: None,
@@ -278,6 +281,7 @@ impl Pipeline {
         if std::mem::replace(&mut self.has_plan, true) {
             return;
         }
+        self.planned_from = record.context.strip_prefix("from=").and_then(|date| date.parse().ok());
         self.ingest(record, live, batch, |_, record, ingest| {
             for planned in record.frames.iter().flat_map(PlannedContract::decode) {
                 let planned = match planned {
@@ -324,6 +328,7 @@ impl Pipeline {
         };
         self.has_rules = rules.is_some();
         self.has_plan = false;
+        self.planned_from = None;
         // A day whose log was begun by a version before has none.
         self.rules = rules.unwrap_or_else(|| self.settings.rules(date));
         self.universe = WatchList { underlyings: self.rules.universe.clone() };

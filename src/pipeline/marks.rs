@@ -45,8 +45,10 @@ impl Pipeline {
             Mark::Started { .. }
             | Mark::FeedDown { .. }
             | Mark::PartDown { .. }
-            | Mark::StreamDown { .. } => {}
+            | Mark::StreamDown { .. }
+            | Mark::ClockSet { .. } => {}
             Mark::Rules { rules } => self.change_rules(rules, now),
+            Mark::Stopped => batch.gaps.extend(self.gaps.open_until(now)),
             Mark::StreamUp { provider, stream } => {
                 if let Some(provider) = self.known_provider(provider) {
                     batch.gaps.extend(self.gaps.note_part_up(provider, &stream_part(*stream), now));
@@ -145,6 +147,8 @@ impl Pipeline {
             }
             Some(
                 Mark::Clock { .. }
+                | Mark::ClockSet { .. }
+                | Mark::Stopped
                 | Mark::FeedUp { .. }
                 | Mark::PartUp { .. }
                 | Mark::Failover { .. }
@@ -217,6 +221,8 @@ impl Pipeline {
                     let reason = match reason {
                         ScopeReason::Silent => "no data, though the market is open",
                         ScopeReason::Contradicted => "another provider showed what it had missed",
+                        ScopeReason::MissedByStream => "its answers showed what its stream had missed",
+                        ScopeReason::Unanswered => "its answers lacked what its stream was to bring",
                     };
                     if let Some(since) = since {
                         self.gaps.note_part_down(provider, name, since, reason);

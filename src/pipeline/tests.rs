@@ -212,3 +212,97 @@ fn records_of_another_versions_source_are_counted_and_named() {
     let said = pipeline.counters().last_error.clone().expect("a word on it");
     assert!(said.contains("source 0x27"), "{said}");
 }
+
+#[test]
+fn a_contract_whose_leg_was_never_readable_is_recorded_and_missing() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    let lots = "UNDERLYING,SYMBOL,JAN-26,FEB-26\nNIFTY 50,NIFTY,65,65\n";
+    let leg = |strike: &str, lots: &str| {
+        format!(
+            r#"{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":{lots},"lastPrice":7}}"#
+        )
+    };
+    let row = |strike: &str, lots: &str| {
+        format!(r#"{{"expiryDates":"03-Feb-2026","strikePrice":{strike},"CE":{}}}"#, leg(strike, lots))
+    };
+    let rows = [row("25000", "10"), row("25100", "\"1,204\""), row("25200", "0.37"), row("\"-\"", "10")];
+    let body = format!(
+        r#"{{"records":{{"data":[{}],"timestamp":"29-Jan-2026 09:26:40","expiryDates":["03-Feb-2026"]}}}}"#,
+        rows.join(",")
+    );
+    let record = |source, second, context: &str, body: &str| NewRecord {
+        source,
+        received_time: at(29, second),
+        context: context.to_owned(),
+        frames: Frames::one(body.as_bytes()),
+    };
+    let records = [
+        record(Source::NSE_LOTS, 33_000, "", lots),
+        record(Source::NSE_CHAIN, 34_010, "symbol=NIFTY&expiry=2026-02-03", &body),
+        NewRecord::mark(at(29, 34_600), &Mark::clock([])),
+    ];
+    for (seq, record) in (1..).zip(records) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+    }
+    let symbols: Vec<_> = batch.instruments.iter().map(|row| row.contract.to_string()).collect();
+    for strike in [25_000, 25_100, 25_200] {
+        let contract = format!("NIFTY 2026-02-03 {strike} CE");
+        let id = batch.instruments.iter().find(|row| row.contract.to_string() == contract);
+        let id = id.unwrap_or_else(|| panic!("no {contract} in {symbols:?}")).id;
+        let states: Vec<_> =
+            batch.buckets.iter().filter(|row| row.instrument == id).map(|row| row.open_interest).collect();
+        let is_known = strike == 25_000;
+        assert!(
+            !states.is_empty() && states.iter().any(Option::is_some) == is_known,
+            "{contract}: {states:?}"
+        );
+    }
+    let counters = pipeline.counters();
+    assert_eq!(counters.of(Provider::Nse).malformed, 3, "{counters:?}");
+    let mut last = None;
+    let nse::Chain { malformed, .. } = nse::decode_chain(body.as_bytes()).expect("a chain");
+    assert_eq!(
+        malformed[0].contract.as_ref().map(ToString::to_string).as_deref(),
+        Some("NIFTY 2026-02-03 25100 CE")
+    );
+    last.clone_from(&counters.last_malformed[Provider::Nse.index()]);
+    assert!(last.is_some_and(|last| last.contains("NIFTY 2026-02-03 25200 CE")), "{counters:?}");
+}
+
+#[test]
+fn what_is_down_when_the_daemon_ends_is_a_gap_until_then_and_goes_on() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    let provider = Provider::Nse;
+    let marks = [
+        (40_000, Mark::feed_up(provider)),
+        (40_100, Mark::feed_down(provider, "503")),
+        (40_200, Mark::Stopped),
+        (40_900, Mark::Started { version: "x".to_owned() }),
+        (41_000, Mark::feed_up(provider)),
+    ];
+    for (seq, (second, mark)) in (1..).zip(marks) {
+        pipeline.apply(&NewRecord::mark(at(29, second), &mark).numbered(seq), &mut NoLive, &mut batch);
+    }
+    let spans: Vec<_> = batch.gaps.iter().map(|gap| (gap.from, gap.to, &*gap.reason)).collect();
+    let (from, until) = (at(29, 40_100), at(29, 41_000));
+    assert_eq!(spans, [(from, at(29, 40_200), "503"), (from, until, "503")]);
+}
+
+#[test]
+fn sessions_without_rows_before_today_are_named() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(30, 0).date_ist(), 0);
+    let plan = |from: &str| NewRecord {
+        source: Source::DAY_PLAN,
+        received_time: at(30, 30_000),
+        context: format!("from={from}"),
+        frames: Frames::one(b""),
+    };
+    assert_eq!(pipeline.unrecorded_sessions(), []);
+    pipeline.apply(&plan("2026-01-28").numbered(1), &mut NoLive, &mut batch);
+    assert_eq!(pipeline.unrecorded_sessions(), [at(29, 0).date_ist()]);
+    pipeline.apply(&NewRecord::mark(at(31, 0), &Mark::clock([])).numbered(2), &mut NoLive, &mut batch);
+    assert_eq!(pipeline.unrecorded_sessions(), []);
+}

@@ -9,6 +9,7 @@
 //! Left out: when a finished segment is compressed ([`pack`]) and which days are removed ([`remove_day`]), which are jobs
 //! of their own, and knowing what any frame means.
 
+mod ahead;
 mod archive;
 mod codec;
 mod damage;
@@ -26,6 +27,7 @@ mod unsynced;
 mod writer;
 mod written;
 
+pub use ahead::SetAside;
 pub use archive::{Packed, pack};
 pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};

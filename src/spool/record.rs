@@ -59,6 +59,13 @@ pub enum Mark {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since_us: Option<i64>,
     },
+    /// The daemon was asked to end, and its feeds have ended. What is down stays so until the log says otherwise.
+    Stopped,
+    /// The machine's clock was set: receive times before and after this mark do not count alike. Changes no row.
+    ClockSet {
+        /// Negative for one that was set back, µs.
+        by_us: i64,
+    },
     /// An operator forced a provider, or leaves the choice to the order of preference. Holds until the next one, or until
     /// the daemon came up.
     Failover { to: Option<String> },
@@ -286,6 +293,8 @@ mod tests {
             Mark::part_up(Provider::Nse, "symbol=A"),
             Mark::stream_up(Provider::AngelOne, 2),
             Mark::stream_down(Provider::AngelOne, 2, "E1002").since(at(7)),
+            Mark::ClockSet { by_us: -7 },
+            Mark::Stopped,
             Mark::Rules { rules: DayRules { schema: 7, grace_us: 5, ..DayRules::default() } },
         ] {
             let json = serde_json::to_string(&mark).expect("JSON");

@@ -2,10 +2,11 @@
 
 use super::{
     Damage, NewRecord, SpoolError, WrittenSegment,
+    ahead::take_up_packed,
     codec::{self, BODY_LEN_MAX, SEGMENT_HEADER},
     flusher::Flusher,
     log_size::LogSize,
-    reader::{self, Found, RAW_EXTENSION, SegmentReader},
+    reader::{self, COMPRESSED_EXTENSION, Found, RAW_EXTENSION, SegmentReader},
     segment::Segment,
     sync_status::SyncStatus,
     tail::Tail,
@@ -81,24 +82,41 @@ impl Spool {
             written: watch::Sender::new(None),
             _lock: lock,
         };
+        let (torn_tail, damages) = spool.take_up()?;
+        spool.suspect(&unsynced)?;
+        spool.size.count(directory)?;
+        Ok(Opened { spool, torn_tail, damages })
+    }
+
+    /// Goes on behind the last record that is there.
+    fn take_up(&mut self) -> Result<(Option<TornTail>, Vec<Damage>), SpoolError> {
         let (mut torn_tail, mut damages) = (None, Vec::new());
-        'newest_first: for date in reader::days(directory)?.into_iter().rev() {
-            for path in reader::segments(directory, date)?.iter().rev() {
-                if spool.segment.is_none() {
-                    torn_tail = spool.resume(path, &mut damages)?;
+        let directory = self.directory.clone();
+        'newest_first: for date in reader::days(&directory)?.into_iter().rev() {
+            for path in reader::segments(&directory, date)?.iter().rev() {
+                if self.segment.is_none() {
+                    torn_tail = self.resume(path, &mut damages)?;
                 } else {
-                    spool.learn_last(path, &mut damages)?;
+                    self.learn_last(path, &mut damages)?;
                 }
                 // A segment may hold no record yet: then an earlier one has the last number.
-                if spool.next_seq > 1 {
+                if self.next_seq > 1 {
                     break 'newest_first;
                 }
             }
         }
-        spool.tell_written();
-        spool.suspect(&unsynced)?;
-        spool.size.count(directory)?;
-        Ok(Opened { spool, torn_tail, damages })
+        self.tell_written();
+        Ok((torn_tail, damages))
+    }
+
+    /// As [`Self::take_up`], after records were taken out; no number is given twice.
+    pub(super) fn take_up_again(&mut self) -> Result<(), SpoolError> {
+        let last_seq = self.next_seq - 1;
+        self.segment = None;
+        (self.next_seq, self.last_received) = (1, Timestamp::NEVER);
+        self.take_up()?;
+        self.skip_numbers_to(last_seq);
+        self.size.count(&self.directory)
     }
 
     /// Takes up the last segment: learns the last number and cuts what was not completed. Where a sound record follows,
@@ -196,6 +214,11 @@ impl Spool {
         self.next_seq
     }
 
+    /// Receive time of the last record; [`Timestamp::NEVER`] in an empty log.
+    pub fn last_received(&self) -> Timestamp {
+        self.last_received
+    }
+
     /// Goes on counting above `seq` where the log itself ends earlier: a store that has checkpointed records of a
     /// log that was deleted since must not take further ones for old.
     pub fn skip_numbers_to(&mut self, seq: u64) {
@@ -265,7 +288,11 @@ impl Spool {
         let day = self.directory.join(hour.0.to_string());
         fs::create_dir_all(&day).map_err(SpoolError::io("create", &day))?;
         let path = day.join(format!("{:02}.{RAW_EXTENSION}", hour.1));
-        let (file, found) = self.size.across(&[&path], || create(&path))?;
+        let packed = path.with_added_extension(COMPRESSED_EXTENSION);
+        let (file, found) = self.size.across(&[&path, &packed], || {
+            take_up_packed(&path, &packed)?;
+            create(&path)
+        })?;
         let length = found.max(SEGMENT_HEADER.len() as u64);
         self.flush_soon();
         let tail = Arc::new(Tail::new(path, file, length));

@@ -11,7 +11,7 @@
 //! replaces one of a higher, and no row clears a candle's mark; a batch is stored whole with its checkpoint or not at
 //! all; a store born for real data never opens for a simulation, nor the other way round.
 //!
-//! Left out: deleting old rows, and with it partitions and hypertables, which serve that; TLS to PostgreSQL; pools
+//! Left out: deleting old rows ([`OpenStore::forget_from`] takes back new ones), and with it partitions and hypertables, which serve that; TLS to PostgreSQL; pools
 //! (there is one writer, and readers open what they need).
 
 mod address;
@@ -21,6 +21,7 @@ mod coverage;
 mod dump;
 mod error;
 mod fence;
+mod forget;
 mod job_run;
 mod migrate;
 mod opening;
@@ -148,6 +149,16 @@ impl OpenStore {
             OpenStore::Sqlite(store) => store.rest(),
             // Its cache is the server's.
             OpenStore::Postgres(_) => {}
+        }
+    }
+
+    /// Takes back every row of the checkpoint's day and of later ones, in one transaction: the store contains the log up to
+    /// `checkpoint` afterwards. For records that were set aside because the machine's clock was ahead.
+    pub async fn forget_from(&mut self, checkpoint: Checkpoint) -> Result<(), StoreError> {
+        let statements = forget::statements(&checkpoint);
+        match self {
+            OpenStore::Sqlite(store) => store.execute(statements).await,
+            OpenStore::Postgres(store) => store.execute(&statements).await,
         }
     }
 

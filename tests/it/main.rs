@@ -24,6 +24,7 @@ mod golden;
 mod journal;
 mod kept_records;
 mod live_redis;
+mod machine_clock;
 mod nse_feed;
 mod nse_recordings;
 mod processes;

@@ -6,6 +6,7 @@
 
 use super::{
     Arrival, Delivery, Slot, Step, TradingDay,
+    silence::ScopeReason,
     track::{Proof, TrackView},
 };
 use crate::{
@@ -158,7 +159,7 @@ impl TradingDay {
         self.wake_rows(index, quote.event_time);
         if is_contradicted {
             // Last: another provider may be recorded from here on.
-            self.note_contradiction(index, arrival.provider, now, rows);
+            self.note_contradiction(index, arrival.provider, ScopeReason::MissedByStream, now, rows);
         }
     }
 
@@ -208,7 +209,7 @@ impl TradingDay {
         let slot = slot as usize;
         if self.slots[slot].is_of(provider) && self.slots[slot].spoken != 0 {
             self.mute(slot, rows);
-            self.note_contradiction(slot, provider, now, rows);
+            self.note_contradiction(slot, provider, ScopeReason::Unanswered, now, rows);
         }
     }
 

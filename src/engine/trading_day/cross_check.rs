@@ -8,6 +8,7 @@ use crate::{
     engine::rows::Rows,
     market::{Provider, Quote, Timestamp},
 };
+use std::collections::BTreeMap;
 
 /// Open interest is published in steps; another source may show one of the last three.
 const OPEN_INTEREST_LAG_US: i64 = 180_000_000;
@@ -118,29 +119,33 @@ impl TradingDay {
         self.mute(slot, rows);
         self.switch(slot, by, rows);
         if is_failure {
-            self.note_contradiction(slot, recorded, now, rows);
+            self.note_contradiction(slot, recorded, ScopeReason::Contradicted, now, rows);
         }
     }
 
-    /// Past half of a chain's contracts, the provider is down for the chain.
+    /// Past half of a chain's contracts, the provider is down for the chain, by the reason that most of them have.
     pub(super) fn note_contradiction(
         &mut self,
         slot: usize,
         provider: Provider,
+        reason: ScopeReason,
         now: Timestamp,
         rows: &mut Rows,
     ) {
-        self.contradicted.insert((provider, slot as u32), now);
+        self.contradicted.insert((provider, slot as u32), (now, reason));
         let chain = self.chain_of[slot] as usize;
         let slots = &self.chains[chain].slots;
-        let is_contradicted = |slot: &&u32| {
-            let at = self.contradicted.get(&(provider, **slot));
-            at.is_some_and(|at| now.us_since(*at) <= CONTRADICTED_US)
-        };
-        let is_past_half = slots.iter().filter(is_contradicted).count() * 2 > slots.len();
+        let recent = slots.iter().filter_map(|slot| {
+            let (at, reason) = self.contradicted.get(&(provider, *slot))?;
+            (now.us_since(*at) <= CONTRADICTED_US).then_some(*reason)
+        });
+        let mut counts: BTreeMap<ScopeReason, usize> = BTreeMap::new();
+        recent.for_each(|reason| *counts.entry(reason).or_default() += 1);
+        let is_past_half = counts.values().sum::<usize>() * 2 > slots.len();
+        let reason = counts.into_iter().max_by_key(|(_, count)| *count).map_or(reason, |(reason, _)| reason);
         if is_past_half && self.chains[chain].cover(provider).is_covering {
             let since = self.slots[slot].latest.event_time();
-            self.set_scope_down(chain, provider, since, ScopeReason::Contradicted, rows);
+            self.set_scope_down(chain, provider, since, reason, rows);
         }
     }
 }

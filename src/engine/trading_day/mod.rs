@@ -139,7 +139,7 @@ pub struct TradingDay {
     /// Contracts that the active provider of their chain missed, and since when.
     exceptions: BTreeMap<u32, Timestamp>,
     /// When providers were last proved to have missed a change, by contract.
-    contradicted: BTreeMap<(Provider, u32), Timestamp>,
+    contradicted: BTreeMap<(Provider, u32), (Timestamp, ScopeReason)>,
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.

@@ -24,12 +24,16 @@ const SAMPLE: usize = 32;
 const ASK_US: i64 = 60_000_000;
 
 /// Why a provider does not cover a chain any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ScopeReason {
     /// No data for longer than is natural.
     Silent,
     /// Another provider shows what it missed.
     Contradicted,
+    /// Its own answers to requests show what its stream missed.
+    MissedByStream,
+    /// Its answers to requests lack what its stream was to bring.
+    Unanswered,
 }
 
 /// A provider stops or begins to cover a chain, as the engine judges by itself.

@@ -298,6 +298,17 @@ fn a_requested_contract_that_the_answer_leaves_out_is_not_witnessed_by_its_strea
 }
 
 #[test]
+fn a_chain_that_is_down_is_so_by_what_was_seen() {
+    let mut played = Played::new(2);
+    played.stream(at(9, 15, 0), &[(0, 10), (1, 100)]);
+    played.day.note_absent(1, Provider::AngelOne, at(9, 16, 0), &mut played.rows);
+    assert_eq!(played.day.take_scope_changes(), []);
+    played.day.note_absent(0, Provider::AngelOne, at(9, 16, 10), &mut played.rows);
+    let down = played.day.take_scope_changes().iter().find_map(|change| change.down);
+    assert_eq!(down.map(|(_, reason)| reason), Some(ScopeReason::Unanswered), "no other provider was there");
+}
+
+#[test]
 fn a_late_value_changes_its_closed_bucket_and_those_that_carried_the_old_one() {
     let mut played = Played::new(2);
     played.stream(at(9, 15, 0), &[(0, 100), (1, 1)]);

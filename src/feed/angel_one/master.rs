@@ -28,6 +28,9 @@ use std::{
 const FETCHED_AT: NaiveTime = NaiveTime::from_hms_opt(8, 30, 0).expect("a time of day");
 
 const TROUBLE: &str = "instrument master";
+const SHORTFALL: &str = "contracts that the instrument master lacks";
+/// A master that lacks more than this part of an expiry is short. Fewer cease to be listed now and then.
+const LACKED_PART: usize = 4;
 /// Failures in a row after which the last good one is handed over again. In the session, where nothing is recorded without
 /// one, the first is enough.
 const FAILURES_MAX: u32 = 3;
@@ -35,8 +38,10 @@ const FAILURES_MAX: u32 = 3;
 /// A cut master, and what is listed in it.
 struct Master {
     cut: Vec<u8>,
-    listed: Vec<(ProviderToken, Contract)>,
+    listed: Listed,
 }
+
+type Listed = Vec<(ProviderToken, Contract)>;
 
 /// Never returns but with the sink's error. A failed fetch is tried again, and so is one whose file is not believed; until it
 /// succeeds the last good one holds.
@@ -46,9 +51,9 @@ pub(super) async fn keep_current<S: RecordSink>(shared: &Shared<S>) -> Result<In
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(120), shared.seed_of(4));
     loop {
         let (mut failures, mut is_repeated) = (0, false);
-        let master = loop {
+        let (master, last) = loop {
             let error = match fetch_believed(shared, &last_good).await {
-                Ok(master) => break master,
+                Ok(believed) => break believed,
                 Err(error) => error,
             };
             shared.note_error(TROUBLE, &error);
@@ -64,7 +69,14 @@ pub(super) async fn keep_current<S: RecordSink>(shared: &Shared<S>) -> Result<In
         };
         backoff.reset();
         let now = shared.clock.now();
-        keep(&last_good, now.date_ist(), &master).await;
+        match shortfall(&last, &master.listed, now.date_ist()) {
+            // The fuller one stays the last good one, so that a restart says it too.
+            Some(lacks) => shared.status.set_trouble(SHORTFALL, lacks),
+            None => {
+                keep(&last_good, now.date_ist(), &master).await;
+                shared.status.end_trouble(SHORTFALL);
+            }
+        }
         hand_over(shared, master).await?;
         shared.status.end_trouble(TROUBLE);
         shared.clock.sleep_until(next_fetch(now)).await;
@@ -128,16 +140,17 @@ async fn read<S: RecordSink>(shared: &Shared<S>, last_good: &LastGood) -> Option
     read.await.ok().flatten()
 }
 
+/// A fresh master, and what the last good one lists.
 async fn fetch_believed<S: RecordSink>(
     shared: &Shared<S>,
     last_good: &LastGood,
-) -> Result<Master, RestError> {
+) -> Result<(Master, Listed), RestError> {
     let (cut, listed) = fetch(shared).await?;
     let last = read(shared, last_good).await.map(|(_, master)| master.listed).unwrap_or_default();
     let date = shared.clock.now().date_ist();
     match doubt(&shared.watch, &last, &listed, date) {
         Some(doubt) => Err(RestError::NotBelieved { what: "the instrument master", doubt }),
-        None => Ok(Master { cut, listed }),
+        None => Ok((Master { cut, listed }, last)),
     }
 }
 
@@ -152,6 +165,36 @@ fn doubt(
     if !fresh.iter().any(|(_, contract)| watch.entry(&contract.underlying).is_some()) {
         return Some("nothing that is watched is listed in it".to_owned());
     }
+    let mut lost = left_of(last, fresh, date).into_iter().filter(|(_, (left, before))| left * 2 < *before);
+    lost.next().map(|(of, left)| describe_left(of, left))
+}
+
+/// What a master that is believed lacks all the same: contracts that the last good one has, and that count as missing today.
+fn shortfall(
+    last: &[(ProviderToken, Contract)],
+    fresh: &[(ProviderToken, Contract)],
+    date: TradingDate,
+) -> Option<String> {
+    const NAMED_MAX: usize = 3;
+    let is_short = |(left, before): (usize, usize)| (before - left) * LACKED_PART > before;
+    let short: Vec<_> = left_of(last, fresh, date).into_iter().filter(|(_, left)| is_short(*left)).collect();
+    let named = short.iter().take(NAMED_MAX).map(|(of, left)| describe_left(*of, *left));
+    let mut text = named.collect::<Vec<_>>().join("; ");
+    if short.len() > NAMED_MAX {
+        text += &format!("; {} more expiries lack contracts too", short.len() - NAMED_MAX);
+    }
+    (!short.is_empty()).then(|| {
+        text + "; the others stay in the plan of the day and are missing unless another provider shows them"
+    })
+}
+
+/// By underlying and expiry that has yet to come: how many of the last good master's contracts are listed still, and how many
+/// there were.
+fn left_of<'a>(
+    last: &'a [(ProviderToken, Contract)],
+    fresh: &[(ProviderToken, Contract)],
+    date: TradingDate,
+) -> BTreeMap<(&'a str, TradingDate), (usize, usize)> {
     let tokens: HashSet<ProviderToken> = fresh.iter().map(|(token, _)| *token).collect();
     let mut left: BTreeMap<(&str, TradingDate), (usize, usize)> = BTreeMap::new();
     for (token, contract) in last {
@@ -160,10 +203,11 @@ fn doubt(
         *before += 1;
         *left += usize::from(tokens.contains(token));
     }
-    let lost = left.into_iter().find(|(_, (left, before))| left * 2 < *before);
-    lost.map(|((underlying, expiry), (left, before))| {
-        format!("of {before} contracts on {underlying} that expire on {expiry} it lists {left}")
-    })
+    left
+}
+
+fn describe_left((underlying, expiry): (&str, TradingDate), (left, before): (usize, usize)) -> String {
+    format!("of {before} contracts on {underlying} that expire on {expiry} it lists {left}")
 }
 
 /// The next half past eight in India.
@@ -227,6 +271,11 @@ mod tests {
         let says = |fresh: &[(ProviderToken, Contract)], date| doubt(&watch, &last, fresh, date);
         assert_eq!(says(&last, day(2)), None);
         assert_eq!(says(&last[2..], day(2)), None, "a half may go");
+        let lacks = |fresh: &[(ProviderToken, Contract)]| shortfall(&last, fresh, day(2));
+        let told = lacks(&last[2..]).expect("more than a quarter");
+        assert!(told.starts_with("of 4 contracts on NIFTY that expire on 2026-02-03 it lists 2; "), "{told}");
+        assert_eq!(lacks(&last[1..]), None, "a quarter");
+        assert_eq!(lacks(&last), None);
         let reason = says(&last[3..], day(2)).expect("three of four are gone");
         assert_eq!(reason, "of 4 contracts on NIFTY that expire on 2026-02-03 it lists 1");
         assert_eq!(says(&far, day(4)), None, "what has expired may go");

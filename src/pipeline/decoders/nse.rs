@@ -75,7 +75,7 @@ impl Decoder {
             Ok(chain) => chain,
             Err(error) => return ingest.note_malformed(PROVIDER, &error),
         };
-        chain.malformed.iter().for_each(|error| ingest.note_malformed(PROVIDER, error));
+        note_unread(&chain, context, ingest);
         if let Ok(requested) = context.parse::<nse::ChainContext>()
             && let Some(found) = chain.mismatch(&requested)
         {
@@ -84,8 +84,16 @@ impl Decoder {
         if chain.timestamp.date_ist() != ingest.received().date_ist() {
             return ingest.note_stale(PROVIDER);
         }
-        let Some(underlying) = chain.legs.first().map(|leg| Arc::clone(&leg.underlying)) else { return };
-        let listed: BTreeSet<TradingDate> = chain.legs.iter().map(|leg| leg.expiry).collect();
+        let unread = || chain.malformed.iter().filter_map(|unread| unread.contract.as_ref());
+        let read = chain.legs.first().map(|leg| Arc::clone(&leg.underlying));
+        let Some(underlying) =
+            read.or_else(|| unread().next().map(|contract| Arc::clone(&contract.underlying)))
+        else {
+            return;
+        };
+        let expiries = chain.legs.iter().map(|leg| leg.expiry).chain(unread().filter_map(Contract::expiry));
+        let brought: BTreeSet<TradingDate> = expiries.collect();
+        let listed = brought.clone();
         let listed = listed.union(&chain.expiries.iter().copied().collect()).copied().collect();
         let recorded = ingest.select_expiries(&underlying, &listed);
         if recorded.is_empty() {
@@ -93,9 +101,7 @@ impl Decoder {
         }
         ingest.note_event(PROVIDER, chain.timestamp);
         self.decode_level(&chain, &underlying, ingest);
-        let brought: BTreeSet<TradingDate> =
-            chain.legs.iter().map(|leg| leg.expiry).filter(|expiry| recorded.contains(expiry)).collect();
-        for expiry in brought {
+        for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
             self.decode_legs(&chain, &underlying, expiry, ingest);
             if chain.malformed.is_empty() {
                 self.listed.insert((Arc::clone(&underlying), expiry));
@@ -139,12 +145,20 @@ impl Decoder {
         };
         // A contract that an earlier complete body of today lacks was listed since.
         let is_new = self.listed.contains(&(Arc::clone(underlying), expiry));
+        // A contract is listed also where its numbers cannot be read: it is recorded, and missing.
+        let is_unread =
+            |contract: &&Contract| contract.expiry() == Some(expiry) && contract.underlying == *underlying;
+        for contract in chain.malformed.iter().filter_map(|unread| unread.contract.as_ref()).filter(is_unread)
+        {
+            slot_of(contract, lot_size, is_new, ingest);
+        }
         let mut quotes = Vec::new();
         for leg in legs {
             match leg.quote(lot_size, chain.timestamp) {
                 Ok(quote) => quotes
                     .extend(slot_of(&leg.contract(), lot_size, is_new, ingest).map(|slot| (slot, quote))),
                 Err(error) => {
+                    slot_of(&leg.contract(), lot_size, is_new, ingest);
                     ingest.note_malformed(PROVIDER, &format_args!("{}: {error}", leg.contract()));
                 }
             }
@@ -167,6 +181,25 @@ impl Decoder {
             ingest.observe(*slot, quote, &mut arrival);
         }
         ingest.end_arrival(&arrival);
+    }
+}
+
+/// Counts what of a body cannot be read, and names the chain, the first legs and how many there are.
+fn note_unread(chain: &nse::Chain, context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
+    let Some(last) = chain.malformed.last() else { return };
+    let name =
+        context.parse::<nse::ChainContext>().map_or_else(|_| String::new(), |asked| asked.name() + " ");
+    for unread in &chain.malformed[..chain.malformed.len() - 1] {
+        ingest.note_malformed(PROVIDER, unread);
+    }
+    let legs = chain.malformed.iter().filter(|unread| unread.is_leg).count();
+    let nameless = chain.malformed.iter().filter(|unread| unread.is_leg && unread.contract.is_none()).count();
+    match nameless {
+        0 => ingest.note_malformed(PROVIDER, &format_args!("chain {name}lost {legs} legs: {last}")),
+        _ => ingest.note_malformed(
+            PROVIDER,
+            &format_args!("chain {name}lost {legs} legs, {nameless} of them without a name: {last}"),
+        ),
     }
 }
 

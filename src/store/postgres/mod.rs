@@ -115,7 +115,32 @@ impl PostgresStore {
         client.batch_execute(&migrate::names()).await.map_err(failed)
     }
 
+    /// Runs statements in one transaction.
+    pub(super) async fn execute(&mut self, statements: &str) -> Result<(), StoreError> {
+        let store = self.address.to_string();
+        let link = self.linked().await?;
+        let done = async {
+            let transaction = link.client.transaction().await?;
+            transaction.batch_execute(statements).await?;
+            transaction.commit().await
+        };
+        done.await.map_err(|error| classify(&store, error))
+    }
+
     pub(super) async fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let (fence, progress) = (self.fence.clone(), self.progress.clone());
+        let link = self.linked().await?;
+        let written = write(link, batch, &fence, &progress).await;
+        let store = || self.address.to_string();
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Fenced { store: store() }),
+            Err(error) => Err(classify(&store(), error)),
+        }
+    }
+
+    /// The connection; another one where it was lost.
+    async fn linked(&mut self) -> Result<&mut Link, StoreError> {
         let link = match self.link.take() {
             Some(link) if !link.client.is_closed() => link,
             _ => {
@@ -124,14 +149,7 @@ impl PostgresStore {
                 link
             }
         };
-        let link = self.link.insert(link);
-        let written = write(link, batch, &self.fence, &self.progress).await;
-        let store = || self.address.to_string();
-        match written {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(StoreError::Fenced { store: store() }),
-            Err(error) => Err(classify(&store(), error)),
-        }
+        Ok(self.link.insert(link))
     }
 }
 

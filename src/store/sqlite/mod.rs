@@ -63,6 +63,14 @@ impl SqliteStore {
         self.thread().await?.run(move |connection| write(connection, &batch, &fence, &progress)).await
     }
 
+    /// Runs statements in one transaction.
+    pub(super) async fn execute(&mut self, statements: String) -> Result<(), StoreError> {
+        let work = move |connection: &mut SqliteConnection| {
+            connection.immediate_transaction(|connection| connection.batch_execute(&statements))
+        };
+        self.thread().await?.run(work).await
+    }
+
     /// Closes the connection, and with it ends a thread whose pages are 8 MiB after a day: what is only emptied stays the
     /// allocator's. A store that ends with its connection stays.
     pub(super) fn rest(&mut self) {

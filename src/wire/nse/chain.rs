@@ -8,6 +8,7 @@ use super::{
     error::{bounded, from_json},
     field::{DateField, InstantField, RupeesField},
     units::{UnitsError, units_from_lots},
+    unread::{Names, Unread},
 };
 use crate::market::{Contract, Exchange, OptionType, Price, Quote, Timestamp, Told, TradingDate};
 use serde::{
@@ -31,7 +32,7 @@ pub struct Chain {
     /// In the body's order, the call of a row before its put. Sides that the exchange does not list are left out.
     pub legs: Vec<Leg>,
     /// What could not be read, in the body's order; everything else of the body is as good as ever.
-    pub malformed: Vec<WireError>,
+    pub malformed: Vec<Unread>,
 }
 
 /// One contract of a chain. Numbers of lots are as on the wire and may be fractional.
@@ -319,7 +320,7 @@ impl LegFields<'_> {
             _ => Arc::from(&*underlying),
         };
         let strike = self.strike.ok_or_else(|| lacks("strikePrice"))?.0;
-        if strike <= Price::ZERO || strike > STRIKE_MAX {
+        if !is_strike(strike) {
             return Err(format!("a strike of {strike}"));
         }
         Ok(Some(Leg {
@@ -340,6 +341,10 @@ impl LegFields<'_> {
 
 /// No strike of NSE's has ever been a tenth of it.
 const STRIKE_MAX: Price = Price::from_e4(100_000_000_000);
+fn is_strike(strike: Price) -> bool {
+    Price::ZERO < strike && strike <= STRIKE_MAX
+}
+
 /// NSE's longest symbols have ten characters.
 const SYMBOL_BYTES_MAX: usize = 40;
 
@@ -405,8 +410,11 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
     }
     let RawBody { records } = from_json(WHAT, body)?;
     let mut malformed = Vec::new();
+    let error = |raw: &RawValue, name: &str, reason: &dyn fmt::Display| {
+        located(body, raw, &format!("{name}: {reason}"))
+    };
     let mut note = |raw: &RawValue, name: &str, reason: &dyn fmt::Display| {
-        malformed.push(located(body, raw, &format!("{name}: {reason}")));
+        malformed.push(Unread { error: error(raw, name, reason), contract: None, is_leg: false });
     };
     let underlying_value = records.underlying_value.and_then(|raw| {
         let read = serde_json::from_str::<Option<RupeesField>>(raw.get());
@@ -417,22 +425,35 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
         read.inspect_err(|error| note(raw, "expiryDates", error)).ok().flatten()
     });
     let mut legs: Vec<Leg> = Vec::new();
+    let names = |raw: &RawValue| Names::read(raw, is_symbol, is_strike);
     for (number, raw) in records.data.into_iter().enumerate() {
         let row = match serde_json::from_str::<RawRow<'_>>(raw.get()) {
             Ok(row) => row,
             Err(error) => {
-                note(raw, &format!("row {}", number + 1), &error);
+                let error = located(body, raw, &format!("row {}: {error}", number + 1));
+                malformed.push(Unread { error, contract: None, is_leg: true });
                 continue;
             }
         };
-        for (option_type, raw) in [(OptionType::Call, row.call), (OptionType::Put, row.put)] {
+        let row_names = raw;
+        for (option_type, raw, other) in
+            [(OptionType::Call, row.call, row.put), (OptionType::Put, row.put, row.call)]
+        {
             let Some(raw) = raw else { continue };
             let leg = serde_json::from_str::<Option<LegFields<'_>>>(raw.get())
                 .map_err(|error| error.to_string())
                 .and_then(|fields| fields.map_or(Ok(None), |f| f.leg(row.expiry, option_type, legs.last())));
             match leg {
                 Ok(leg) => legs.extend(leg),
-                Err(reason) => note(raw, &format!("row {} {option_type}", number + 1), &reason),
+                Err(reason) => {
+                    let row_names = names(row_names);
+                    let named = names(raw).or(&row_names).or(&other.map(names).unwrap_or_default());
+                    malformed.push(Unread {
+                        error: error(raw, &format!("row {} {option_type}", number + 1), &reason),
+                        contract: named.contract(option_type, &row_names),
+                        is_leg: true,
+                    });
+                }
             }
         }
     }
@@ -517,7 +538,9 @@ mod tests {
     fn errors_name_their_place() {
         let wrong = V3.replace("23-06-2026", "30-06-2026");
         let chain = decode_chain(wrong.as_bytes()).expect("a chain");
-        let [error] = &chain.malformed[..] else { panic!("one leg, not {:?}", chain.malformed) };
+        let [Unread { error, contract: None, .. }] = &chain.malformed[..] else {
+            panic!("one leg, not {:?}", chain.malformed)
+        };
         let expected =
             "option chain: line 2 column 9: row 1 CE: a leg expiring 2026-06-30 in a row expiring 2026-06-23";
         assert_eq!((error.to_string().as_str(), chain.legs.len()), (expected, 0));
@@ -566,14 +589,29 @@ mod tests {
             let body = body_with(|call| call.replace(from, to));
             let chain = decode_chain(body.as_bytes()).expect("a chain");
             assert_eq!(chain.legs.len(), 9, "{to}");
-            let [WireError::Json { reason: found, .. }] = &chain.malformed[..] else {
+            let [Unread { error: WireError::Json { reason: found, .. }, contract, is_leg: true }] =
+                &chain.malformed[..]
+            else {
                 panic!("{to}: {:?}", chain.malformed)
             };
+            let contract = contract.as_ref().map(Contract::to_string);
+            assert_eq!(contract.as_deref(), Some("NIFTY 2026-06-23 25050 CE"), "{to}");
             assert_eq!(found, &format!("row 2 CE: {reason}"), "{to}");
         }
         let long = body_with(|call| call.replace("1204", &format!("\"{}\"", "\\u0007x".repeat(100_000))));
-        let error = decode_chain(long.as_bytes()).expect("a chain").malformed.remove(0).to_string();
+        let error = decode_chain(long.as_bytes()).expect("a chain").malformed.remove(0).error.to_string();
         assert!(error.len() < 1_200 && !error.contains('\u{7}'), "{} bytes", error.len());
+    }
+
+    #[test]
+    fn a_leg_whose_strike_is_nowhere_names_no_contract() {
+        let body = body_with(|call| call.replace("25050", "\"-\""));
+        let body = body.replace("25050", "\"?\"");
+        let chain = decode_chain(body.as_bytes()).expect("a chain");
+        assert_eq!((chain.legs.len(), chain.malformed.len()), (8, 2));
+        assert!(chain.malformed.iter().all(|unread| unread.is_leg && unread.contract.is_none()));
+        let text = chain.malformed[0].to_string();
+        assert!(text.starts_with("a leg without a strike that can be read: option chain: line 1"), "{text}");
     }
 
     #[test]

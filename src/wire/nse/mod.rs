@@ -17,6 +17,7 @@ mod lots;
 mod sources;
 mod status;
 mod units;
+mod unread;
 
 pub use chain::{Chain, Leg, PeekedChain, decode_chain, peek_chain, peek_timestamp};
 pub use chain_encode::{ChainShape, encode_chain};
@@ -27,6 +28,7 @@ pub use lots::{LotMonth, LotRow, LotSection, LotTable, decode_lots, encode_lots}
 pub use sources::SOURCES;
 pub use status::{MarketState, MarketStatus, decode_status, encode_status};
 pub use units::{UnitsError, lots_from_units, units_from_lots};
+pub use unread::Unread;
 
 use crate::market::TradingDate;
 

@@ -356,6 +356,33 @@ pub async fn the_checkpoint_never_goes_back(place: &Place) {
     assert_eq!(days, [texts(&["2026-01-29", "10"]), texts(&["2026-01-30", "30"])]);
 }
 
+pub async fn what_came_of_records_that_leave_the_log_is_taken_back(place: &Place) {
+    let (mut store, reader) = place.with(&[batch(), Batch::new(day(31), 50)]).await;
+    assert_eq!(store.checkpoint().await.expect("read").map(|checkpoint| checkpoint.spool_seq), Some(50));
+    place
+        .execute(
+            "INSERT INTO instruments (id, exchange, symbol, underlying, kind, lot_size, tick_size_e4, first_seen, last_seen) \
+             VALUES (99, 'NSE', 'OLD', 'OLD', 'index', 1, 5, '2026-01-02', '2026-01-30'); \
+             UPDATE daily_option_oi SET official_oi = 7 WHERE instrument = 2",
+        )
+        .await;
+    let before = reader.dump_day(day(30)).await.expect("a day");
+    assert!(before.len() > 7, "{:?}", before.keys());
+    let taken_back = Checkpoint { session_date: day(30), spool_seq: 12 };
+    for _ in 0..2 {
+        store.forget_from(taken_back).await.expect("taken back");
+        assert_eq!(store.checkpoint().await, Ok(Some(taken_back)));
+        assert!(reader.dump_day(day(30)).await.expect("a day").is_empty());
+    }
+    let (_, old) = place.select("SELECT symbol, last_seen FROM instruments ORDER BY id").await;
+    assert_eq!(old, [texts(&["OLD", "2026-01-29"])], "what was known before stays");
+    let (_, official) = place.select("SELECT official_oi FROM daily_option_oi ORDER BY instrument").await;
+    assert_eq!(official, [texts(&["7"])], "the exchange's figures are no outcome of the log");
+    store.append(&batch()).await.expect("written");
+    let after = reader.dump_day(day(30)).await.expect("a day");
+    assert_eq!(after.get("intraday_option_oi"), before.get("intraday_option_oi"));
+}
+
 pub async fn a_store_stays_what_it_was_born_as(place: &Place) {
     drop(place.open().await);
     let error = store::open(&place.url, Birth::Simulated).await.err().expect("is refused");

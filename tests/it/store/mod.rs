@@ -35,6 +35,7 @@ on_both! {
     a_refused_batch_leaves_no_trace
     a_writer_that_was_given_up_commits_nothing
     the_checkpoint_never_goes_back
+    what_came_of_records_that_leave_the_log_is_taken_back
     a_store_stays_what_it_was_born_as
     a_reader_needs_a_store
     a_store_of_a_later_version_is_refused

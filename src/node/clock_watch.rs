@@ -1,0 +1,222 @@
+//! Watches the machine's clock while the daemon runs: a step that something contradicts, receive times that wait for the
+//! clock, a clock that is not the exchange's.
+//!
+//! [`ClockStatus`] is what the daemon shows of it. [`ClockWatch`] looks once a second and says what follows; the timekeeper
+//! does it. A clock that was ahead and is set back needs a log that goes back, which a running pipeline cannot follow: the
+//! daemon ends in order then, and its next start puts aside what was received ahead (`node/beginning.rs`).
+
+use crate::{
+    clock::{AGREED_US, Clock, StampWatch, Verdict},
+    logging::Event,
+    market::{Provider, Timestamp},
+    pipeline::exchange_stamp,
+    spool::NewRecord,
+};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+};
+
+/// How often a record is looked into for the exchange's time.
+const SAMPLE_US: i64 = 1_000_000;
+
+/// What the daemon shows of its clock.
+#[derive(Debug, Default)]
+pub struct ClockStatus {
+    problems: Mutex<Vec<String>>,
+    /// What this start put aside.
+    set_aside: Mutex<Option<String>>,
+    begins_anew: AtomicBool,
+    /// When a provider's record was last looked into, and the exchange's time in it; 0 for none. By [`Provider::index`].
+    sampled_us: [AtomicI64; Provider::ALL.len()],
+    stamps_us: [AtomicI64; Provider::ALL.len()],
+}
+
+impl ClockStatus {
+    /// Takes note of the exchange's time in a record that was received; of few of them.
+    pub fn note_record(&self, record: &NewRecord) {
+        let Some(provider) = record.source.provider() else { return };
+        let (received_us, sampled) = (record.received_time.as_us(), &self.sampled_us[provider.index()]);
+        if (received_us - sampled.load(Relaxed)).abs() < SAMPLE_US {
+            return;
+        }
+        if let Some(stamp) = exchange_stamp(record.source, &record.frames) {
+            sampled.store(received_us, Relaxed);
+            self.stamps_us[provider.index()].store(stamp.as_us(), Relaxed);
+        }
+    }
+
+    /// The newest of what the providers said last.
+    pub fn stamp(&self) -> Option<Timestamp> {
+        let stamps = self.stamps_us.iter().map(|us| us.load(Relaxed)).filter(|us| *us != 0);
+        stamps.max().map(Timestamp::from_us)
+    }
+
+    pub fn problems(&self) -> Vec<String> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Logs what is new.
+    pub fn set_problems(&self, problems: Vec<String>) {
+        let mut known = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() && !problems.is_empty() {
+            log::error!(event = Event::ClockWrong; "{}", problems.join("; "));
+        }
+        *known = problems;
+    }
+
+    pub fn set_aside(&self) -> Option<String> {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn note_set_aside(&self, text: String) {
+        *self.set_aside.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// The daemon is to end and to be started again: its clock was set back.
+    pub fn begin_anew(&self) {
+        self.begins_anew.store(true, Relaxed);
+    }
+
+    pub fn begins_anew(&self) -> bool {
+        self.begins_anew.load(Relaxed)
+    }
+}
+
+/// What follows from a look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    pub problems: Vec<String>,
+    /// A step that the log is to name.
+    pub step_us: Option<i64>,
+    /// The clock was ahead and is set right.
+    pub is_set_back: bool,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct ClockWatch {
+    stamps: StampWatch,
+    is_ending: bool,
+}
+
+impl ClockWatch {
+    /// Looks at the clock, which follows a step that is right. `held` is the log's last receive time.
+    pub fn look(&mut self, clock: &Clock, stamp: Option<Timestamp>, held: Timestamp) -> Look {
+        let mut look = Look::default();
+        if let Some(readings) = clock.readings(stamp) {
+            match readings.judge() {
+                // Many small ones add up.
+                Verdict::Agreed => clock.follow(),
+                Verdict::Followed { by_us } => {
+                    clock.follow();
+                    look.step_us = Some(by_us);
+                }
+                Verdict::SetBack { by_us } => {
+                    look.is_set_back = !std::mem::replace(&mut self.is_ending, true);
+                    look.step_us = look.is_set_back.then_some(by_us);
+                }
+                Verdict::Contradicted { by_us } => look.problems.push(format!(
+                    "the machine's clock was set {}, to {}, which the exchange's stamps contradict: time goes on from {} by \
+                     the monotonic clock; set the clock right (timedatectl), recording goes on meanwhile",
+                    describe_step(by_us),
+                    readings.wall,
+                    readings.steady,
+                )),
+            }
+        }
+        let now = clock.now();
+        let ahead_us = held.us_since(now);
+        if ahead_us > AGREED_US {
+            look.problems.push(format!(
+                "receive times stay at {held}, {} ahead of the machine's clock, until the clock is there: it was ahead \
+                 before, or is behind now; set it right (timedatectl)",
+                describe_span(ahead_us)
+            ));
+        }
+        if let Some(off_us) = self.stamps.note(stamp, now) {
+            let side = if off_us > 0 { "ahead of" } else { "behind" };
+            look.problems.push(format!(
+                "the machine's clock is {} {side} the exchange's stamps, which move on: what is received counts for the \
+                 wrong time; set the clock right (timedatectl), bhavd then begins anew under the right day by itself",
+                describe_span(off_us.abs())
+            ));
+        }
+        look
+    }
+}
+
+fn describe_step(by_us: i64) -> String {
+    format!("{} {}", if by_us > 0 { "forward" } else { "back" }, describe_span(by_us.abs()))
+}
+
+/// `2 s`, `15 min`, `23 h 59 min`.
+pub fn describe_span(us: i64) -> String {
+    let seconds = us / 1_000_000;
+    match (seconds / 3_600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const HOUR_US: i64 = 3_600_000_000;
+
+    fn settable() -> (Arc<AtomicI64>, Clock) {
+        let step_us = Arc::new(AtomicI64::new(0));
+        (Arc::clone(&step_us), Clock::settable(step_us))
+    }
+
+    #[test]
+    fn a_contradicted_step_is_a_problem_while_it_lasts() {
+        let (step_us, clock) = settable();
+        let mut watch = ClockWatch::default();
+        let begun = clock.now();
+        let stamp = Some(begun);
+        assert_eq!(watch.look(&clock, stamp, Timestamp::NEVER), Look::default());
+        step_us.store(24 * HOUR_US, Relaxed);
+        let look = watch.look(&clock, stamp, Timestamp::NEVER);
+        assert_eq!((look.step_us, look.is_set_back), (None, false));
+        let [problem] = &look.problems[..] else { panic!("{look:?}") };
+        assert!(problem.starts_with("the machine's clock was set forward 2"), "{problem}");
+        assert!(clock.now().us_since(begun) < HOUR_US, "time goes on as it did");
+        step_us.store(0, Relaxed);
+        assert_eq!(watch.look(&clock, stamp, Timestamp::NEVER), Look::default());
+    }
+
+    #[test]
+    fn a_step_that_nothing_contradicts_is_followed_and_named() {
+        let (step_us, clock) = settable();
+        step_us.store(HOUR_US, Relaxed);
+        let look = ClockWatch::default().look(&clock, None, Timestamp::NEVER);
+        assert_eq!((look.problems, look.is_set_back), (Vec::new(), false));
+        assert!((look.step_us.expect("a step") - HOUR_US).abs() < HOUR_US / 60);
+        assert_eq!(ClockWatch::default().look(&clock, None, Timestamp::NEVER), Look::default());
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_back_ends_the_daemon_once() {
+        let (step_us, clock) = settable();
+        let mut watch = ClockWatch::default();
+        step_us.store(-HOUR_US, Relaxed);
+        let look = watch.look(&clock, None, Timestamp::NEVER);
+        assert!(look.is_set_back && look.step_us.expect("a step") < -HOUR_US / 2, "{look:?}");
+        let again = watch.look(&clock, None, Timestamp::NEVER);
+        assert_eq!((again.is_set_back, again.step_us), (false, None));
+    }
+
+    #[test]
+    fn receive_times_that_wait_are_a_problem() {
+        let clock = Clock::system();
+        let held = clock.now().plus_seconds(600);
+        let look = ClockWatch::default().look(&clock, None, held);
+        let [problem] = &look.problems[..] else { panic!("{look:?}") };
+        assert!(problem.contains("until the clock is there"), "{problem}");
+        assert_eq!(ClockWatch::default().look(&clock, None, clock.now()).problems, [""; 0]);
+    }
+}
