@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Epoch {
-    pub provider: Option<Provider>,
     pub delivery: Delivery,
     /// Of a stream: its newest data.
     pub live_until: Timestamp,
@@ -39,7 +38,6 @@ pub(super) struct Epochs {
 impl Default for Epochs {
     fn default() -> Epochs {
         let none = Epoch {
-            provider: None,
             delivery: Delivery::Chain,
             live_until: Timestamp::NEVER,
             last_arrival: Timestamp::NEVER,
@@ -57,9 +55,8 @@ impl Epochs {
     }
 
     /// Past 65,535 the last one goes on: a day with so many breaks proves too much only of what lies between two of them.
-    pub fn begin(&mut self, provider: Provider, delivery: Delivery) -> u16 {
+    pub fn begin(&mut self, delivery: Delivery) -> u16 {
         let epoch = Epoch {
-            provider: Some(provider),
             delivery,
             live_until: Timestamp::NEVER,
             last_arrival: Timestamp::NEVER,
@@ -116,7 +113,7 @@ impl Epochs {
 
     /// The same subscription, of which nothing is known before now.
     fn go_on(&mut self, provider: Provider, stream: u8) -> u16 {
-        let number = self.begin(provider, Delivery::Stream);
+        let number = self.begin(Delivery::Stream);
         if let Some(before) = self.streams.insert((provider, stream), number) {
             self.all[usize::from(before)].is_open = false;
         }

@@ -11,7 +11,7 @@ use super::{
     track::{Proof, TrackView},
 };
 use crate::{
-    engine::{observation::Observation, rows::Rows},
+    engine::{candle::Trade, observation::Observation, rows::Rows},
     market::{BucketState, Provider, Quote, Timestamp},
 };
 
@@ -51,6 +51,8 @@ pub(super) struct Step {
     pub is_continued: bool,
     /// Two snapshots, and not further apart than the channel's cadence.
     pub is_bridged: bool,
+    /// The observation is the answer to a request.
+    pub is_answer: bool,
     /// Up to when the values before were proved.
     pub witness_end: Timestamp,
 }
@@ -81,6 +83,27 @@ fn is_later_trade(other: &Observation, own: &Observation) -> bool {
 }
 
 impl TradingDay {
+    /// Up to when the recorded provider's values before an observation are known to have held, for the candles. At the open
+    /// nothing has been traded.
+    pub(super) fn seen_until(&self, slot: usize, step: Step, event_time: Timestamp) -> Timestamp {
+        if step.is_continued || step.is_bridged && !step.is_answer {
+            return Trade::UNBROKEN;
+        }
+        self.held_until(step.witness_end, self.slots[slot].latest.event_time(), event_time)
+    }
+
+    /// The same of values that were said at `said` and proved until `witness_end`; an observation of before shows that they did
+    /// not hold until then.
+    pub(super) fn held_until(
+        &self,
+        witness_end: Timestamp,
+        said: Timestamp,
+        event_time: Timestamp,
+    ) -> Timestamp {
+        let until = if witness_end < event_time { witness_end } else { said };
+        until.max(self.hours.open)
+    }
+
     /// What a track says of a bucket's end.
     pub(super) fn at_end(
         &self,
