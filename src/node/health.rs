@@ -70,8 +70,9 @@ pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Ve
     let next_year = calendar.next_year_warning(now.date_ist()).filter(|warning| !warning.is_urgent());
     let today = calendar.warnings(now.date_ist());
     let of_calendar = today.into_iter().chain(next_year).map(|warning| warning.to_string());
-    let lacks = is_in_session(status, now).then(|| status.pipeline.lacks().notices);
-    of_calendar.chain(lacks.into_iter().flatten()).collect()
+    let lacks = status.pipeline.lacks();
+    let of_session = if is_in_session(status, now) { lacks.notices } else { Vec::new() };
+    of_calendar.chain(of_session).chain(lacks.of_day).collect()
 }
 
 /// Chains that a feed which is up does not watch; the first few by name.

@@ -84,13 +84,30 @@ pub trait CandleDay {
     fn has_hole(&self, from: Timestamp, until: Timestamp) -> bool;
 }
 
+/// A cumulative volume and the later, smaller one of the same provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContradictedVolume {
+    pub instrument: InstrumentId,
+    pub volume: i64,
+    pub later: i64,
+    /// Of the later one.
+    pub event_time: Timestamp,
+}
+
+/// The day's cumulative volumes of one provider that its own later ones contradicted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContradictedVolumes {
+    pub count: u64,
+    pub last: Option<ContradictedVolume>,
+}
+
 /// See the module's head. The slots' own candles are passed in with each call.
 #[derive(Debug)]
 pub struct CandleBook {
     settled: Vec<SettledCandles>,
     intervals: Intervals,
-    /// Cumulative volumes that later ones of the same provider contradicted, in the order of [`Provider::ALL`].
-    contradicted: [u64; Provider::ALL.len()],
+    /// In the order of [`Provider::ALL`].
+    contradicted: [ContradictedVolumes; Provider::ALL.len()],
 }
 
 impl CandleBook {
@@ -99,7 +116,7 @@ impl CandleBook {
         CandleBook {
             settled: Vec::new(),
             intervals: Intervals::new(open.floor_to_minutes(INTERVAL.minutes()), INTERVAL_US),
-            contradicted: [0; Provider::ALL.len()],
+            contradicted: [ContradictedVolumes::default(); Provider::ALL.len()],
         }
     }
 
@@ -107,8 +124,7 @@ impl CandleBook {
         self.settled.push(SettledCandles::default());
     }
 
-    /// Cumulative volumes of a provider that its later ones contradicted.
-    pub fn contradicted_volumes(&self, provider: Provider) -> u64 {
+    pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
         self.contradicted[provider.index()]
     }
 
@@ -219,7 +235,11 @@ impl CandleBook {
         }
         if traded < 0 {
             if candles.provider == Some(trade.provider) {
-                self.contradicted[trade.provider.index()] += 1;
+                let (later, event_time) = (candles.volume_seen, trade.event_time);
+                let contradicted = &mut self.contradicted[trade.provider.index()];
+                contradicted.count += 1;
+                let volume = later - traded;
+                contradicted.last = Some(ContradictedVolume { instrument, volume, later, event_time });
             }
             self.take_back(slot, candles, instrument, -traded, day, rows);
             return 0;

@@ -18,7 +18,7 @@ mod book;
 mod forming;
 mod underlying;
 
-pub use book::{CandleBook, CandleDay, SlotCandles};
+pub use book::{CandleBook, CandleDay, ContradictedVolume, ContradictedVolumes, SlotCandles};
 pub use underlying::UnderlyingCandles;
 
 use crate::market::{Price, Provider, Timestamp};

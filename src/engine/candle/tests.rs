@@ -147,7 +147,10 @@ fn a_wild_cumulative_volume_is_taken_back_when_the_next_one_contradicts_it() {
     slot.observe(&trade(at(10, 20), 100, 1_400));
     slot.close_interval();
     assert_eq!(slot.stored(), [(0, 1_200, true), (5, 100, true), (10, 100, false)]);
-    assert_eq!((slot.tell_day().volume, slot.book.contradicted_volumes(Provider::Nse)), (1_400, 1));
+    assert_eq!((slot.tell_day().volume, slot.book.contradicted_volumes(Provider::Nse).count), (1_400, 1));
+    let last =
+        ContradictedVolume { instrument: ID, volume: 325_000_000, later: 1_200, event_time: at(5, 10) };
+    assert_eq!(slot.book.contradicted_volumes(Provider::Nse).last, Some(last));
     // Within one interval.
     let mut slot = OneSlot::new();
     for volume in [1_000, 1_100, 400, 1_200] {
@@ -196,7 +199,7 @@ fn another_providers_smaller_value_may_be_older_and_counts_as_no_contradiction()
     slot.observe(&Trade { volume: Some(650), ..other });
     slot.close_interval();
     assert_eq!(slot.stored(), [(0, 650, true)]);
-    assert_eq!(Provider::ALL.map(|provider| slot.book.contradicted_volumes(provider)), [0, 0]);
+    assert_eq!(Provider::ALL.map(|provider| slot.book.contradicted_volumes(provider).count), [0, 0]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ use self::{
     track::{Ends, Others, TrackView},
 };
 use super::{
-    candle::{CandleBook, CandleDay, Trade, UnderlyingCandles},
+    candle::{CandleBook, CandleDay, ContradictedVolumes, Trade, UnderlyingCandles},
     channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery},
     coverage::BucketMark,
     intervals::Intervals,
@@ -240,8 +240,7 @@ impl TradingDay {
         self.counters
     }
 
-    /// Cumulative volumes of a provider that its later ones contradicted.
-    pub fn contradicted_volumes(&self, provider: Provider) -> u64 {
+    pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
         self.candles.contradicted_volumes(provider)
     }
 
