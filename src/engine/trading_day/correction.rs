@@ -65,7 +65,6 @@ impl TradingDay {
             is_continued: is_stream && is_same,
             // Before the open nothing is traded.
             is_bridged: !is_stream && event_time.us_since(witness_end.max(self.hours.open)) <= gap_max_us,
-            is_answer: arrival.traits.delivery == Delivery::Quote,
             witness_end,
         }
     }
@@ -154,7 +153,7 @@ impl TradingDay {
         }
         let step = self.step(index, arrival, self.own_track(index), quote.event_time);
         self.pass_ends(index, &quote, step, rows);
-        let seen_until = self.seen_until(index, step, quote.event_time);
+        let seen_until = self.seen_until(index, arrival, step, quote.event_time);
         self.take(index, arrival.provider, seen_until, arrival.received, &quote, rows);
         self.prove(index, arrival.provider, arrival.proved, rows);
         self.wake_rows(index, quote.event_time);

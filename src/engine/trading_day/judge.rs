@@ -7,7 +7,7 @@
 //! Owns no state. [`TradingDay::judge_again`] holds closed rows to it after every change of a track.
 
 use super::{
-    Delivery, TradingDay,
+    Arrival, Delivery, TradingDay,
     track::{Proof, TrackView},
 };
 use crate::{
@@ -51,8 +51,6 @@ pub(super) struct Step {
     pub is_continued: bool,
     /// Two snapshots, and not further apart than the channel's cadence.
     pub is_bridged: bool,
-    /// The observation is the answer to a request.
-    pub is_answer: bool,
     /// Up to when the values before were proved.
     pub witness_end: Timestamp,
 }
@@ -84,9 +82,25 @@ fn is_later_trade(other: &Observation, own: &Observation) -> bool {
 
 impl TradingDay {
     /// Up to when the recorded provider's values before an observation are known to have held, for the candles. At the open
-    /// nothing has been traded.
-    pub(super) fn seen_until(&self, slot: usize, step: Step, event_time: Timestamp) -> Timestamp {
-        if step.is_continued || step.is_bridged && !step.is_answer {
+    /// nothing has been traded: a stream that was subscribed before brings a contract's first value as soon as there is one.
+    pub(super) fn seen_until(
+        &self,
+        slot: usize,
+        arrival: &Arrival,
+        step: Step,
+        event_time: Timestamp,
+    ) -> Timestamp {
+        let open = self.hours.open;
+        let is_seen = match arrival.traits.delivery {
+            Delivery::Chain => step.is_bridged,
+            Delivery::Quote => false,
+            Delivery::Stream => {
+                let gap_max_us = arrival.traits.gap_max_us.max(self.silence_min_us);
+                let is_of_open = step.witness_end <= open && event_time.us_since(open) <= gap_max_us;
+                step.is_continued || is_of_open && self.epochs.get(arrival.epoch).began <= open
+            }
+        };
+        if is_seen {
             return Trade::UNBROKEN;
         }
         self.held_until(step.witness_end, self.slots[slot].latest.event_time(), event_time)

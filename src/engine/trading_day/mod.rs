@@ -445,7 +445,7 @@ impl TradingDay {
                 return self.observe_aside(index, arrival, quote, rows);
             }
             let step = self.step(index, arrival, self.own_track(index), event_time);
-            seen_until = self.seen_until(index, step, event_time);
+            seen_until = self.seen_until(index, arrival, step, event_time);
         }
         let bucket = self.buckets.find(event_time);
         let latest = &self.slots[index].latest;
@@ -524,12 +524,22 @@ impl TradingDay {
     /// The latest price and volume, for the candles.
     #[inline(always)]
     fn observe_trade(&mut self, index: usize, trade: &Trade, rows: &mut Rows) {
+        if !self.slots[index].is_option() {
+            return self.observe_level(index, trade, rows);
+        }
         let view = candle_view!(self, index);
         let Slot { candles, instrument, .. } = &mut self.slots[index];
         self.candles.observe(index, candles, *instrument, trade, &view, rows);
-        if !self.slots[index].is_option() {
-            self.observe_underlying(index, trade, false, rows);
-        }
+    }
+
+    /// The volume of an index is always 0, which does not show that nothing has happened.
+    #[inline(never)]
+    fn observe_level(&mut self, index: usize, trade: &Trade, rows: &mut Rows) {
+        let trade = Trade { volume: trade.volume.filter(|volume| *volume > 0), ..*trade };
+        let view = candle_view!(self, index);
+        let Slot { candles, instrument, .. } = &mut self.slots[index];
+        self.candles.observe(index, candles, *instrument, &trade, &view, rows);
+        self.observe_underlying(index, &trade, false, rows);
     }
 
     #[inline(never)]

@@ -20,8 +20,8 @@ const SNAPSHOT_AGE_US_MAX: i64 = 330_000_000;
 
 impl TradingDay {
     /// A stream's subscription begins: what it said before does not count as said since.
-    pub fn begin_stream(&mut self, provider: Provider, stream: u8) {
-        self.epochs.begin_stream(provider, stream);
+    pub fn begin_stream(&mut self, provider: Provider, stream: u8, at: Timestamp) {
+        self.epochs.begin_stream(provider, stream, at);
     }
 
     /// A stream has proved nothing since `since`, as is known at `now`.
