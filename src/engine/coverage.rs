@@ -37,6 +37,11 @@ impl BucketMark {
         self.0 & Self::HOLE != 0
     }
 
+    /// Its recorded provider did not see all of it, or not in time.
+    pub fn is_unseen(self) -> bool {
+        self.has_hole() || matches!(self.state(), Some(BucketState::Missing | BucketState::Backfilled))
+    }
+
     pub fn set_hole(&mut self) {
         self.0 |= Self::HOLE;
     }

@@ -9,6 +9,7 @@ mod rows;
 mod trading_day;
 pub mod watch;
 
+pub use candle::{ContradictedVolume, ContradictedVolumes};
 pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery};
 pub use observation::Observation;
 pub use rows::Rows;

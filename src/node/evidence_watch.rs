@@ -1,11 +1,11 @@
-//! What the evidence of the running day lacks, in words: chains that no provider shows, and data of a provider that again and
-//! again could not be used.
+//! What the evidence of the running day lacks, in words: chains that no provider shows, data of a provider that again and
+//! again could not be used, and volumes that a provider itself has contradicted.
 //!
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
 use crate::{
-    engine::UnwitnessedChain,
-    market::{Provider, Timestamp, TradingDate},
+    engine::{ContradictedVolume, ContradictedVolumes, UnwitnessedChain},
+    market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters},
 };
 use std::collections::VecDeque;
@@ -22,16 +22,17 @@ const FAULTS_US: i64 = 300_000_000;
 const FAULTS_MAX: u64 = 2;
 
 /// The faults of a provider's data that persist, each with what it is called.
-type Kind = (&'static str, fn(&ProviderCounters) -> u64);
+type Kind = (&'static str, fn(&ProviderCounters, &ContradictedVolumes) -> u64);
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 5] = [
-    (NOT_DECODED, |counters| counters.malformed),
-    ("were of another day", |counters| counters.stale),
-    ("were about something else than was requested", |counters| counters.refused),
-    ("had a newer stamp and older values", |counters| counters.older_copies),
-    ("were stamped in the future", |counters| counters.from_the_future),
+const KINDS: [Kind; 6] = [
+    (NOT_DECODED, |counters, _| counters.malformed),
+    ("were of another day", |counters, _| counters.stale),
+    ("were about something else than was requested", |counters, _| counters.refused),
+    ("had a newer stamp and older values", |counters, _| counters.older_copies),
+    ("were stamped in the future", |counters, _| counters.from_the_future),
+    ("were volumes that later ones contradicted", |_, volumes| volumes.count),
 ];
 
 /// Of each provider, in words.
@@ -45,6 +46,8 @@ pub struct Lacks {
     pub problems: Vec<String>,
     /// What an operator should know without having to do anything.
     pub notices: Vec<String>,
+    /// The same of the day as a whole: it stays when the session is over.
+    pub of_day: Vec<String>,
 }
 
 /// See the module's head.
@@ -71,16 +74,23 @@ impl EvidenceWatch {
             .unwitnessed_chains(now)
             .into_iter()
             .partition(|(_, found)| found.unwitnessed * LACKED_PART > found.contracts);
-        let (mut problems, mut notices) = (describe(&many), describe(&few));
-        let counts =
-            Provider::ALL.map(|provider| KINDS.map(|(_, count)| count(pipeline.counters().of(provider))));
+        let (mut problems, notices) = (describe(&many), describe(&few));
+        let counts = Provider::ALL.map(|provider| {
+            let (counters, volumes) =
+                (pipeline.counters().of(provider), pipeline.contradicted_volumes(provider));
+            KINDS.map(|(_, count)| count(counters, &volumes))
+        });
         // Until a while after the open some sources show the day before.
         if pipeline.day().is_none_or(|day| now < day.hours().open.plus_us(FAULTS_US)) {
             self.counted.clear();
         }
         problems.extend(self.note(counts, &pipeline.counters().last_malformed, now));
-        notices.extend(unrecorded(&pipeline.unrecorded_sessions()));
-        Some(Lacks { problems, notices })
+        let volumes = Provider::ALL.into_iter().filter_map(|provider| {
+            let volumes = pipeline.contradicted_volumes(provider);
+            describe_volumes(provider, &volumes, |instrument| pipeline.contract(instrument))
+        });
+        let of_day = volumes.chain(unrecorded(&pipeline.unrecorded_sessions())).collect();
+        Some(Lacks { problems, notices, of_day })
     }
 
     /// Kinds of faults that have come up again and again lately.
@@ -120,6 +130,25 @@ fn unrecorded(sessions: &[TradingDate]) -> Option<String> {
     ))
 }
 
+fn describe_volumes<'a>(
+    provider: Provider,
+    volumes: &ContradictedVolumes,
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Option<String> {
+    let ContradictedVolume { instrument, volume, later, event_time } = volumes.last?;
+    let times = match volumes.count {
+        1 => "once".to_owned(),
+        count => format!("{count} times, the last time"),
+    };
+    let contract =
+        contract(instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string);
+    let at = event_time.to_ist().format("%H:%M:%S");
+    Some(format!(
+        "{provider} contradicted its own volume of the day {times} for {contract}: {volume}, then {later} at {at}; what was \
+         too much is taken out of the candles, which are marked"
+    ))
+}
+
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     let named = chains.iter().take(NAMED_MAX).map(|(name, found)| {
         let UnwitnessedChain { contracts, unwitnessed, active, since, .. } = found;
@@ -143,6 +172,7 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::market::Exchange;
 
     #[test]
     fn a_fault_is_a_problem_when_it_comes_again_and_again() {
@@ -161,6 +191,27 @@ mod tests {
         let text = "3 of nse's values could not be decoded in the last five minutes; the last: chain NIFTY 2026-02-03 lost 1 legs";
         assert_eq!(lacks, [text]);
         assert!(watch.note(counts(10), &last, at(430)).is_empty(), "not again since");
+    }
+
+    #[test]
+    fn a_contradicted_volume_is_named_with_its_provider() {
+        let event_time = Timestamp::from_us(1_769_744_700_000_000);
+        let last = ContradictedVolume {
+            instrument: InstrumentId(7),
+            volume: 325_000_000,
+            later: 19_500,
+            event_time,
+        };
+        let index = Contract::index(Exchange::Nse, "NIFTY");
+        let named = |count, last| {
+            let volumes = ContradictedVolumes { count, last };
+            describe_volumes(Provider::AngelOne, &volumes, |_| Some(&index))
+        };
+        assert_eq!(named(0, None), None);
+        let once = named(1, Some(last)).expect("one is told");
+        assert!(once.starts_with("angel_one contradicted its own volume of the day once for"), "{once}");
+        assert!(once.contains("325000000, then 19500 at 09:15:00"), "{once}");
+        assert!(named(3, Some(last)).expect("they are told").contains("3 times, the last time for"));
     }
 
     #[test]

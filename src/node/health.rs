@@ -72,9 +72,10 @@ pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Ve
     let next_year = calendar.next_year_warning(now.date_ist()).filter(|warning| !warning.is_urgent());
     let today = calendar.warnings(now.date_ist());
     let of_calendar = today.into_iter().chain(next_year).map(|warning| warning.to_string());
-    let lacks = is_in_session(status, now).then(|| status.pipeline.lacks().notices);
+    let lacks = status.pipeline.lacks();
+    let of_session = if is_in_session(status, now) { lacks.notices } else { Vec::new() };
     let of_log = status.clock.set_aside().into_iter().chain(unknown_records(status));
-    of_calendar.chain(of_log).chain(lacks.into_iter().flatten()).collect()
+    of_calendar.chain(of_log).chain(of_session).chain(lacks.of_day).collect()
 }
 
 /// The log has records that another version of bhavd wrote, which this one makes no rows of.

@@ -83,6 +83,12 @@ impl Catalog {
     }
 
     /// The number of a contract that was ever seen.
+    /// Looks through all of them.
+    pub fn contract(&self, instrument: InstrumentId) -> Option<&Contract> {
+        let mut known = self.instruments.iter();
+        known.find(|(_, known)| known.id == instrument).map(|(contract, _)| contract)
+    }
+
     pub fn instrument(&self, contract: &Contract) -> Option<InstrumentId> {
         self.instruments.get(contract).map(|known| known.id)
     }

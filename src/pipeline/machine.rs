@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     calendar::{Calendar, Session},
-    engine::{DayCounters, Observation, Rows, SessionHours, TradingDay, UnwitnessedChain, watch::WatchList},
+    engine::{
+        ContradictedVolumes, DayCounters, Observation, Rows, SessionHours, TradingDay, UnwitnessedChain,
+        watch::WatchList,
+    },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
     store::{Batch, CoverageDay},
@@ -177,6 +180,16 @@ impl Pipeline {
 
     pub fn day(&self) -> Option<&TradingDay> {
         self.day.as_ref()
+    }
+
+    /// Today's cumulative volumes of a provider that its own later ones contradicted.
+    pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
+        self.day.as_ref().map(|day| day.contradicted_volumes(provider)).unwrap_or_default()
+    }
+
+    /// The contract that an instrument is.
+    pub fn contract(&self, instrument: InstrumentId) -> Option<&Contract> {
+        self.catalog.contract(instrument)
     }
 
     /// The date whose records are applied, and whether its log has the rules by which this version judges.

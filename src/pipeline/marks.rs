@@ -53,7 +53,7 @@ impl Pipeline {
                 if let Some(provider) = self.known_provider(provider) {
                     batch.gaps.extend(self.gaps.note_part_up(provider, &stream_part(*stream), now));
                     if let Some(day) = &mut self.day {
-                        day.begin_stream(provider, *stream);
+                        day.begin_stream(provider, *stream, now);
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! A candle while it may still change.
 
-use crate::market::{Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp};
+use crate::market::{Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp, UnresolvedCandle};
 
 /// Open, high, low and close of some prices, and the volume traded with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +50,19 @@ pub(super) struct Forming {
     pub provider: Provider,
     /// How often it was emitted; 0 while it is open.
     pub told: u16,
-    /// Its volume lacks something or was corrected.
+    /// It lacks something or was corrected.
     pub is_touched: bool,
 }
 
 impl Forming {
     pub fn begin(start: Timestamp, price: Price, volume: i64, provider: Provider) -> Forming {
         Forming { start, ohlc: Ohlc::begin(price, volume), provider, told: 0, is_touched: false }
+    }
+
+    /// It lacks something, as is known now; a candle that was emitted already is to be marked.
+    pub fn touch(&mut self, instrument: InstrumentId, interval: CandleInterval) -> Option<UnresolvedCandle> {
+        let is_new = !std::mem::replace(&mut self.is_touched, true);
+        (is_new && self.told > 0).then_some(UnresolvedCandle { instrument, interval, start: self.start })
     }
 
     /// `has_hole`: whether the interval has a time that was not observed.

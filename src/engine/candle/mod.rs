@@ -1,17 +1,24 @@
 //! Candles of last prices: five minutes and the day for every contract, three minutes for underlyings.
 //!
-//! A candle holds an interval's observed prices. Volume comes from differences of the cumulative volume; the first
-//! cumulative value of a day is a baseline. What was traded during an outage has no place in any interval: only the day's
-//! volume, which is the last cumulative value, contains it, and the candles that the outage touches say so. A cumulative
-//! value that a later one contradicts is taken back from the candles that got it. Prices of zero mean "never traded" and
-//! make no candle. A candle that changes after it was emitted is restated with the next revision. The day's candle is the
-//! sum of its five-minute candles, so a tick need not touch it.
+//! A candle holds an interval's observed prices. Volume comes from differences of the cumulative volume, which is 0 at the
+//! open. What was traded between two observations is the later one's interval's, as long as everything between was seen, or
+//! the values before are known to have held until that interval began. Otherwise it is a sum without a place: it is in no
+//! five-minute candle, only in the day's, whose volume is the last cumulative value, and the candles that it may have been
+//! traded in have `resolve_required`. So the day's volume less that of its five-minute candles is what has no place.
+//!
+//! Invariants:
+//! - A candle that a span touched which was not seen has `resolve_required`; nothing is lacked where nothing was traded.
+//! - A cumulative value that a later one contradicts is taken back from what was counted last, candle or not, counted by
+//!   provider, and the candles that it touched are marked. Where another provider's value is smaller, it may be older.
+//! - Prices of zero mean "never traded" and make no candle.
+//! - A candle that changes after it was emitted is restated with the next revision.
+//! - The day's candle is the sum of its five-minute candles, so a tick need not touch it.
 
 mod book;
 mod forming;
 mod underlying;
 
-pub use book::{CandleBook, CandleDay, SlotCandles};
+pub use book::{CandleBook, CandleDay, ContradictedVolume, ContradictedVolumes, SlotCandles};
 pub use underlying::UnderlyingCandles;
 
 use crate::market::{Price, Provider, Timestamp};
@@ -24,7 +31,14 @@ pub struct Trade {
     /// Cumulative volume of the day.
     pub volume: Option<i64>,
     pub provider: Provider,
-    /// Of the evidence: without a break within one epoch, what was traded between two observations is known to have been
-    /// traded by the second one.
-    pub epoch: u16,
+    /// Up to when what was observed before is known to have held; [`Trade::UNBROKEN`] where everything that happened since
+    /// was seen, to the precision of the channel.
+    pub seen_until: Timestamp,
 }
+
+impl Trade {
+    pub const UNBROKEN: Timestamp = Timestamp::from_us(i64::MAX);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,20 @@
 //! Three-minute candles of one underlying.
 
 use super::{
-    Trade,
+    CandleDay, Trade,
     forming::{Forming, Ohlc},
 };
-use crate::market::{Bar, Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp};
+use crate::{
+    engine::rows::Rows,
+    market::{Bar, Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp},
+};
 use std::collections::BTreeMap;
 
 /// Three-minute candles of one underlying, beside the option buckets.
 ///
 /// A bucket in which a provider witnessed that nothing changed repeats the last close; one that was not witnessed has no
-/// candle. A candle from the broker's history replaces the one made from observations.
+/// candle. A candle that lies in a span that was not seen, or only in part, has `resolve_required`. A candle from the broker's
+/// history replaces the one made from observations.
 #[derive(Debug, Default)]
 pub struct UnderlyingCandles {
     candles: BTreeMap<Timestamp, UnderlyingCandle>,
@@ -31,6 +35,14 @@ enum Origin {
     History,
 }
 
+impl UnderlyingCandle {
+    fn tell(&mut self, instrument: InstrumentId, day: &impl CandleDay) -> Candle {
+        let start = self.forming.start;
+        let has_hole = day.has_hole(start, start.plus_seconds(UnderlyingCandles::INTERVAL.minutes() * 60));
+        self.forming.tell(instrument, UnderlyingCandles::INTERVAL, has_hole)
+    }
+}
+
 impl UnderlyingCandles {
     const INTERVAL: CandleInterval = CandleInterval::ThreeMinutes;
 
@@ -42,20 +54,25 @@ impl UnderlyingCandles {
         trade: &Trade,
         is_late: bool,
         open_from: Timestamp,
-        told: &mut Vec<Candle>,
+        day: &impl CandleDay,
+        rows: &mut Rows,
     ) {
         let Some(price) = trade.last_price.filter(|price| *price > Price::ZERO) else { return };
         let Trade { event_time, provider, .. } = *trade;
         let start = event_time.floor_to_minutes(Self::INTERVAL.minutes());
-        let begun =
-            UnderlyingCandle { forming: Forming::begin(start, price, 0, provider), origin: Origin::Observed };
+        let is_broken = trade.seen_until != Trade::UNBROKEN;
+        if is_broken {
+            self.touch(instrument, trade.seen_until, start, rows);
+        }
+        let forming = Forming { is_touched: is_broken, ..Forming::begin(start, price, 0, provider) };
+        let begun = UnderlyingCandle { forming, origin: Origin::Observed };
         let candle = self.candles.entry(start).or_insert(begun);
         match candle.origin {
             Origin::Repeated => {
-                *candle = UnderlyingCandle {
-                    forming: Forming { told: candle.forming.told, ..begun.forming },
-                    ..begun
-                }
+                let Forming { told, is_touched, .. } = candle.forming;
+                let is_touched = is_touched || is_broken;
+                candle.forming = Forming { told, is_touched, ..begun.forming };
+                candle.origin = Origin::Observed;
             }
             Origin::Observed if is_late => candle.forming.ohlc.widen(price),
             Origin::Observed => {
@@ -68,7 +85,7 @@ impl UnderlyingCandles {
             return;
         }
         if candle.origin == Origin::Observed {
-            told.push(candle.forming.tell(instrument, Self::INTERVAL, false));
+            rows.candles.push(candle.tell(instrument, day));
         }
         let close = Price::from_e4(candle.forming.ohlc.close_e4);
         let mut next = start;
@@ -78,9 +95,21 @@ impl UnderlyingCandles {
                 break;
             }
             match self.candles.get(&next).map(|candle| candle.origin) {
-                Some(Origin::Repeated) => told.push(self.repeat(instrument, next, close, provider)),
+                Some(Origin::Repeated) => {
+                    rows.candles.push(self.repeat(instrument, next, close, provider, day));
+                }
                 None => {}
                 Some(Origin::Observed | Origin::History) => break,
+            }
+        }
+    }
+
+    /// What happened from `from` until the interval of `last` was not seen.
+    fn touch(&mut self, instrument: InstrumentId, from: Timestamp, last: Timestamp, rows: &mut Rows) {
+        let first = from.floor_to_minutes(Self::INTERVAL.minutes()).min(last);
+        for (_, candle) in self.candles.range_mut(first..=last) {
+            if candle.origin != Origin::History {
+                rows.unresolved.extend(candle.forming.touch(instrument, Self::INTERVAL));
             }
         }
     }
@@ -91,11 +120,13 @@ impl UnderlyingCandles {
         start: Timestamp,
         price: Price,
         provider: Provider,
+        day: &impl CandleDay,
     ) -> Candle {
-        let told = self.candles.get(&start).map_or(0, |candle| candle.forming.told);
-        let forming = Forming { told, ..Forming::begin(start, price, 0, provider) };
+        let before = self.candles.get(&start).map(|candle| candle.forming);
+        let (told, is_touched) = before.map_or((0, false), |before| (before.told, before.is_touched));
+        let forming = Forming { told, is_touched, ..Forming::begin(start, price, 0, provider) };
         let mut candle = UnderlyingCandle { forming, origin: Origin::Repeated };
-        let row = candle.forming.tell(instrument, Self::INTERVAL, false);
+        let row = candle.tell(instrument, day);
         self.candles.insert(start, candle);
         row
     }
@@ -107,12 +138,11 @@ impl UnderlyingCandles {
         instrument: InstrumentId,
         start: Timestamp,
         is_witnessed: bool,
+        day: &impl CandleDay,
         told: &mut Vec<Candle>,
     ) {
         match self.candles.get_mut(&start) {
-            Some(candle) if candle.forming.told == 0 => {
-                told.push(candle.forming.tell(instrument, Self::INTERVAL, !is_witnessed));
-            }
+            Some(candle) if candle.forming.told == 0 => told.push(candle.tell(instrument, day)),
             None if is_witnessed => {
                 // A later price may already be known when an earlier bucket closes.
                 let before = self.candles.range(..start).next_back();
@@ -120,7 +150,7 @@ impl UnderlyingCandles {
                     (Price::from_e4(candle.forming.ohlc.close_e4), candle.forming.provider)
                 });
                 if let Some((price, provider)) = known {
-                    told.push(self.repeat(instrument, start, price, provider));
+                    told.push(self.repeat(instrument, start, price, provider, day));
                 }
             }
             Some(_) | None => {}
@@ -160,6 +190,19 @@ impl UnderlyingCandles {
 mod tests {
     use super::*;
 
+    /// A day with one hole.
+    struct Day(Option<(Timestamp, Timestamp)>);
+
+    impl CandleDay for Day {
+        fn is_closed(&self, _: usize) -> bool {
+            true
+        }
+
+        fn has_hole(&self, from: Timestamp, until: Timestamp) -> bool {
+            self.0.is_some_and(|(start, end)| start < until && from < end)
+        }
+    }
+
     const ID: InstrumentId = InstrumentId(1);
 
     fn at(minute: i64, second: i64) -> Timestamp {
@@ -171,55 +214,106 @@ mod tests {
         Price::from_e4(rupees * 10_000)
     }
 
-    /// A price of NSE's, while buckets are open from `open_from` on.
-    fn observe(
-        candles: &mut UnderlyingCandles,
-        instant: Timestamp,
-        price: i64,
-        is_late: bool,
+    fn level(instant: Timestamp, price: i64) -> Trade {
+        let (provider, seen_until) = (Provider::Nse, Trade::UNBROKEN);
+        Trade { event_time: instant, last_price: Some(rupees(price)), volume: None, provider, seen_until }
+    }
+
+    /// Candles of one underlying, and what they stated.
+    struct Stated {
+        candles: UnderlyingCandles,
+        day: Day,
         open_from: Timestamp,
-        told: &mut Vec<Candle>,
-    ) {
-        let (last_price, provider) = (Some(rupees(price)), Provider::Nse);
-        let trade = Trade { event_time: instant, last_price, volume: None, provider, epoch: 0 };
-        candles.observe(ID, &trade, is_late, open_from, told);
+        rows: Rows,
+    }
+
+    impl Stated {
+        fn new() -> Stated {
+            let (candles, rows) = (UnderlyingCandles::default(), Rows::default());
+            Stated { candles, day: Day(None), open_from: at(0, 0), rows }
+        }
+
+        fn observe(&mut self, trade: &Trade) {
+            self.candles.observe(ID, trade, false, self.open_from, &self.day, &mut self.rows);
+        }
+
+        fn observe_late(&mut self, trade: &Trade) {
+            self.candles.observe(ID, trade, true, self.open_from, &self.day, &mut self.rows);
+        }
+
+        fn close(&mut self, start: Timestamp, is_witnessed: bool) {
+            self.candles.close(ID, start, is_witnessed, &self.day, &mut self.rows.candles);
+            self.open_from = self.open_from.max(start.plus_seconds(180));
+        }
+
+        fn take_told(&mut self) -> Vec<Candle> {
+            std::mem::take(&mut self.rows.candles)
+        }
     }
 
     #[test]
     fn a_bucket_repeats_the_last_close_only_where_it_was_witnessed() {
-        let (mut candles, mut told) = (UnderlyingCandles::default(), Vec::new());
-        observe(&mut candles, at(1, 0), 100, false, at(0, 0), &mut told);
-        candles.close(ID, at(0, 0), true, &mut told);
-        candles.close(ID, at(3, 0), true, &mut told);
-        candles.close(ID, at(6, 0), false, &mut told);
-        let seen: Vec<_> = told.iter().map(|candle| (candle.start, candle.close)).collect();
+        let mut stated = Stated::new();
+        stated.observe(&level(at(1, 0), 100));
+        for (minute, is_witnessed) in [(0, true), (3, true), (6, false)] {
+            stated.close(at(minute, 0), is_witnessed);
+        }
+        let seen: Vec<_> = stated.take_told().iter().map(|candle| (candle.start, candle.close)).collect();
         assert_eq!(seen, [(at(0, 0), rupees(100)), (at(3, 0), rupees(100))]);
-        told.clear();
         // 09:17 arrives when three buckets are closed: its own changes, and so does the one that repeated it.
-        observe(&mut candles, at(2, 0), 90, false, at(9, 0), &mut told);
+        stated.observe(&level(at(2, 0), 90));
+        let told = stated.take_told();
         let seen: Vec<_> = told.iter().map(|candle| (candle.start, candle.close, candle.revision)).collect();
         assert_eq!(seen, [(at(0, 0), rupees(90), 1), (at(3, 0), rupees(90), 1)]);
-        told.clear();
-        candles.close(ID, at(6, 0), true, &mut told);
-        assert_eq!(told.iter().map(|candle| candle.close).collect::<Vec<_>>(), [rupees(90)], "proved later");
+        stated.close(at(6, 0), true);
+        let closes: Vec<_> = stated.take_told().iter().map(|candle| candle.close).collect();
+        assert_eq!(closes, [rupees(90)], "proved later");
+    }
+
+    #[test]
+    fn a_span_that_was_not_seen_marks_the_candles_it_touches() {
+        let mut stated = Stated::new();
+        stated.observe(&level(at(1, 0), 100));
+        stated.close(at(0, 0), true);
+        stated.observe(&level(at(4, 0), 101));
+        stated.close(at(3, 0), true);
+        stated.close(at(6, 0), true);
+        assert!(stated.take_told().iter().all(|candle| !candle.resolve_required));
+        // It is found out that nothing was seen from 09:20 to 09:25.
+        stated.observe(&Trade { seen_until: at(5, 0), ..level(at(10, 0), 105) });
+        let marked: Vec<_> = stated.rows.unresolved.iter().map(|candle| candle.start).collect();
+        assert_eq!(marked, [at(3, 0), at(6, 0)]);
+        stated.close(at(9, 0), true);
+        assert!(stated.take_told()[0].resolve_required, "its beginning was not seen");
+        stated.observe(&level(at(12, 0), 105));
+        stated.close(at(12, 0), true);
+        assert!(!stated.take_told()[0].resolve_required);
+        // A bucket of which the end was not seen.
+        stated.observe(&level(at(15, 0), 105));
+        stated.day.0 = Some((at(17, 0), at(18, 0)));
+        stated.close(at(15, 0), false);
+        assert!(stated.take_told()[0].resolve_required);
+        stated.observe_late(&level(at(16, 0), 99));
+        assert!(stated.take_told()[0].resolve_required, "still");
     }
 
     #[test]
     fn a_late_price_widens_its_candle_and_does_not_close_it() {
-        let (mut candles, mut told) = (UnderlyingCandles::default(), Vec::new());
-        observe(&mut candles, at(2, 0), 100, false, at(0, 0), &mut told);
-        observe(&mut candles, at(1, 0), 120, true, at(0, 0), &mut told);
-        candles.close(ID, at(0, 0), true, &mut told);
-        observe(&mut candles, at(1, 30), 80, true, at(3, 0), &mut told);
+        let mut stated = Stated::new();
+        stated.observe(&level(at(2, 0), 100));
+        stated.observe_late(&level(at(1, 0), 120));
+        stated.close(at(0, 0), true);
+        stated.observe_late(&level(at(1, 30), 80));
+        let told = stated.take_told();
         let seen: Vec<_> = told.iter().map(|candle| (candle.high, candle.low, candle.close)).collect();
         assert_eq!(seen, [(rupees(120), rupees(100), rupees(100)), (rupees(120), rupees(80), rupees(100))]);
     }
 
     #[test]
     fn the_brokers_own_candle_replaces_the_observed_one_once() {
-        let (mut candles, mut told) = (UnderlyingCandles::default(), Vec::new());
-        observe(&mut candles, at(1, 0), 100, false, at(0, 0), &mut told);
-        candles.close(ID, at(0, 0), true, &mut told);
+        let mut stated = Stated::new();
+        stated.observe(&level(at(1, 0), 100));
+        stated.close(at(0, 0), true);
         let bar = Bar {
             start: at(0, 0),
             open: rupees(99),
@@ -228,11 +322,13 @@ mod tests {
             close: rupees(101),
             volume: 7,
         };
-        candles.take_history(ID, &bar, Provider::AngelOne, &mut told);
-        candles.take_history(ID, &bar, Provider::AngelOne, &mut told);
+        for _ in 0..2 {
+            stated.candles.take_history(ID, &bar, Provider::AngelOne, &mut stated.rows.candles);
+        }
+        let told = stated.take_told();
         assert_eq!(told.len(), 2, "the same bar is not told twice");
         assert_eq!((told[1].revision, told[1].high), (1, rupees(110)));
-        observe(&mut candles, at(2, 0), 120, false, at(3, 0), &mut told);
-        assert_eq!(told.len(), 2, "history stands");
+        stated.observe(&level(at(2, 0), 120));
+        assert_eq!(stated.take_told(), [], "history stands");
     }
 }

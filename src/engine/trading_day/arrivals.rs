@@ -48,7 +48,7 @@ impl TradingDay {
         }
         let epoch = match cover.epoch {
             epoch if epoch != 0 && !is_broken => epoch,
-            _ => self.epochs.begin(provider, Delivery::Chain),
+            _ => self.epochs.begin(Delivery::Chain, received),
         };
         self.chains[chain as usize].cover_mut(provider).epoch = epoch;
         Arrival { epoch, chain, stamp, ..Arrival::new(provider, traits, received) }

@@ -211,12 +211,12 @@ impl TradingDay {
                 event_time: shown.map(|observation| observation.event_time()),
                 revision: mark.revision(),
             });
+            let (view, instrument) = (candle_view!(self, slot), self.slots[slot].instrument);
             if let Some(candles) = self.underlyings.get_mut(&slot) {
-                let instrument = self.slots[slot].instrument;
-                candles.close(instrument, bucket.start(), !is_missing, &mut rows.candles);
+                candles.close(instrument, bucket.start(), !is_missing, &view, &mut rows.candles);
             }
         }
-        if matches!(state, BucketState::Missing | BucketState::Backfilled) {
+        if mark.is_unseen() {
             self.touch_candles(slot, bucket, rows);
         }
     }
@@ -231,6 +231,10 @@ impl TradingDay {
             let start = self.candles.start_of(interval);
             UnresolvedCandle { instrument, interval: CandleInterval::FiveMinutes, start }
         }));
+        if !self.slots[slot].is_option() {
+            let (interval, start) = (CandleInterval::ThreeMinutes, bucket.start());
+            rows.unresolved.push(UnresolvedCandle { instrument, interval, start });
+        }
         if self.is_day_closed {
             let start = self.hours.open;
             rows.unresolved.push(UnresolvedCandle { instrument, interval: CandleInterval::Day, start });
@@ -291,7 +295,7 @@ impl TradingDay {
                 let Slot { instrument, .. } = self.slots[slot];
                 let view = candle_view!(self, slot);
                 let candles = &mut self.slots[slot].candles;
-                self.candles.close_interval(slot, candles, instrument, interval, &view, &mut rows.candles);
+                self.candles.close_interval(slot, candles, instrument, interval, &view, rows);
             }
         }
     }
@@ -378,9 +382,9 @@ impl TradingDay {
     }
 
     pub(super) fn tell_day(&mut self, slot: usize) -> Option<Candle> {
-        let (missing, _) = self.day_states(slot);
+        let has_hole = self.marks.of(slot).iter().any(|mark| mark.is_unseen());
         let Slot { candles, instrument, .. } = &self.slots[slot];
-        self.candles.tell_day(slot, candles, *instrument, self.hours.open, missing > 0)
+        self.candles.tell_day(slot, candles, *instrument, self.hours.open, has_hole)
     }
 
     pub(super) fn day_close(&self, slot: usize) -> Option<DayClose> {

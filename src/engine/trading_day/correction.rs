@@ -64,7 +64,8 @@ impl TradingDay {
         let witness_end = self.reach(before, slot);
         Step {
             is_continued: is_stream && is_same,
-            is_bridged: !is_stream && event_time.us_since(witness_end) <= gap_max_us,
+            // Before the open nothing is traded.
+            is_bridged: !is_stream && event_time.us_since(witness_end.max(self.hours.open)) <= gap_max_us,
             witness_end,
         }
     }
@@ -153,23 +154,13 @@ impl TradingDay {
         }
         let step = self.step(index, arrival, self.own_track(index), quote.event_time);
         self.pass_ends(index, &quote, step, rows);
-        let epoch = self.quote_epoch(index, arrival.provider);
-        self.take(index, arrival.provider, epoch, arrival.received, &quote, rows);
+        let seen_until = self.seen_until(index, arrival, step, quote.event_time);
+        self.take(index, arrival.provider, seen_until, arrival.received, &quote, rows);
         self.prove(index, arrival.provider, arrival.proved, rows);
         self.wake_rows(index, quote.event_time);
         if is_contradicted {
             // Last: another provider may be recorded from here on.
             self.note_contradiction(index, arrival.provider, ScopeReason::MissedByStream, now, rows);
-        }
-    }
-
-    /// Quotes go on with the volume that the same provider's values had before.
-    fn quote_epoch(&mut self, slot: usize, provider: Provider) -> u16 {
-        let known = self.slots[slot].candles.volume_epoch();
-        if self.epochs.get(known).provider == Some(provider) {
-            known
-        } else {
-            self.epochs.begin(provider, Delivery::Quote)
         }
     }
 
@@ -226,7 +217,7 @@ impl TradingDay {
             last_price: quote.last_price.value(),
             volume: quote.volume,
             provider,
-            epoch: arrival.epoch,
+            seen_until: Trade::UNBROKEN,
         };
         self.take_late_price(slot, &trade, rows);
         if !self.take_late(slot, arrival, quote, rows) {
@@ -271,7 +262,7 @@ impl TradingDay {
     fn take_late_price(&mut self, slot: usize, trade: &Trade, rows: &mut Rows) {
         let view = super::candle_view!(self, slot);
         let Slot { candles, instrument, .. } = &mut self.slots[slot];
-        self.candles.observe_late(slot, candles, *instrument, trade, &view, &mut rows.candles);
+        self.candles.observe_late(slot, candles, *instrument, trade, &view, rows);
         if !self.slots[slot].is_option() {
             self.observe_underlying(slot, trade, true, rows);
         }

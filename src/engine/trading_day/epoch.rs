@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Epoch {
-    pub provider: Option<Provider>,
     pub delivery: Delivery,
+    /// Of a stream: when it was subscribed, or first seen to bring data.
+    pub began: Timestamp,
     /// Of a stream: its newest data.
     pub live_until: Timestamp,
     /// Of a stream: receipt of its last packets, the first ones of contracts included.
@@ -39,8 +40,8 @@ pub(super) struct Epochs {
 impl Default for Epochs {
     fn default() -> Epochs {
         let none = Epoch {
-            provider: None,
             delivery: Delivery::Chain,
+            began: Timestamp::NEVER,
             live_until: Timestamp::NEVER,
             last_arrival: Timestamp::NEVER,
             is_open: false,
@@ -57,10 +58,10 @@ impl Epochs {
     }
 
     /// Past 65,535 the last one goes on: a day with so many breaks proves too much only of what lies between two of them.
-    pub fn begin(&mut self, provider: Provider, delivery: Delivery) -> u16 {
+    pub fn begin(&mut self, delivery: Delivery, began: Timestamp) -> u16 {
         let epoch = Epoch {
-            provider: Some(provider),
             delivery,
+            began,
             live_until: Timestamp::NEVER,
             last_arrival: Timestamp::NEVER,
             is_open: true,
@@ -79,10 +80,10 @@ impl Epochs {
     }
 
     /// The running epoch of a stream; one that was never announced begins with its first data.
-    fn of_stream(&mut self, provider: Provider, stream: u8) -> u16 {
+    fn of_stream(&mut self, provider: Provider, stream: u8, received: Timestamp) -> u16 {
         match self.streams.get(&(provider, stream)) {
             Some(number) if self.get(*number).is_open => *number,
-            _ => self.begin_stream(provider, stream),
+            _ => self.begin_stream(provider, stream, received),
         }
     }
 
@@ -95,28 +96,28 @@ impl Epochs {
         (open, gap_max_us): (Timestamp, i64),
         received: Timestamp,
     ) -> (u16, Option<(u16, Timestamp)>) {
-        let mut number = self.of_stream(provider, stream);
+        let mut number = self.of_stream(provider, stream, received);
         let last = self.get(number).last_arrival;
         let is_broken = last != Timestamp::NEVER && received.us_since(last.max(open)) > gap_max_us;
         let before = is_broken.then_some((number, last.max(open)));
         if is_broken {
-            number = self.go_on(provider, stream);
+            number = self.go_on(provider, stream, received);
         }
         let epoch = &mut self.all[usize::from(number)];
         epoch.last_arrival = epoch.last_arrival.max(received);
         (number, before)
     }
 
-    pub fn begin_stream(&mut self, provider: Provider, stream: u8) -> u16 {
+    pub fn begin_stream(&mut self, provider: Provider, stream: u8, at: Timestamp) -> u16 {
         if let Some(before) = self.streams.get(&(provider, stream)) {
             self.all[usize::from(*before)].is_lost = true;
         }
-        self.go_on(provider, stream)
+        self.go_on(provider, stream, at)
     }
 
     /// The same subscription, of which nothing is known before now.
-    fn go_on(&mut self, provider: Provider, stream: u8) -> u16 {
-        let number = self.begin(provider, Delivery::Stream);
+    fn go_on(&mut self, provider: Provider, stream: u8, at: Timestamp) -> u16 {
+        let number = self.begin(Delivery::Stream, at);
         if let Some(before) = self.streams.insert((provider, stream), number) {
             self.all[usize::from(before)].is_open = false;
         }

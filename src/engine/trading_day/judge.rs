@@ -7,11 +7,11 @@
 //! Owns no state. [`TradingDay::judge_again`] holds closed rows to it after every change of a track.
 
 use super::{
-    Delivery, TradingDay,
+    Arrival, Delivery, TradingDay,
     track::{Proof, TrackView},
 };
 use crate::{
-    engine::{observation::Observation, rows::Rows},
+    engine::{candle::Trade, observation::Observation, rows::Rows},
     market::{BucketState, Provider, Quote, Timestamp},
 };
 
@@ -81,6 +81,43 @@ fn is_later_trade(other: &Observation, own: &Observation) -> bool {
 }
 
 impl TradingDay {
+    /// Up to when the recorded provider's values before an observation are known to have held, for the candles. At the open
+    /// nothing has been traded: a stream that was subscribed before brings a contract's first value as soon as there is one.
+    pub(super) fn seen_until(
+        &self,
+        slot: usize,
+        arrival: &Arrival,
+        step: Step,
+        event_time: Timestamp,
+    ) -> Timestamp {
+        let open = self.hours.open;
+        let is_seen = match arrival.traits.delivery {
+            Delivery::Chain => step.is_bridged,
+            Delivery::Quote => false,
+            Delivery::Stream => {
+                let gap_max_us = arrival.traits.gap_max_us.max(self.silence_min_us);
+                let is_of_open = step.witness_end <= open && event_time.us_since(open) <= gap_max_us;
+                step.is_continued || is_of_open && self.epochs.get(arrival.epoch).began <= open
+            }
+        };
+        if is_seen {
+            return Trade::UNBROKEN;
+        }
+        self.held_until(step.witness_end, self.slots[slot].latest.event_time(), event_time)
+    }
+
+    /// The same of values that were said at `said` and proved until `witness_end`; an observation of before shows that they did
+    /// not hold until then.
+    pub(super) fn held_until(
+        &self,
+        witness_end: Timestamp,
+        said: Timestamp,
+        event_time: Timestamp,
+    ) -> Timestamp {
+        let until = if witness_end < event_time { witness_end } else { said };
+        until.max(self.hours.open)
+    }
+
     /// What a track says of a bucket's end.
     pub(super) fn at_end(
         &self,

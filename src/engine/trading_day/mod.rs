@@ -50,7 +50,7 @@ use self::{
     track::{Ends, Others, TrackView},
 };
 use super::{
-    candle::{CandleBook, CandleDay, Trade, UnderlyingCandles},
+    candle::{CandleBook, CandleDay, ContradictedVolumes, Trade, UnderlyingCandles},
     channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery},
     coverage::BucketMark,
     intervals::Intervals,
@@ -168,10 +168,7 @@ impl CandleDay for CandleView<'_> {
     fn has_hole(&self, from: Timestamp, until: Timestamp) -> bool {
         let first = self.buckets.index_of(from);
         let last = self.buckets.index_of(until.plus_us(-1));
-        let is_hole = |mark: &BucketMark| {
-            mark.has_hole() || matches!(mark.state(), Some(BucketState::Missing | BucketState::Backfilled))
-        };
-        self.marks.of(self.slot).iter().take(last + 1).skip(first).any(is_hole)
+        self.marks.of(self.slot).iter().take(last + 1).skip(first).any(|mark| mark.is_unseen())
     }
 }
 
@@ -243,8 +240,8 @@ impl TradingDay {
         self.counters
     }
 
-    pub fn volume_regressions(&self) -> u64 {
-        self.candles.volume_regressions
+    pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
+        self.candles.contradicted_volumes(provider)
     }
 
     pub fn slot_count(&self) -> usize {
@@ -442,8 +439,13 @@ impl TradingDay {
         if event_time < slot.latest.event_time() {
             return self.observe_late(index, arrival, quote, rows);
         }
-        if !is_in_epoch && !self.is_still_open_to(index, arrival, rows) {
-            return self.observe_aside(index, arrival, quote, rows);
+        let mut seen_until = Trade::UNBROKEN;
+        if !is_in_epoch || arrival.traits.delivery != Delivery::Stream {
+            if !is_in_epoch && !self.is_still_open_to(index, arrival, rows) {
+                return self.observe_aside(index, arrival, quote, rows);
+            }
+            let step = self.step(index, arrival, self.own_track(index), event_time);
+            seen_until = self.seen_until(index, arrival, step, event_time);
         }
         let bucket = self.buckets.find(event_time);
         let latest = &self.slots[index].latest;
@@ -452,7 +454,7 @@ impl TradingDay {
             self.pass_ends(index, quote, step, rows);
         }
         self.slots[index].spoken = arrival.epoch;
-        self.take(index, arrival.provider, arrival.epoch, arrival.received, quote, rows);
+        self.take(index, arrival.provider, seen_until, arrival.received, quote, rows);
     }
 
     /// The recorded provider speaks of a contract for the first time in an epoch: whether it is recorded still, now that it covers
@@ -472,7 +474,7 @@ impl TradingDay {
         &mut self,
         index: usize,
         provider: Provider,
-        epoch: u16,
+        seen_until: Timestamp,
         received: Timestamp,
         quote: &Quote,
         rows: &mut Rows,
@@ -480,7 +482,6 @@ impl TradingDay {
         let event_time = quote.event_time;
         let stated = (event_time < self.closed_until).then(|| self.verdicts_since(index, event_time));
         let slot = &mut self.slots[index];
-        let before_time = slot.latest.event_time();
         let in_session = event_time >= self.hours.open;
         let baseline = slot.latest.baseline();
         slot.latest.take(provider, quote, received, in_session);
@@ -488,8 +489,8 @@ impl TradingDay {
             let seq = slot.latest.deltas_at_event;
             self.tell_delta(index, baseline, seq, rows);
             let (last_price, volume) = (quote.last_price.value(), quote.volume);
-            let trade = Trade { event_time, last_price, volume, provider, epoch };
-            self.observe_trade(index, &trade, before_time, rows);
+            let trade = Trade { event_time, last_price, volume, provider, seen_until };
+            self.observe_trade(index, &trade, rows);
         }
         if let Some(stated) = stated {
             self.judge_changed(index, &stated, rows);
@@ -522,13 +523,23 @@ impl TradingDay {
 
     /// The latest price and volume, for the candles.
     #[inline(always)]
-    fn observe_trade(&mut self, index: usize, trade: &Trade, before: Timestamp, rows: &mut Rows) {
+    fn observe_trade(&mut self, index: usize, trade: &Trade, rows: &mut Rows) {
+        if !self.slots[index].is_option() {
+            return self.observe_level(index, trade, rows);
+        }
         let view = candle_view!(self, index);
         let Slot { candles, instrument, .. } = &mut self.slots[index];
-        self.candles.observe(index, candles, *instrument, trade, before, &view, &mut rows.candles);
-        if !self.slots[index].is_option() {
-            self.observe_underlying(index, trade, false, rows);
-        }
+        self.candles.observe(index, candles, *instrument, trade, &view, rows);
+    }
+
+    /// The volume of an index is always 0, which does not show that nothing has happened.
+    #[inline(never)]
+    fn observe_level(&mut self, index: usize, trade: &Trade, rows: &mut Rows) {
+        let trade = Trade { volume: trade.volume.filter(|volume| *volume > 0), ..*trade };
+        let view = candle_view!(self, index);
+        let Slot { candles, instrument, .. } = &mut self.slots[index];
+        self.candles.observe(index, candles, *instrument, &trade, &view, rows);
+        self.observe_underlying(index, &trade, false, rows);
     }
 
     #[inline(never)]
@@ -536,8 +547,9 @@ impl TradingDay {
         let closed = self.chains[self.chain_of[slot] as usize].closed;
         let open_from = self.bucket(closed).start();
         let instrument = self.slots[slot].instrument;
+        let view = candle_view!(self, slot);
         if let Some(candles) = self.underlyings.get_mut(&slot) {
-            candles.observe(instrument, trade, is_late, open_from, &mut rows.candles);
+            candles.observe(instrument, trade, is_late, open_from, &view, rows);
         }
     }
 

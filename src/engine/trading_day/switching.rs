@@ -20,8 +20,8 @@ const SNAPSHOT_AGE_US_MAX: i64 = 330_000_000;
 
 impl TradingDay {
     /// A stream's subscription begins: what it said before does not count as said since.
-    pub fn begin_stream(&mut self, provider: Provider, stream: u8) {
-        self.epochs.begin_stream(provider, stream);
+    pub fn begin_stream(&mut self, provider: Provider, stream: u8, at: Timestamp) {
+        self.epochs.begin_stream(provider, stream, at);
     }
 
     /// A stream has proved nothing since `since`, as is known at `now`.
@@ -363,17 +363,21 @@ impl TradingDay {
         if theirs.is_none_or(|track| track.latest.event_time() < ours.event_time()) {
             return;
         }
+        // What the one before has said since it is aside, no candle contains.
+        let standing = ours.provider().and_then(|provider| self.others.get(provider, slot));
+        let standing = standing.filter(|track| track.latest.event_time() == ours.event_time());
+        let held = standing.map_or(ours.event_time(), |track| self.reach(track.view(), slot));
         let track = std::mem::take(self.others.reach(provider, slot));
         let Track { latest, spoken, proved_until, ends } = track;
         self.slots[slot].latest = latest.adopted_after(&ours);
         self.slots[slot].spoken = spoken;
         self.proved_until[slot] = proved_until;
         self.ends[slot] = ends;
-        self.tell_adopted(slot, &ours, rows);
+        self.tell_adopted(slot, &ours, held, rows);
     }
 
-    /// The delta and the candles of a value that is adopted.
-    fn tell_adopted(&mut self, slot: usize, before: &Observation, rows: &mut Rows) {
+    /// The delta and the candles of a value that is adopted; `held`: until when the values before are proved.
+    fn tell_adopted(&mut self, slot: usize, before: &Observation, held: Timestamp, rows: &mut Rows) {
         let latest = self.slots[slot].latest;
         let event_time = latest.event_time();
         let Some(provider) = latest.provider() else { return };
@@ -382,12 +386,9 @@ impl TradingDay {
         }
         let seq = if before.event_time() == event_time { before.deltas_at_event } else { 0 };
         self.tell_delta(slot, before.baseline(), seq, rows);
-        let epoch = match self.slots[slot].spoken {
-            0 => self.epochs.begin(provider, Delivery::Quote),
-            spoken => spoken,
-        };
-        let trade =
-            Trade { event_time, last_price: latest.last_price(), volume: latest.volume(), provider, epoch };
-        self.observe_trade(slot, &trade, before.event_time(), rows);
+        let seen_until = self.held_until(held, before.event_time(), event_time);
+        let (last_price, volume) = (latest.last_price(), latest.volume());
+        let trade = Trade { event_time, last_price, volume, provider, seen_until };
+        self.observe_trade(slot, &trade, rows);
     }
 }

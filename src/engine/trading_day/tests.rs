@@ -152,7 +152,7 @@ fn a_stream_that_is_silent_proves_nothing() {
 #[test]
 fn the_copies_that_a_subscription_brings_are_no_sign_of_data() {
     let mut played = Played::new(2);
-    played.day.begin_stream(Provider::AngelOne, 0);
+    played.day.begin_stream(Provider::AngelOne, 0, at(9, 14, 50));
     played.stream_late(at(9, 14, 50), at(9, 14, 59), &[(0, 10), (1, 100)]);
     played.advance(at(9, 20, 0));
     assert_eq!(played.states(1), [Missing]);
@@ -459,4 +459,71 @@ fn chains_without_a_witness_are_named_two_minutes_after_their_source_is_late() {
     played.answer(at(9, 21, 0), at(9, 29, 11), 2, 50);
     assert_eq!(played.day.unwitnessed_chains(at(9, 29, 12)), []);
     assert_eq!(played.day.unwitnessed_chains(at(15, 30, 0)), [], "the session is over");
+}
+
+/// Start in minutes after the open, length and mark of the candles as a store has them.
+fn stored_candles(played: &Played, slot: u32) -> Vec<(i64, i64, i64, bool)> {
+    let mut stored = BTreeMap::new();
+    let of = |instrument: InstrumentId| instrument == InstrumentId(slot);
+    for candle in played.rows.candles.iter().filter(|candle| of(candle.instrument)) {
+        let minute = candle.start.us_since(hours().open) / (60 * SECOND_US);
+        let key = (candle.interval, minute);
+        let was_marked = stored.get(&key).is_some_and(|(_, is_marked)| *is_marked);
+        stored.insert(key, (candle.volume, candle.resolve_required || was_marked));
+    }
+    for candle in played.rows.unresolved.iter().filter(|candle| of(candle.instrument)) {
+        let minute = candle.start.us_since(hours().open) / (60 * SECOND_US);
+        stored.entry((candle.interval, minute)).and_modify(|(_, is_marked)| *is_marked = true);
+    }
+    stored
+        .into_iter()
+        .map(|((length, start), (units, mark))| (length.minutes(), start, units, mark))
+        .collect()
+}
+
+#[test]
+fn a_switch_back_adopts_a_sum_without_a_place() {
+    let mut played = Played::new(1);
+    played.day.begin_stream(Provider::AngelOne, 0, at(9, 14, 0));
+    played.stream(at(9, 15, 5), &[(0, 10)]);
+    played.stream(at(9, 16, 0), &[(0, 20)]);
+    played.day.force(Some(Provider::Nse), at(9, 16, 10), &mut played.rows);
+    played.body(at(9, 16, 20), at(9, 17, 0), &[(0, 20)]);
+    // Aside: in the second candle and in the third.
+    played.stream(at(9, 21, 0), &[(0, 100)]);
+    played.stream(at(9, 26, 0), &[(0, 150)]);
+    played.day.force(None, at(9, 26, 30), &mut played.rows);
+    played.stream(at(9, 27, 0), &[(0, 160)]);
+    played.stream(at(9, 31, 0), &[(0, 160)]);
+    played.advance(at(9, 36, 0));
+    let stored = stored_candles(&played, 0);
+    // Nothing shows the end of the last one's second bucket.
+    let expected = [(5, 0, 40, true), (5, 5, 0, true), (5, 10, 20, true), (5, 15, 0, true)];
+    assert_eq!(stored, expected, "260 have no place");
+}
+
+#[test]
+fn an_index_of_which_the_volume_is_0_is_marked_after_an_outage() {
+    let mut played = Played::new(0);
+    played.day.add_slot(SlotSpec { is_option: false, ..spec(0) }, at(9, 0, 0));
+    let mut level = |now: Timestamp, price: i64| {
+        played.day.advance(now, &mut played.rows);
+        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        let last_price = Told::Value(Price::from_e4(price));
+        let quote = Quote { event_time: now, last_price, volume: Some(0), ..Quote::default() };
+        played.day.observe(0, &mut arrival, &quote, &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+    };
+    level(at(9, 14, 50), 100);
+    for second in (0..200).step_by(20) {
+        level(at(9, 15, 0).plus_seconds(second), 100);
+    }
+    // Two minutes of silence, within a candle of five minutes and two of three.
+    for second in (310..1_000).step_by(20) {
+        level(at(9, 15, 0).plus_seconds(second), 100);
+    }
+    let stored = stored_candles(&played, 0);
+    let marked: Vec<_> = stored.iter().filter(|candle| candle.3).map(|candle| (candle.0, candle.1)).collect();
+    assert_eq!(marked, [(3, 3), (5, 0), (5, 5)]);
+    assert!(stored.len() > 5, "{stored:?}");
 }

@@ -22,6 +22,10 @@ pub(super) struct Tally {
     pub missing: u64,
     pub contradicted: u64,
     pub switches: u64,
+    pub whole_candles: u64,
+    pub marked_candles: u64,
+    /// Contracts of which some volume has no place.
+    pub unplaced: u64,
 }
 
 pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {

@@ -16,6 +16,19 @@ pub(super) struct Value {
     pub open_interest: i64,
 }
 
+impl Value {
+    /// Of the last trade; 0 before the first.
+    pub(super) fn price(&self) -> Price {
+        let paise = if self.volume == 0 { 0 } else { 10_000 + self.volume / LOT % 500 };
+        Price::from_e4(paise * 100)
+    }
+}
+
+/// Of the index at a second.
+pub(super) fn level(second: i64) -> Price {
+    Price::from_e4(252_000_000 + second)
+}
+
 /// A time in which something is not as it should be.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {

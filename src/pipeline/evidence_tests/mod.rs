@@ -7,16 +7,20 @@
 //! - a row that claims a value has the value that was true at its stamp, and no witness had shown a newer one before the
 //!   bucket's end;
 //! - a row that a working witness proved is not missing;
-//! - coverage counts what the rows say.
+//! - coverage counts what the rows say;
+//! - a candle that asks for nothing has the true volume and true prices among those that could be seen, and the day's volume is
+//!   that of its candles and of what has no place.
 //!
 //! Some schedules run with the other tests; `BHAVD_SCHEDULES=100000 cargo test --release --lib evidence_tests` runs more, with
 //! `BHAVD_SEED` from that one on, `BHAVD_SCHEDULE=SEED` one with what was shown and stated.
 
+mod candles;
 mod check;
 mod market;
 mod play;
 
 use self::{
+    candles::check_candles,
     check::{Tally, check},
     play::Play,
 };
@@ -46,7 +50,8 @@ fn play(seed: u64, tally: &mut Tally) -> Result<(), String> {
         play.step(second);
     }
     play.finish();
-    check(&play, tally).map_err(|why| {
+    let checked = check(&play, tally).and_then(|()| check_candles(&play, tally));
+    checked.map_err(|why| {
         let Play { faults, delay_s, poll_s, book_s, has_stream, has_site, per_chain, .. } = &play;
         format!(
             "schedule {seed}: {why}\nstream {has_stream}, site {has_site} {delay_s} s late each {poll_s} s, book each \
@@ -77,4 +82,5 @@ fn no_row_claims_more_than_was_seen_and_none_less() {
     assert!(seeds.is_empty(), "{} of {schedules} schedules fail: {seeds:?}\n{why}", seeds.len());
     assert!(tally.live > 0 && tally.carried > 0 && tally.missing > 0 && tally.backfilled > 0);
     assert!(tally.switches > 0 && tally.contradicted > 0);
+    assert!(tally.whole_candles > 0 && tally.marked_candles > 0 && tally.unplaced > 0);
 }

@@ -1,8 +1,10 @@
 //! A schedule as the pipeline gets it: streams, bodies and answers of a market, with its faults.
 
 use super::{
-    END_S, OPEN_S, at, date,
-    market::{Fault, Kind, LOT, Market, Value, draw_faults, draw_market, expiry, of_chain},
+    END_S, OPEN_S, at,
+    candles::StoredCandles,
+    date,
+    market::{Fault, Kind, LOT, Market, Value, draw_faults, draw_market, expiry, level, of_chain},
 };
 use crate::{
     market::{Bucket, BucketRow, Listing, Price, Provider, ProviderToken, Segment, Told},
@@ -40,6 +42,7 @@ pub(super) struct Play {
     pub has_site: bool,
     pub pipeline: Pipeline,
     pub batch: Batch,
+    pub candles: StoredCandles,
     pub seq: u64,
     pub shown: Vec<Vec<Shown>>,
     /// By stream: subscribed since.
@@ -50,6 +53,10 @@ pub(super) struct Play {
     pub streamed: Vec<Vec<(i64, i64)>>,
     /// By contract: stamps of the bodies that had it.
     pub bodies: Vec<Vec<i64>>,
+    /// By contract: instants at which a volume was shown to be the latest one.
+    pub volumes: Vec<Vec<(i64, i64)>>,
+    /// Stamps of the bodies with the index and any row.
+    pub levels: Vec<i64>,
     pub last_stamp: [i64; 2],
     pub is_away: bool,
     pub forced: Option<Provider>,
@@ -71,12 +78,15 @@ impl Play {
             has_site: which != 1,
             pipeline: Pipeline::new(PipelineSettings::of_tests(), Catalog::default()),
             batch: Batch::new(date(), 0),
+            candles: StoredCandles::default(),
             seq: 0,
             shown: vec![Vec::new(); contracts],
             subscribed: [None; 2],
             spoke: vec![None; contracts],
             streamed: vec![Vec::new(); contracts],
             bodies: vec![Vec::new(); contracts],
+            volumes: vec![Vec::new(); contracts],
+            levels: Vec::new(),
             last_stamp: [0; 2],
             is_away: false,
             forced: None,
@@ -100,6 +110,7 @@ impl Play {
         let record = NewRecord { source, received_time, context, frames };
         self.seq += 1;
         self.pipeline.apply(&record.numbered(self.seq), &mut NoLive, &mut self.batch);
+        self.candles.take(&self.batch);
     }
 
     fn mark(&mut self, second: i64, mark: &Mark) {
@@ -158,6 +169,7 @@ impl Play {
 
     fn show(&mut self, provider: Provider, contract: usize, (stamp, received): (i64, i64), value: Value) {
         self.shown[contract].push(Shown { provider, stamp, received, volume: value.volume });
+        self.volumes[contract].push((stamp, value.volume));
     }
 
     pub fn step(&mut self, second: i64) {
@@ -291,7 +303,7 @@ impl Play {
                 token: Self::token(contract),
                 sequence: 1,
                 exchange_time_ms: at(second).as_ms(),
-                last_price_paise: 10_000 + value.volume / LOT % 500,
+                last_price_paise: value.price().as_e4() / 100,
                 detail: angel_one::Detail::SnapQuote(day, snapshot),
             }
             .encode_into(&mut bytes);
@@ -340,7 +352,7 @@ impl Play {
                 exchange: token.segment,
                 trading_symbol: String::new(),
                 symbol_token: token.token,
-                ltp: Price::from_e4(1_000_000),
+                ltp: value.price(),
                 open: Price::ZERO,
                 high: Price::ZERO,
                 low: Price::ZERO,
@@ -362,6 +374,8 @@ impl Play {
                 depth: angel_one::Depth::default(),
             });
             self.show(Provider::AngelOne, contract, (value.second.max(0), second), value);
+            // An answer holds as of its request, less the age of copies.
+            self.volumes[contract].push((value.second.max(second - 10), value.volume));
         }
         let body = angel_one::encode_full_quotes(&fetched, &[]);
         self.apply(second, Source::ANGEL_ONE_QUOTE, context.to_string(), Frames::one(&body));
@@ -409,7 +423,7 @@ impl Play {
                 open_interest_lots: Some(if is_bad { BAD } else { lots(value.open_interest) }),
                 open_interest_change_lots: None,
                 volume_lots: Some(lots(value.volume)),
-                last_price: Told::zero_is_nothing(Price::from_e4(value.volume)),
+                last_price: Told::zero_is_nothing(value.price()),
                 bid: Told::Nothing,
                 ask: Told::Nothing,
                 implied_volatility_e4: Told::Nothing,
@@ -421,7 +435,7 @@ impl Play {
         let body = nse::encode_chain(
             &nse::Chain {
                 timestamp: at(stamp),
-                underlying_value: Some(Price::from_e4(252_000_000 + stamp)),
+                underlying_value: Some(level(stamp)),
                 expiries: vec![expiry(0), expiry(1)],
                 legs,
                 malformed: Vec::new(),
@@ -435,6 +449,9 @@ impl Play {
         };
         let context = nse::ChainContext { symbol: "NIFTY".to_owned(), expiry: Some(expiry(chain)) };
         self.apply(second, Source::NSE_CHAIN, context.to_string(), Frames::one(&body));
+        if !is_echo && !is_empty {
+            self.levels.push(stamp);
+        }
         if !is_echo {
             for (contract, value) in shown {
                 self.show(Provider::Nse, contract, (stamp, second), value);
