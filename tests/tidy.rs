@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 /// From the lowest layer up. Modules of one line do not use each other, except where `SIBLINGS` says so.
 const LAYERS: &[&[&str]] = &[
-    &["market"],
+    &["market", "prefetch"],
     &["clock", "calendar", "wire", "engine", "logging"],
     &["actor", "spool", "store", "live"],
     &["pipeline", "feed"],
@@ -191,4 +191,17 @@ fn no_code_outside_its_folders_names_a_provider() {
         }
     }
     assert!(wrong.is_empty(), "what differs by provider is declared by it:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_prefetch_is_unsafe() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let is_unsafe = |path: &&std::path::PathBuf| {
+        without_comments(&fs::read_to_string(path).expect("a readable file")).contains("unsafe ")
+    };
+    let found: Vec<_> =
+        files.iter().filter(is_unsafe).map(|path| path.strip_prefix(&source).expect("under src")).collect();
+    assert_eq!(found, [Path::new("prefetch.rs")]);
 }

@@ -47,11 +47,13 @@ impl Default for Observation {
     }
 }
 
+#[inline]
 fn packed(value: i64) -> Option<i64> {
     (value != NONE).then_some(value)
 }
 
 /// What a source leaves out stays.
+#[inline]
 fn take_price(kept: &mut i64, told: Told<Price>) {
     match told {
         Told::NotTold => {}
@@ -61,31 +63,38 @@ fn take_price(kept: &mut i64, told: Told<Price>) {
 }
 
 impl Observation {
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.event_us == NONE
     }
 
     /// Earlier than any real one while empty.
+    #[inline]
     pub fn event_time(&self) -> Timestamp {
         Timestamp::from_us(self.event_us)
     }
 
+    #[inline]
     pub fn received_time(&self) -> Timestamp {
         Timestamp::from_us(self.received_us)
     }
 
+    #[inline]
     pub fn provider(&self) -> Option<Provider> {
         self.provider
     }
 
+    #[inline]
     pub fn open_interest(&self) -> Option<i64> {
         packed(self.open_interest)
     }
 
+    #[inline]
     pub fn last_price(&self) -> Option<Price> {
         packed(self.last_price_e4).map(Price::from_e4)
     }
 
+    #[inline]
     pub fn volume(&self) -> Option<i64> {
         packed(self.volume)
     }
@@ -103,12 +112,14 @@ impl Observation {
     }
 
     /// The open interest that a further value is a change of.
+    #[inline]
     pub(super) fn baseline(&self) -> Option<i64> {
         if self.has_baseline { packed(self.open_interest) } else { None }
     }
 
     /// Takes over what `quote` says; what it does not say stays. Values from before the session are no baseline,
     /// and their volume is another day's.
+    #[inline]
     pub(super) fn take(&mut self, provider: Provider, quote: &Quote, received: Timestamp, in_session: bool) {
         if quote.event_time.as_us() != self.event_us {
             self.deltas_at_event = 0;

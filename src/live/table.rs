@@ -5,7 +5,10 @@
 //! sees every slot that changed, once, however often it changed: conflation without a queue. A writer of many quotes
 //! stages them and sets the bits of all at once: readers see a staged quote, the cursor learns of it then.
 
-use crate::market::{Price, Provider, Timestamp};
+use crate::{
+    market::{Price, Provider, Timestamp},
+    prefetch::prefetch,
+};
 use std::sync::{
     Arc, OnceLock,
     atomic::{
@@ -330,14 +333,14 @@ impl LiveWriter {
         }
     }
 
-    /// Reads a slot's memory, so that it is in the cache when it is written.
+    /// Has a slot's memory fetched, which is going to be written.
     #[inline]
     pub fn fetch(&self, slot: u32) {
         let index = slot as usize;
         let Some(chunk) = self.table.chunks.get(index / CHUNK_SLOTS).and_then(OnceLock::get) else { return };
         let slot = &chunk.slots[index % CHUNK_SLOTS];
-        std::hint::black_box(slot.version.load(Relaxed));
-        std::hint::black_box(slot.values[OPTIONAL_VALUES - 1].load(Relaxed));
+        prefetch(&slot.version);
+        prefetch(&slot.values[OPTIONAL_VALUES - 1]);
     }
 }
 

@@ -52,6 +52,7 @@ impl Segment {
         self as u8
     }
 
+    #[inline]
     pub fn from_code(code: u8) -> Option<Segment> {
         Self::ALL.into_iter().find(|segment| segment.code() == code)
     }

@@ -23,15 +23,18 @@ impl Price {
     pub const ZERO: Price = Price(0);
     const E4: i64 = 10_000;
 
+    #[inline]
     pub const fn from_e4(price_e4: i64) -> Price {
         Price(price_e4)
     }
 
+    #[inline]
     pub const fn as_e4(self) -> i64 {
         self.0
     }
 
     /// From 1/100 rupee, the unit of Angel One's and Kite's sockets. `None` on overflow.
+    #[inline]
     pub const fn from_paise(paise: i64) -> Option<Price> {
         match paise.checked_mul(100) {
             Some(price_e4) => Some(Price(price_e4)),

@@ -37,15 +37,18 @@ macro_rules! define_provider {
 with_providers!(define_provider);
 
 impl Provider {
+    #[inline]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
     /// Its place in a table of all providers, in the order of [`Provider::ALL`].
+    #[inline]
     pub const fn index(self) -> usize {
         self as usize - 1
     }
 
+    #[inline]
     pub fn from_code(code: u8) -> Option<Provider> {
         Self::ALL.into_iter().find(|provider| provider.code() == code)
     }

@@ -28,10 +28,12 @@ impl Timestamp {
     /// Before every other: never, as the time of something that has not been.
     pub const NEVER: Timestamp = Timestamp(i64::MIN);
 
+    #[inline]
     pub const fn from_us(epoch_us: i64) -> Timestamp {
         Timestamp(epoch_us)
     }
 
+    #[inline]
     pub const fn as_us(self) -> i64 {
         self.0
     }
@@ -83,6 +85,7 @@ impl Timestamp {
         self.to_ist().date()
     }
 
+    #[inline]
     pub const fn plus_us(self, us: i64) -> Timestamp {
         Timestamp(self.0.saturating_add(us))
     }
@@ -92,6 +95,7 @@ impl Timestamp {
     }
 
     /// Microseconds from `earlier` to here; negative if `earlier` is later.
+    #[inline]
     pub const fn us_since(self, earlier: Timestamp) -> i64 {
         self.0.saturating_sub(earlier.0)
     }

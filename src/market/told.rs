@@ -13,6 +13,7 @@ pub enum Told<T> {
 
 impl<T> Told<T> {
     /// The value, if there is one.
+    #[inline]
     pub fn value(self) -> Option<T> {
         match self {
             Told::Value(value) => Some(value),
@@ -20,6 +21,7 @@ impl<T> Told<T> {
         }
     }
 
+    #[inline]
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Told<U> {
         match self {
             Told::NotTold => Told::NotTold,
@@ -35,6 +37,7 @@ impl<T> Told<T> {
 
 impl<T: Default + PartialEq> Told<T> {
     /// Of a field in which the source writes a zero where it has no value.
+    #[inline]
     pub fn zero_is_nothing(value: T) -> Told<T> {
         if value == T::default() { Told::Nothing } else { Told::Value(value) }
     }
@@ -42,6 +45,7 @@ impl<T: Default + PartialEq> Told<T> {
 
 impl<T> From<Option<T>> for Told<T> {
     /// Of a source that always carries the field.
+    #[inline]
     fn from(value: Option<T>) -> Told<T> {
         value.map_or(Told::Nothing, Told::Value)
     }

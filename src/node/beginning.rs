@@ -14,7 +14,7 @@ use crate::{
     clock::{WAITED_US_MAX, refutes},
     logging::Event,
     market::{Provider, Timestamp},
-    pipeline::{PipelineSettings, exchange_stamp},
+    pipeline::PipelineSettings,
     spool::{self, Mark, NewRecord, Spool, SpoolError, SpoolReader},
     store::Checkpoint,
 };
@@ -29,7 +29,12 @@ pub fn find_ahead(spool: &Spool, now: Timestamp) -> Result<Option<Checkpoint>, S
     }
     let mut proof = None;
     spool.look_ahead(now, |record| {
-        proof = exchange_stamp(record.source, &record.frames).filter(|stamp| refutes(*stamp, now));
+        proof = record
+            .frames
+            .iter()
+            .last()
+            .and_then(|frame| record.source.exchange_stamp(frame))
+            .filter(|stamp| refutes(*stamp, now));
         if proof.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     if let Some(stamp) = proof {

@@ -9,7 +9,6 @@ use crate::{
     clock::{AGREED_US, Clock, StampWatch, Verdict},
     logging::Event,
     market::{Provider, Timestamp},
-    pipeline::exchange_stamp,
     spool::NewRecord,
 };
 use std::sync::{
@@ -40,7 +39,8 @@ impl ClockStatus {
         if (received_us - sampled.load(Relaxed)).abs() < SAMPLE_US {
             return;
         }
-        if let Some(stamp) = exchange_stamp(record.source, &record.frames) {
+        let last = record.frames.iter().last();
+        if let Some(stamp) = last.and_then(|frame| record.source.exchange_stamp(frame)) {
             sampled.store(received_us, Relaxed);
             self.stamps_us[provider.index()].store(stamp.as_us(), Relaxed);
         }

@@ -31,7 +31,7 @@ mod market_queries;
 mod notifier;
 mod opening_steps;
 #[cfg(test)]
-mod quiet_days;
+mod quiet_days_tests;
 mod reading_room;
 mod recorder;
 mod recovery;

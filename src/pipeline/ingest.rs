@@ -170,17 +170,12 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.live.write(self.enrolled[slot as usize].1, day.latest(slot), base);
     }
 
-    /// Observes several, whose states are fetched from memory first.
-    #[inline(never)]
-    pub fn observe_all(&mut self, quotes: &[(u32, Quote)], arrival: &mut Arrival) {
+    /// Has the state of a slot that is soon observed fetched from memory.
+    #[inline]
+    pub fn fetch(&self, slot: u32) {
         if let Some(day) = self.day.as_deref() {
-            for (slot, _) in quotes {
-                day.fetch(*slot);
-                self.live.fetch(self.enrolled[*slot as usize].1);
-            }
-        }
-        for (slot, quote) in quotes {
-            self.observe(*slot, quote, arrival);
+            day.fetch(slot);
+            self.live.fetch(self.enrolled[slot as usize].1);
         }
     }
 

@@ -71,6 +71,7 @@ pub trait LiveSink {
     fn enroll(&mut self, contract: &Contract, instrument: InstrumentId) -> u32;
 
     /// This place is going to be written soon: time to have it in the cache.
+    #[inline]
     fn fetch(&self, _place: u32) {}
 
     fn write(&mut self, place: u32, latest: &Observation, previous_open_interest: Option<i64>);
@@ -91,6 +92,7 @@ impl LiveSink for NoLive {
         0
     }
 
+    #[inline]
     fn write(&mut self, _: u32, _: &Observation, _: Option<i64>) {}
 
     fn begin_day(&mut self, _: TradingDate) {}

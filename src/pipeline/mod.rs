@@ -18,14 +18,12 @@ mod gaps;
 mod ingest;
 mod machine;
 mod marks;
-mod stamps;
 
 pub use catalog::Catalog;
 pub use counters::{PipelineCounters, ProviderCounters};
 pub use day_plan::PlannedContract;
 pub use decoders::nse_chain_times;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
-pub use stamps::exchange_stamp;
 
 #[cfg(test)]
 mod evidence_tests;

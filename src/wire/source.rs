@@ -3,7 +3,7 @@
 //! Invariant: a number means one format for ever, because it is on disk. Numbers without a declaration were written by another
 //! version: they are kept, returned and counted, and are none of this version's business.
 
-use crate::market::{Provider, with_providers};
+use crate::market::{Provider, Timestamp, with_providers};
 use std::fmt;
 
 /// The number of a wire format.
@@ -55,6 +55,16 @@ macro_rules! sources_by_provider {
     ($($variant:ident $name:ident $code:literal),*) => {
         const BY_PROVIDER: [(Provider, &[SourceTraits]); Provider::ALL.len()] =
             [$((Provider::$variant, super::$name::SOURCES)),*];
+
+        impl Source {
+            /// When the exchange says that a frame's data were so, for those who judge the machine's clock by it; `None` for
+            /// sources without such a time, and for frames that cannot be read.
+            pub fn exchange_stamp(self, frame: &[u8]) -> Option<Timestamp> {
+                match self.provider()? {
+                    $(Provider::$variant => super::$name::exchange_stamp(self, frame)),*
+                }
+            }
+        }
     };
 }
 with_providers!(sources_by_provider);

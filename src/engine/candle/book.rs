@@ -28,6 +28,8 @@ pub struct SlotCandles {
     provider: Option<Provider>,
     /// The interval that forms lacks something or was corrected.
     is_touched: bool,
+    /// Candles of intervals before this one lack something, also if they begin later.
+    touched_until: u16,
 }
 
 impl Default for SlotCandles {
@@ -39,6 +41,7 @@ impl Default for SlotCandles {
             told: 0,
             provider: None,
             is_touched: false,
+            touched_until: 0,
         }
     }
 }
@@ -70,8 +73,7 @@ struct SettledCandles {
     /// All intervals before the one that forms, and how often the whole day was emitted.
     day: Option<Forming>,
     day_told: u16,
-    /// Candles of intervals before this one lack something, also if they begin later.
-    touched_until: u16,
+    /// Volume was taken back, or a price came too late for its candle.
     is_day_touched: bool,
 }
 
@@ -171,16 +173,15 @@ impl CandleBook {
     /// Puts what forms behind: the next interval begins.
     #[inline(never)]
     fn begin(&mut self, slot: usize, candles: &mut SlotCandles, interval: usize, price: Price) {
-        let forming = self.forming(candles);
-        let settled = &mut self.settled[slot];
-        if let Some(forming) = forming {
+        if let Some(forming) = self.forming(candles) {
+            let settled = &mut self.settled[slot];
             settled.previous = Some(forming);
             (settled.gap_before_previous, settled.gap) = (settled.gap, 0);
             settled.day = Some(append(settled.day, forming));
         }
         candles.ohlc = Ohlc::begin(price, 0);
         (candles.interval, candles.told) = (interval as u16, 0);
-        candles.is_touched = candles.interval < settled.touched_until;
+        candles.is_touched = candles.interval < candles.touched_until;
     }
 
     /// Volume without a price makes no candle.
@@ -230,7 +231,7 @@ impl CandleBook {
             self.touch(slot, candles, instrument, (first, interval), rows);
             if is_unsaid && candles.volume_seen > 0 {
                 // A later volume will contain what was traded meanwhile.
-                self.settled[slot].touched_until = u16::MAX;
+                candles.touched_until = u16::MAX;
             }
         }
         if traded < 0 {
@@ -260,11 +261,12 @@ impl CandleBook {
         (first, last): (usize, usize),
         rows: &mut Rows,
     ) {
+        candles.touched_until = candles.touched_until.max(last as u16 + 1);
         let start = self.intervals.start_of(first);
-        let settled = &mut self.settled[slot];
-        settled.is_day_touched = true;
-        settled.touched_until = settled.touched_until.max(last as u16 + 1);
-        if let Some(previous) = &mut settled.previous
+        // What is settled lies in memory that is rarely touched, and before what forms.
+        if candles.interval != NONE
+            && first < usize::from(candles.interval)
+            && let Some(previous) = &mut self.settled[slot].previous
             && previous.start >= start
         {
             rows.unresolved.extend(previous.touch(instrument, INTERVAL));
@@ -443,7 +445,11 @@ impl CandleBook {
         day.start = open;
         day.ohlc.volume = candles.volume_seen.max(0);
         day.told = settled.day_told;
-        let told = day.tell(instrument, CandleInterval::Day, has_hole || settled.is_day_touched);
+        let told = day.tell(
+            instrument,
+            CandleInterval::Day,
+            has_hole || settled.is_day_touched || candles.touched_until > 0,
+        );
         settled.day_told = day.told;
         Some(told)
     }

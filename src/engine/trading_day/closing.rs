@@ -87,7 +87,7 @@ impl TradingDay {
     /// How long a contract's row waits for proof: as its provider declares, or the latest of those that cover the chain while
     /// that one does not witness it.
     fn lateness_us(&self, slot: usize, end: Timestamp, now: Timestamp) -> i64 {
-        let chain = &self.chains[self.chain_of[slot] as usize];
+        let chain = &self.chains[self.contexts[slot].chain as usize];
         let provider = self.slots[slot].provider().or(chain.active);
         let of_others = || {
             let covers = Provider::ALL.into_iter().map(|provider| chain.cover(provider));
@@ -165,7 +165,7 @@ impl TradingDay {
             });
         }
         if !verdict.is_proved && verdict.value.is_some() {
-            let chain = &mut self.chains[self.chain_of[slot] as usize];
+            let chain = &mut self.chains[self.contexts[slot].chain as usize];
             chain.unproved_from = Some(chain.unproved_from.map_or(index, |first| first.min(index)));
         }
         if verdict.is_proved && !verdict.is_own {
@@ -224,7 +224,7 @@ impl TradingDay {
     /// Marks candles that were emitted before it was known that the bucket was not witnessed in time.
     fn touch_candles(&self, slot: usize, bucket: Bucket, rows: &mut Rows) {
         let instrument = self.slots[slot].instrument;
-        let closed = self.chains[self.chain_of[slot] as usize].candles_closed;
+        let closed = self.chains[self.contexts[slot].chain as usize].candles_closed;
         let first = self.candles.interval_of(bucket.start());
         let last = self.candles.interval_of(bucket.end().plus_us(-1));
         rows.unresolved.extend((first..=last).filter(|interval| *interval < closed).map(|interval| {
@@ -342,7 +342,7 @@ impl TradingDay {
         observation: Option<&Observation>,
     ) -> BucketRow {
         let open_interest = observation.and_then(Observation::open_interest);
-        let base = self.bases[slot].filter(|_| open_interest.is_some());
+        let base = self.contexts[slot].base.filter(|_| open_interest.is_some());
         BucketRow {
             bucket,
             instrument: self.slots[slot].instrument,

@@ -75,7 +75,7 @@ impl TradingDay {
         let Some(track) = self.track(provider, slot) else { return };
         let (before, proved) = (track.witness_end(&self.epochs), track.proved_until.max(until));
         if self.slots[slot].is_of(provider) {
-            self.proved_until[slot] = proved;
+            self.contexts[slot].proved_until = proved;
         } else {
             self.others.reach(provider, slot).proved_until = proved;
         }
@@ -87,7 +87,7 @@ impl TradingDay {
 
     /// A contract is proved up to `until`: rows that wait for it are looked at with the next record.
     pub(super) fn wake_rows(&mut self, slot: usize, until: Timestamp) {
-        let chain = self.chain_of[slot] as usize;
+        let chain = self.contexts[slot].chain as usize;
         let waiting = self.chains[chain].closed;
         if waiting < self.bucket_count && until >= self.end_of(waiting) {
             (self.chains[chain].next_check, self.next_check) = (Timestamp::NEVER, Timestamp::NEVER);
@@ -187,7 +187,7 @@ impl TradingDay {
         let proved = track.proved_until.max(epoch.live_until.min(since));
         let from = track.latest.event_time().max(proved);
         if self.slots[slot].is_of(provider) {
-            (self.slots[slot].spoken, self.proved_until[slot]) = (0, proved);
+            (self.slots[slot].spoken, self.contexts[slot].proved_until) = (0, proved);
         } else {
             let track = self.others.reach(provider, slot);
             (track.spoken, track.proved_until) = (0, proved);

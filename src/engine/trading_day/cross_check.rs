@@ -67,7 +67,7 @@ impl TradingDay {
         if self.epochs.get(spoken).delivery == Delivery::Stream {
             return STREAM_DELAY_US.max(self.silence_min_us);
         }
-        let chain = &self.chains[self.chain_of[slot] as usize];
+        let chain = &self.chains[self.contexts[slot].chain as usize];
         let lateness_us = self.slots[slot].provider().map_or(0, |p| chain.cover(p).lateness_us);
         lateness_us.max(STREAM_DELAY_US).max(self.silence_min_us)
     }
@@ -133,7 +133,7 @@ impl TradingDay {
         rows: &mut Rows,
     ) {
         self.contradicted.insert((provider, slot as u32), (now, reason));
-        let chain = self.chain_of[slot] as usize;
+        let chain = self.contexts[slot].chain as usize;
         let slots = &self.chains[chain].slots;
         let recent = slots.iter().filter_map(|slot| {
             let (at, reason) = self.contradicted.get(&(provider, *slot))?;

@@ -46,7 +46,7 @@ use self::{
     epoch::Epochs,
     judge::Step,
     marks::Marks,
-    slot::Slot,
+    slot::{Slot, SlotContext},
     track::{Ends, Others, TrackView},
 };
 use super::{
@@ -57,8 +57,11 @@ use super::{
     observation::Observation,
     rows::Rows,
 };
-use crate::market::{
-    Bar, Bucket, BucketState, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp, TradingDate,
+use crate::{
+    market::{
+        Bar, Bucket, BucketState, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp, TradingDate,
+    },
+    prefetch::prefetch,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -121,10 +124,7 @@ pub struct TradingDay {
     slots: Vec<Slot>,
     /// By slot: what the recorded provider knew at the last bucket ends.
     ends: Vec<Ends>,
-    /// By slot: up to when the latest values are proved otherwise than by their stamp or their stream.
-    proved_until: Vec<Timestamp>,
-    bases: Vec<Option<(i64, OiBase)>>,
-    chain_of: Vec<u32>,
+    contexts: Vec<SlotContext>,
     chains: Vec<Chain>,
     epochs: Epochs,
     others: Others,
@@ -154,15 +154,16 @@ pub struct TradingDay {
 /// What the candles must know of the day, read where they ask.
 struct CandleView<'a> {
     chains: &'a [Chain],
-    chain_of: &'a [u32],
+    contexts: &'a [SlotContext],
     marks: &'a Marks,
     buckets: &'a Intervals,
     slot: usize,
 }
 
 impl CandleDay for CandleView<'_> {
+    #[inline]
     fn is_closed(&self, interval: usize) -> bool {
-        interval < self.chains[self.chain_of[self.slot] as usize].candles_closed
+        interval < self.chains[self.contexts[self.slot].chain as usize].candles_closed
     }
 
     fn has_hole(&self, from: Timestamp, until: Timestamp) -> bool {
@@ -177,7 +178,7 @@ macro_rules! candle_view {
     ($day:expr, $slot:expr) => {
         $crate::engine::trading_day::CandleView {
             chains: &$day.chains,
-            chain_of: &$day.chain_of,
+            contexts: &$day.contexts,
             marks: &$day.marks,
             buckets: &$day.buckets,
             slot: $slot,
@@ -209,9 +210,7 @@ impl TradingDay {
             preference: Preference { forced: None, order: preference },
             slots: Vec::new(),
             ends: Vec::new(),
-            proved_until: Vec::new(),
-            bases: Vec::new(),
-            chain_of: Vec::new(),
+            contexts: Vec::new(),
             chains: Vec::new(),
             epochs: Epochs::default(),
             others: Others::default(),
@@ -273,7 +272,7 @@ impl TradingDay {
     }
 
     pub fn chain_of(&self, slot: u32) -> u32 {
-        self.chain_of[slot as usize]
+        self.contexts[slot as usize].chain
     }
 
     /// The last cumulative volume that a provider said of a slot.
@@ -298,9 +297,8 @@ impl TradingDay {
         let close = u8::try_from(close).expect("a calendar knows a handful of closing times");
         self.slots.push(Slot::new(spec.instrument, close, spec.is_option));
         self.ends.push(Ends::default());
-        self.proved_until.push(Timestamp::NEVER);
-        self.bases.push(spec.base);
-        self.chain_of.push(spec.chain);
+        let SlotSpec { base, chain, .. } = spec;
+        self.contexts.push(SlotContext { base, proved_until: Timestamp::NEVER, chain });
         self.marks.add_slot();
         self.candles.add_slot();
         if !spec.is_option {
@@ -320,6 +318,7 @@ impl TradingDay {
     }
 
     /// The latest values of a slot, those after the close included.
+    #[inline]
     pub fn latest(&self, slot: u32) -> &Observation {
         let slot = slot as usize;
         match self.after_close.get(&slot) {
@@ -329,13 +328,14 @@ impl TradingDay {
     }
 
     /// What changes of open interest since the previous session are measured against.
+    #[inline]
     pub fn base(&self, slot: u32) -> Option<(i64, OiBase)> {
-        self.bases[slot as usize]
+        self.contexts[slot as usize].base
     }
 
     /// Replaces the base by a better one.
     pub fn set_base(&mut self, slot: u32, open_interest: i64, base: OiBase) {
-        let known = &mut self.bases[slot as usize];
+        let known = &mut self.contexts[slot as usize].base;
         if known.is_none_or(|(_, known)| base < known) {
             *known = Some((open_interest, base));
         }
@@ -347,9 +347,15 @@ impl TradingDay {
     }
 
     /// The track in the day's own tables.
+    #[inline]
     fn own_track(&self, slot: usize) -> TrackView<'_> {
         let Slot { latest, spoken, .. } = &self.slots[slot];
-        TrackView { latest, spoken: *spoken, proved_until: self.proved_until[slot], ends: &self.ends[slot] }
+        TrackView {
+            latest,
+            spoken: *spoken,
+            proved_until: self.contexts[slot].proved_until,
+            ends: &self.ends[slot],
+        }
     }
 
     /// A provider's track of a contract; `None` before it has said anything of it.
@@ -374,14 +380,17 @@ impl TradingDay {
         self.bucket(index).end().min(self.close_of(&self.slots[slot]))
     }
 
+    #[inline]
     fn close_of(&self, slot: &Slot) -> Timestamp {
         self.closes[slot.close()]
     }
 
-    /// Reads what [`TradingDay::observe`] is going to need of a slot, so that it is in the cache by then.
+    /// Has what [`TradingDay::observe`] is going to need of a slot fetched from memory.
     #[inline]
     pub fn fetch(&self, slot: u32) {
-        self.slots[slot as usize].fetch();
+        let slot = slot as usize;
+        self.slots[slot].fetch();
+        prefetch(&self.contexts[slot]);
     }
 
     /// Takes what a provider said of a slot.
@@ -396,7 +405,7 @@ impl TradingDay {
         if self.slots[index].active == 0 {
             // None has spoken of it before: as long as no other does, it is this one's.
             self.slots[index].active = arrival.provider.code();
-            self.note_covering(self.chain_of[index] as usize, arrival, rows);
+            self.note_covering(self.contexts[index].chain as usize, arrival, rows);
         }
         if self.slots[index].is_open_to(arrival.provider) {
             self.observe_recorded(index, arrival, quote, rows);
@@ -464,7 +473,7 @@ impl TradingDay {
         if arrival.traits.delivery == Delivery::Stream {
             self.contradicted.remove(&(arrival.provider, index as u32));
         }
-        self.note_covering(self.chain_of[index] as usize, arrival, rows);
+        self.note_covering(self.contexts[index].chain as usize, arrival, rows);
         self.slots[index].is_open_to(arrival.provider)
     }
 
@@ -544,7 +553,7 @@ impl TradingDay {
 
     #[inline(never)]
     fn observe_underlying(&mut self, slot: usize, trade: &Trade, is_late: bool, rows: &mut Rows) {
-        let closed = self.chains[self.chain_of[slot] as usize].closed;
+        let closed = self.chains[self.contexts[slot].chain as usize].closed;
         let open_from = self.bucket(closed).start();
         let instrument = self.slots[slot].instrument;
         let view = candle_view!(self, slot);
@@ -575,7 +584,7 @@ impl TradingDay {
         let slot = slot as usize;
         let is_of_session = bar.start >= self.buckets.start_of(0) && bar.start < self.hours.close;
         // An interval that is still open has no final candle yet.
-        let closed = self.chains[self.chain_of[slot] as usize].closed;
+        let closed = self.chains[self.contexts[slot].chain as usize].closed;
         let is_closed = bar.start < self.bucket(closed).start();
         if let Some(candles) = self.underlyings.get_mut(&slot)
             && is_of_session

@@ -2,7 +2,8 @@
 
 use crate::{
     engine::{candle::SlotCandles, observation::Observation},
-    market::{InstrumentId, Provider},
+    market::{InstrumentId, OiBase, Provider, Timestamp},
+    prefetch::prefetch,
 };
 
 /// 128 bytes, because the tick path is bound by memory.
@@ -44,6 +45,7 @@ impl Slot {
         self.terms & IS_OPTION != 0
     }
 
+    #[inline]
     pub fn provider(&self) -> Option<Provider> {
         Provider::from_code(self.active)
     }
@@ -60,9 +62,23 @@ impl Slot {
         self.active == provider.code() && self.latest.provider().is_none_or(|of| of == provider)
     }
 
-    /// Reads it into the cache.
+    /// Has both lines fetched.
     #[inline]
     pub fn fetch(&self) {
-        std::hint::black_box((self.latest.event_time(), self.terms));
+        prefetch(&self.latest);
+        prefetch(&self.candles);
     }
 }
+
+/// What some observations of an instrument touch; half a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+pub(super) struct SlotContext {
+    /// What changes of open interest since the previous session are measured against.
+    pub base: Option<(i64, OiBase)>,
+    /// Up to when the latest values are proved otherwise than by their stamp or their stream.
+    pub proved_until: Timestamp,
+    pub chain: u32,
+}
+
+const _: () = assert!(size_of::<SlotContext>() == 32);

@@ -186,7 +186,7 @@ impl TradingDay {
     pub(super) fn is_witnessed(&self, slot: usize, now: Timestamp) -> bool {
         let Some(provider) = self.slots[slot].provider() else { return false };
         let Some(track) = self.track(provider, slot) else { return false };
-        let covers = self.chains[self.chain_of[slot] as usize].cover(provider).is_covering;
+        let covers = self.chains[self.contexts[slot].chain as usize].cover(provider).is_covering;
         let newest = track.latest.received_time().max(track.proved_until);
         self.epochs.get(track.spoken).is_streaming() || covers && now.us_since(newest) <= SNAPSHOT_AGE_US_MAX
     }
@@ -224,7 +224,7 @@ impl TradingDay {
             if arrival.traits.delivery == Delivery::Stream {
                 self.contradicted.remove(&(provider, index as u32));
             }
-            self.note_covering(self.chain_of[index] as usize, arrival, rows);
+            self.note_covering(self.contexts[index].chain as usize, arrival, rows);
             if self.slots[index].is_open_to(provider) {
                 // It was chosen for the chain, and the contract with it.
                 return self.observe_recorded(index, arrival, quote, rows);
@@ -323,7 +323,7 @@ impl TradingDay {
             return true;
         }
         let volume = self.others.get(provider, slot).and_then(|track| track.latest.volume());
-        if self.chains[self.chain_of[slot] as usize].active != Some(provider)
+        if self.chains[self.contexts[slot].chain as usize].active != Some(provider)
             || self.is_held(slot, provider, now)
             || self.is_behind(slot, provider, volume, now)
         {
@@ -349,7 +349,7 @@ impl TradingDay {
         {
             let track = self.own_track(slot).to_track();
             *self.others.reach(from, slot) = track;
-            (self.slots[slot].spoken, self.proved_until[slot]) = (0, Timestamp::NEVER);
+            (self.slots[slot].spoken, self.contexts[slot].proved_until) = (0, Timestamp::NEVER);
             self.ends[slot] = Ends::default();
         }
         self.slots[slot].active = to.code();
@@ -371,7 +371,7 @@ impl TradingDay {
         let Track { latest, spoken, proved_until, ends } = track;
         self.slots[slot].latest = latest.adopted_after(&ours);
         self.slots[slot].spoken = spoken;
-        self.proved_until[slot] = proved_until;
+        self.contexts[slot].proved_until = proved_until;
         self.ends[slot] = ends;
         self.tell_adopted(slot, &ours, held, rows);
     }

@@ -11,7 +11,7 @@ use crate::{
 use std::collections::BTreeSet;
 
 const PROVIDER: Provider = Provider::AngelOne;
-/// Packets decoded before the first of them is observed: enough to fill the processor's queue of memory reads.
+/// Packets decoded before the first of them is observed: its state has arrived from memory by then.
 const PACKETS_AHEAD: usize = 8;
 
 /// What no rule of the day says otherwise.
@@ -66,8 +66,8 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    /// Decodes some packets, then fetches all their contracts' states from memory at once, then observes: one wait
-    /// for memory instead of one a packet. Decoding comes first as a whole, because packets are read in one sweep.
+    /// Decodes some packets and has their contracts' states fetched from memory meanwhile, then observes them: no packet waits
+    /// for its state.
     fn decode_packets(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
         let stream = stream_of(&record.context);
         let Some(mut arrival) = ingest.stream_arrival(PROVIDER, stream, STREAM) else { return };
@@ -77,6 +77,7 @@ impl Decoder {
             let (slot, quote) = &mut ahead[decoded];
             match self.decode_packet(frame, quote) {
                 Ok(Some(found)) => {
+                    ingest.fetch(found);
                     ingest.note_event(PROVIDER, quote.event_time);
                     *slot = found;
                     decoded += 1;
@@ -85,11 +86,11 @@ impl Decoder {
                 Err(error) => ingest.note_malformed(PROVIDER, &error),
             }
             if decoded == PACKETS_AHEAD {
-                ingest.observe_all(&ahead, &mut arrival);
+                ahead.iter().for_each(|(slot, quote)| ingest.observe(*slot, quote, &mut arrival));
                 decoded = 0;
             }
         }
-        ingest.observe_all(&ahead[..decoded], &mut arrival);
+        ahead[..decoded].iter().for_each(|(slot, quote)| ingest.observe(*slot, quote, &mut arrival));
         ingest.end_arrival(&arrival);
     }
 

@@ -33,7 +33,7 @@ pub use quote::{
     decode_full_quotes, decode_quotes, encode_full_quotes,
 };
 pub use segment::{exchange_of, segment_of};
-pub use sources::SOURCES;
+pub use sources::{SOURCES, exchange_stamp};
 pub use stream::{
     DayStatistics, DepthEntry, Detail, LTP_BYTES, Packet, PacketView, QUOTE_BYTES, SNAP_QUOTE_BYTES,
     Snapshot, StreamMode, decode_quote,

@@ -1,6 +1,10 @@
 //! What the log has of Angel One.
 
-use crate::wire::source::{Source, SourceShape, SourceTraits};
+use super::stream::Packet;
+use crate::{
+    market::Timestamp,
+    wire::source::{Source, SourceShape, SourceTraits},
+};
 
 impl Source {
     /// SmartStream V2 binary packets, one a frame; context `stream=0`.
@@ -22,3 +26,11 @@ pub const SOURCES: &[SourceTraits] = &[
     SourceTraits::new(Source::ANGEL_ONE_MASTER, "angel_one_master", SourceShape::Reference).long(),
     SourceTraits::new(Source::ANGEL_ONE_GREEKS, "angel_one_greeks", SourceShape::Answer),
 ];
+
+/// See [`Source::exchange_stamp`].
+pub fn exchange_stamp(source: Source, frame: &[u8]) -> Option<Timestamp> {
+    match source {
+        Source::ANGEL_ONE_STREAM => Timestamp::from_ms(Packet::decode(frame).ok()?.exchange_time_ms),
+        _ => None,
+    }
+}

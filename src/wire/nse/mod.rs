@@ -25,7 +25,7 @@ pub use context::{ChainContext, ContextError};
 pub use contracts::{ContractInfo, decode_contracts, encode_contracts};
 pub use error::{BODY_MAX_BYTES, WireError, excerpt};
 pub use lots::{LotMonth, LotRow, LotSection, LotTable, decode_lots, encode_lots};
-pub use sources::SOURCES;
+pub use sources::{SOURCES, exchange_stamp};
 pub use status::{MarketState, MarketStatus, decode_status, encode_status};
 pub use units::{UnitsError, lots_from_units, units_from_lots};
 pub use unread::Unread;

@@ -1,6 +1,10 @@
 //! What the log has of NSE's website.
 
-use crate::wire::source::{Source, SourceShape, SourceTraits};
+use super::chain::peek_timestamp;
+use crate::{
+    market::Timestamp,
+    wire::source::{Source, SourceShape, SourceTraits},
+};
 
 impl Source {
     /// Bodies of option-chain-v3 or option-chain-indices; context `symbol=NIFTY`.
@@ -13,3 +17,11 @@ pub const SOURCES: &[SourceTraits] = &[
     SourceTraits::new(Source::NSE_CHAIN, "nse_chain", SourceShape::Chain),
     SourceTraits::new(Source::NSE_LOTS, "nse_lots", SourceShape::Reference),
 ];
+
+/// See [`Source::exchange_stamp`].
+pub fn exchange_stamp(source: Source, frame: &[u8]) -> Option<Timestamp> {
+    match source {
+        Source::NSE_CHAIN => peek_timestamp(frame).ok(),
+        _ => None,
+    }
+}
