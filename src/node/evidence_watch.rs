@@ -6,7 +6,7 @@
 use crate::{
     engine::{ContradictedVolume, ContradictedVolumes, UnwitnessedChain},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
-    pipeline::{Pipeline, ProviderCounters},
+    pipeline::{Pipeline, ProviderCounters, Undecoded},
 };
 use std::collections::VecDeque;
 
@@ -21,22 +21,32 @@ const LACKED_PART: u32 = 4;
 const FAULTS_US: i64 = 300_000_000;
 const FAULTS_MAX: u64 = 2;
 
+/// From the open on until what is watched must be known: as late as any source, and two minutes.
+const UNKNOWN_US: i64 = 280_000_000;
+
 /// The faults of a provider's data that persist, each with what it is called.
-type Kind = (&'static str, fn(&ProviderCounters, &ContradictedVolumes) -> u64);
+type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
+
+/// What the day itself found wrong with a provider's values.
+struct DayFaults {
+    contradicted_volumes: u64,
+    untold_zeros: u64,
+}
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
     ("had a newer stamp and older values", |counters, _| counters.older_copies),
     ("were stamped in the future", |counters, _| counters.from_the_future),
-    ("were volumes that later ones contradicted", |_, volumes| volumes.count),
+    ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
+    ("had open interest 0 of a contract that has some", |_, day| day.untold_zeros),
 ];
 
 /// Of each provider, in words.
-type LastMalformed = [Option<String>; Provider::ALL.len()];
+type LastMalformed = [Undecoded; Provider::ALL.len()];
 
 type Counts = [[u64; KINDS.len()]; Provider::ALL.len()];
 
@@ -76,15 +86,20 @@ impl EvidenceWatch {
             .partition(|(_, found)| found.unwitnessed * LACKED_PART > found.contracts);
         let (mut problems, notices) = (describe(&many), describe(&few));
         let counts = Provider::ALL.map(|provider| {
-            let (counters, volumes) =
-                (pipeline.counters().of(provider), pipeline.contradicted_volumes(provider));
-            KINDS.map(|(_, count)| count(counters, &volumes))
+            let faults = DayFaults {
+                contradicted_volumes: pipeline.contradicted_volumes(provider).count,
+                untold_zeros: pipeline.untold_zeros(provider),
+            };
+            KINDS.map(|(_, count)| count(pipeline.counters().of(provider), &faults))
         });
         // Until a while after the open some sources show the day before.
         if pipeline.day().is_none_or(|day| now < day.hours().open.plus_us(FAULTS_US)) {
             self.counted.clear();
         }
         problems.extend(self.note(counts, &pipeline.counters().last_malformed, now));
+        if pipeline.day().is_some_and(|day| now >= day.hours().open.plus_us(UNKNOWN_US)) {
+            problems.extend(pipeline.unknown_underlyings().into_iter().map(unknown));
+        }
         let volumes = Provider::ALL.into_iter().filter_map(|provider| {
             let volumes = pipeline.contradicted_volumes(provider);
             describe_volumes(provider, &volumes, |instrument| pipeline.contract(instrument))
@@ -105,8 +120,11 @@ impl EvidenceWatch {
             for ((name, _), (count, before)) in KINDS.into_iter().zip(counts.iter().zip(before)) {
                 let lately = count.saturating_sub(*before);
                 if lately > FAULTS_MAX {
-                    let last = last_malformed[provider.index()].as_ref().filter(|_| name == NOT_DECODED);
-                    let last = last.map(|last| format!("; the last: {last}")).unwrap_or_default();
+                    let last = &last_malformed[provider.index()];
+                    let last = match name == NOT_DECODED && !last.is_empty() {
+                        true => format!("; the last: {last}"),
+                        false => String::new(),
+                    };
                     lacks.push(format!(
                         "{lately} of {provider}'s values {name} in the last five minutes{last}"
                     ));
@@ -115,6 +133,13 @@ impl EvidenceWatch {
         }
         lacks
     }
+}
+
+fn unknown(underlying: &str) -> String {
+    format!(
+        "nothing is known of {underlying}: no provider has listed an option of it today, so none is recorded; check its symbol \
+         in [[watch]], and that an enabled feed has it"
+    )
 }
 
 /// What was not recorded of the days before, which today's changes are measured against.
@@ -184,7 +209,7 @@ mod tests {
         };
         let mut watch = EvidenceWatch::new();
         let mut last = LastMalformed::default();
-        last[Provider::Nse.index()] = Some("chain NIFTY 2026-02-03 lost 1 legs".to_owned());
+        last[Provider::Nse.index()] = Undecoded::of(["chain NIFTY 2026-02-03 lost 1 legs"]);
         assert!(watch.note(counts(7), &last, at(0)).is_empty(), "of before");
         assert!(watch.note(counts(9), &last, at(60)).is_empty());
         let lacks = watch.note(counts(10), &last, at(120));

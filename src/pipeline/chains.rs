@@ -68,6 +68,10 @@ impl ChainTable {
         self.names.get(number as usize).map_or("", String::as_str)
     }
 
+    pub fn has_options_of(&self, underlying: &str) -> bool {
+        self.numbers.keys().any(|key| &*key.underlying == underlying && key.expiry.is_some())
+    }
+
     /// The chains that a part has.
     pub fn of_part(&self, part: &ChainContext) -> Vec<u32> {
         let of_part = self.numbers.iter().filter(|(key, _)| {

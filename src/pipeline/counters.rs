@@ -5,6 +5,7 @@ use crate::{
     market::{Provider, Timestamp},
     spool::Source,
 };
+use std::fmt;
 
 /// Sums since the start of the process, over all days.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,10 +26,54 @@ pub struct PipelineCounters {
     pub unknown_sources: u64,
     pub last_unknown_source: Option<Source>,
     pub last_error: Option<String>,
-    /// What could not be decoded last, in words; in the order of [`Provider::ALL`].
-    pub last_malformed: [Option<String>; Provider::ALL.len()],
+    /// The last record of which something could not be decoded; in the order of [`Provider::ALL`].
+    pub last_malformed: [Undecoded; Provider::ALL.len()],
     /// In the order of [`Provider::ALL`].
     pub by_provider: [ProviderCounters; Provider::ALL.len()],
+}
+
+/// What could not be decoded of one record: the first few in words, and how many more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undecoded {
+    received: Option<Timestamp>,
+    texts: Vec<String>,
+    more: usize,
+}
+
+impl Undecoded {
+    const TEXTS_MAX: usize = 3;
+
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    #[cfg(test)]
+    pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Undecoded {
+        let mut undecoded = Undecoded::default();
+        texts.into_iter().for_each(|text| undecoded.note(Timestamp::NEVER, text));
+        undecoded
+    }
+
+    pub(super) fn note(&mut self, received: Timestamp, text: &str) {
+        if self.received != Some(received) {
+            *self = Undecoded { received: Some(received), ..Undecoded::default() };
+        }
+        if self.texts.len() < Self::TEXTS_MAX {
+            self.texts.push(text.to_owned());
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl fmt::Display for Undecoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.texts.join("; "))?;
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
 }
 
 /// What was wrong with one provider's data, and its newest exchange time.

@@ -205,7 +205,8 @@ impl<Live: LiveSink> Ingest<'_, Live> {
     pub fn note_malformed(&mut self, provider: Provider, error: &dyn Display) {
         self.counters.of_mut(provider).malformed += 1;
         self.counters.note_malformed(error);
-        self.counters.last_malformed[provider.index()].clone_from(&self.counters.last_error);
+        let text = self.counters.last_error.as_deref().unwrap_or_default();
+        self.counters.last_malformed[provider.index()].note(self.received, text);
     }
 
     /// A body of another day.

@@ -185,6 +185,19 @@ impl Pipeline {
     }
 
     /// Today's cumulative volumes of a provider that its own later ones contradicted.
+    /// Watched underlyings of which no option is known today.
+    pub fn unknown_underlyings(&self) -> Vec<&str> {
+        let entries = self.universe.underlyings.iter().map(|entry| entry.underlying.as_str());
+        entries
+            .filter(|name| *name != "*" && self.day.is_some() && !self.chains.has_options_of(name))
+            .collect()
+    }
+
+    /// How often a provider said open interest 0 of a contract that has some, today.
+    pub fn untold_zeros(&self, provider: Provider) -> u64 {
+        self.day.as_ref().map_or(0, |day| day.untold_zeros(provider))
+    }
+
     pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
         self.day.as_ref().map(|day| day.contradicted_volumes(provider)).unwrap_or_default()
     }

@@ -20,7 +20,7 @@ mod machine;
 mod marks;
 
 pub use catalog::Catalog;
-pub use counters::{PipelineCounters, ProviderCounters};
+pub use counters::{PipelineCounters, ProviderCounters, Undecoded};
 pub use day_plan::PlannedContract;
 pub use decoders::nse_chain_times;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};

@@ -96,3 +96,15 @@ LEFT JOIN providers p ON p.code = s.provider
 LEFT JOIN bucket_states b ON b.code = s.index_state
 LEFT JOIN oi_bases cb ON cb.code = s.ce_oi_base
 LEFT JOIN oi_bases pb ON pb.code = s.pe_oi_base;
+
+-- resolve_required: something of the candle was not seen, or was contradicted.
+DROP VIEW candles_5m;
+
+CREATE VIEW candles_5m AS
+SELECT
+    to_char(to_timestamp(c.start / 1000000 + 19800) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS time_ist, i.symbol AS symbol,
+    c.open_e4 / 10000.0::double precision AS "open", c.high_e4 / 10000.0::double precision AS high, c.low_e4 / 10000.0::double precision AS low, c.close_e4 / 10000.0::double precision AS "close", c.volume,
+    c.resolve_required
+FROM price_history_intraday c
+JOIN instruments i ON i.id = c.instrument
+WHERE c.interval_minutes = 5;

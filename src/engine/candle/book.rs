@@ -12,6 +12,11 @@ use crate::{
 const INTERVAL: CandleInterval = CandleInterval::FiveMinutes;
 const INTERVAL_US: i64 = 300_000_000;
 const NONE: u16 = u16::MAX;
+const PENDING: u16 = u16::MAX;
+/// The interval that forms lacks something or was corrected.
+const TOUCHED: u8 = 1;
+/// A smaller volume took back what was counted; a later one may contain it again.
+const TAKEN_BACK: u8 = 2;
 
 /// What every observation of a slot touches; it lies beside the slot's observation.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +31,9 @@ pub struct SlotCandles {
     told: u16,
     /// Which sent the last price.
     provider: Option<Provider>,
-    /// The interval that forms lacks something or was corrected.
-    is_touched: bool,
-    /// Candles of intervals before this one lack something, also if they begin later.
+    /// Of [`TOUCHED`] and [`TAKEN_BACK`].
+    flags: u8,
+    /// Candles of intervals before this one lack something, also if they begin later; `PENDING`: until the day's end.
     touched_until: u16,
 }
 
@@ -40,13 +45,18 @@ impl Default for SlotCandles {
             interval: NONE,
             told: 0,
             provider: None,
-            is_touched: false,
+            flags: 0,
             touched_until: 0,
         }
     }
 }
 
 impl SlotCandles {
+    #[inline]
+    fn is_touched(&self) -> bool {
+        self.flags & TOUCHED != 0
+    }
+
     /// Units traded since the observation before; below zero where that one's volume was too large.
     #[inline]
     fn take_volume(&mut self, volume: Option<i64>) -> i64 {
@@ -70,6 +80,10 @@ struct SettledCandles {
     /// Volume without a place that was traded right before the previous interval's, and between that and the one that forms.
     gap_before_previous: i64,
     gap: i64,
+    /// What a smaller volume took back last. A volume that contains it again shows that the smaller one was wrong.
+    taken_back: i64,
+    /// The interval from which all of it was taken; `NONE` where it was several.
+    taken_from: u16,
     /// All intervals before the one that forms, and how often the whole day was emitted.
     day: Option<Forming>,
     day_told: u16,
@@ -160,7 +174,7 @@ impl CandleBook {
             self.begin(slot, candles, interval, price);
         }
         let mut traded = candles.take_volume(trade.volume);
-        if traded < 0 || trade.seen_until != Trade::UNBROKEN {
+        if traded < 0 || trade.seen_until != Trade::UNBROKEN || candles.flags & TAKEN_BACK != 0 {
             traded = self.place(slot, candles, instrument, trade, traded, day, rows);
         }
         candles.ohlc.take(price, traded);
@@ -181,7 +195,8 @@ impl CandleBook {
         }
         candles.ohlc = Ohlc::begin(price, 0);
         (candles.interval, candles.told) = (interval as u16, 0);
-        candles.is_touched = candles.interval < candles.touched_until;
+        candles.flags =
+            candles.flags & !TOUCHED | if candles.interval < candles.touched_until { TOUCHED } else { 0 };
     }
 
     /// Volume without a price makes no candle.
@@ -220,7 +235,7 @@ impl CandleBook {
         candles: &mut SlotCandles,
         instrument: InstrumentId,
         trade: &Trade,
-        traded: i64,
+        mut traded: i64,
         day: &impl CandleDay,
         rows: &mut Rows,
     ) -> i64 {
@@ -231,7 +246,7 @@ impl CandleBook {
             self.touch(slot, candles, instrument, (first, interval), rows);
             if is_unsaid && candles.volume_seen > 0 {
                 // A later volume will contain what was traded meanwhile.
-                candles.touched_until = u16::MAX;
+                candles.touched_until = PENDING;
             }
         }
         if traded < 0 {
@@ -245,8 +260,20 @@ impl CandleBook {
             self.take_back(slot, candles, instrument, -traded, day, rows);
             return 0;
         }
+        let settled = &mut self.settled[slot];
+        let is_returned = candles.flags & TAKEN_BACK != 0 && traded >= settled.taken_back;
+        if is_returned {
+            candles.flags &= !TAKEN_BACK;
+        }
+        if is_returned && usize::from(settled.taken_from) != interval {
+            // It was traded before, and from where it was taken is not known any more.
+            settled.gap += settled.taken_back;
+            traded -= settled.taken_back;
+            self.touch(slot, candles, instrument, (interval, interval), rows);
+        }
+        let settled = &mut self.settled[slot];
         if trade.seen_until < self.intervals.start_of(interval) {
-            self.settled[slot].gap += traded;
+            settled.gap += traded;
             return 0;
         }
         traded
@@ -272,8 +299,8 @@ impl CandleBook {
             rows.unresolved.extend(previous.touch(instrument, INTERVAL));
         }
         let is_forming = candles.interval != NONE && usize::from(candles.interval) >= first;
-        if is_forming && !candles.is_touched {
-            candles.is_touched = true;
+        if is_forming && !candles.is_touched() {
+            candles.flags |= TOUCHED;
             rows.unresolved.extend(candles.unresolved(instrument, &self.intervals));
         }
     }
@@ -295,10 +322,12 @@ impl CandleBook {
             left -= taken;
             taken
         };
-        candles.is_touched = true;
-        take(&mut candles.ohlc.volume);
+        candles.flags |= TOUCHED | TAKEN_BACK;
+        let here = take(&mut candles.ohlc.volume);
         let settled = &mut self.settled[slot];
         settled.is_day_touched = true;
+        settled.taken_back = units;
+        settled.taken_from = if here == units { candles.interval } else { NONE };
         take(&mut settled.gap);
         if let Some(previous) = &mut settled.previous {
             if take(&mut previous.ohlc.volume) > 0 {
@@ -327,7 +356,7 @@ impl CandleBook {
             ohlc: candles.ohlc,
             provider: candles.provider?,
             told: candles.told,
-            is_touched: candles.is_touched,
+            is_touched: candles.is_touched(),
         })
     }
 

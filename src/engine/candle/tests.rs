@@ -340,3 +340,20 @@ fn the_day_is_the_sum_of_its_five_minutes() {
     assert_eq!(seen, [(at(0, 0), rupees(70), 20), (at(5, 0), rupees(110), 20)]);
     assert_eq!(slot.tell_day().revision, 1);
 }
+
+#[test]
+fn a_volume_that_dips_once_gives_no_candle_the_day_s() {
+    let mut slot = OneSlot::new();
+    slot.observe(&trade(at(1, 0), 100, 1_000));
+    slot.observe(&trade(at(4, 0), 101, 3_000));
+    slot.observe(&trade(at(4, 50), 101, 0));
+    slot.close_interval();
+    slot.observe(&trade(at(5, 10), 102, 3_200));
+    slot.observe(&trade(at(6, 0), 102, 3_500));
+    slot.close_interval();
+    slot.observe(&trade(at(10, 10), 102, 3_600));
+    slot.close_interval();
+    // 3,000 have no place any more.
+    assert_eq!(slot.stored(), [(0, 0, true), (5, 500, true), (10, 100, false)]);
+    assert_eq!(slot.tell_day().volume, 3_600);
+}

@@ -104,6 +104,11 @@ impl UnderlyingCandles {
         }
     }
 
+    /// Whether the candle of the interval that begins at `start` was emitted.
+    pub fn is_told(&self, start: Timestamp) -> bool {
+        self.candles.get(&start).is_some_and(|candle| candle.forming.told > 0)
+    }
+
     /// What happened from `from` until the interval of `last` was not seen.
     fn touch(&mut self, instrument: InstrumentId, from: Timestamp, last: Timestamp, rows: &mut Rows) {
         let first = from.floor_to_minutes(Self::INTERVAL.minutes()).min(last);

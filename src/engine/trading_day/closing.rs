@@ -231,8 +231,10 @@ impl TradingDay {
             let start = self.candles.start_of(interval);
             UnresolvedCandle { instrument, interval: CandleInterval::FiveMinutes, start }
         }));
-        if !self.slots[slot].is_option() {
-            let (interval, start) = (CandleInterval::ThreeMinutes, bucket.start());
+        let start = bucket.start();
+        // A mark of a candle that does not exist yet would count in one batch with it, and get lost in another.
+        if self.underlyings.get(&slot).is_some_and(|candles| candles.is_told(start)) {
+            let interval = CandleInterval::ThreeMinutes;
             rows.unresolved.push(UnresolvedCandle { instrument, interval, start });
         }
         if self.is_day_closed {

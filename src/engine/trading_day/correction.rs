@@ -58,6 +58,9 @@ impl TradingDay {
     ) -> Step {
         let is_same = arrival.epoch != 0 && arrival.epoch == before.spoken;
         let is_stream = arrival.traits.delivery == Delivery::Stream;
+        let is_chain = arrival.traits.delivery == Delivery::Chain;
+        // What lies in an outage was not seen, however short it was.
+        let is_broken = is_chain && !is_same && before.spoken != 0;
         // Where no break is known, two snapshots may be as far apart as a silence that says nothing.
         let declared_us = arrival.traits.gap_max_us;
         let gap_max_us = if is_same { declared_us.max(self.silence_min_us) } else { declared_us };
@@ -65,7 +68,9 @@ impl TradingDay {
         Step {
             is_continued: is_stream && is_same,
             // Before the open nothing is traded.
-            is_bridged: !is_stream && event_time.us_since(witness_end.max(self.hours.open)) <= gap_max_us,
+            is_bridged: !is_stream
+                && !is_broken
+                && event_time.us_since(witness_end.max(self.hours.open)) <= gap_max_us,
             witness_end,
         }
     }

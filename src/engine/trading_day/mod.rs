@@ -149,6 +149,8 @@ pub struct TradingDay {
     underlyings: BTreeMap<usize, UnderlyingCandles>,
     after_close: BTreeMap<usize, Observation>,
     counters: DayCounters,
+    /// In the order of [`Provider::ALL`].
+    untold_zeros: [u64; Provider::ALL.len()],
 }
 
 /// What the candles must know of the day, read where they ask.
@@ -228,6 +230,7 @@ impl TradingDay {
             underlyings: BTreeMap::new(),
             after_close: BTreeMap::new(),
             counters: DayCounters::default(),
+            untold_zeros: [0; Provider::ALL.len()],
         }
     }
 
@@ -237,6 +240,11 @@ impl TradingDay {
 
     pub fn counters(&self) -> DayCounters {
         self.counters
+    }
+
+    /// How often a provider said open interest 0 of a contract that has some: it is left out.
+    pub fn untold_zeros(&self, provider: Provider) -> u64 {
+        self.untold_zeros[provider.index()]
     }
 
     pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
@@ -438,7 +446,13 @@ impl TradingDay {
             self.counters.blank += 1;
             return;
         }
-        if let Some(previous) = quote.previous_open_interest {
+        if quote.open_interest == Some(0) && self.is_untold_zero(index, self.own_track(index), quote) {
+            self.untold_zeros[arrival.provider.index()] += 1;
+            let told = Quote { open_interest: None, ..*quote };
+            return self.observe_active(index, arrival, &told, rows);
+        }
+        // Before the open a source may show the day before's.
+        if let Some(previous) = quote.previous_open_interest.filter(|_| quote.event_time >= self.hours.open) {
             self.set_base(index as u32, previous, OiBase::Provider);
         }
         let slot = &self.slots[index];
@@ -464,6 +478,18 @@ impl TradingDay {
         }
         self.slots[index].spoken = arrival.epoch;
         self.take(index, arrival.provider, seen_until, arrival.received, quote, rows);
+    }
+
+    /// Whether an open interest of 0 says that the source does not have it: it cannot fall by more than was traded, counted from the
+    /// end of the bucket before the last one, since it is published later than the volume.
+    #[cold]
+    fn is_untold_zero(&self, index: usize, track: TrackView<'_>, quote: &Quote) -> bool {
+        let known = track.latest.open_interest().unwrap_or(0);
+        let Some(volume) = quote.volume.or(track.latest.volume()) else { return known > 0 };
+        let before = self.buckets.index_of(quote.event_time).checked_sub(2);
+        let at_end = before.and_then(|bucket| self.at_end(track, index, bucket));
+        let traded = volume - at_end.and_then(|(value, _)| value.volume()).unwrap_or(0);
+        known > traded
     }
 
     /// The recorded provider speaks of a contract for the first time in an epoch: whether it is recorded still, now that it covers

@@ -234,7 +234,13 @@ impl TradingDay {
             self.counters.blank += 1;
             return;
         }
-        if let Some(previous) = quote.previous_open_interest {
+        if quote.open_interest == Some(0) && self.is_untold_zero(index, known.view(), quote) {
+            self.untold_zeros[provider.index()] += 1;
+            let told = Quote { open_interest: None, ..*quote };
+            return self.observe_aside(index, arrival, &told, rows);
+        }
+        // Before the open a source may show the day before's.
+        if let Some(previous) = quote.previous_open_interest.filter(|_| quote.event_time >= self.hours.open) {
             self.set_base(index as u32, previous, crate::market::OiBase::Provider);
         }
         if quote.event_time >= self.close_of(&self.slots[index]) {

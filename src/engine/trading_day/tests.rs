@@ -527,3 +527,56 @@ fn an_index_of_which_the_volume_is_0_is_marked_after_an_outage() {
     assert_eq!(marked, [(3, 3), (5, 0), (5, 5)]);
     assert!(stored.len() > 5, "{stored:?}");
 }
+
+#[test]
+fn what_lies_in_a_known_outage_is_not_bridged_however_short_it_was() {
+    let bodies = |has_break: bool| {
+        let mut played = Played::new(1);
+        played.body(at(9, 15, 30), at(9, 16, 0), &[(0, 10)]);
+        played.body(at(9, 17, 30), at(9, 17, 40), &[(0, 20)]);
+        if has_break {
+            played.day.set_down(Provider::Nse, at(9, 17, 45), at(9, 17, 50), &mut played.rows);
+        }
+        played.body(at(9, 18, 30), at(9, 18, 40), &[(0, 500)]);
+        played.body(at(9, 21, 30), at(9, 21, 40), &[(0, 500)]);
+        (played.states(0)[0], stored_candles(&played, 0))
+    };
+    assert_eq!(bodies(false).0, Live, "the next body came in time");
+    let (state, candles) = bodies(true);
+    assert_eq!(state, Missing);
+    assert_eq!(candles[0].3, true, "{candles:?}");
+}
+
+#[test]
+fn an_open_interest_of_0_that_was_not_traded_away_is_not_told() {
+    let mut played = Played::new(1);
+    played.stream(at(9, 15, 10), &[(0, 1_000)]);
+    for minute in 16..=40 {
+        let now = at(9, minute, 0);
+        played.advance(now);
+        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        let volume = Some(2_000 + i64::from(minute));
+        let open_interest = Some(if (27..32).contains(&minute) { 0 } else { 1_000 });
+        let packet = Quote { volume, open_interest, ..quote(now, 1_000) };
+        played.day.observe(0, &mut arrival, &packet, &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+    }
+    let known: Vec<_> = played.stated(0).into_iter().map(|(_, open_interest, _)| open_interest).collect();
+    assert!(known.len() > 3 && known.iter().all(|known| *known == Some(1_000)), "{known:?}");
+    assert!(played.rows.deltas.is_empty(), "{:?}", played.rows.deltas);
+    assert_eq!(played.day.untold_zeros(Provider::AngelOne), 5);
+}
+
+#[test]
+fn a_base_from_before_the_open_is_of_another_day() {
+    let mut played = Played::new(1);
+    for (now, previous) in [(at(9, 10, 0), 400), (at(9, 16, 0), 600), (at(9, 19, 0), 600)] {
+        played.advance(now);
+        let mut arrival = played.day.chain_arrival(Provider::Nse, 0, now, BODY, now);
+        let body = Quote { previous_open_interest: Some(previous), ..quote(now, 650) };
+        played.day.observe(0, &mut arrival, &body, &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+    }
+    let row = played.rows.buckets[0];
+    assert_eq!((row.open_interest_change, row.oi_base), (Some(50), Some(OiBase::Provider)));
+}

@@ -78,7 +78,7 @@ impl<S: RecordSink> NseFeed<S> {
             paused_until: Timestamp::default(),
             lots: None,
             last_bodies: BTreeMap::new(),
-            last_refused: BTreeMap::new(),
+            last_failure: BTreeMap::new(),
             last_lots,
             settings,
             watch,
@@ -121,7 +121,7 @@ struct Running<S> {
     /// Length and hash of each chain's last body, as handed over.
     last_bodies: BTreeMap<ChainKey, (usize, u64)>,
     /// Why each job's last body was no answer, while it fails: the first of a kind is kept.
-    last_refused: BTreeMap<Job, String>,
+    last_failure: BTreeMap<Job, String>,
     beside_log: Option<PathBuf>,
     last_lots: LastGood,
 }
@@ -391,7 +391,7 @@ impl<S: RecordSink> Running<S> {
 
     async fn succeeded(&mut self, job: &Job, received_time: Timestamp) -> Result<(), NotAccepted> {
         self.backoff.reset();
-        self.last_refused.remove(job);
+        self.last_failure.remove(job);
         let changes = self.health.succeeded(job, received_time);
         let state = if self.health.is_up() { FeedState::Up } else { FeedState::Connecting };
         self.status.set_state(state);
@@ -405,16 +405,19 @@ impl<S: RecordSink> Running<S> {
         received_time: Timestamp,
     ) -> Result<(), NotAccepted> {
         let mut reason = format!("{}: {error}", job.name());
+        // What a body begins with may be another each time, and is no news.
+        let is_news = self.last_failure.get(job) != Some(&reason);
+        if is_news {
+            self.last_failure.insert(job.clone(), reason.clone());
+        }
         if let Some(body) = body {
-            if self.last_refused.get(job) != Some(&reason) {
-                self.last_refused.insert(job.clone(), reason.clone());
-                reason = format!("{reason}; it begins with \"{}\"", excerpt(&body));
+            reason = format!("{reason}; it begins with \"{}\"", excerpt(&body));
+            if is_news {
                 self.keep_refused(job, received_time, body).await;
-            } else {
-                reason = format!("{reason}; it begins with \"{}\"", excerpt(&body));
             }
         }
-        if self.status.note_error(&reason) {
+        self.status.note_error(&reason);
+        if is_news {
             log::warn!(event = Event::FeedFailing, provider:% = Provider::Nse, error = reason; "nse: {reason}");
         }
         if error.is_refusal() && self.clock.now() >= self.paused_until {
@@ -626,7 +629,7 @@ mod tests {
             paused_until: Timestamp::default(),
             lots: Some(Lots { date: TradingDate::default(), body: body.clone(), table }),
             last_bodies: BTreeMap::new(),
-            last_refused: BTreeMap::new(),
+            last_failure: BTreeMap::new(),
             last_lots: LastGood::new(None, "nse_lots"),
             beside_log: None,
             settings,

@@ -3,12 +3,15 @@
 use super::Decode;
 use crate::{
     engine::{ChannelTraits, Delivery},
-    market::{Contract, Exchange, Listing, Price, Provider, Quote, Told, TradingDate},
+    market::{Contract, Exchange, Listing, Price, Provider, Quote, Timestamp, Told, TradingDate},
     pipeline::{LiveSink, ingest::Ingest},
     spool::{ChannelTimes, Record, Source},
     wire::nse,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 const PROVIDER: Provider = Provider::Nse;
 
@@ -40,12 +43,16 @@ pub fn chain_times(poll_interval_s: u32) -> (String, ChannelTimes) {
 const TICK_SIZE: Price = Price::from_e4(500);
 /// So many contracts whose volumes went back show that a body is an older copy.
 const OLDER_LEGS: usize = 3;
+/// Copies older than this have not been seen.
+const OLDER_US_MAX: i64 = 300_000_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     lots: Option<nse::LotTable>,
-    /// Chains of which a body came today in which every leg could be read.
-    listed: BTreeSet<(Arc<str>, TradingDate)>,
+    /// Stamp of the last body of a chain in which every leg could be read.
+    listed: BTreeMap<(Arc<str>, TradingDate), Timestamp>,
+    /// When a chain's volumes first went back, while they do.
+    older_since: BTreeMap<(Arc<str>, TradingDate), Timestamp>,
 }
 
 impl Decode for Decoder {
@@ -104,7 +111,7 @@ impl Decoder {
         for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
             self.decode_legs(&chain, &underlying, expiry, ingest);
             if chain.malformed.is_empty() {
-                self.listed.insert((Arc::clone(&underlying), expiry));
+                self.listed.insert((Arc::clone(&underlying), expiry), chain.timestamp);
             }
         }
     }
@@ -143,8 +150,12 @@ impl Decoder {
         let Some(lot_size) = lot_size else {
             return ingest.note_unknown_lots(legs.count(), underlying, expiry);
         };
-        // A contract that an earlier complete body of today lacks was listed since.
-        let is_new = self.listed.contains(&(Arc::clone(underlying), expiry));
+        let key = (Arc::clone(underlying), expiry);
+        // A contract that the complete body before lacks was listed since; after a break it may have been at any time.
+        let is_new = self
+            .listed
+            .get(&key)
+            .is_some_and(|before| chain.timestamp.us_since(*before) <= CHAIN.1.gap_max_us);
         // A contract is listed also where its numbers cannot be read: it is recorded, and missing.
         let is_unread =
             |contract: &&Contract| contract.expiry() == Some(expiry) && contract.underlying == *underlying;
@@ -163,6 +174,7 @@ impl Decoder {
                 }
             }
         }
+        drop_twins(&mut quotes, ingest);
         let Some((first, _)) = quotes.first() else { return };
         let volumes =
             |(slot, quote): &(u32, Quote)| Some((quote.volume?, ingest.volume_of(*slot, PROVIDER)?));
@@ -172,7 +184,13 @@ impl Decoder {
             higher += usize::from(now > before);
         }
         if lower >= OLDER_LEGS && lower > higher {
-            return ingest.note_older_copy(PROVIDER);
+            let since = *self.older_since.entry(key).or_insert(ingest.received());
+            // No copy is older: what was said before is contradicted.
+            if ingest.received().us_since(since) < OLDER_US_MAX {
+                return ingest.note_older_copy(PROVIDER);
+            }
+        } else {
+            self.older_since.remove(&key);
         }
         let Some(mut arrival) = ingest.chain_arrival(PROVIDER, *first, chain.timestamp, CHAIN) else {
             return;
@@ -184,23 +202,32 @@ impl Decoder {
     }
 }
 
+/// A contract that a body has twice is not known by it.
+fn drop_twins(quotes: &mut Vec<(u32, Quote)>, ingest: &mut Ingest<'_, impl LiveSink>) {
+    let mut seen = BTreeMap::new();
+    quotes.iter().for_each(|(slot, _)| *seen.entry(*slot).or_insert(0) += 1);
+    seen.retain(|_, count| *count > 1);
+    if !seen.is_empty() {
+        ingest.note_malformed(PROVIDER, &format_args!("{} contracts stand twice in one body", seen.len()));
+        quotes.retain(|(slot, _)| !seen.contains_key(slot));
+    }
+}
+
 /// Counts what of a body cannot be read, and names the chain, the first legs and how many there are.
 fn note_unread(chain: &nse::Chain, context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
-    let Some(last) = chain.malformed.last() else { return };
+    let Some((first, rest)) = chain.malformed.split_first() else { return };
     let name =
         context.parse::<nse::ChainContext>().map_or_else(|_| String::new(), |asked| asked.name() + " ");
-    for unread in &chain.malformed[..chain.malformed.len() - 1] {
-        ingest.note_malformed(PROVIDER, unread);
-    }
     let legs = chain.malformed.iter().filter(|unread| unread.is_leg).count();
     let nameless = chain.malformed.iter().filter(|unread| unread.is_leg && unread.contract.is_none()).count();
     match nameless {
-        0 => ingest.note_malformed(PROVIDER, &format_args!("chain {name}lost {legs} legs: {last}")),
+        0 => ingest.note_malformed(PROVIDER, &format_args!("chain {name}lost {legs} legs: {first}")),
         _ => ingest.note_malformed(
             PROVIDER,
-            &format_args!("chain {name}lost {legs} legs, {nameless} of them without a name: {last}"),
+            &format_args!("chain {name}lost {legs} legs, {nameless} of them without a name: {first}"),
         ),
     }
+    rest.iter().for_each(|unread| ingest.note_malformed(PROVIDER, unread));
 }
 
 /// The slot of a contract that NSE shows, enrolled at first sight.

@@ -133,6 +133,22 @@ fn trace(play: &Play, contract: usize, start: i64, end: i64) {
     }
 }
 
+/// Whether the daemon or the site is known to have been away between the receipts of two bodies, by their stamps: what happened
+/// meanwhile was not seen.
+fn has_known_break(play: &Play, contract: usize, before: i64, after: i64) -> bool {
+    let received = |stamp: i64| {
+        let shown =
+            play.shown[contract].iter().find(|shown| shown.provider == Provider::Nse && shown.stamp == stamp);
+        shown.map_or(stamp, |shown| shown.received)
+    };
+    let (from, until) = (received(before), received(after));
+    play.faults.iter().any(|fault| {
+        matches!(&fault.kind, Kind::Restart | Kind::SiteDown | Kind::ChainDown(_))
+            && fault.from < until
+            && from < fault.until
+    })
+}
+
 /// Whether a witness that worked proved a contract at a bucket's end.
 fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(), String> {
     // A contract that is muted may be proved by nothing else; its neighbours' scope may be down with it.
@@ -151,6 +167,7 @@ fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(
     if let (Some(before), Some(after)) = (before, after)
         && *before >= start
         && after - before <= SITE_SLACK_S
+        && !has_known_break(play, contract, *before, *after)
     {
         return Err(format!("bodies of {before} and {after} proved it"));
     }

@@ -301,7 +301,7 @@ impl<'a> PacketView<'a> {
     /// Reads the values into `quote`, without allocating. A `Result` that held them would be put together in memory and
     /// copied, which takes a tenth of a tick's time.
     ///
-    /// A last price of 0 is that of a contract that has never traded. Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
+    /// A last price of 0 is that of a contract that has never traded. Price and volume of a trade of another day are not told. Open interest is taken on F&O segments only (cash segments carry junk there). Fields a mode lacks are `None`.
     ///
     /// # Errors
     /// [`WireError`] for times, prices and quantities that cannot be; `quote` is as it was then.
@@ -321,7 +321,9 @@ impl<'a> PacketView<'a> {
             }
             Body::SnapQuote(bytes) => {
                 let (event_time, last_price) = last_price(bytes)?;
-                let volume = Some(volume(bytes)?);
+                let is_of_today = is_traded_today(i64_at(bytes, 123), event_time);
+                let last_price = if is_of_today { last_price } else { Price::ZERO };
+                let volume = Some(volume(bytes)?).filter(|_| is_of_today);
                 let open_interest = match self.token.segment {
                     Segment::NseFo | Segment::BseFo => Some(open_interest(bytes)?),
                     Segment::NseCash | Segment::BseCash => None,
@@ -444,6 +446,13 @@ fn last_price(bytes: &[u8]) -> Result<(Timestamp, Price), WireError> {
 fn volume(bytes: &[u8]) -> Result<i64, WireError> {
     let units = i64_at(bytes, 67);
     bounds::quantity(units).ok_or_else(|| implausible(67, "volume", units))
+}
+
+/// Whether the last trade is of the packet's day, or not told: sessions are shorter than half a day, and nights longer.
+#[inline]
+fn is_traded_today(last_trade_s: i64, event_time: Timestamp) -> bool {
+    const HALF_DAY_US: i64 = 43_200_000_000;
+    last_trade_s <= 0 || event_time.as_us() - last_trade_s.saturating_mul(1_000_000) < HALF_DAY_US
 }
 
 #[inline]

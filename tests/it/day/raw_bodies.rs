@@ -234,6 +234,9 @@ fn the_stale_body_of_a_holiday_gives_no_row() {
     assert!(problems.contains("2025-10-21 14:45:15"), "{problems}");
     assert_eq!(status["stale_bodies"], 1, "{status:#}");
     assert_eq!(status["healthy"], false, "{status:#}");
-    assert_eq!(dump(&store_url(directory.path()), date("2025-10-23")), DayDump::new());
+    let stored = dump(&store_url(directory.path()), date("2025-10-23"));
+    assert_eq!(stored.keys().collect::<Vec<_>>(), ["gaps"], "{stored:?}");
+    let [gap] = &stored["gaps"][..] else { panic!("one gap, open until the stop: {stored:?}") };
+    assert!(gap.contains("the chain is of 2025-10-21 14:45:15"), "{gap}");
     assert_eq!(dump(&store_url(directory.path()), date("2025-10-21")), DayDump::new());
 }
