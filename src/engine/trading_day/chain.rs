@@ -40,6 +40,8 @@ pub(super) struct Cover {
     pub lateness_us: i64,
     /// Of polls without a break; 0 before the first and after one.
     pub epoch: u16,
+    /// When it was last known to be down for the chain: what it says before proves nothing of what it says after.
+    pub down_at: Timestamp,
     /// Of the newest body.
     pub last_stamp: Timestamp,
 }
@@ -54,6 +56,7 @@ impl Default for Cover {
             is_told_down: false,
             lateness_us: 0,
             epoch: 0,
+            down_at: Timestamp::NEVER,
             last_stamp: Timestamp::NEVER,
         }
     }

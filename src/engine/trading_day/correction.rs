@@ -48,6 +48,17 @@ impl Answer {
 }
 
 impl TradingDay {
+    /// Whether a provider is known to have been away since its values were said.
+    fn has_known_break(&self, slot: usize, provider: Provider, before: TrackView<'_>) -> bool {
+        if before.latest.is_empty() {
+            return false;
+        }
+        let down_at = self.chains[self.contexts[slot].chain as usize].cover(provider).down_at;
+        let epoch = self.epochs.get(before.spoken);
+        let is_epoch_over = before.spoken != 0 && !epoch.is_open && before.proved_until <= epoch.last_arrival;
+        is_epoch_over || before.latest.received_time().max(before.proved_until) <= down_at
+    }
+
     /// How a track goes on at an observation.
     pub(super) fn step(
         &self,
@@ -58,9 +69,8 @@ impl TradingDay {
     ) -> Step {
         let is_same = arrival.epoch != 0 && arrival.epoch == before.spoken;
         let is_stream = arrival.traits.delivery == Delivery::Stream;
-        let is_chain = arrival.traits.delivery == Delivery::Chain;
         // What lies in an outage was not seen, however short it was.
-        let is_broken = is_chain && !is_same && before.spoken != 0;
+        let is_broken = !is_same && self.has_known_break(slot, arrival.provider, before);
         // Where no break is known, two snapshots may be as far apart as a silence that says nothing.
         let declared_us = arrival.traits.gap_max_us;
         let gap_max_us = if is_same { declared_us.max(self.silence_min_us) } else { declared_us };

@@ -52,7 +52,7 @@ impl TradingDay {
         let ended = self.epochs.end_streams(provider, since);
         for chain in 0..self.chains.len() {
             let cover = self.chains[chain].cover_mut(provider);
-            (cover.is_covering, cover.epoch) = (false, 0);
+            (cover.is_covering, cover.epoch, cover.down_at) = (false, 0, now);
         }
         self.end_epochs(provider, &ended, since, now, rows);
         for chain in 0..self.chains.len() {
@@ -63,7 +63,7 @@ impl TradingDay {
     /// A provider does not answer for a chain any more, as is known at `now`.
     pub fn set_chain_down(&mut self, provider: Provider, chain: u32, now: Timestamp, rows: &mut Rows) {
         let cover = self.chains[chain as usize].cover_mut(provider);
-        (cover.is_covering, cover.epoch) = (false, 0);
+        (cover.is_covering, cover.epoch, cover.down_at) = (false, 0, now);
         self.arbitrate(chain as usize, now, rows);
     }
 
