@@ -230,8 +230,20 @@ impl RecordQueries {
             reason: "the calendar has no session before today; give a date".to_owned(),
         })?;
         let reader = self.reader().await?;
-        let states = reader.bucket_states(date).await.map_err(unavailable)?;
+        let mut states = reader.bucket_states(date).await.map_err(unavailable)?;
         if !states.is_empty() {
+            let stated: BTreeSet<Bucket> = states.iter().map(|row| row.bucket).collect();
+            if let Some(session) = calendar.session(date) {
+                // What was to be recorded and has no row is not known, whatever keeps the rows away.
+                let due = |bucket: &Bucket| bucket.end().plus_us(STATED_WITHIN_US) <= now;
+                let unstated: Vec<Bucket> =
+                    session.buckets().filter(|bucket| due(bucket) && !stated.contains(bucket)).collect();
+                let expected = reader.contracts_expected(date, date).await.map_err(unavailable)?;
+                states.extend(missing_states(&session, &unstated, &expected));
+                states.sort_by(|one, other| {
+                    (&one.underlying, one.bucket).cmp(&(&other.underlying, other.bucket))
+                });
+            }
             return Ok(summarise_coverage(date, &states));
         }
         let no_data = |reason: String| ControlError::NoData { reason };
@@ -268,6 +280,9 @@ fn stored_side(side: Side, provider: Option<Provider>) -> ChainSide {
         event_time: None,
     }
 }
+
+/// A bucket has rows so long after its end at the latest, whatever its source is late.
+const STATED_WITHIN_US: i64 = 600_000_000;
 
 /// As [`Reader::bucket_states`] with a missing row of each of these contracts and buckets.
 fn missing_states(session: &Session, ended: &[Bucket], expected: &[InstrumentRow]) -> Vec<BucketStates> {
@@ -439,7 +454,9 @@ mod tests {
     async fn a_session_without_a_row_is_missing_as_a_whole() {
         let place = place().await;
         let recorded = coverage(&place, Some(day(27))).await.expect("rows");
-        assert_eq!((recorded.buckets, recorded.rows[0].live, recorded.rows[0].missing), (1, 1, 0));
+        // No contract has a row of the other 124 buckets.
+        let nifty = &recorded.rows[0];
+        assert_eq!((recorded.buckets, nifty.live, nifty.missing), (125, 1, 2 * 124));
         let answer = coverage(&place, Some(day(28))).await.expect("nothing is missing as well");
         assert_eq!((answer.date, answer.buckets), (day(28), 125));
         let row = |underlying: &str, contracts, missing| CoverageRow {

@@ -464,8 +464,8 @@ pub async fn the_views_of_deltas_and_candles_have_exact_values(place: &Place) {
     ];
     assert_eq!(rows, deltas.map(|row| texts(&row)));
     let (names, rows) = place.select("SELECT * FROM candles_5m ORDER BY symbol").await;
-    assert_eq!(names.join(" "), "time_ist symbol open high low close volume");
-    let prices = ["25278.9", "25280.05", "25270", "25275", "12345"];
+    assert_eq!(names.join(" "), "time_ist symbol open high low close volume resolve_required");
+    let prices = ["25278.9", "25280.05", "25270", "25275", "12345", "0"];
     let candles = ["NIFTY", "NIFTY 2026-02-03 25000 CE"]
         .map(|symbol| texts(&[&["2026-01-30 09:15:00", symbol][..], &prices].concat()));
     assert_eq!(rows, candles);
