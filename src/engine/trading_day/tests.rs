@@ -544,7 +544,7 @@ fn what_lies_in_a_known_outage_is_not_bridged_however_short_it_was() {
     assert_eq!(bodies(false).0, Live, "the next body came in time");
     let (state, candles) = bodies(true);
     assert_eq!(state, Missing);
-    assert_eq!(candles[0].3, true, "{candles:?}");
+    assert!(candles[0].3, "{candles:?}");
 }
 
 #[test]
