@@ -1,6 +1,6 @@
 //! Judges a step of the machine's clock: whether the time that it shows now, or the one that a steady count gives, is right.
 //!
-//! The steady count begins with what the clock showed and grows with the monotonic clock, which nobody sets. Where the two
+//! The steady count begins with what the clock showed and grows with the monotonic clock, which is never set. Where the two
 //! disagree, the exchange's newest stamp decides if it can; else the machine's clock does, since synchronisation over the
 //! network sets it right, and nothing sets it wrong, as a rule. Pure; the caller reads the clocks.
 

@@ -254,10 +254,11 @@ impl Pipeline {
         if !is_of_head(record.source, mark.as_ref()) {
             self.gaps.end_head();
         }
-        if let Some(provider) = record.source.provider() {
+        let provider = record.source.provider();
+        if let Some(provider) = provider {
             self.gaps.note_watched(provider, now);
         }
-        match (record.source, record.source.provider()) {
+        match (record.source, provider) {
             (Source::MARK, _) => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
             (Source::DAY_PLAN, _) => self.apply_plan(record, live, batch),
             (_, Some(provider)) => self.ingest(record, live, batch, |decoders, record, ingest| {

@@ -92,7 +92,7 @@ impl Spool {
         for segment in &ahead {
             put_aside(segment, self.directory(), &set_aside.directory)?;
         }
-        sync_directory(self.directory())?;
+        sync(self.directory())?;
         self.take_up_again()?;
         Ok(Some(set_aside))
     }
@@ -155,7 +155,7 @@ fn put_aside(segment: &Ahead, log: &Path, aside: &Path) -> Result<(), SpoolError
             shorten(path, cut)?;
         }
     }
-    sync_directory(target_day)?;
+    sync(target_day)?;
     // It stays where something else is in it.
     let _ = fs::remove_dir(day);
     Ok(())
@@ -199,12 +199,9 @@ fn unpack(path: &Path, length: u64) -> Result<(), SpoolError> {
     fs::remove_file(path).map_err(SpoolError::io("remove", path))
 }
 
+/// Gets a file or a directory onto the disk.
 fn sync(path: &Path) -> Result<(), SpoolError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(SpoolError::io("sync", path))
-}
-
-fn sync_directory(path: &Path) -> Result<(), SpoolError> {
-    sync(path)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod silence;
 mod slot;
 mod switching;
 mod track;
+mod zeros;
 
 pub use chain::{ChainClass, Preference};
 pub use explain::EndEvidence;
@@ -48,6 +49,7 @@ use self::{
     marks::Marks,
     slot::{Slot, SlotContext},
     track::{Ends, Others, TrackView},
+    zeros::Zero,
 };
 use super::{
     candle::{CandleBook, CandleDay, ContradictedVolumes, Trade, UnderlyingCandles},
@@ -442,19 +444,18 @@ impl TradingDay {
             let live_us = event_time.as_us().min(arrival.received.as_us());
             arrival.live_us = arrival.live_us.max(live_us);
         }
-        if quote.volume == Some(0) && is_blank(quote, &slot.latest) {
-            self.counters.blank += 1;
-            return;
+        if quote.open_interest == Some(0) {
+            match self.zero_of(index, self.own_track(index), quote) {
+                Zero::Told => {}
+                Zero::Blank => return self.counters.blank += 1,
+                Zero::Untold => {
+                    self.untold_zeros[arrival.provider.index()] += 1;
+                    let told = Quote { open_interest: None, ..*quote };
+                    return self.observe_active(index, arrival, &told, rows);
+                }
+            }
         }
-        if quote.open_interest == Some(0) && self.is_untold_zero(index, self.own_track(index), quote) {
-            self.untold_zeros[arrival.provider.index()] += 1;
-            let told = Quote { open_interest: None, ..*quote };
-            return self.observe_active(index, arrival, &told, rows);
-        }
-        // Before the open a source may show the day before's.
-        if let Some(previous) = quote.previous_open_interest.filter(|_| quote.event_time >= self.hours.open) {
-            self.set_base(index as u32, previous, OiBase::Provider);
-        }
+        self.take_base(index, quote);
         let slot = &self.slots[index];
         if event_time >= self.closes[slot.close()] {
             return self.observe_after_close(index, arrival, quote, rows);
@@ -462,34 +463,25 @@ impl TradingDay {
         if event_time < slot.latest.event_time() {
             return self.observe_late(index, arrival, quote, rows);
         }
-        let mut seen_until = Trade::UNBROKEN;
-        if !is_in_epoch || arrival.traits.delivery != Delivery::Stream {
-            if !is_in_epoch && !self.is_still_open_to(index, arrival, rows) {
-                return self.observe_aside(index, arrival, quote, rows);
-            }
-            let step = self.step(index, arrival, self.own_track(index), event_time);
-            seen_until = self.seen_until(index, arrival, step, event_time);
+        if !is_in_epoch && !self.is_still_open_to(index, arrival, rows) {
+            return self.observe_aside(index, arrival, quote, rows);
         }
+        let is_continued = is_in_epoch && arrival.traits.delivery == Delivery::Stream;
         let bucket = self.buckets.find(event_time);
         let latest = &self.slots[index].latest;
-        if latest.event_time() < self.buckets.start_of(bucket) && !latest.is_empty() {
+        let passes_ends = latest.event_time() < self.buckets.start_of(bucket) && !latest.is_empty();
+        let mut seen_until = Trade::UNBROKEN;
+        if passes_ends || !is_continued {
             let step = self.step(index, arrival, self.own_track(index), event_time);
-            self.pass_ends(index, quote, step, rows);
+            if !is_continued {
+                seen_until = self.seen_until(index, arrival, step, event_time);
+            }
+            if passes_ends {
+                self.pass_ends(index, quote, step, rows);
+            }
         }
         self.slots[index].spoken = arrival.epoch;
         self.take(index, arrival.provider, seen_until, arrival.received, quote, rows);
-    }
-
-    /// Whether an open interest of 0 says that the source does not have it: it cannot fall by more than was traded, counted from the
-    /// end of the bucket before the last one, since it is published later than the volume.
-    #[cold]
-    fn is_untold_zero(&self, index: usize, track: TrackView<'_>, quote: &Quote) -> bool {
-        let known = track.latest.open_interest().unwrap_or(0);
-        let Some(volume) = quote.volume.or(track.latest.volume()) else { return known > 0 };
-        let before = self.buckets.index_of(quote.event_time).checked_sub(2);
-        let at_end = before.and_then(|bucket| self.at_end(track, index, bucket));
-        let traded = volume - at_end.and_then(|(value, _)| value.volume()).unwrap_or(0);
-        known > traded
     }
 
     /// The recorded provider speaks of a contract for the first time in an epoch: whether it is recorded still, now that it covers
@@ -619,14 +611,6 @@ impl TradingDay {
             candles.take_history(self.slots[slot].instrument, bar, provider, &mut rows.candles);
         }
     }
-}
-
-/// Whether a quote's zeros say that the source does not have the contract: it had traded before.
-#[cold]
-fn is_blank(quote: &Quote, before: &Observation) -> bool {
-    quote.open_interest == Some(0)
-        && quote.last_price.value().is_none()
-        && before.volume().is_some_and(|volume| volume > 0)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{
     Arrival, Delivery, TradingDay,
     correction::Answer,
     track::{Ends, Track, TrackView},
+    zeros::Zero,
 };
 use crate::{
     engine::{candle::Trade, observation::Observation, rows::Rows},
@@ -230,19 +231,18 @@ impl TradingDay {
                 return self.observe_recorded(index, arrival, quote, rows);
             }
         }
-        if quote.volume == Some(0) && super::is_blank(quote, &known.latest) {
-            self.counters.blank += 1;
-            return;
+        if quote.open_interest == Some(0) {
+            match self.zero_of(index, known.view(), quote) {
+                Zero::Told => {}
+                Zero::Blank => return self.counters.blank += 1,
+                Zero::Untold => {
+                    self.untold_zeros[provider.index()] += 1;
+                    let told = Quote { open_interest: None, ..*quote };
+                    return self.observe_aside(index, arrival, &told, rows);
+                }
+            }
         }
-        if quote.open_interest == Some(0) && self.is_untold_zero(index, known.view(), quote) {
-            self.untold_zeros[provider.index()] += 1;
-            let told = Quote { open_interest: None, ..*quote };
-            return self.observe_aside(index, arrival, &told, rows);
-        }
-        // Before the open a source may show the day before's.
-        if let Some(previous) = quote.previous_open_interest.filter(|_| quote.event_time >= self.hours.open) {
-            self.set_base(index as u32, previous, crate::market::OiBase::Provider);
-        }
+        self.take_base(index, quote);
         if quote.event_time >= self.close_of(&self.slots[index]) {
             return self.observe_aside_after_close(index, arrival, quote, rows);
         }
