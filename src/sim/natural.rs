@@ -301,10 +301,12 @@ impl NaturalMarket {
                 let mut offsets: Vec<i64> =
                     (0..poisson(rate, &mut rng)).map(|_| rng.random_range(0..60_000)).collect();
                 offsets.sort_unstable();
-                for offset in offsets {
-                    option.trade(at.as_ms() + offset, &mut rng);
-                    events.push(option.event(at.as_ms() + offset));
+                for time_ms in offsets.into_iter().map(|offset| at.as_ms() + offset) {
+                    events.extend(option.publish_before(time_ms));
+                    option.trade(time_ms, &mut rng);
+                    events.push(option.event(time_ms));
                 }
+                events.extend(option.publish_before((at.as_ms() + 60_000).min(session.close.as_ms())));
             }
         }
         for (contract, first_e4, is_index) in underlyings {
@@ -337,7 +339,7 @@ struct NewChain<'a> {
 }
 
 impl Trading {
-    /// One trade in twenty changes open interest alone.
+    /// One change in twenty is of open interest alone. A trade changes it by no more than was traded.
     fn trade(&mut self, now_ms: i64, rng: &mut ChaCha12Rng) {
         let is_publication_alone = rng.random_range(0..20) == 0;
         if is_publication_alone {
@@ -345,12 +347,24 @@ impl Trading {
             self.lots_open = self.lots_shown;
             return;
         }
-        self.lots_traded += rng.random_range(1..20_i64);
-        self.lots_open = (self.lots_open + rng.random_range(-8..=8_i64)).max(0);
+        let traded = rng.random_range(1..20_i64);
+        let most = traded.min(8);
+        self.lots_traded += traded;
+        self.lots_open = (self.lots_open + rng.random_range(-most..=most)).max(0);
         self.price_e4 = (self.price_e4 + 500 * rng.random_range(-3..=3_i64)).max(500);
         if now_ms >= self.shown_until_ms {
             (self.lots_shown, self.shown_until_ms) = (self.lots_open, now_ms + OPEN_INTEREST_EVERY_MS);
         }
+    }
+
+    /// Open interest that changed within a minute of its last publication is published when the minute is over.
+    fn publish_before(&mut self, time_ms: i64) -> Option<RawEvent> {
+        let at_ms = self.shown_until_ms;
+        let is_due = self.lots_shown != self.lots_open && at_ms < time_ms;
+        is_due.then(|| {
+            (self.lots_shown, self.shown_until_ms) = (self.lots_open, at_ms + OPEN_INTEREST_EVERY_MS);
+            self.event(at_ms)
+        })
     }
 
     fn event(&self, time_ms: i64) -> RawEvent {
