@@ -9,11 +9,13 @@ use crate::{
     engine::Observation,
     live::{Directory, Listings, LiveQuote, LiveTable, LiveWriter, RedisPublisher, RedisStatus},
     market::{
-        Bucket, BucketRow, BucketState, Contract, InstrumentId, InstrumentKind, Price, Timestamp, TradingDate,
+        Bucket, BucketRow, BucketState, Contract, InstrumentId, InstrumentKind, OptionType, Price, Timestamp,
+        TradingDate,
     },
-    pipeline::LiveSink,
+    pipeline::{LiveSink, Pipeline},
     store::Batch,
 };
+use rustc_hash::FxHashSet;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,6 +37,32 @@ pub struct LiveState {
     directory: Directory,
     redis: Option<Arc<RedisStatus>>,
     watchers: Arc<Mutex<Vec<Watcher>>>,
+    unwitnessed: Arc<Mutex<Arc<Unwitnessed>>>,
+}
+
+/// Whose latest values are nothing but that: no provider proves that they still hold.
+#[derive(Debug, Default)]
+pub struct Unwitnessed {
+    /// Of the session whose values were due already: those of days before are no longer any.
+    session: Option<TradingDate>,
+    instruments: FxHashSet<InstrumentId>,
+}
+
+impl Unwitnessed {
+    /// As of the pipeline's time.
+    pub fn of(pipeline: &Pipeline) -> Unwitnessed {
+        let now = pipeline.last_received();
+        let begun = pipeline.day().map(|day| day.hours()).filter(|hours| hours.open <= now);
+        Unwitnessed {
+            session: begun.map(|hours| hours.open.date_ist()),
+            instruments: pipeline.unwitnessed_contracts(now).into_iter().collect(),
+        }
+    }
+
+    fn has(&self, instrument: InstrumentId, quote: &LiveQuote) -> bool {
+        let is_of_before = self.session.is_some_and(|session| quote.event_time.date_ist() < session);
+        is_of_before || self.instruments.contains(&instrument)
+    }
 }
 
 struct Watcher {
@@ -79,7 +107,17 @@ impl LiveState {
             directory: Directory::new(),
             redis: has_redis.then(Arc::default),
             watchers: Arc::default(),
+            unwitnessed: Arc::default(),
         }
+    }
+
+    /// Replaces what was said of unwitnessed contracts before.
+    pub fn set_unwitnessed(&self, unwitnessed: Unwitnessed) {
+        *self.unwitnessed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(unwitnessed);
+    }
+
+    fn unwitnessed(&self) -> Arc<Unwitnessed> {
+        Arc::clone(&self.unwitnessed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn watchers(&self) -> MutexGuard<'_, Vec<Watcher>> {
@@ -133,37 +171,41 @@ impl LiveState {
         self.directory.snapshot().expiries(underlying).filter(|expiry| *expiry >= date).collect()
     }
 
-    /// The chain as it stands; `None` where nothing live is known of it.
+    /// The chain as it stands, values that nothing proves any more as missing; `None` where nothing live is known of it.
     pub fn chain(
         &self,
         underlying: &str,
         expiry: TradingDate,
         expiries: &[TradingDate],
     ) -> Option<ChainResponse> {
-        let listings = self.directory.snapshot();
+        let (listings, unwitnessed) = (self.directory.snapshot(), self.unwitnessed());
         let mut rows: BTreeMap<Price, ChainRow> = BTreeMap::new();
         let mut time: Option<Timestamp> = None;
         let mut providers = BTreeSet::new();
         for slot in listings.chain(underlying, expiry) {
-            let InstrumentKind::Option { strike, option_type, .. } = listings.entry(*slot)?.contract.kind
-            else {
+            let entry = listings.entry(*slot)?;
+            let InstrumentKind::Option { strike, option_type, .. } = entry.contract.kind else {
                 continue;
             };
             let row =
                 rows.entry(strike).or_insert(ChainRow { strike_e4: strike.as_e4(), call: None, put: None });
-            let Some(quote) = self.table.read(*slot) else { continue };
+            let side = match option_type {
+                OptionType::Call => &mut row.call,
+                OptionType::Put => &mut row.put,
+            };
+            let Some(quote) = self.table.read(*slot) else {
+                *side = Some(UNSEEN);
+                continue;
+            };
             time = time.max(Some(quote.event_time));
             providers.insert(quote.provider.to_string());
-            match option_type {
-                crate::market::OptionType::Call => row.call = Some(live_side(&quote)),
-                crate::market::OptionType::Put => row.put = Some(live_side(&quote)),
-            }
+            *side = Some(live_side(&quote, unwitnessed.has(entry.instrument, &quote)));
         }
-        let level_e4 = listings
-            .underlying(underlying)
-            .and_then(|slot| self.table.read(slot))
-            .and_then(|quote| quote.last_price)
-            .map(Price::as_e4);
+        let level_e4 = listings.underlying(underlying).and_then(|slot| {
+            let quote = self.table.read(slot)?;
+            let is_known = !unwitnessed.has(listings.entry(slot)?.instrument, &quote);
+            quote.last_price.filter(|_| is_known).map(Price::as_e4)
+        });
         Some(ChainResponse {
             underlying: underlying.to_owned(),
             expiry,
@@ -275,7 +317,21 @@ fn option_side(contract: &Contract) -> Option<usize> {
     }
 }
 
-fn live_side(quote: &LiveQuote) -> ChainSide {
+/// Of a contract that is watched and of which nothing was seen.
+const UNSEEN: ChainSide = ChainSide {
+    open_interest: None,
+    open_interest_change: None,
+    volume: None,
+    last_price_e4: None,
+    bid_e4: None,
+    ask_e4: None,
+    implied_volatility_e4: None,
+    state: RowState::Missing,
+    provider: None,
+    event_time: None,
+};
+
+fn live_side(quote: &LiveQuote, is_unwitnessed: bool) -> ChainSide {
     ChainSide {
         open_interest: quote.open_interest,
         open_interest_change: quote.open_interest_change(),
@@ -284,7 +340,7 @@ fn live_side(quote: &LiveQuote) -> ChainSide {
         bid_e4: quote.bid.map(Price::as_e4),
         ask_e4: quote.ask.map(Price::as_e4),
         implied_volatility_e4: quote.implied_volatility_e4,
-        state: RowState::Live,
+        state: if is_unwitnessed { RowState::Missing } else { RowState::Live },
         provider: Some(quote.provider.to_string()),
         event_time: Some(WallTime(quote.event_time)),
     }
@@ -351,5 +407,64 @@ impl LiveSink for RecorderEnd {
         // A master's worth of room is not needed again before the next day.
         self.live.directory.append(std::mem::take(&mut self.enrolled));
         self.listed = self.live.directory.snapshot().entries().len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{Exchange, Provider};
+
+    #[test]
+    fn a_chain_marks_what_no_provider_proves_any_more() {
+        let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        let expiry = TradingDate::from_ymd_opt(2026, 2, 3).expect("a date");
+        let noon = Timestamp::on(date, chrono::NaiveTime::from_hms_opt(12, 0, 0).expect("a time"));
+        let strike = Price::from_e4(250_000_000);
+        let option =
+            |option_type, strike| Contract::option(Exchange::Nse, "NIFTY", expiry, strike, option_type);
+        let (index, call) = (Contract::index(Exchange::Nse, "NIFTY"), option(OptionType::Call, strike));
+        let put = option(OptionType::Put, strike);
+        let other = option(OptionType::Call, Price::from_e4(250_500_000));
+        let unseen = option(OptionType::Put, Price::from_e4(250_500_000));
+        let live = LiveState::new(false);
+        let mut sink = live.sink(&Lease::detached("recorder"));
+        for (number, contract) in [&index, &call, &put, &other, &unseen].into_iter().enumerate() {
+            sink.enroll(contract, InstrumentId(number as u32));
+        }
+        sink.settle();
+        for (place, event_time) in [(0, noon), (1, noon), (2, noon), (3, noon.plus_seconds(-86_400))] {
+            let quote = LiveQuote {
+                event_time,
+                received_time: event_time,
+                last_price: Some(strike),
+                open_interest: Some(650),
+                previous_open_interest: None,
+                volume: Some(65),
+                bid: None,
+                ask: None,
+                implied_volatility_e4: None,
+                provider: Provider::AngelOne,
+            };
+            let _ = sink.writer.stage(place, &quote);
+        }
+        sink.settle();
+        let states = || {
+            let chain = live.chain("NIFTY", expiry, &[expiry]).expect("it is known");
+            let sides = chain.rows.iter().flat_map(|row| [&row.call, &row.put]);
+            let states: Vec<RowState> =
+                sides.map(|side| side.as_ref().expect("it is watched").state).collect();
+            (states, chain.level_e4)
+        };
+        let unwitnessed = |session, numbers: &[u32]| {
+            let instruments = numbers.iter().map(|number| InstrumentId(*number)).collect();
+            live.set_unwitnessed(Unwitnessed { session, instruments });
+        };
+        use RowState::{Live, Missing};
+        assert_eq!(states(), (vec![Live, Live, Live, Missing], Some(250_000_000)));
+        unwitnessed(Some(date), &[2]);
+        assert_eq!(states(), (vec![Live, Missing, Missing, Missing], Some(250_000_000)));
+        unwitnessed(Some(date), &[0, 1, 2]);
+        assert_eq!(states(), (vec![Missing, Missing, Missing, Missing], None));
     }
 }

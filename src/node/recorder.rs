@@ -9,7 +9,7 @@
 
 use super::{
     evidence_watch::EvidenceWatch,
-    live_state::{LiveState, RecorderEnd},
+    live_state::{LiveState, RecorderEnd, Unwitnessed},
     recovery::Recovery,
     status::DaemonStatus,
     store_record::StoreRecord,
@@ -119,6 +119,9 @@ impl Recorder {
             self.show(&pipeline);
             if let Some(lacks) = evidence.look(&pipeline) {
                 self.status.pipeline.set_lacks(lacks);
+                if lease.is_current() {
+                    self.live.set_unwitnessed(Unwitnessed::of(&pipeline));
+                }
             }
             if pipeline.last_received() >= next_silent {
                 next_silent = pipeline.last_received().plus_us(SILENT_EVERY_US);

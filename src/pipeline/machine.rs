@@ -228,6 +228,12 @@ impl Pipeline {
         chains.into_iter().map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
     }
 
+    /// Contracts whose values no provider proves any more.
+    pub fn unwitnessed_contracts(&self, now: Timestamp) -> Vec<InstrumentId> {
+        let Some(day) = &self.day else { return Vec::new() };
+        day.unwitnessed_slots(now).into_iter().map(|slot| day.instrument(slot)).collect()
+    }
+
     /// Contracts that a provider's streams have been silent about for longest, by its tokens: what to request.
     pub fn silent_tokens(&self, provider: Provider, now: Timestamp, max: usize) -> Vec<ProviderToken> {
         let in_session = |day: &&TradingDay| {

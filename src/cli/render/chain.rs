@@ -9,7 +9,7 @@ use crate::control::{ChainResponse, ChainRow, ChainSide, RowState};
 
 pub(super) fn chain(chain: &ChainResponse, style: Style) -> String {
     let level = chain.level_e4.map_or_else(|| "level not known".to_owned(), price);
-    let kind = if chain.live { "live at" } else { "at" };
+    let kind = if chain.live { "latest" } else { "at" };
     let providers = if chain.providers.is_empty() { "nobody".to_owned() } else { chain.providers.join(", ") };
     let mut text = format!(
         "{}  {level}  expiry {}  {kind} {}  from {providers}\n",
@@ -29,7 +29,7 @@ pub(super) fn chain(chain: &ChainResponse, style: Style) -> String {
     text.push('\n');
     text.push_str(&rows(chain, style));
     text.push_str(&totals(&chain.rows));
-    text.push_str(&legend(&chain.rows));
+    text.push_str(&legend(chain));
     text
 }
 
@@ -107,24 +107,38 @@ pub(super) const fn meaning(state: RowState) -> &'static str {
     }
 }
 
-/// Open interest of the rows summed on each side, and puts to calls.
+/// Open interest of the rows summed on each side, and puts to calls; what is not known is in neither sum.
 fn totals(rows: &[ChainRow]) -> String {
-    let sum = |side: fn(&ChainRow) -> Option<&ChainSide>| -> i64 {
-        rows.iter().filter_map(|row| side(row)?.open_interest).fold(0, i64::saturating_add)
+    type Side = fn(&ChainRow) -> Option<&ChainSide>;
+    let sides = |side: Side| rows.iter().filter_map(side);
+    let known = |side: &&ChainSide| side.state != RowState::Missing && side.open_interest.is_some();
+    let sum = |side: Side| -> i64 {
+        sides(side).filter(known).filter_map(|side| side.open_interest).fold(0, i64::saturating_add)
     };
-    let (calls, puts) = (sum(|row| row.call.as_ref()), sum(|row| row.put.as_ref()));
+    let is_unknown = |side: &&ChainSide| side.state != RowState::Unlisted && !known(side);
+    let unknown = |side: Side| sides(side).filter(is_unknown).count();
+    let (call, put): (Side, Side) = (|row| row.call.as_ref(), |row| row.put.as_ref());
+    let (calls, puts) = (sum(call), sum(put));
     let ratio = if calls > 0 { format!("  PE/CE {:.2}", puts as f64 / calls as f64) } else { String::new() };
-    format!("\nOI of these strikes  CE {}  PE {}{ratio}\n", grouped(calls), grouped(puts))
+    let without = match unknown(call) + unknown(put) {
+        0 => String::new(),
+        1 => "  without 1 contract that is not known".to_owned(),
+        count => format!("  without {count} contracts that are not known"),
+    };
+    format!("\nOI of these strikes  CE {}  PE {}{ratio}{without}\n", grouped(calls), grouped(puts))
 }
 
-fn legend(rows: &[ChainRow]) -> String {
-    let sides = || rows.iter().flat_map(|row| [row.call.as_ref(), row.put.as_ref()]).flatten();
+fn legend(chain: &ChainResponse) -> String {
+    let sides = || chain.rows.iter().flat_map(|row| [row.call.as_ref(), row.put.as_ref()]).flatten();
     let shown = |state| sides().any(|side| side.state == state);
     let states = [RowState::Carried, RowState::Backfilled, RowState::Missing, RowState::Unlisted];
     let marks: Vec<String> = states
         .into_iter()
         .filter(|state| shown(*state))
-        .map(|state| format!("{} {}", mark(state), meaning(state)))
+        .map(|state| match state {
+            RowState::Missing if chain.live => format!("{} seen last, not known now", mark(state)),
+            state => format!("{} {}", mark(state), meaning(state)),
+        })
         .collect();
     if marks.is_empty() { String::new() } else { format!("{}\n", marks.join("  ")) }
 }

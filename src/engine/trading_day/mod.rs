@@ -327,6 +327,10 @@ impl TradingDay {
         slot as u32
     }
 
+    pub fn instrument(&self, slot: u32) -> InstrumentId {
+        self.slots[slot as usize].instrument
+    }
+
     /// The latest values of a slot, those after the close included.
     #[inline]
     pub fn latest(&self, slot: u32) -> &Observation {

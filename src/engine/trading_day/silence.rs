@@ -210,22 +210,53 @@ impl TradingDay {
         (0..self.chains.len()).filter_map(|chain| self.unwitnessed_chain(chain, now)).collect()
     }
 
-    fn unwitnessed_chain(&self, number: usize, now: Timestamp) -> Option<UnwitnessedChain> {
-        let chain = &self.chains[number];
+    /// Contracts that have had no witness for so long, by slot. After the close those that had none then.
+    pub fn unwitnessed_slots(&self, now: Timestamp) -> Vec<u32> {
+        let mut unwitnessed = Vec::new();
+        for number in 0..self.chains.len() {
+            let (_, lateness_us) = self.active_of(number);
+            for slot in &self.chains[number].slots {
+                let until = now.min(self.close_of(&self.slots[*slot as usize]));
+                let due = self.witness_due(lateness_us, until);
+                if due >= self.hours.open && self.proved_by_any(*slot as usize) < due {
+                    unwitnessed.push(*slot);
+                }
+            }
+        }
+        unwitnessed
+    }
+
+    /// The provider that covers a chain, and how late it is.
+    fn active_of(&self, chain: usize) -> (Option<Provider>, i64) {
+        let chain = &self.chains[chain];
         let active = chain.active.filter(|provider| chain.cover(*provider).is_covering);
         let declared = active.map_or(0, |provider| chain.cover(provider).lateness_us);
-        let lateness_us = if declared == 0 { UNKNOWN_LATENESS_US } else { declared };
-        let due = now.plus_us(-lateness_us - UNWITNESSED_US.max(self.silence_min_us));
+        (active, if declared == 0 { UNKNOWN_LATENESS_US } else { declared })
+    }
+
+    /// Up to when a witness must reach for nothing to be said.
+    fn witness_due(&self, lateness_us: i64, now: Timestamp) -> Timestamp {
+        now.plus_us(-lateness_us - UNWITNESSED_US.max(self.silence_min_us))
+    }
+
+    /// Up to when some provider proves a contract.
+    fn proved_by_any(&self, slot: usize) -> Timestamp {
+        let tracks = Provider::ALL.into_iter().filter_map(|provider| self.track(provider, slot));
+        tracks.map(|track| self.reach(track, slot)).max().unwrap_or(Timestamp::NEVER)
+    }
+
+    fn unwitnessed_chain(&self, number: usize, now: Timestamp) -> Option<UnwitnessedChain> {
+        let (active, lateness_us) = self.active_of(number);
+        let due = self.witness_due(lateness_us, now);
         if due < self.hours.open {
             return None;
         }
         let (mut contracts, mut unwitnessed, mut since) = (0, 0, Timestamp::NEVER);
-        for slot in chain.slots.iter().map(|slot| *slot as usize) {
+        for slot in self.chains[number].slots.iter().map(|slot| *slot as usize) {
             if now >= self.close_of(&self.slots[slot]) {
                 continue;
             }
-            let tracks = Provider::ALL.into_iter().filter_map(|provider| self.track(provider, slot));
-            let proved = tracks.map(|track| self.reach(track, slot)).max().unwrap_or(Timestamp::NEVER);
+            let proved = self.proved_by_any(slot);
             contracts += 1;
             if proved < due {
                 unwitnessed += 1;

@@ -456,9 +456,15 @@ fn chains_without_a_witness_are_named_two_minutes_after_their_source_is_late() {
     let found = played.day.unwitnessed_chains(at(9, 29, 10));
     let [one] = found[..] else { panic!("one chain: {found:?}") };
     assert_eq!((one.contracts, one.unwitnessed), (3, 1));
+    assert_eq!(played.day.unwitnessed_slots(at(9, 29, 10)), [2]);
     played.answer(at(9, 21, 0), at(9, 29, 11), 2, 50);
     assert_eq!(played.day.unwitnessed_chains(at(9, 29, 12)), []);
     assert_eq!(played.day.unwitnessed_chains(at(15, 30, 0)), [], "the session is over");
+    assert_eq!(
+        played.day.unwitnessed_slots(at(18, 0, 0)),
+        [0, 1, 2],
+        "and nothing was proved up to its close"
+    );
 }
 
 /// Start in minutes after the open, length and mark of the candles as a store has them.

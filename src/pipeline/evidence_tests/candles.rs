@@ -181,7 +181,11 @@ fn check_candle(play: &Play, contract: usize, candle: &Candle) -> Result<(), Str
     {
         return Err(format!("{wrong} was no price"));
     }
-    let is_silent = play.is_in(start, end, |kind| matches!(kind, Kind::MuteStream(_) | Kind::LostStream(..)));
+    // While the website is the forced one, the stream's prices are in no candle.
+    let is_aside = |kind: &Kind| {
+        matches!(kind, Kind::MuteStream(_) | Kind::LostStream(..) | Kind::Override(Provider::Nse))
+    };
+    let is_silent = play.is_in(start, end, is_aside);
     let is_whole =
         play.streamed[contract].iter().any(|(from, until)| *from < start.max(OPEN_S) && end <= *until);
     if is_whole && !is_silent && candle.provider == Provider::AngelOne {

@@ -108,10 +108,12 @@ pub(super) fn draw_market(rng: &mut ChaCha8Rng, per_chain: usize) -> Market {
             for second in OPEN_S..END_S + 60 {
                 if rng.random_bool(activity) {
                     value.second = second;
-                    value.volume += LOT * rng.random_range(1..50_i64);
+                    let traded = rng.random_range(1..50_i64);
+                    value.volume += LOT * traded;
                     if rng.random_bool(0.6) {
-                        value.open_interest =
-                            (value.open_interest + LOT * rng.random_range(-20..40_i64)).max(0);
+                        // By no more than was traded.
+                        let change = rng.random_range(-traded.min(20)..=traded.min(40));
+                        value.open_interest = (value.open_interest + LOT * change).max(0);
                     }
                     values.push(value);
                 }
