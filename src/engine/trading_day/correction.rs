@@ -145,7 +145,10 @@ impl TradingDay {
             return self.observe_after_close(index, arrival, quote, rows);
         }
         let (quote, is_more) = match Answer::of(quote, self.own_track(index)) {
-            Answer::Same => return self.prove(index, arrival.provider, arrival.proved, rows),
+            Answer::Same => {
+                self.take_earlier(index, arrival, quote, rows);
+                return self.prove(index, arrival.provider, arrival.proved, rows);
+            }
             Answer::Outdated => {
                 self.take_late(index, arrival, quote, rows);
                 return self.counters.outdated += 1;
@@ -272,6 +275,16 @@ impl TradingDay {
         }
         self.judge_changed(slot, &stated, rows);
         true
+    }
+
+    /// An answer with the latest trade dates it: at the ends of buckets before the stream brought it, it was known no less.
+    pub(super) fn take_earlier(&mut self, slot: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
+        let Some(track) = self.track(arrival.provider, slot) else { return };
+        let bucket = self.buckets.index_of(quote.event_time);
+        let at_end = (bucket < self.bucket_count).then(|| self.at_end(track, slot, bucket)).flatten();
+        if at_end.is_some_and(|(value, _)| value.volume() < quote.volume) {
+            self.take_late(slot, arrival, quote, rows);
+        }
     }
 
     fn take_late_price(&mut self, slot: usize, trade: &Trade, rows: &mut Rows) {

@@ -310,7 +310,7 @@ impl TradingDay {
         let provider = arrival.provider;
         match Answer::of(quote, self.others.reach(provider, index).view()) {
             Answer::Outdated => return self.take_late(index, arrival, quote, rows),
-            Answer::Same => {}
+            Answer::Same => self.take_earlier(index, arrival, quote, rows),
             Answer::New { quote, is_more } => {
                 let epoch = self.epochs.get(self.others.reach(provider, index).spoken);
                 if is_more && (epoch.is_streaming() || quote.event_time < epoch.live_until) {

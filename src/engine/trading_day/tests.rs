@@ -586,3 +586,20 @@ fn a_base_from_before_the_open_is_of_another_day() {
     let row = played.rows.buckets[0];
     assert_eq!((row.open_interest_change, row.oi_base), (Some(50), Some(OiBase::Provider)));
 }
+
+#[test]
+fn an_answer_dates_a_trade_that_the_stream_brought_later() {
+    let mut played = Played::new(2);
+    for second in [10, 40, 70, 100, 130, 160, 190, 220] {
+        played.stream(at(9, 15, 0).plus_seconds(second), &[(0, 10 + second)]);
+        if second == 10 {
+            played.stream(at(9, 15, 11), &[(1, 100)]);
+        }
+    }
+    assert_eq!(played.stated(1), [(Live, Some(100), 0)]);
+    played.stream(at(9, 18, 50), &[(1, 200)]);
+    played.answer(at(9, 17, 50), at(9, 19, 10), 1, 200);
+    assert_eq!(played.stated(1), [(Live, Some(200), 1)], "it was traded within the first bucket");
+    played.answer(at(9, 17, 55), at(9, 19, 20), 1, 200);
+    assert_eq!(played.stated(1), [(Live, Some(200), 1)], "nothing more is known");
+}
