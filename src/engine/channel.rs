@@ -8,22 +8,11 @@
 //! - the answer to a *quote* request proves its contracts up to the sending of the request, less the age that the source's
 //!   copies have, since its stamps are those of the values' last change, and it may lie unread for any time.
 
-use crate::market::{Provider, Timestamp};
+use crate::market::{Delivery, Provider, Timestamp};
 
 /// The exchange's clock may be ahead of ours by this much; a stamp further in the future is refused, because it
 /// would shut out every true one after it.
 pub const AHEAD_US_MAX: i64 = 120_000_000;
-
-/// How values arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Delivery {
-    /// Packets of a subscription, in order, as values change.
-    Stream,
-    /// All contracts of a chain at once, as of one stamp.
-    Chain,
-    /// Single contracts, by request.
-    Quote,
-}
 
 /// What a provider declares of one of its channels. The lateness is a rule of the day and stands in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ mod trading_day;
 pub mod watch;
 
 pub use candle::{ContradictedVolume, ContradictedVolumes};
-pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery};
+pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits};
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{

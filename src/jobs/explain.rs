@@ -14,7 +14,9 @@ use super::{
 use crate::{
     actor::Pulse,
     engine::{EndEvidence, EndProof, Observation},
-    market::{Bucket, BucketRow, Contract, InstrumentId, InstrumentKind, Provider, Timestamp, TradingDate},
+    market::{
+        Bucket, BucketRow, Contract, Delivery, InstrumentId, InstrumentKind, Provider, Timestamp, TradingDate,
+    },
     pipeline::{NoLive, Pipeline, PipelineSettings},
     spool::{Record, Source, SpoolError},
     store::{Batch, GapRow, InstrumentRow, Reader, StoreError},
@@ -234,11 +236,13 @@ fn follow(
 fn witness(now: &EndEvidence, source: Source) -> Witness {
     let is_bridged = now.proof == EndProof::Bridged;
     match (source.shape(), source.provider()) {
-        (Some(SourceShape::Stream), Some(provider)) if provider == now.provider => match now.next {
-            Some(stamp) => Witness::Packet { stamp },
-            None => Witness::Stream { until: now.reach },
-        },
-        (Some(SourceShape::Chain), Some(provider)) if provider == now.provider => {
+        (Some(SourceShape::Values(Delivery::Stream)), Some(provider)) if provider == now.provider => {
+            match now.next {
+                Some(stamp) => Witness::Packet { stamp },
+                None => Witness::Stream { until: now.reach },
+            }
+        }
+        (Some(SourceShape::Values(Delivery::Chain)), Some(provider)) if provider == now.provider => {
             Witness::Body { stamp: now.next.unwrap_or(now.reach), is_bridged }
         }
         (_, Some(provider)) if provider == now.provider => {

@@ -5,6 +5,7 @@
 
 mod candle;
 mod coverage;
+mod delivery;
 mod index;
 mod instrument;
 mod oi_base;
@@ -16,6 +17,7 @@ mod told;
 
 pub use candle::{Bar, Candle, CandleInterval, UnresolvedCandle};
 pub use coverage::{BucketState, CoverageRun};
+pub use delivery::Delivery;
 pub use index::{INDEX_UNDERLYINGS, is_index_underlying};
 pub use instrument::{
     Contract, ContractError, Exchange, InstrumentId, InstrumentKind, Listing, OptionType, ProviderToken,

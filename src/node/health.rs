@@ -9,7 +9,7 @@ use crate::{
     calendar::{Calendar, CalendarWarning},
     config::FeedSettings,
     feed::{FeedState, FeedStatus},
-    market::Timestamp,
+    market::{Delivery, Timestamp},
     wire::{SourceShape, SourceTraits, sources_of},
 };
 use std::{
@@ -310,7 +310,7 @@ pub fn freshness_limit(feeds: &FeedSettings, status: &DaemonStatus) -> Duration 
     const STREAM: Duration = Duration::from_secs(120);
     const MISSED_POLLS: u32 = 4;
     let polled = Duration::from_secs(u64::from(feeds.nse.poll_interval_s * MISSED_POLLS));
-    let is_stream = |traits: &SourceTraits| traits.shape == SourceShape::Stream;
+    let is_stream = |traits: &SourceTraits| traits.shape == SourceShape::Values(Delivery::Stream);
     let is_streaming = |feed: &Arc<FeedStatus>| {
         feed.state() == FeedState::Up && sources_of(feed.provider).iter().any(is_stream)
     };

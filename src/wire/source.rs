@@ -3,22 +3,18 @@
 //! Invariant: a number means one format for ever, because it is on disk. Numbers without a declaration were written by another
 //! version: they are kept, returned and counted, and are none of this version's business.
 
-use crate::market::{Provider, Timestamp, with_providers};
+use crate::market::{Delivery, Provider, Timestamp, with_providers};
 use std::fmt;
 
 /// The number of a wire format.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Source(u8);
 
-/// How the values of a source's records arrive.
+/// What a source's records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceShape {
-    /// Packets of a subscription.
-    Stream,
-    /// All contracts of a chain, as of one stamp.
-    Chain,
-    /// What was requested of single contracts.
-    Answer,
+    /// Values of the market.
+    Values(Delivery),
     /// Which contracts there are, and their terms.
     Reference,
     /// Not of the market: bhavd says it.

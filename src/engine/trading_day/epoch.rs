@@ -4,10 +4,7 @@
 //! something. Within it the stream proves every contract that has spoken, up to the stream's newest data. Numbers are given
 //! in the order in which epochs begin; 0 is none.
 
-use crate::{
-    engine::channel::Delivery,
-    market::{Provider, Timestamp},
-};
+use crate::market::{Delivery, Provider, Timestamp};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug)]

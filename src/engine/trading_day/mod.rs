@@ -53,7 +53,7 @@ use self::{
 };
 use super::{
     candle::{CandleBook, CandleDay, ContradictedVolumes, Trade, UnderlyingCandles},
-    channel::{AHEAD_US_MAX, Arrival, ChannelTraits, Delivery},
+    channel::{AHEAD_US_MAX, Arrival, ChannelTraits},
     coverage::BucketMark,
     intervals::Intervals,
     observation::Observation,
@@ -61,7 +61,8 @@ use super::{
 };
 use crate::{
     market::{
-        Bar, Bucket, BucketState, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp, TradingDate,
+        Bar, Bucket, BucketState, Delivery, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp,
+        TradingDate,
     },
     prefetch::prefetch,
 };

@@ -2,8 +2,8 @@
 
 use super::{Decode, token_table::TokenTable};
 use crate::{
-    engine::{ChannelTraits, Delivery, watch::ListedExpiries},
-    market::{Listing, Provider, ProviderToken, Quote, Segment},
+    engine::{ChannelTraits, watch::ListedExpiries},
+    market::{Delivery, Listing, Provider, ProviderToken, Quote, Segment},
     pipeline::{LiveSink, ingest::Ingest},
     spool::{Record, Source},
     wire::angel_one,

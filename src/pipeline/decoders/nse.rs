@@ -2,8 +2,8 @@
 
 use super::Decode;
 use crate::{
-    engine::{ChannelTraits, Delivery},
-    market::{Contract, Exchange, Listing, Price, Provider, Quote, Timestamp, Told, TradingDate},
+    engine::ChannelTraits,
+    market::{Contract, Delivery, Exchange, Listing, Price, Provider, Quote, Timestamp, Told, TradingDate},
     pipeline::{LiveSink, ingest::Ingest},
     spool::{ChannelTimes, Record, Source},
     wire::nse,

@@ -2,7 +2,7 @@
 
 use super::stream::Packet;
 use crate::{
-    market::Timestamp,
+    market::{Delivery, Timestamp},
     wire::source::{Source, SourceShape, SourceTraits},
 };
 
@@ -20,11 +20,11 @@ impl Source {
 }
 
 pub const SOURCES: &[SourceTraits] = &[
-    SourceTraits::new(Source::ANGEL_ONE_STREAM, "angel_one_stream", SourceShape::Stream),
-    SourceTraits::new(Source::ANGEL_ONE_QUOTE, "angel_one_quote", SourceShape::Answer),
-    SourceTraits::new(Source::ANGEL_ONE_CANDLES, "angel_one_candles", SourceShape::Answer),
+    SourceTraits::new(Source::ANGEL_ONE_STREAM, "angel_one_stream", SourceShape::Values(Delivery::Stream)),
+    SourceTraits::new(Source::ANGEL_ONE_QUOTE, "angel_one_quote", SourceShape::Values(Delivery::Quote)),
+    SourceTraits::new(Source::ANGEL_ONE_CANDLES, "angel_one_candles", SourceShape::Values(Delivery::Quote)),
     SourceTraits::new(Source::ANGEL_ONE_MASTER, "angel_one_master", SourceShape::Reference).long(),
-    SourceTraits::new(Source::ANGEL_ONE_GREEKS, "angel_one_greeks", SourceShape::Answer),
+    SourceTraits::new(Source::ANGEL_ONE_GREEKS, "angel_one_greeks", SourceShape::Values(Delivery::Quote)),
 ];
 
 /// See [`Source::exchange_stamp`].

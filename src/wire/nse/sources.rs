@@ -2,7 +2,7 @@
 
 use super::chain::peek_timestamp;
 use crate::{
-    market::Timestamp,
+    market::{Delivery, Timestamp},
     wire::source::{Source, SourceShape, SourceTraits},
 };
 
@@ -14,7 +14,7 @@ impl Source {
 }
 
 pub const SOURCES: &[SourceTraits] = &[
-    SourceTraits::new(Source::NSE_CHAIN, "nse_chain", SourceShape::Chain),
+    SourceTraits::new(Source::NSE_CHAIN, "nse_chain", SourceShape::Values(Delivery::Chain)),
     SourceTraits::new(Source::NSE_LOTS, "nse_lots", SourceShape::Reference),
 ];
 
