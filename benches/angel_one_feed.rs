@@ -10,7 +10,7 @@ use bhavd::{
     clock::Clock,
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{
-        FeedStatus, NotAccepted, RecordSink, Secret,
+        FeedContext, FeedStatus, NotAccepted, RecordSink, Secret,
         angel_one::{AngelOneFeed, AngelOneSettings, Credentials},
     },
     market::*,
@@ -148,14 +148,16 @@ async fn whole_feed() -> (f64, usize) {
             ..AngelOneSettings::default()
         },
         credentials: Credentials::new("A", secret(), secret(), &secret()).expect("credentials"),
-        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
-        calendar: Arc::new(bhavd::calendar::Calendar::embedded()),
-        clock: Clock::system(),
-        status: Arc::new(FeedStatus::new(Provider::AngelOne)),
-        sink: sink.clone(),
-        beside_log: None,
-        stop: stopped,
-        seed: 1,
+        context: FeedContext {
+            watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
+            calendar: Arc::new(bhavd::calendar::Calendar::embedded()),
+            clock: Clock::system(),
+            status: Arc::new(FeedStatus::new(Provider::AngelOne)),
+            sink: sink.clone(),
+            beside_log: None,
+            stop: stopped,
+            seed: 1,
+        },
     };
     feed.run().await.expect("the sink takes everything");
     (sink.began.get().expect("frames came").elapsed().as_secs_f64(), sink.records.get())

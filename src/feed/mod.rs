@@ -6,6 +6,7 @@
 
 pub mod angel_one;
 mod backoff;
+mod context;
 mod error;
 mod last_good;
 mod limiter;
@@ -15,6 +16,7 @@ mod refused_bodies;
 mod secret;
 mod status;
 
+pub use context::FeedContext;
 pub use error::{FeedError, NotAccepted};
 pub use secret::Secret;
 pub use status::{FeedState, FeedStatus};

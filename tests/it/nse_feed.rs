@@ -12,7 +12,7 @@ use bhavd::{
     clock::{Clock, Simulation, real_now},
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{
-        FeedError, FeedState, FeedStatus,
+        FeedContext, FeedError, FeedState, FeedStatus,
         nse::{ChainGeneration, NseFeed, NseSettings},
     },
     market::{OptionType, Price, Provider, Timestamp, Told, TradingDate},
@@ -254,14 +254,16 @@ fn with_feed_and_lots(
                 requests_per_second: 3,
                 failures_max: 3,
             },
-            watch: WatchList { underlyings: watched.iter().map(entry).collect() },
-            calendar: Arc::new(Calendar::embedded()),
-            clock: clock.clone(),
-            status: status.clone(),
-            sink: records.clone(),
-            beside_log: Some(home.path().to_owned()),
-            stop: stopped,
-            seed: 7,
+            context: FeedContext {
+                watch: WatchList { underlyings: watched.iter().map(entry).collect() },
+                calendar: Arc::new(Calendar::embedded()),
+                clock: clock.clone(),
+                status: status.clone(),
+                sink: records.clone(),
+                beside_log: Some(home.path().to_owned()),
+                stop: stopped,
+                seed: 7,
+            },
         };
         let trial = Trial { website, records, status, clock, home };
         let checked = async {
@@ -507,14 +509,16 @@ fn record_simulated(
             poll_interval_s,
             ..NseSettings::default()
         },
-        watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
-        calendar: Arc::new(Calendar::embedded()),
-        clock: simulator.clock(),
-        status: status.clone(),
-        sink: records.clone(),
-        beside_log: None,
-        stop: stopped,
-        seed: 7,
+        context: FeedContext {
+            watch: WatchList { underlyings: vec![WatchedUnderlying::every_underlying(1)] },
+            calendar: Arc::new(Calendar::embedded()),
+            clock: simulator.clock(),
+            status: status.clone(),
+            sink: records.clone(),
+            beside_log: None,
+            stop: stopped,
+            seed: 7,
+        },
     };
     let checked = async {
         let up = async {
@@ -577,14 +581,16 @@ fn a_url_that_is_none_is_said_at_the_start() {
     let (_stop, stopped) = watch::channel(false);
     let feed = NseFeed {
         settings: NseSettings { site_url: "nseindia".to_owned(), ..NseSettings::default() },
-        watch: WatchList::default(),
-        calendar: Arc::new(Calendar::embedded()),
-        clock: Clock::system(),
-        status: Arc::new(FeedStatus::new(Provider::Nse)),
-        sink: KeptRecords::default(),
-        beside_log: None,
-        stop: stopped,
-        seed: 7,
+        context: FeedContext {
+            watch: WatchList::default(),
+            calendar: Arc::new(Calendar::embedded()),
+            clock: Clock::system(),
+            status: Arc::new(FeedStatus::new(Provider::Nse)),
+            sink: KeptRecords::default(),
+            beside_log: None,
+            stop: stopped,
+            seed: 7,
+        },
     };
     let error = runtime.block_on(feed.run()).expect_err("no URL");
     assert!(matches!(error, FeedError::Setup { what: "feeds.nse.site_url", .. }), "{error}");

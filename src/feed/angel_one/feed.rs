@@ -14,7 +14,7 @@ use crate::{
     calendar::Calendar,
     clock::Clock,
     engine::watch::WatchList,
-    feed::{FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
+    feed::{FeedContext, FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, limiter::Limiter},
     logging::Event,
     spool::{Frames, NewRecord, Source},
 };
@@ -26,17 +26,7 @@ use tokio::sync::watch;
 pub struct AngelOneFeed<S> {
     pub settings: AngelOneSettings,
     pub credentials: Credentials,
-    pub watch: WatchList,
-    pub calendar: Arc<Calendar>,
-    pub clock: Clock,
-    pub status: Arc<FeedStatus>,
-    pub sink: S,
-    /// The log's directory, where the feed keeps files of its own beside the days; none are kept without.
-    pub beside_log: Option<PathBuf>,
-    /// Ends the feed when it becomes true or its sender is gone.
-    pub stop: watch::Receiver<bool>,
-    /// Of the jitter and of the handshakes' keys.
-    pub seed: u64,
+    pub context: FeedContext<S>,
 }
 
 /// What the parts of a running feed have in common.
@@ -69,18 +59,8 @@ const LAST_MARK_TIMEOUT: Duration = Duration::from_secs(1);
 impl<S: RecordSink> AngelOneFeed<S> {
     /// Runs until told to stop. Sockets are closed when this returns or is dropped.
     pub async fn run(self) -> Result<(), FeedError> {
-        let AngelOneFeed {
-            settings,
-            credentials,
-            watch,
-            calendar,
-            clock,
-            status,
-            sink,
-            beside_log,
-            mut stop,
-            seed,
-        } = self;
+        let AngelOneFeed { settings, credentials, context } = self;
+        let FeedContext { watch, calendar, clock, status, sink, beside_log, mut stop, seed } = context;
         let shared = Shared {
             rest: Rest::new(&settings.rest_url, &credentials, status.clone())?,
             health: Health::new(status.clone(), sink.clone()),

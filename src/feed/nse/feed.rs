@@ -13,8 +13,8 @@ use crate::{
     clock::Clock,
     engine::watch::WatchList,
     feed::{
-        FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff, last_good::LastGood,
-        refused_bodies,
+        FeedContext, FeedError, FeedState, FeedStatus, NotAccepted, RecordSink, backoff::Backoff,
+        last_good::LastGood, refused_bodies,
     },
     logging::Event,
     market::{Provider, Timestamp, TradingDate},
@@ -31,7 +31,6 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
-use tokio::sync::watch;
 
 /// Requests under way at once: a slow chain holds up none of the others.
 const IN_FLIGHT_MAX: usize = 4;
@@ -50,23 +49,14 @@ const NO_SESSION_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// The NSE feed, ready to run.
 pub struct NseFeed<S> {
     pub settings: NseSettings,
-    pub watch: WatchList,
-    pub calendar: Arc<Calendar>,
-    pub clock: Clock,
-    pub status: Arc<FeedStatus>,
-    pub sink: S,
-    /// The log's directory, where the feed keeps files of its own beside the days; none are kept without.
-    pub beside_log: Option<PathBuf>,
-    /// Ends the feed when it becomes true or its sender is gone.
-    pub stop: watch::Receiver<bool>,
-    /// Of the jitter.
-    pub seed: u64,
+    pub context: FeedContext<S>,
 }
 
 impl<S: RecordSink> NseFeed<S> {
     /// Runs until told to stop.
     pub async fn run(self) -> Result<(), FeedError> {
-        let NseFeed { settings, watch, calendar, clock, status, sink, beside_log, mut stop, seed } = self;
+        let NseFeed { settings, context } = self;
+        let FeedContext { watch, calendar, clock, status, sink, beside_log, mut stop, seed } = context;
         // Of an incarnation that broke off.
         status.clear_parts();
         status.end_trouble(LOTS_TROUBLE);

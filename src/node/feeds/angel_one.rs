@@ -9,19 +9,9 @@ use crate::{
 
 pub async fn run(errand: Errand<'_>, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
     let config = &errand.order.config;
-    let (stop, follow) = errand.follow();
-    let feed = AngelOneFeed {
-        settings: config.feeds.angel_one.clone(),
-        credentials: read_credentials(config)?,
-        watch: parts.watch.clone(),
-        calendar: parts.calendar.clone(),
-        clock: parts.clock.clone(),
-        status: parts.status_of(errand.desk.provider),
-        sink: sink.clone(),
-        beside_log: Some(config.spool.dir.clone()),
-        stop,
-        seed: errand.seed(parts),
-    };
+    let (settings, credentials) = (config.feeds.angel_one.clone(), read_credentials(config)?);
+    let (context, follow) = errand.begin(parts, sink);
+    let feed = AngelOneFeed { settings, credentials, context };
     let (ended, ()) = tokio::join!(feed.run(), follow);
     Ok(ended?)
 }

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     config::Config,
     engine::watch::WatchList,
-    feed::FeedStatus,
+    feed::{FeedContext, FeedStatus},
     market::{Provider, with_providers},
 };
 use std::sync::Arc;
@@ -87,6 +87,26 @@ struct Errand<'a> {
 }
 
 impl Errand<'_> {
+    /// What the feed is given, and what is to be awaited beside it for the order to be noted and followed.
+    fn begin(
+        &self,
+        parts: &FeedParts,
+        sink: &IntakeSink,
+    ) -> (FeedContext<IntakeSink>, impl Future<Output = ()> + use<>) {
+        let (stop, follow) = self.follow();
+        let context = FeedContext {
+            watch: parts.watch.clone(),
+            calendar: parts.calendar.clone(),
+            clock: parts.clock.clone(),
+            status: parts.status_of(self.desk.provider),
+            sink: sink.clone(),
+            beside_log: Some(self.order.config.spool.dir.clone()),
+            stop,
+            seed: self.seed(parts),
+        };
+        (context, follow)
+    }
+
     /// Different for every beginning, so that a feed does not repeat its waits.
     fn seed(&self, parts: &FeedParts) -> u64 {
         parts.seed.wrapping_add(self.lease.incarnation()).wrapping_add(self.order.number)

@@ -8,7 +8,7 @@ use bhavd::{
     clock::{Clock, Simulation, real_now},
     engine::watch::{WatchList, WatchedUnderlying},
     feed::{
-        FeedState, FeedStatus, Secret,
+        FeedContext, FeedState, FeedStatus, Secret,
         angel_one::{AngelOneFeed, AngelOneSettings, Credentials},
     },
     market::*,
@@ -126,14 +126,16 @@ async fn trial(settings: AngelOneSettings, script: impl FnOnce(&Clock) -> Script
             ..settings
         },
         credentials: Credentials::new("A123", api_key, mpin, &totp_secret).expect("credentials"),
-        watch: WatchList { underlyings: vec![watched] },
-        calendar: Arc::new(Calendar::embedded()),
-        clock,
-        status: status.clone(),
-        sink: kept.clone(),
-        beside_log: None,
-        stop: stopped,
-        seed: 7,
+        context: FeedContext {
+            watch: WatchList { underlyings: vec![watched] },
+            calendar: Arc::new(Calendar::embedded()),
+            clock,
+            status: status.clone(),
+            sink: kept.clone(),
+            beside_log: None,
+            stop: stopped,
+            seed: 7,
+        },
     };
     Trial { broker, kept, status, stop, feed }
 }
@@ -378,7 +380,8 @@ async fn a_refused_subscription_takes_its_stream_down_until_it_brings_data() {
 async fn a_master_that_is_gone_or_short_leaves_the_last_good_one_in_force() {
     let home = tempfile::tempdir().expect("a directory");
     let first = trial(AngelOneSettings::default(), |_| Script::default()).await;
-    let feed = AngelOneFeed { beside_log: Some(home.path().to_owned()), ..first.feed };
+    let mut feed = first.feed;
+    feed.context.beside_log = Some(home.path().to_owned());
     while_running(feed, until("the feed is up", || first.kept.is_up())).await;
     let good = first.kept.of(Source::ANGEL_ONE_MASTER).remove(0).frames;
 
@@ -391,8 +394,8 @@ async fn a_master_that_is_gone_or_short_leaves_the_last_good_one_in_force() {
         let short =
             trial(AngelOneSettings::default(), |_| Script { answers, master: short, ..Script::default() })
                 .await;
-        let Trial { broker, kept, status, feed, .. } = short;
-        let feed = AngelOneFeed { beside_log: Some(home.path().to_owned()), ..feed };
+        let Trial { broker, kept, status, mut feed, .. } = short;
+        feed.context.beside_log = Some(home.path().to_owned());
         while_running(feed, async {
             until("the feed is up", || kept.is_up()).await;
             let trouble = status.troubles()["instrument master"].clone();
