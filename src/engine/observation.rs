@@ -144,6 +144,21 @@ impl Observation {
         }
     }
 
+    /// What shows movement, in a number: open interest, volume, last price, bid and ask. Never 0.
+    pub(super) fn traded_values(&self) -> u64 {
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        let values = [self.open_interest, self.volume, self.last_price_e4, self.bid_e4, self.ask_e4];
+        let mix = |mixed: u64, value: &i64| (mixed ^ *value as u64).wrapping_mul(FACTOR).rotate_left(29);
+        values.iter().fold(FACTOR, mix).max(1)
+    }
+
+    /// The stamp of these values proves nothing after `since`.
+    pub(super) fn take_back_stamp(&mut self, since: Timestamp) {
+        if !self.is_empty() {
+            self.event_us = self.event_us.min(since.as_us());
+        }
+    }
+
     /// Whether a quote says that nothing was traded since, nor the open interest changed. Where it says nothing of volume, it
     /// does not; nor where the price is another: bodies with a new price and the old volume have been recorded.
     pub(super) fn has_same_trades(&self, quote: &Quote) -> bool {

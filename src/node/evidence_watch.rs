@@ -176,7 +176,7 @@ fn describe_volumes<'a>(
 
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     let named = chains.iter().take(NAMED_MAX).map(|(name, found)| {
-        let UnwitnessedChain { contracts, unwitnessed, active, since, .. } = found;
+        let UnwitnessedChain { contracts, unwitnessed, active, since, still, .. } = found;
         let since = match since {
             Some(since) => format!("since {}", since.to_ist().format("%H:%M:%S")),
             None => "since the open".to_owned(),
@@ -185,7 +185,11 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
             Some(active) => format!("it is recorded from {active}"),
             None => "no provider covers it".to_owned(),
         };
-        format!("chain {name}: nothing shows {unwitnessed} of its {contracts} contracts {since}; {active}")
+        let still = still
+            .map_or_else(String::new, |still| format!("; {still} sends the same values again and again"));
+        format!(
+            "chain {name}: nothing shows {unwitnessed} of its {contracts} contracts {since}; {active}{still}"
+        )
     });
     let mut lacks: Vec<String> = named.collect();
     if chains.len() > NAMED_MAX {
@@ -247,6 +251,7 @@ mod tests {
             contracts: 82,
             unwitnessed: 80,
             since: Some(Timestamp::from_us(1_769_744_700_000_000)),
+            still: None,
         };
         let chains: Vec<_> = (0..5).map(|number| (format!("NIFTY {number}"), found)).collect();
         let lacks = describe(&chains);

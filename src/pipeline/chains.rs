@@ -50,10 +50,12 @@ impl ChainTable {
             .numbers
             .range(first..)
             .take_while(|(key, _)| key.exchange == exchange && key.underlying == *underlying);
-        for (rank, (_, number)) in of_underlying.enumerate() {
+        let today = day.hours().date;
+        for (rank, (key, number)) in of_underlying.enumerate() {
             day.set_class(
                 *number,
                 match (is_index_underlying(underlying), rank) {
+                    (false, _) if key.expiry == Some(today) => ChainClass::ExpiringShare,
                     (false, _) => ChainClass::Share,
                     (true, 0) => ChainClass::NearIndex,
                     (true, 1 | 2) => ChainClass::MiddleIndex,

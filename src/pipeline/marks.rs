@@ -220,6 +220,9 @@ impl Pipeline {
                     let since = self.gaps.part_down_since(provider, &name, since, change.at);
                     let reason = match reason {
                         ScopeReason::Silent => "no data, though the market is open",
+                        ScopeReason::StandsStill => {
+                            "the same values again and again, though the market is open"
+                        }
                         ScopeReason::Contradicted => "another provider showed what it had missed",
                         ScopeReason::MissedByStream => "its answers showed what its stream had missed",
                         ScopeReason::Unanswered => "its answers lacked what its stream was to bring",

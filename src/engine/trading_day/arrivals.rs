@@ -73,6 +73,7 @@ impl TradingDay {
             Delivery::Chain => {
                 let cover = self.chains[arrival.chain as usize].cover_mut(arrival.provider);
                 cover.last_stamp = cover.last_stamp.max(arrival.stamp);
+                self.look_at_body(arrival);
                 self.check_chain(arrival.chain as usize, arrival.received, rows);
             }
             Delivery::Quote => {}

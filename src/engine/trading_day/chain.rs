@@ -5,6 +5,7 @@
 //! since they were last down for it. An operator's override comes first, then the order of preference. A provider that was
 //! found to be silent is not chosen again before it has brought data for a minute.
 
+use super::movement::Movement;
 use crate::market::{Provider, Timestamp};
 
 /// How quiet a chain may naturally be.
@@ -16,6 +17,8 @@ pub enum ChainClass {
     MiddleIndex,
     FarIndex,
     Share,
+    /// A share's options on the day on which they expire: in the last half hour most of them are not traded any more.
+    ExpiringShare,
     /// An index or a share; it may stand still in an auction.
     Underlying,
 }
@@ -44,6 +47,8 @@ pub(super) struct Cover {
     pub down_at: Timestamp,
     /// Of the newest body.
     pub last_stamp: Timestamp,
+    /// Its values of the chain do not move, however they are stamped.
+    pub stands_still: bool,
 }
 
 impl Default for Cover {
@@ -58,6 +63,7 @@ impl Default for Cover {
             epoch: 0,
             down_at: Timestamp::NEVER,
             last_stamp: Timestamp::NEVER,
+            stands_still: false,
         }
     }
 }
@@ -85,11 +91,12 @@ pub(super) struct Chain {
     pub active: Option<Provider>,
     covers: [Cover; Provider::ALL.len()],
     pub cadence: Cadence,
+    pub movement: Movement,
     /// Before this the chain cannot have been silent for too long, as was seen at the last look.
     pub silent_from: Timestamp,
 }
 
-/// How many contracts of a chain speak in a minute, learned, in sixteenths.
+/// How many contracts of a chain move in a minute, learned, in sixteenths.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cadence {
     pub minutes: u32,
@@ -104,22 +111,31 @@ impl Cadence {
         self.minutes = self.minutes.saturating_add(1);
     }
 
-    /// After so long a silence a chain that speaks like this is mute, in one of a thousand days by mistake: 80 expected
-    /// contracts. `None` while too little is known, or where silence says nothing.
-    pub fn silence_max_us(&self, class: ChainClass) -> Option<i64> {
+    /// After so long without movement a chain that moves like this is mute, in one of a thousand days by mistake: 80 expected
+    /// contracts. `None` while too little is known, or where silence says nothing. `is_ending`: it is the last half hour.
+    pub fn silence_max_us(&self, class: ChainClass, contracts: usize, is_ending: bool) -> Option<i64> {
         const MINUTES_KNOWN: u32 = 3;
+        /// Before anything is learned, of so many contracts of an index' nearest expiry.
+        const UNLEARNED_US: i64 = 300_000_000;
+        const UNLEARNED_CONTRACTS: usize = 50;
         const SECOND_US: i64 = 1_000_000;
         let floor_us = match class {
             ChainClass::NearIndex => 60 * SECOND_US,
             ChainClass::MiddleIndex => 240 * SECOND_US,
             ChainClass::FarIndex => 600 * SECOND_US,
-            ChainClass::Share => 180 * SECOND_US,
+            ChainClass::Share | ChainClass::ExpiringShare => 180 * SECOND_US,
             ChainClass::Underlying => return None,
         };
-        if self.minutes < MINUTES_KNOWN || self.average_x16 < 2 * 16 {
+        if self.minutes < MINUTES_KNOWN {
+            let is_large = class == ChainClass::NearIndex && contracts >= UNLEARNED_CONTRACTS;
+            return is_large.then_some(UNLEARNED_US);
+        }
+        let is_ebbing = class == ChainClass::ExpiringShare && is_ending;
+        let average_x16 = if is_ebbing { self.average_x16 / 3 } else { self.average_x16 };
+        if average_x16 < 2 * 16 {
             return None;
         }
-        Some((80 * 60 * SECOND_US * 16 / self.average_x16).max(floor_us))
+        Some((80 * 60 * SECOND_US * 16 / average_x16).max(floor_us))
     }
 }
 
@@ -135,6 +151,7 @@ impl Chain {
             active: None,
             covers: [Cover::default(); Provider::ALL.len()],
             cadence: Cadence::default(),
+            movement: Movement::default(),
             silent_from: Timestamp::NEVER,
         }
     }
@@ -222,13 +239,22 @@ mod tests {
         let after = |contracts: u32, class| {
             let mut cadence = Cadence::default();
             (0..20).for_each(|_| cadence.note(contracts));
-            cadence.silence_max_us(class).map(|us| us / 1_000_000)
+            cadence.silence_max_us(class, 80, false).map(|us| us / 1_000_000)
         };
         assert_eq!(after(190, ChainClass::NearIndex), Some(60));
         assert_eq!(after(6, ChainClass::NearIndex), Some(800));
         assert_eq!(after(8, ChainClass::Share), Some(600));
         assert_eq!(after(1, ChainClass::Share), None);
         assert_eq!(after(60, ChainClass::Underlying), None);
-        assert_eq!(Cadence::default().silence_max_us(ChainClass::NearIndex), None, "nothing is learned yet");
+        let unlearned = |class, contracts| Cadence::default().silence_max_us(class, contracts, false);
+        assert_eq!(unlearned(ChainClass::NearIndex, 49), None, "nothing is learned yet");
+        assert_eq!(unlearned(ChainClass::NearIndex, 50), Some(300_000_000), "so many are never still");
+        assert_eq!(unlearned(ChainClass::MiddleIndex, 50), None);
+        let mut cadence = Cadence::default();
+        (0..20).for_each(|_| cadence.note(12));
+        let ending = |class, is_ending| cadence.silence_max_us(class, 80, is_ending).map(|us| us / 1_000_000);
+        assert_eq!(ending(ChainClass::ExpiringShare, false), Some(400));
+        assert_eq!(ending(ChainClass::ExpiringShare, true), Some(1_200), "a third is traded still");
+        assert_eq!(ending(ChainClass::Share, true), Some(400));
     }
 }

@@ -310,7 +310,10 @@ impl TradingDay {
         };
         let is_continued =
             self.slots[slot].spoken == arrival.epoch && arrival.traits.delivery == Delivery::Stream;
-        if is_continued || self.has_passed_close(slot, self.own_track(slot)) {
+        if is_continued
+            || self.has_passed_close(slot, self.own_track(slot))
+            || self.is_repeated(slot, arrival, quote)
+        {
             return;
         }
         let step = self.step(slot, arrival, self.own_track(slot), quote.event_time);

@@ -30,6 +30,7 @@ mod epoch;
 mod explain;
 mod judge;
 mod marks;
+mod movement;
 mod silence;
 mod slot;
 mod switching;
@@ -47,6 +48,7 @@ use self::{
     epoch::Epochs,
     judge::Step,
     marks::Marks,
+    movement::Print,
     slot::{Slot, SlotContext},
     track::{Ends, Others, TrackView},
     zeros::Zero,
@@ -133,6 +135,8 @@ pub struct TradingDay {
     others: Others,
     /// The different closing times of the day.
     closes: Vec<Timestamp>,
+    /// By slot: what the looks for movement compare with.
+    prints: Vec<Print>,
     marks: Marks,
     /// End of the latest bucket that is closed for any contract.
     closed_until: Timestamp,
@@ -220,6 +224,7 @@ impl TradingDay {
             epochs: Epochs::default(),
             others: Others::default(),
             closes: Vec::new(),
+            prints: Vec::new(),
             marks: Marks::new(bucket_count),
             closed_until: Timestamp::NEVER,
             next_check: Timestamp::NEVER,
@@ -311,6 +316,7 @@ impl TradingDay {
         let SlotSpec { base, chain, .. } = spec;
         self.contexts.push(SlotContext { base, proved_until: Timestamp::NEVER, chain });
         self.marks.add_slot();
+        self.add_print();
         self.candles.add_slot();
         if !spec.is_option {
             self.underlyings.insert(slot, UnderlyingCandles::default());
@@ -468,8 +474,13 @@ impl TradingDay {
         if event_time < slot.latest.event_time() {
             return self.observe_late(index, arrival, quote, rows);
         }
-        if !is_in_epoch && !self.is_still_open_to(index, arrival, rows) {
-            return self.observe_aside(index, arrival, quote, rows);
+        if !is_in_epoch {
+            if self.is_repeated(index, arrival, quote) {
+                return;
+            }
+            if !self.is_still_open_to(index, arrival, rows) {
+                return self.observe_aside(index, arrival, quote, rows);
+            }
         }
         let is_continued = is_in_epoch && arrival.traits.delivery == Delivery::Stream;
         let bucket = self.buckets.find(event_time);

@@ -1,11 +1,11 @@
 //! Which scopes have fallen silent, and what is to be asked for.
 //!
 //! Silence proves nothing by itself, so no row rests on it: a row waits for proof. What silence decides is the choice of the
-//! provider: a chain that a stream has not spoken of for longer than is natural for it, or whose bodies carry no newer
-//! stamps, is not covered any more by that provider, since its last data. A single contract is never judged by its
+//! provider: a chain of which nothing has moved for longer than is natural for it ([`super::movement`]), or whose bodies carry no
+//! newer stamps, is not covered any more by that provider, since its last data. A single contract is never judged by its
 //! silence; it is asked for where the provider can be asked.
 
-use super::{TradingDay, closing::UNKNOWN_LATENESS_US};
+use super::{Chain, ChainClass, TradingDay, closing::UNKNOWN_LATENESS_US};
 use crate::{
     engine::rows::Rows,
     market::{Provider, Timestamp},
@@ -18,8 +18,10 @@ const MINUTE_US: i64 = 60_000_000;
 const STAMP_AGE_US_MAX: i64 = 300_000_000;
 /// How much longer than its provider is late a chain may be without a witness before it is named.
 const UNWITNESSED_US: i64 = 120_000_000;
-/// Contracts of a chain that are looked at for its cadence.
-const SAMPLE: usize = 32;
+/// How much longer than their provider is late the stamps of bodies may stand still.
+const STAMP_PAUSE_US: i64 = 60_000_000;
+/// The last part of a session.
+const ENDING_US: i64 = 1_800_000_000;
 /// A contract that has been silent for so long is asked for.
 const ASK_US: i64 = 60_000_000;
 
@@ -28,6 +30,8 @@ const ASK_US: i64 = 60_000_000;
 pub enum ScopeReason {
     /// No data for longer than is natural.
     Silent,
+    /// The same values for longer than is natural, however they are stamped.
+    StandsStill,
     /// Another provider shows what it missed.
     Contradicted,
     /// Its own answers to requests show what its stream missed.
@@ -57,6 +61,8 @@ pub struct UnwitnessedChain {
     pub unwitnessed: u32,
     /// Up to when the last of these was proved; `None`: nothing of today was.
     pub since: Option<Timestamp>,
+    /// A provider whose values of the chain do not move.
+    pub still: Option<Provider>,
 }
 
 impl TradingDay {
@@ -82,70 +88,78 @@ impl TradingDay {
     fn look_at_chain(&mut self, chain: usize, now: Timestamp, is_new_minute: bool, rows: &mut Rows) {
         let Some(provider) = self.chains[chain].active else { return };
         let cover = *self.chains[chain].cover(provider);
-        if !cover.is_covering {
+        if !cover.is_covering || cover.stands_still {
             return;
         }
+        let is_near = self.chains[chain].class == ChainClass::NearIndex;
+        let is_due = is_new_minute || is_near || now >= self.chains[chain].silent_from;
         if cover.epoch != 0 {
-            let is_old = cover.last_stamp >= self.hours.open
-                && now.us_since(cover.last_stamp) > STAMP_AGE_US_MAX.max(self.silence_min_us);
-            if is_old {
-                self.set_scope_down(chain, provider, cover.last_stamp, ScopeReason::Silent, rows);
-            }
-            return;
-        }
-        if !self.is_of_options(chain) || !is_new_minute && now < self.chains[chain].silent_from {
-            return;
-        }
-        let (last, spoke, streamed) = self.look_at_streamed(chain, provider, now, SAMPLE);
-        // Looked at again with the next minute.
-        self.chains[chain].silent_from = Timestamp::from_us(i64::MAX);
-        // Nothing is due before the first data of the session.
-        if last < self.hours.open || streamed * 2 <= self.chains[chain].slots.len() {
-            return;
-        }
-        let looked_at = &mut self.chains[chain];
-        let silence_max_us = looked_at.cadence.silence_max_us(looked_at.class);
-        // Whatever it brings from now on, it is not silent before this.
-        let silent_from = silence_max_us.map(|max_us| last.plus_us(max_us.max(self.silence_min_us)));
-        looked_at.silent_from = silent_from.unwrap_or(looked_at.silent_from);
-        if is_new_minute && now <= looked_at.silent_from {
-            looked_at.cadence.note(spoke);
-        }
-        if now <= looked_at.silent_from {
-            return;
-        }
-        // The sample is silent; the chain is if all of it is.
-        let (last, ..) = self.look_at_streamed(chain, provider, now, usize::MAX);
-        let silent_from = silence_max_us.map(|max_us| last.plus_us(max_us.max(self.silence_min_us)));
-        match silent_from.filter(|from| now <= *from) {
-            Some(from) => self.chains[chain].silent_from = from,
-            None => self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows),
+            self.look_at_bodies(chain, provider, now, is_new_minute, rows);
+        } else if is_due && self.is_of_options(chain) {
+            self.look_at_streamed(chain, provider, now, is_new_minute, rows);
         }
     }
 
-    /// Of every so-manieth contract of a chain that a provider streams, so that at most about `sample` are looked at: the
-    /// receipt of the newest packet, how many of the chain spoke within the last minute, how many are streamed.
-    fn look_at_streamed(
-        &self,
+    /// A website's bodies: their stamps stand still, or they repeat what they said.
+    fn look_at_bodies(
+        &mut self,
         chain: usize,
         provider: Provider,
         now: Timestamp,
-        sample: usize,
-    ) -> (Timestamp, u32, usize) {
-        let slots = &self.chains[chain].slots;
-        let each = slots.len() / sample + 1;
-        let (mut last, mut spoke, mut streamed) = (Timestamp::NEVER, 0, 0);
-        for slot in slots.iter().step_by(each) {
-            let slot = &self.slots[*slot as usize];
-            if slot.provider() != Some(provider) || !self.epochs.get(slot.spoken).is_streaming() {
-                continue;
-            }
-            streamed += each;
-            let received = slot.latest.received_time();
-            last = last.max(received);
-            spoke += if received > now.plus_us(-MINUTE_US) { each as u32 } else { 0 };
+        is_new_minute: bool,
+        rows: &mut Rows,
+    ) {
+        let cover = *self.chains[chain].cover(provider);
+        let age_max_us = STAMP_AGE_US_MAX.max(cover.lateness_us + STAMP_PAUSE_US).max(self.silence_min_us);
+        if cover.last_stamp >= self.hours.open && now.us_since(cover.last_stamp) > age_max_us {
+            return self.set_scope_down(chain, provider, cover.last_stamp, ScopeReason::Silent, rows);
         }
-        (last, spoke, streamed)
+        if is_new_minute {
+            self.end_minute(chain);
+        }
+        let moved = self.chains[chain].movement.until;
+        let still_max_us = self.still_max_us(chain, now).filter(|_| moved != Timestamp::NEVER);
+        if still_max_us.is_some_and(|us| now.us_since(moved) > age_max_us.max(cover.lateness_us + us)) {
+            self.set_still(chain, provider, now, rows);
+        }
+    }
+
+    fn look_at_streamed(
+        &mut self,
+        chain: usize,
+        provider: Provider,
+        now: Timestamp,
+        is_new_minute: bool,
+        rows: &mut Rows,
+    ) {
+        let newest = self.look_at_stream(chain, provider, now);
+        // Looked at again with the next minute.
+        self.chains[chain].silent_from = Timestamp::from_us(i64::MAX);
+        // Nothing is due before the first data of the session.
+        let Some(newest) = newest else { return };
+        if is_new_minute {
+            self.end_minute(chain);
+        }
+        let Some(still_max_us) = self.still_max_us(chain, now) else { return };
+        let moved = self.chains[chain].movement.until;
+        let silent_from = moved.plus_us(still_max_us);
+        self.chains[chain].silent_from = silent_from;
+        if now <= silent_from {
+            return;
+        }
+        if newest <= moved {
+            self.set_scope_down(chain, provider, moved, ScopeReason::Silent, rows);
+        } else {
+            self.set_still(chain, provider, now, rows);
+        }
+    }
+
+    /// How long a chain may be without movement; `None` where that says nothing.
+    fn still_max_us(&self, chain: usize, now: Timestamp) -> Option<i64> {
+        let Chain { cadence, class, slots, .. } = &self.chains[chain];
+        let is_ending = now >= self.hours.close.plus_us(-ENDING_US);
+        let still_max_us = cadence.silence_max_us(*class, slots.len(), is_ending)?;
+        Some(still_max_us.max(self.silence_min_us))
     }
 
     /// A provider proves nothing of a chain's contracts after `since`, until it speaks of them again.
@@ -178,7 +192,7 @@ impl TradingDay {
     pub(super) fn tell_scopes_up(&mut self, chain: usize, now: Timestamp) {
         for provider in Provider::ALL {
             let cover = self.chains[chain].cover_mut(provider);
-            if cover.is_told_down && cover.is_trusted(now) {
+            if cover.is_told_down && !cover.stands_still && cover.is_trusted(now) {
                 cover.is_told_down = false;
                 let change = ScopeChange { chain: chain as u32, provider, at: now, down: None };
                 self.scope_changes.push(change);
@@ -230,7 +244,8 @@ impl TradingDay {
     fn active_of(&self, chain: usize) -> (Option<Provider>, i64) {
         let chain = &self.chains[chain];
         let active = chain.active.filter(|provider| chain.cover(*provider).is_covering);
-        let declared = active.map_or(0, |provider| chain.cover(provider).lateness_us);
+        // Also where that one covers the chain no longer: nothing later is waited for.
+        let declared = chain.active.map_or(0, |provider| chain.cover(provider).lateness_us);
         (active, if declared == 0 { UNKNOWN_LATENESS_US } else { declared })
     }
 
@@ -264,12 +279,15 @@ impl TradingDay {
             }
         }
         let since = Some(since).filter(|since| *since >= self.hours.open);
+        let chain = &self.chains[number];
+        let still = Provider::ALL.into_iter().find(|provider| chain.cover(*provider).stands_still);
         (unwitnessed > 0).then_some(UnwitnessedChain {
             chain: number as u32,
             active,
             contracts,
             unwitnessed,
             since,
+            still,
         })
     }
 }

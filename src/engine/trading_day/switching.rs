@@ -133,6 +133,9 @@ impl TradingDay {
         let cover = self.chains[chain].cover_mut(arrival.provider);
         cover.lateness_us = cover.lateness_us.max(arrival.traits.lateness_us);
         let is_by_request = arrival.traits.delivery == Delivery::Quote;
+        if cover.stands_still && !is_by_request {
+            return;
+        }
         let is_better = cover.is_by_request && !is_by_request;
         if !cover.is_covering || is_better {
             cover.is_by_request = is_by_request;
@@ -222,6 +225,9 @@ impl TradingDay {
             let live_us = quote.event_time.as_us().min(arrival.received.as_us());
             arrival.live_us = arrival.live_us.max(live_us);
         } else {
+            if self.is_repeated(index, arrival, quote) {
+                return;
+            }
             if arrival.traits.delivery == Delivery::Stream {
                 self.contradicted.remove(&(provider, index as u32));
             }

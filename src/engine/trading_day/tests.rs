@@ -1,3 +1,5 @@
+mod movement;
+
 use super::*;
 use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};

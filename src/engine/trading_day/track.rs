@@ -78,6 +78,16 @@ impl Ends {
         (self.values[at], self.runs[at]) = (*value, run);
     }
 
+    /// What was known at the ends of this bucket and of those after it proves nothing; the latest values are those of before.
+    pub fn take_back(&mut self, from: usize) {
+        let is_kept = |run: &&Run| usize::from(run.first) < from;
+        self.kept = self.runs[..usize::from(self.kept)].iter().take_while(is_kept).count() as u8;
+        if let Some(newest) = self.runs[..usize::from(self.kept)].last_mut() {
+            newest.last = newest.last.min((from - 1) as u16);
+        }
+        self.forgotten = self.forgotten.min(from as u16);
+    }
+
     pub fn get(&self, bucket: usize) -> Option<(&Observation, Proof)> {
         let kept = &self.runs[..usize::from(self.kept)];
         let is_of = |run: &Run| usize::from(run.first) <= bucket && bucket <= usize::from(run.last);

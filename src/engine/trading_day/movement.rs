@@ -1,0 +1,232 @@
+//! What moves is alive: whether the values of a chain move on, whatever their stamps say.
+//!
+//! A source may send the same values again and again, each time with a new stamp: an hour of NIFTY in which nothing changes
+//! is no quiet hour but a source that stands still. So liveness rests on movement: another open interest, cumulative volume,
+//! last price, bid or ask of any contract. How long a chain may be without it is its cadence ([`super::chain::Cadence`]);
+//! beyond that [`super::silence`] calls the provider down for the chain since the last movement.
+//!
+//! Owns what each contract's values were at the last look. A look costs a comparison a contract and is no part of the tick path.
+//!
+//! Invariants:
+//! - What a provider said of a chain since its last movement is taken back: stamps that only repeat prove nothing.
+//! - A chain that stands still takes nothing from that provider's streams and bodies but movement. Answers to requests are
+//!   evidence of their own.
+
+use super::{Arrival, Delivery, ScopeReason, TradingDay, track::Track};
+use crate::{
+    engine::rows::Rows,
+    market::{Provider, Quote, Timestamp},
+};
+
+/// A contract's values at the last look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Print {
+    /// Of the values; 0 before the first look.
+    values: u64,
+    /// The stamp of the values at the last look that found them to be other ones.
+    moved_at: Timestamp,
+}
+
+/// What the looks at a chain have found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Movement {
+    /// Whose values were looked at.
+    of: Option<Provider>,
+    /// When something had moved last, at the latest; the first look counts as one.
+    pub until: Timestamp,
+    /// The same at the earliest.
+    pub after: Timestamp,
+    looked_at: Timestamp,
+    /// Contracts that have moved within the running minute.
+    contracts: u32,
+    /// Minutes without movement since the last one.
+    still_minutes: u32,
+}
+
+impl Default for Movement {
+    fn default() -> Movement {
+        Movement {
+            of: None,
+            until: Timestamp::NEVER,
+            after: Timestamp::NEVER,
+            looked_at: Timestamp::NEVER,
+            contracts: 0,
+            still_minutes: 0,
+        }
+    }
+}
+
+/// One look at the contracts of a chain that a provider shows.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    moved: u32,
+    /// Receipt of what came last of those that have moved, and of all.
+    newest_moved: Timestamp,
+    newest: Timestamp,
+    shown: usize,
+}
+
+impl TradingDay {
+    pub(super) fn add_print(&mut self) {
+        self.prints.push(Print { values: 0, moved_at: Timestamp::NEVER });
+    }
+
+    /// Looks at what a provider's stream has brought of a chain. Gives the receipt of the newest packet; `None` where too few
+    /// contracts are streamed to judge by.
+    pub(super) fn look_at_stream(
+        &mut self,
+        chain: usize,
+        provider: Provider,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let look = self.compare(chain, provider, true);
+        if look.newest < self.hours.open || look.shown * 2 <= self.chains[chain].slots.len() {
+            return None;
+        }
+        let first = (now, self.shown_since(chain, provider, now));
+        let movement = &mut self.chains[chain].movement;
+        if movement.until == Timestamp::NEVER {
+            (movement.until, movement.after) = first;
+        } else if look.moved > 0 {
+            (movement.until, movement.after) = (look.newest_moved, movement.looked_at);
+        }
+        movement.looked_at = now;
+        movement.contracts = movement.contracts.max(look.moved);
+        Some(look.newest)
+    }
+
+    /// Looks at what a body has changed of its chain.
+    pub(super) fn look_at_body(&mut self, arrival: &Arrival) {
+        let Arrival { provider, stamp, .. } = *arrival;
+        let chain = arrival.chain as usize;
+        if self.chains[chain].active != Some(provider)
+            || !self.is_of_options(chain)
+            || stamp < self.hours.open
+        {
+            return;
+        }
+        let look = self.compare(chain, provider, false);
+        let since = self.shown_since(chain, provider, stamp);
+        let movement = &mut self.chains[chain].movement;
+        if movement.until == Timestamp::NEVER {
+            (movement.until, movement.after) = (stamp, since);
+        } else if look.moved > 0 {
+            (movement.until, movement.after) = (movement.until.max(stamp), movement.until.max(stamp));
+        }
+        movement.contracts = movement.contracts.max(look.moved);
+    }
+
+    /// Since when a provider shows a chain; before the open if it has since then, as nothing of today has moved yet.
+    fn shown_since(&self, chain: usize, provider: Provider, first: Timestamp) -> Timestamp {
+        let before_open = self.hours.open.plus_us(-1);
+        let since = self.chains[chain].cover(provider).since;
+        if since <= self.hours.open { before_open } else { first.min(since).max(before_open) }
+    }
+
+    /// Compares what a provider says of a chain's contracts with the look before.
+    fn compare(&mut self, chain: usize, provider: Provider, is_streamed: bool) -> Look {
+        if self.chains[chain].movement.of != Some(provider) {
+            self.chains[chain].movement = Movement { of: Some(provider), ..Movement::default() };
+        }
+        let is_first = self.chains[chain].movement.until == Timestamp::NEVER;
+        let never = Timestamp::NEVER;
+        let mut look = Look { moved: 0, newest_moved: never, newest: never, shown: 0 };
+        for at in 0..self.chains[chain].slots.len() {
+            let slot = self.chains[chain].slots[at] as usize;
+            let Some(track) = self.track(provider, slot).filter(|track| !track.latest.is_empty()) else {
+                continue;
+            };
+            if is_streamed && !self.epochs.get(track.spoken).is_streaming() {
+                continue;
+            }
+            let (values, received) = (track.latest.traded_values(), track.latest.received_time());
+            let event_time = track.latest.event_time();
+            look.shown += 1;
+            look.newest = look.newest.max(received);
+            let print = &mut self.prints[slot];
+            if print.values != values {
+                *print = Print { values, moved_at: event_time };
+                look.moved += 1;
+                look.newest_moved = look.newest_moved.max(received);
+            }
+        }
+        if is_first {
+            look.moved = 0;
+        }
+        look
+    }
+
+    /// A minute is over: the chain learns from it. Quiet ones count once something has moved after them: until then they
+    /// may be those of a source that stands still.
+    pub(super) fn end_minute(&mut self, chain: usize) {
+        let chain = &mut self.chains[chain];
+        let contracts = std::mem::take(&mut chain.movement.contracts);
+        if contracts == 0 {
+            chain.movement.still_minutes += 1;
+            return;
+        }
+        for _ in 0..std::mem::take(&mut chain.movement.still_minutes) {
+            chain.cadence.note(0);
+        }
+        chain.cadence.note(contracts);
+    }
+
+    /// What a provider said of a chain since its last movement is taken back.
+    pub(super) fn take_back_repeats(&mut self, chain: usize, provider: Provider, rows: &mut Rows) {
+        let after = self.chains[chain].movement.after;
+        for at in 0..self.chains[chain].slots.len() {
+            let slot = self.chains[chain].slots[at] as usize;
+            let Some(track) = self.track(provider, slot) else { continue };
+            // One that has moved between the last two looks did so at its stamp at the latest.
+            let since = after.max(self.prints[slot].moved_at.min(track.latest.event_time()));
+            let live_until = self.epochs.get(track.spoken).live_until;
+            let mut repeated = track.to_track();
+            repeated.spoken = 0;
+            repeated.proved_until = repeated.proved_until.max(live_until.min(after));
+            repeated.latest.take_back_stamp(since);
+            repeated.ends.take_back(self.buckets.index_of(since));
+            let Track { latest, spoken, proved_until, ends } = repeated;
+            if self.slots[slot].is_of(provider) {
+                (self.slots[slot].latest, self.slots[slot].spoken) = (latest, spoken);
+                self.contexts[slot].proved_until = proved_until;
+                self.ends[slot] = ends;
+            } else {
+                *self.others.reach(provider, slot) = Track { latest, spoken, proved_until, ends };
+            }
+            self.judge_since(slot, since, rows);
+        }
+        self.chains[chain].movement = Movement::default();
+    }
+
+    /// Whether a provider repeats what it says of a contract while it stands still for the contract's chain. What it says
+    /// otherwise is movement, and the chain takes from it again.
+    #[cold]
+    pub(super) fn is_repeated(&mut self, slot: usize, arrival: &Arrival, quote: &Quote) -> bool {
+        let Arrival { provider, received, .. } = *arrival;
+        let chain = self.contexts[slot].chain as usize;
+        if !self.chains[chain].cover(provider).stands_still || arrival.traits.delivery == Delivery::Quote {
+            return false;
+        }
+        let Some(track) = self.track(provider, slot) else { return true };
+        let known = *track.latest;
+        let mut said = known;
+        said.take(provider, quote, received, quote.event_time >= self.hours.open);
+        // An answer to a request may have shown more meanwhile.
+        let is_less = said.volume() < known.volume();
+        let values = said.traded_values();
+        let is_same = is_less || values == known.traded_values() || values == self.prints[slot].values;
+        if !is_same {
+            self.chains[chain].cover_mut(provider).stands_still = false;
+        }
+        is_same
+    }
+
+    /// A chain stands still at a provider: see the module's head.
+    pub(super) fn set_still(&mut self, chain: usize, provider: Provider, now: Timestamp, rows: &mut Rows) {
+        let since = self.chains[chain].movement.after;
+        let cover = self.chains[chain].cover_mut(provider);
+        (cover.stands_still, cover.down_at) = (true, now);
+        self.take_back_repeats(chain, provider, rows);
+        self.set_scope_down(chain, provider, since, ScopeReason::StandsStill, rows);
+    }
+}
