@@ -5,6 +5,7 @@
 //! the values before are known to have held until that interval began. Otherwise it is a sum without a place: it is in no
 //! five-minute candle, only in the day's, whose volume is the last cumulative value, and the candles that it may have been
 //! traded in have `resolve_required`. So the day's volume less that of its five-minute candles is what has no place.
+//! The same holds of what was traded between two bodies of a website on both sides of a candle's end.
 //!
 //! Invariants:
 //! - A candle that a span touched which was not seen has `resolve_required`; nothing is lacked where nothing was traded.

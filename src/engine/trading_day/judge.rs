@@ -91,8 +91,13 @@ impl TradingDay {
         event_time: Timestamp,
     ) -> Timestamp {
         let open = self.hours.open;
+        let held = self.held_until(step.witness_end, self.slots[slot].latest.event_time(), event_time);
         let is_seen = match arrival.traits.delivery {
-            Delivery::Chain => step.is_bridged,
+            // In which of two candles the volume between two bodies was traded, neither says. A level has none.
+            Delivery::Chain => {
+                let is_one_candle = self.candles.interval_of(held) == self.candles.interval_of(event_time);
+                step.is_bridged && (is_one_candle || !self.slots[slot].is_option())
+            }
             Delivery::Quote => false,
             Delivery::Stream => {
                 let gap_max_us = arrival.traits.gap_max_us.max(self.silence_min_us);
@@ -100,10 +105,7 @@ impl TradingDay {
                 step.is_continued || is_of_open && self.epochs.get(arrival.epoch).began <= open
             }
         };
-        if is_seen {
-            return Trade::UNBROKEN;
-        }
-        self.held_until(step.witness_end, self.slots[slot].latest.event_time(), event_time)
+        if is_seen { Trade::UNBROKEN } else { held }
     }
 
     /// The same of values that were said at `said` and proved until `witness_end`; an observation of before shows that they did

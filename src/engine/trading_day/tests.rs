@@ -511,6 +511,23 @@ fn a_switch_back_adopts_a_sum_without_a_place() {
 }
 
 #[test]
+fn what_was_traded_between_two_bodies_around_a_candles_end_has_no_place() {
+    let mut played = Played::new(2);
+    // Two minutes apart: 09:16, 09:18, 09:20, 09:22 and so on. The second contract is not traded after 09:18.
+    let stamps = (0..8).map(|body| at(9, 16 + 2 * body, 10));
+    for (stamp, traded) in stamps.zip([10, 20, 30, 40, 40, 50, 60, 60]) {
+        played.body(stamp, stamp.plus_seconds(90), &[(0, traded), (1, traded.min(20))]);
+    }
+    played.advance(at(9, 31, 50));
+    // From 09:18:10 to 09:20:10 and from 09:24:10 to 09:26:10; nothing around 09:30.
+    let expected = [(5, 0, 40, true), (5, 5, 20, true), (5, 10, 20, true)];
+    assert_eq!(stored_candles(&played, 0)[..3], expected, "40 of 120 have no place");
+    let quiet = stored_candles(&played, 1);
+    assert_eq!(quiet[0], (5, 0, 40, false), "nothing was traded at its end");
+    assert!(quiet.iter().all(|candle| !candle.3), "{quiet:?}");
+}
+
+#[test]
 fn an_index_of_which_the_volume_is_0_is_marked_after_an_outage() {
     let mut played = Played::new(0);
     played.day.add_slot(SlotSpec { is_option: false, ..spec(0) }, at(9, 0, 0));
