@@ -77,6 +77,33 @@ pub(super) fn kind_text(contract: &Contract) -> &'static str {
     }
 }
 
+/// When a row of a bucket replaces the stored one: with a higher revision, or with the same one unless it knows less. A log
+/// that lost its head states again, at revision 0, that nothing is known of buckets whose rows were observed.
+macro_rules! replaces_unless_it_knows_less {
+    ($table:literal) => {
+        concat!(
+            "excluded.revision > ",
+            $table,
+            ".revision OR (excluded.revision = ",
+            $table,
+            ".revision AND (excluded.state < 4 OR (",
+            $table,
+            ".state >= 4 AND (excluded.event_time IS NOT NULL OR ",
+            $table,
+            ".event_time IS NULL))))"
+        )
+    };
+}
+
+/// The states from 4 on claim nothing that was observed.
+const _: () = assert!(
+    BucketState::Live.code() < 4
+        && BucketState::Carried.code() < 4
+        && BucketState::Backfilled.code() < 4
+        && BucketState::Missing.code() == 4
+        && BucketState::Unlisted.code() == 5
+);
+
 pub(crate) struct Instruments;
 
 impl Table for Instruments {
@@ -193,7 +220,7 @@ impl Table for IntradayOptionOi {
         "revision",
     ];
     const KEY: &'static [&'static str] = &["bucket", "instrument"];
-    const REPLACES_WHEN: Option<&'static str> = Some("excluded.revision >= intraday_option_oi.revision");
+    const REPLACES_WHEN: Option<&'static str> = Some(replaces_unless_it_knows_less!("intraday_option_oi"));
     const MOSTLY_NEW: bool = true;
 
     fn key(row: &BucketRow) -> Self::Key {
@@ -229,7 +256,7 @@ impl Table for IntradayUnderlying {
     const COLUMNS: &'static [&'static str] =
         &["bucket", "instrument", "state", "provider", "event_time", "revision"];
     const KEY: &'static [&'static str] = &["bucket", "instrument"];
-    const REPLACES_WHEN: Option<&'static str> = Some("excluded.revision >= intraday_underlying.revision");
+    const REPLACES_WHEN: Option<&'static str> = Some(replaces_unless_it_knows_less!("intraday_underlying"));
     const MOSTLY_NEW: bool = true;
 
     fn key(row: &UnderlyingRow) -> Self::Key {

@@ -150,6 +150,48 @@ pub async fn a_lower_revision_never_replaces_a_higher(place: &Place) {
     }
 }
 
+/// A log without its head states again what it does not know.
+pub async fn a_row_that_knows_less_replaces_none_of_its_revision(place: &Place) {
+    use BucketState::{Backfilled, Carried, Live, Missing, Unlisted};
+    let stated = |state: BucketState, value: Option<i64>, revision: u16| {
+        let known = bucket_row(bucket(9, 15), CALL, 0);
+        let mut batch = Batch::new(date(), 42);
+        batch.buckets = vec![BucketRow {
+            state,
+            revision,
+            open_interest: value,
+            event_time: known.event_time.filter(|_| value.is_some()),
+            received_time: known.received_time.filter(|_| value.is_some()),
+            ..known
+        }];
+        let event_time = value.map(|_| at(9, 15, 30));
+        batch.underlyings =
+            vec![UnderlyingRow { revision, ..underlying_row(bucket(9, 15), state, event_time) }];
+        batch
+    };
+    let (mut store, reader) = place.with(&[batch()]).await;
+    for (step, (state, value, revision), expected) in [
+        ("seen in the bucket, though missing", (Missing, Some(1), 1), (Missing, Some(1))),
+        ("nothing known", (Missing, None, 1), (Missing, Some(1))),
+        ("not listed", (Unlisted, None, 1), (Missing, Some(1))),
+        ("proved", (Backfilled, Some(2), 1), (Backfilled, Some(2))),
+        ("missing after it was proved", (Missing, Some(3), 1), (Backfilled, Some(2))),
+        ("not listed after it was proved", (Unlisted, None, 1), (Backfilled, Some(2))),
+        ("a lower revision", (Missing, None, 0), (Backfilled, Some(2))),
+        ("observed otherwise", (Carried, Some(4), 1), (Carried, Some(4))),
+        ("told again a revision later", (Missing, None, 2), (Missing, None)),
+        ("nothing known, once more", (Unlisted, None, 2), (Unlisted, None)),
+        ("and back", (Missing, None, 2), (Missing, None)),
+        ("live at last", (Live, Some(5), 2), (Live, Some(5))),
+    ] {
+        store.append(&stated(state, value, revision)).await.expect("is written");
+        let history = reader.oi_history(&option(250_000_000, OptionType::Call), date()).await.expect("a row");
+        assert_eq!((history[0].state, history[0].open_interest), expected, "{step}");
+        let (_, underlying) = place.select("SELECT state FROM intraday_underlying WHERE bucket = (SELECT MIN(bucket) FROM intraday_underlying)").await;
+        assert_eq!(underlying[0][0], Some(expected.0.code().to_string()), "{step}");
+    }
+}
+
 pub async fn an_underlying_that_was_not_observed_has_no_prices(place: &Place) {
     let mut first = batch();
     first.underlyings.clear();

@@ -28,6 +28,7 @@ on_both! {
     what_is_appended_can_be_asked_for
     repeating_a_batch_changes_nothing
     a_lower_revision_never_replaces_a_higher
+    a_row_that_knows_less_replaces_none_of_its_revision
     an_underlying_that_was_not_observed_has_no_prices
     a_candle_keeps_its_mark_whatever_replaces_it
     unresolved_candles_are_marked
