@@ -108,7 +108,7 @@ complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_s
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify rejudge" -l json -d 'Print the answer as one JSON object (watch: one a line)'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify rejudge" -s h -l help -d 'Print help'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify rejudge" -f -a "verify" -d 'Run a day\'s log again and compare with the store; exits with 1 if they differ'
-complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify rejudge" -f -a "rejudge" -d 'Say what today\'s rules would make of a day that is over; changes nothing'
+complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and not __fish_seen_subcommand_from verify rejudge" -f -a "rejudge" -d 'Print what today\'s rules would make of a day that is over; changes nothing, neither in the store nor in the log'
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from verify" -l timeout -d 'Seconds to wait for an answer [default: 30, replay and explain: 600, drain: 60, wait: for ever]' -r
 complete -c bhavctl -n "__fish_bhavctl_using_subcommand replay; and __fish_seen_subcommand_from verify" -l json -d 'Print the answer as one JSON object (watch: one a line)'

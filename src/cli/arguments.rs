@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no daemon answers, 4 denied, 5 timed out, 6 unhealthy,
-7 another version's rules judged the day (replay verify).
+7 another version's rules judged the day, 8 the log lacks a part of it (replay verify).
 Dates are YYYY-MM-DD and times are IST; without a date it is the day that the daemon's clock shows,
 for coverage that of the last session.";
 
@@ -286,11 +286,11 @@ pub enum ReplayCommand {
         #[arg(value_parser = date)]
         date: TradingDate,
     },
-    /// Say what today's rules would make of a day that is over; changes nothing
+    /// Print what today's rules would make of a day that is over; changes nothing, neither in the store nor in the log
     ///
     /// Replays the day's log by the rules of a day that would begin now, in place of those in the log, and compares with the
     /// store: how many rows of buckets have another state or other values, with examples, and how many rows of the other
-    /// tables differ. The store keeps what was judged when the day was recorded.
+    /// tables differ. The store keeps what was judged when the day was recorded: there is no way to apply the new judgement.
     Rejudge {
         #[arg(value_parser = date)]
         date: TradingDate,

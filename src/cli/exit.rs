@@ -18,6 +18,8 @@ pub enum Exit {
     Unhealthy = 6,
     /// Another version's rules judged the day, and this version's give other rows (`replay verify`).
     OtherRules = 7,
+    /// The log lacks a part of the day, so that its rows cannot be held to it (`replay verify`).
+    LogIncomplete = 8,
 }
 
 impl From<Exit> for ExitCode {

@@ -108,6 +108,7 @@ fn ask(arguments: &Arguments, request: &Request, style: Style, out: &mut impl Wr
             Exit::Failed
         }
         (Response::Status(status), Command::Status { check: true }) if !status.healthy => Exit::Unhealthy,
+        (Response::ReplayVerify(verified), _) if verified.is_incomplete() => Exit::LogIncomplete,
         (Response::ReplayVerify(verified), _) if verified.is_of_other_rules() => Exit::OtherRules,
         (Response::ReplayVerify(verified), _) if !verified.equal => Exit::Failed,
         _ => Exit::Done,

@@ -145,6 +145,7 @@ pub struct ExplainGap {
     /// The option chain, where it was only that one.
     pub part: String,
     pub from: WallTime,
-    pub to: WallTime,
+    /// `None` while it lasts.
+    pub to: Option<WallTime>,
     pub reason: String,
 }

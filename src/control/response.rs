@@ -370,6 +370,12 @@ pub struct ReplayVerifyResponse {
     /// Records of the log that were replayed.
     pub records: u64,
     pub rows: Vec<ReplayRow>,
+    /// Parts of the log that are lost, in words: where rows differ, the log does not say which side is right.
+    #[serde(default)]
+    pub losses: Vec<String>,
+    /// What a clock that was ahead received among the day's records, which counts for no day; in words.
+    #[serde(default)]
+    pub set_aside: Vec<String>,
     /// The first differences in words, 20 at most.
     pub differences: Vec<String>,
     pub took_ms: u64,
@@ -389,9 +395,14 @@ pub enum JudgedBy {
 }
 
 impl ReplayVerifyResponse {
+    /// Whether rows differ and the log lacks a part of the day, so that nothing can be held to it.
+    pub fn is_incomplete(&self) -> bool {
+        !self.equal && !self.losses.is_empty()
+    }
+
     /// Whether other rules than those of the replay judged the day, so that its rows differ.
     pub fn is_of_other_rules(&self) -> bool {
-        !self.equal && self.judged_by == JudgedBy::OtherVersion
+        !self.equal && !self.is_incomplete() && self.judged_by == JudgedBy::OtherVersion
     }
 }
 

@@ -1,14 +1,18 @@
 //! A day's log as jobs read it: record by record, without the dead letters, with lost parts noted, and with a turn for other
 //! work in between.
 //!
-//! Invariant: what was left out live is left out here, and a lost part tells the pipeline that it no longer holds who is up.
+//! Invariant: what was left out live is left out here, and a lost part, damaged or not there any more, tells the pipeline that
+//! it no longer holds who is up.
 
 use super::replay::{JudgedBy, VerifyError};
 use crate::{
     actor::{Excused, Pulse},
     market::TradingDate,
     pipeline::Pipeline,
-    spool::{self, DayRules, DeadLetters, Mark, NewRecord, Record, Source, SpoolError, SpoolReader},
+    spool::{
+        self, AsideRecords, Continuity, DayRules, DeadLetters, Mark, NewRecord, Record, Source, SpoolError,
+        SpoolReader,
+    },
 };
 use std::{
     path::{Path, PathBuf},
@@ -25,10 +29,12 @@ pub(super) struct DayLog<'a> {
     directory: PathBuf,
     date: TradingDate,
     reader: SpoolReader,
+    continuity: Continuity,
     dead_letters: DeadLetters,
     pulse: &'a Pulse,
     records: u64,
-    damages: Vec<String>,
+    /// Lost parts, in words.
+    losses: Vec<String>,
     is_head_lost: bool,
     is_of_other: bool,
 }
@@ -39,10 +45,11 @@ impl<'a> DayLog<'a> {
             directory: directory.to_owned(),
             date,
             reader: SpoolReader::open(directory, date)?,
+            continuity: Continuity::new(date),
             dead_letters: DeadLetters::read(directory)?,
             pulse,
             records: 0,
-            damages: Vec::new(),
+            losses: Vec::new(),
             is_head_lost: false,
             is_of_other: false,
         })
@@ -61,13 +68,15 @@ impl<'a> DayLog<'a> {
                 None => return Ok(None),
                 Some(Ok(record)) => record,
                 Some(Err(SpoolError::Damaged(damage))) => {
-                    self.damages.push(format!("a part of the log is lost: {damage}"));
+                    self.losses.push(format!("a part of the log is lost: {damage}"));
                     pipeline.note_loss();
+                    self.continuity.note_damage();
                     self.is_head_lost |= self.records == 0;
                     continue;
                 }
                 Some(Err(error)) => return Err(error),
             };
+            self.note_hole(&record, pipeline)?;
             self.records += 1;
             if self.records.is_multiple_of(TURN_RECORDS) {
                 tokio::task::yield_now().await;
@@ -81,6 +90,18 @@ impl<'a> DayLog<'a> {
             let excuse = is_long.then(|| self.pulse.excuse(TURN_EXCUSE));
             return Ok(Some((record, excuse)));
         }
+    }
+
+    fn note_hole(&mut self, record: &Record, pipeline: &mut Pipeline) -> Result<(), SpoolError> {
+        let Some(hole) = self.continuity.note(record) else { return Ok(()) };
+        if hole.is_silent() {
+            pipeline.note_loss();
+        }
+        if hole.date() == self.date && !hole.is_filled(&self.directory)? {
+            self.is_head_lost |= hole.is_of_head();
+            self.losses.push(hole.describe(&self.directory));
+        }
+        Ok(())
     }
 
     /// How many records there were.
@@ -103,8 +124,13 @@ impl<'a> DayLog<'a> {
     }
 
     /// Parts of the log that are lost, in words.
-    pub fn damages(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.damages)
+    pub fn losses(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// What a clock that was ahead received among the day's records, in words.
+    pub fn set_aside(&self) -> Vec<String> {
+        self.continuity.aside().iter().map(AsideRecords::describe).collect()
     }
 
     /// The record by which the day was over, if it is not the log's last. It says that time has passed, and whether the daemon

@@ -144,7 +144,10 @@ pub struct Explanation {
     /// What is known by the last record, of a row that is not stated yet.
     pub evidence: Vec<ProviderEvidence>,
     /// Spans before the bucket's end in which a provider did not cover the contract, from the last proof on.
+    /// Those that ended.
     pub gaps: Vec<GapRow>,
+    /// Those that last; they count up to the close for now.
+    pub open_gaps: Vec<GapRow>,
     /// Up to when anything is proved of the contract, of those values that were said before the end.
     pub known_until: Option<Timestamp>,
     pub judged_by: JudgedBy,
@@ -282,7 +285,7 @@ pub async fn explain_row(
     while let Some((record, _excused)) = log.next(&mut pipeline).await? {
         apply(&mut pipeline, &record, &mut batch, &mut observer, question)?;
     }
-    let (records, judged_by, damages) = (log.records()?, log.judged_by(&pipeline), log.damages());
+    let (records, judged_by, damages) = (log.records()?, log.judged_by(&pipeline), log.losses());
     let Some(mut observer) = observer else { return Err(ExplainError::NoSession { date }) };
     let Some((_, slot)) = pipeline.slot_of(contract) else {
         return Err(ExplainError::NotRecorded { contract: contract.to_string(), date });
@@ -292,16 +295,15 @@ pub async fn explain_row(
     if end <= bucket.start() {
         return Err(ExplainError::AfterClose { contract: contract.to_string(), close: end });
     }
-    let open_gaps = pipeline.open_gaps();
+    let mut open_gaps = pipeline.open_gaps();
     let evidence = observer.evidence();
     if let Some(record) = log.record_after()? {
         let instrument = pipeline.slot_of(contract).map(|(instrument, _)| instrument);
         let at = RecordAt { seq: record.seq, received: record.received_time };
         pipeline.apply(&record, &mut NoLive, &mut batch);
         observer.gaps.append(&mut batch.gaps);
+        open_gaps.clear();
         instrument.into_iter().for_each(|instrument| observer.note_rows(instrument, at, &batch.buckets));
-    } else {
-        observer.gaps.extend(open_gaps);
     }
     let last = observer.statements.last();
     let known = last.map_or(&evidence, |statement| &statement.evidence);
@@ -314,6 +316,7 @@ pub async fn explain_row(
         agreement: compare(&observer.statements, stored.as_ref(), checkpoint),
         evidence,
         gaps: touching(observer.gaps, contract, since, end),
+        open_gaps: touching(open_gaps, contract, since, end),
         known_until,
         judged_by,
         stored,

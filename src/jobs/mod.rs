@@ -41,7 +41,7 @@ pub use explain::{
     Agreement, ExplainError, ExplainQuestion, Explanation, ProviderEvidence, RecordAt, Statement, Witness,
 };
 pub use rejudge::{Rejudged, StateChange};
-pub use replay::{JudgedBy, TableComparison, Verified, VerifyError};
+pub use replay::{JudgedBy, TableComparison, Verdict, Verified, VerifyError};
 
 use std::{fmt, str::FromStr};
 

@@ -65,7 +65,7 @@ pub async fn rejudge_day(
     pulse: &Pulse,
 ) -> Result<Rejudged, VerifyError> {
     let replayed = replay(url, spool_directory, settings, (date, WhichRules::Todays), pulse).await?;
-    let Replayed { records, judged_by, store, damages } = replayed;
+    let Replayed { records, judged_by, store, losses: damages, .. } = replayed;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
     let mut changes = Changes::default();
     for part in store::day_parts(date) {

@@ -24,6 +24,11 @@ const TURN_EXCUSE: Duration = Duration::from_secs(60);
 pub enum VerifyError {
     #[error("the log in {directory} has nothing of {date}")]
     NoLog { directory: String, date: TradingDate },
+    #[error(
+        "{date} is still being recorded, and rows were on their way to the store while its log was replayed: what differs says \
+         nothing yet; ask again after the close"
+    )]
+    StillRecorded { date: TradingDate },
     #[error(transparent)]
     Spool(#[from] SpoolError),
     #[error(transparent)]
@@ -37,8 +42,23 @@ pub struct Verified {
     pub records: u64,
     pub judged_by: JudgedBy,
     pub tables: Vec<TableComparison>,
-    /// Parts of the log that are lost, and then the first differences; in words, 20 at most.
+    /// Parts of the log that are lost, in words.
+    pub losses: Vec<String>,
+    /// What a clock that was ahead received among the day's records, which counts for no day; in words.
+    pub set_aside: Vec<String>,
+    /// The first differences in words, 20 at most.
     pub differences: Vec<String>,
+}
+
+/// What a comparison says of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Equal,
+    /// The log does not give what the store holds, and has lost a part of the day: there is nothing to hold the rows to.
+    Incomplete,
+    /// Other rules judged the day: what this version's give otherwise is no fault.
+    OtherRules,
+    Different,
 }
 
 /// Whose rules the rows of a day follow, by its log.
@@ -78,9 +98,13 @@ impl Verified {
         self.tables.iter().all(|table| table.different == 0)
     }
 
-    /// Whether differences show a fault: where other rules judged the day they do not.
-    pub fn is_faulty(&self) -> bool {
-        !self.is_equal() && self.judged_by != JudgedBy::OtherVersion
+    pub fn verdict(&self) -> Verdict {
+        match self.judged_by {
+            _ if self.is_equal() => Verdict::Equal,
+            _ if !self.losses.is_empty() => Verdict::Incomplete,
+            JudgedBy::OtherVersion => Verdict::OtherRules,
+            JudgedBy::Log | JudgedBy::NotKnown => Verdict::Different,
+        }
     }
 }
 
@@ -97,15 +121,15 @@ pub async fn verify_day(
     date: TradingDate,
     pulse: &Pulse,
 ) -> Result<Verified, VerifyError> {
-    let Replayed { records, judged_by, store, damages: mut differences } =
+    let Replayed { records, judged_by, store, losses, set_aside } =
         replay(url, spool_directory, settings, (date, WhichRules::OfLog), pulse).await?;
     #[cfg(feature = "chaos")]
     super::chaos::wait(super::JobName::Verify).await;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
+    let mut differences = Vec::new();
     let tables =
         compare_tables((&ours, &theirs), date, store::dumped_tables(), &mut differences, pulse).await?;
-    differences.truncate(DIFFERENCES_MAX);
-    Ok(Verified { records, judged_by, tables, differences })
+    Ok(Verified { records, judged_by, tables, losses, set_aside, differences })
 }
 
 /// Compares these tables of the day, and adds the first differences to `differences`.
@@ -148,7 +172,9 @@ pub(super) struct Replayed {
     pub judged_by: JudgedBy,
     pub store: OpenStore,
     /// Parts of the log that are lost, in words.
-    pub damages: Vec<String>,
+    pub losses: Vec<String>,
+    /// See [`Verified::set_aside`].
+    pub set_aside: Vec<String>,
 }
 
 pub(super) async fn replay(
@@ -176,12 +202,13 @@ pub(super) async fn replay(
             batch = Batch::new(date, batch.spool_seq);
         }
     }
-    let (records, judged_by, damages) = (log.records()?, log.judged_by(&pipeline), log.damages());
+    let (records, judged_by) = (log.records()?, log.judged_by(&pipeline));
+    let (losses, set_aside) = (log.losses(), log.set_aside());
     if let Some(record) = log.record_after()? {
         pipeline.apply(&record, &mut NoLive, &mut batch);
     }
     store.append(&batch).await?;
-    Ok(Replayed { records, judged_by, store, damages })
+    Ok(Replayed { records, judged_by, store, losses, set_aside })
 }
 
 /// A pipeline that knows what the store knew before a day.
@@ -234,7 +261,10 @@ impl TableComparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::test_day::{Place, at, clock, date, day};
+    use crate::{
+        jobs::test_day::{Place, at, clock, date, day, head},
+        spool::Skip,
+    };
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -277,18 +307,11 @@ mod tests {
     #[tokio::test]
     async fn a_day_of_another_versions_rules_is_no_fault() {
         let verified = compared(day(true), false).await;
-        assert_eq!(
-            (verified.judged_by, verified.is_equal(), verified.is_faulty()),
-            (JudgedBy::Log, true, false)
-        );
+        assert_eq!((verified.judged_by, verified.verdict()), (JudgedBy::Log, Verdict::Equal));
         let verified = compared(day(true), true).await;
-        assert_eq!(
-            (verified.judged_by, verified.is_equal(), verified.is_faulty()),
-            (JudgedBy::Log, false, true)
-        );
+        assert_eq!((verified.judged_by, verified.verdict()), (JudgedBy::Log, Verdict::Different));
         let verified = compared(day(false), true).await;
-        assert_eq!(verified.judged_by, JudgedBy::OtherVersion);
-        assert_eq!((verified.is_equal(), verified.is_faulty()), (false, false));
+        assert_eq!((verified.judged_by, verified.verdict()), (JudgedBy::OtherVersion, Verdict::OtherRules));
         let mut later = day(true);
         let mut rules = PipelineSettings::of_tests().rules(date());
         rules.schema += 1;
@@ -302,6 +325,58 @@ mod tests {
         pipeline.apply(&clock(at(9, 5, 0)).numbered(1), &mut NoLive, &mut Batch::new(date(), 0));
         assert_eq!(JudgedBy::of(&pipeline, date(), true), JudgedBy::NotKnown);
         assert_eq!(JudgedBy::of(&pipeline, date(), false), JudgedBy::OtherVersion);
+    }
+
+    async fn verified(place: &Place) -> Verified {
+        let pulse = Pulse::default();
+        let settings = PipelineSettings::of_tests();
+        verify_day(&place.url(), &place.spool(), &settings, date(), &pulse).await.expect("compared")
+    }
+
+    async fn observed(place: &Place) -> Vec<String> {
+        let mut day =
+            Reader::open(&place.url()).await.expect("opens").dump_day(date()).await.expect("a dump");
+        let mut rows = day.remove("intraday_option_oi").expect("rows");
+        rows.retain(|line| matches!(line.split('|').nth(9), Some("1" | "2" | "3")));
+        rows
+    }
+
+    #[tokio::test]
+    async fn a_log_that_lost_its_head_takes_nothing_back_and_is_told_so() {
+        let place = Place::new();
+        place.play(day(true)).await;
+        let before = observed(&place).await;
+        assert!(before.len() > 2, "{before:?}");
+        let last_seq = 10_000;
+        std::fs::rename(place.spool(), place.home.path().join("moved-away")).expect("moved");
+        let mark = |mark: Mark| NewRecord::mark(at(9, 51, 0), &mark);
+        let skip = Some(Skip::BehindStore { store_seq: last_seq, session: date() });
+        let mut records = vec![
+            mark(Mark::Rules { rules: PipelineSettings::of_tests().rules(date()) }),
+            mark(Mark::Started { version: String::new(), skip }),
+        ];
+        records.extend(
+            head(false).into_iter().skip(1).map(|record| NewRecord { received_time: at(9, 51, 1), ..record }),
+        );
+        records.extend((52..59).map(|minute| clock(at(9, minute, 0))));
+        place.play_after(last_seq, records).await;
+        let after = observed(&place).await;
+        assert_eq!(after, before);
+        let verified = verified(&place).await;
+        assert_eq!(verified.verdict(), Verdict::Incomplete, "{verified:?}");
+        assert!(verified.losses[0].contains("lacks its head: records up to 10000"), "{verified:?}");
+    }
+
+    #[tokio::test]
+    async fn an_hour_that_was_deleted_is_told_from_a_difference() {
+        let place = Place::new();
+        let mut records = day(true);
+        records.extend((0..10).map(|minute| clock(at(10, minute, 0))));
+        place.play(records).await;
+        std::fs::remove_file(place.spool().join("2026-01-30/09.spool")).expect("deleted");
+        let verified = verified(&place).await;
+        assert_eq!((verified.judged_by, verified.verdict()), (JudgedBy::NotKnown, Verdict::Incomplete));
+        assert!(verified.losses[0].contains("lacks its head: its first record is"), "{verified:?}");
     }
 
     proptest! {

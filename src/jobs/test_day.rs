@@ -57,7 +57,13 @@ impl Place {
 
     /// Writes the log, and the store as the daemon would.
     pub async fn play(&self, records: Vec<NewRecord>) {
+        self.play_after(0, records).await;
+    }
+
+    /// With numbers behind this one.
+    pub async fn play_after(&self, seq: u64, records: Vec<NewRecord>) {
         let mut spool = Spool::open(&self.spool()).expect("a log").spool;
+        spool.skip_numbers_to(seq);
         let mut store = store::open(&self.url(), Birth::Simulated).await.expect("a store");
         let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
         let mut batch = Batch::new(date(), 0);
@@ -77,7 +83,7 @@ pub fn head(has_rules: bool) -> Vec<NewRecord> {
     if has_rules {
         records.push(mark(Mark::Rules { rules: PipelineSettings::of_tests().rules(date()) }));
     }
-    records.push(mark(Mark::Started { version: String::new() }));
+    records.push(mark(Mark::started("")));
     records.extend(Provider::ALL.map(|provider| mark(Mark::feed_up(provider))));
     let listing = |(number, contract): (u32, Contract)| Listing {
         provider: Provider::AngelOne,

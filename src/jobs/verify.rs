@@ -6,34 +6,35 @@ use super::{
     child::{JobParts, Shift},
     explain::explain_row,
     rejudge::rejudge_day,
-    replay::{Verified, VerifyError, verify_day},
+    replay::{Verdict, Verified, VerifyError, verify_day},
 };
 use crate::{logging::Event, market::TradingDate};
 use tokio::sync::oneshot;
 
 impl Shift {
     pub async fn verify(&self, date: TradingDate) -> Outcome {
-        let parts = &self.parts;
-        let last_seq = parts.daemon.last_seq();
         let verified = match self.replay(date).await {
             Ok(verified) => verified,
             Err(error @ VerifyError::NoLog { .. }) => return Outcome::Done(Some(error.to_string())),
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        if verified.is_equal() {
+        let verdict = verified.verdict();
+        if verdict == Verdict::Equal {
             log::info!(
                 event = Event::DayVerified, date:%;
                 "the log of {date} gives what the store holds, {} records replayed", verified.records
             );
             return Outcome::Done(None);
         }
-        if !verified.is_faulty() {
+        if verdict == Verdict::OtherRules {
             let remark = describe_other_rules(date);
             log::info!(date:%, remark; "{remark}");
             return Outcome::Done(Some(remark));
         }
-        if date == self.now().date_ist() && parts.daemon.last_seq() != last_seq {
-            return Outcome::Failed("the log went on while it was replayed".to_owned());
+        if verdict == Verdict::Incomplete {
+            let lost = verified.losses.join("; ");
+            log::error!(event = Event::SpoolIncomplete, date:%; "{lost}");
+            return Outcome::Faulty(lost);
         }
         let difference = describe(date, &verified);
         log::error!(event = Event::DayDiffers, date:%, difference; "{difference}");
@@ -79,9 +80,18 @@ impl Shift {
         let _ = answer.send(found);
     }
 
+    /// Rows of the running day are on their way to the store while records come: only that they are equal says something
+    /// then.
     async fn replay(&self, date: TradingDate) -> Result<Verified, VerifyError> {
-        let JobParts { store_url, spool_directory, settings, .. } = &self.parts;
-        verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await
+        let JobParts { store_url, spool_directory, settings, daemon, .. } = &self.parts;
+        let last_seq = daemon.last_seq();
+        let was_settled = daemon.is_settled(last_seq);
+        let verified = verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await?;
+        let is_still = was_settled && daemon.last_seq() == last_seq;
+        if !verified.is_equal() && !is_still && date == self.now().date_ist() {
+            return Err(VerifyError::StillRecorded { date });
+        }
+        Ok(verified)
     }
 }
 

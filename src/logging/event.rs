@@ -98,6 +98,8 @@ events! {
     SpoolDamaged = "spool_damaged", "11bdec7dd0d647568075e50865144bde", ["PATH", "FROM"];
     /// The store knows records that the log does not have.
     SpoolBehind = "spool_behind", "94ae71e97c4d49ab94321a2b50858b13", [];
+    /// Records of a day are not in its log any more.
+    SpoolIncomplete = "spool_incomplete", "b0f6c24c6d1e4d1f9a5e3f7c28a94d60", [];
     /// State was rebuilt from the log.
     SpoolReplayed = "spool_replayed", "083250b533fd4cc5bdb172d58e1cbfef", [];
     /// The log could not be forced onto the disk.

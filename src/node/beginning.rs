@@ -15,7 +15,7 @@ use crate::{
     logging::Event,
     market::{Provider, Timestamp},
     pipeline::PipelineSettings,
-    spool::{self, Mark, NewRecord, Spool, SpoolError, SpoolReader},
+    spool::{self, Mark, NewRecord, Skip, Spool, SpoolError, SpoolReader},
     store::Checkpoint,
 };
 use std::ops::ControlFlow;
@@ -56,8 +56,12 @@ pub fn find_ahead(spool: &Spool, now: Timestamp) -> Result<Option<Checkpoint>, S
 }
 
 /// Puts aside what is ahead of the clock, and says so.
-pub fn set_ahead_aside(spool: &mut Spool, now: Timestamp, status: &ClockStatus) -> Result<(), SpoolError> {
-    let Some(set_aside) = spool.set_aside_after(now)? else { return Ok(()) };
+pub fn set_ahead_aside(
+    spool: &mut Spool,
+    now: Timestamp,
+    status: &ClockStatus,
+) -> Result<Option<Skip>, SpoolError> {
+    let Some(set_aside) = spool.set_aside_after(now)? else { return Ok(None) };
     let text = format!(
         "{} records, received from {} to {} by a clock that was up to {} ahead, count for no day: they are kept in {}",
         set_aside.records,
@@ -71,32 +75,35 @@ pub fn set_ahead_aside(spool: &mut Spool, now: Timestamp, status: &ClockStatus) 
         "{text}"
     );
     status.note_set_aside(text);
-    Ok(())
+    Ok(Some(Skip::SetAside { first_seq: set_aside.first_seq, records: set_aside.records }))
 }
 
-/// Says in the log by which rules the day is judged, and that a new life begins: what was up before is not any more; an
-/// operator's order holds on.
+/// Has the log's numbers go on behind those that the store contains.
+pub fn catch_up(spool: &mut Spool, checkpoint: Option<Checkpoint>) -> Option<Skip> {
+    let Checkpoint { session_date: session, spool_seq: store_seq } =
+        checkpoint.filter(|checkpoint| spool.next_seq() <= checkpoint.spool_seq)?;
+    log::warn!(
+        event = Event::SpoolBehind, seq = store_seq, session:%;
+        "the store contains the log up to record {store_seq}, but the log ends before: was the spool directory moved?"
+    );
+    spool.skip_numbers_to(store_seq);
+    Some(Skip::BehindStore { store_seq, session })
+}
+
+/// Says in the log by which rules the day is judged, and that a new life begins, with the reason where its numbers do not
+/// follow those before: what was up before is not any more; an operator's order holds on.
 pub fn begin_log(
     mut spool: Spool,
-    checkpoint: Option<Checkpoint>,
+    skip: Option<Skip>,
     now: Timestamp,
     settings: &PipelineSettings,
     forced: Option<Provider>,
 ) -> Result<(Spool, Beginning), DaemonError> {
-    if let Some(checkpoint) = checkpoint
-        && spool.next_seq() <= checkpoint.spool_seq
-    {
-        log::warn!(
-            event = Event::SpoolBehind, seq = checkpoint.spool_seq, session:% = checkpoint.session_date;
-            "the store contains the log up to record {}, but the log ends before: was the spool directory moved?",
-            checkpoint.spool_seq
-        );
-        spool.skip_numbers_to(checkpoint.spool_seq);
-    }
     // First of all, since they may begin a day.
     let rules = settings.rules(now.date_ist());
     spool.append(&mut NewRecord::mark(now, &Mark::Rules { rules }))?;
-    let mut started = NewRecord::mark(now, &Mark::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let mut started = NewRecord::mark(now, &Mark::Started { version, skip });
     spool.append(&mut started)?;
     if let Some(provider) = forced {
         spool.append(&mut NewRecord::mark(now, &Mark::failover(forced)))?;

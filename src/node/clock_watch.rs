@@ -8,7 +8,7 @@
 use crate::{
     clock::{AGREED_US, Clock, StampWatch, Verdict},
     logging::Event,
-    market::{Provider, Timestamp},
+    market::{Provider, Timestamp, TradingDate},
     spool::NewRecord,
 };
 use std::sync::{
@@ -23,7 +23,7 @@ const SAMPLE_US: i64 = 1_000_000;
 #[derive(Debug, Default)]
 pub struct ClockStatus {
     problems: Mutex<Vec<String>>,
-    /// What this start put aside.
+    /// What was put aside, by this start or by an earlier one of the days that were read.
     set_aside: Mutex<Option<String>>,
     begins_anew: AtomicBool,
     /// When a provider's record was last looked into, and the exchange's time in it; 0 for none. By [`Provider::index`].
@@ -71,6 +71,12 @@ impl ClockStatus {
 
     pub fn note_set_aside(&self, text: String) {
         *self.set_aside.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// What an earlier start put aside, by the log of `date`; what this one put aside is known better.
+    pub fn note_earlier_set_aside(&self, date: TradingDate, text: String) {
+        let mut known = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_or_insert_with(|| format!("{date}: {text}"));
     }
 
     /// The daemon is to end and to be started again: its clock was set back.

@@ -1,7 +1,7 @@
 //! Builds the daemon from its configuration and runs it to its end.
 
 use super::{
-    beginning::{begin_log, find_ahead, set_ahead_aside},
+    beginning::{begin_log, catch_up, find_ahead, set_ahead_aside},
     clock_watch::ClockStatus,
     control_child::ControlChild,
     dead_batch,
@@ -188,10 +188,12 @@ impl Daemon {
         let ahead = find_ahead(&spool, now)?;
         let stored = load_record(&config.store.url, birth, &steps, ahead)?;
         let clock_status = ClockStatus::default();
-        if ahead.is_some() {
+        let set_aside = match ahead {
             // After the store has taken it back: killed in between, the next start finds the log ahead again.
-            set_ahead_aside(&mut spool, now, &clock_status)?;
-        }
+            Some(_) => set_ahead_aside(&mut spool, now, &clock_status)?,
+            None => None,
+        };
+        let skip = set_aside.or_else(|| catch_up(&mut spool, stored.checkpoint));
         let stored_seq = stored.checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
         let grace_us = i64::from(config.buckets.grace_s) * 1_000_000;
         let settings = PipelineSettings {
@@ -204,7 +206,7 @@ impl Daemon {
             calendar: Arc::clone(&calendar),
         };
         let forced = held_order::read(&config.spool.dir);
-        let (spool, beginning) = begin_log(spool, stored.checkpoint, now, &settings, forced)?;
+        let (spool, beginning) = begin_log(spool, skip, now, &settings, forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(&spool);

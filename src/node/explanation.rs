@@ -58,9 +58,9 @@ fn refusal(error: ExplainError) -> ControlError {
         | ExplainError::NothingOver { .. }
         | ExplainError::AfterClose { .. }
         | ExplainError::Replay(VerifyError::NoLog { .. }) => ControlError::NoData { reason },
-        ExplainError::Replay(VerifyError::Spool(_) | VerifyError::Store(_)) => {
-            ControlError::Unavailable { reason }
-        }
+        ExplainError::Replay(
+            VerifyError::StillRecorded { .. } | VerifyError::Spool(_) | VerifyError::Store(_),
+        ) => ControlError::Unavailable { reason },
     }
 }
 
@@ -71,6 +71,7 @@ fn response(contract: &Contract, date: TradingDate, explanation: Explanation) ->
         statements,
         evidence,
         gaps,
+        open_gaps,
         known_until,
         judged_by,
         stored,
@@ -85,6 +86,7 @@ fn response(contract: &Contract, date: TradingDate, explanation: Explanation) ->
         evidence.iter().map(|evidence| provider_part(evidence, proves(evidence, row))).collect();
     // Stable: by provider within.
     providers.sort_by_key(|part| !part.proves);
+    let ended = gaps.into_iter().map(gap_part);
     ExplainResponse {
         contract: contract.to_string(),
         date,
@@ -99,7 +101,9 @@ fn response(contract: &Contract, date: TradingDate, explanation: Explanation) ->
             .collect(),
         providers,
         known_until: known_until.filter(|until| *until != Timestamp::NEVER).map(WallTime),
-        gaps: gaps.into_iter().map(gap_part).collect(),
+        gaps: ended
+            .chain(open_gaps.into_iter().map(|gap| ExplainGap { to: None, ..gap_part(gap) }))
+            .collect(),
         judged_by: rules_of(judged_by),
         stored: stored.as_ref().map(row_part),
         agreement: match agreement {
@@ -175,5 +179,5 @@ fn witness_part(witness: Witness, record: RecordAt) -> ExplainWitness {
 fn gap_part(gap: GapRow) -> ExplainGap {
     let GapRow { from, to, provider, part, reason } = gap;
     let provider = provider.map(|provider: Provider| provider.to_string());
-    ExplainGap { provider, part, from: WallTime(from), to: WallTime(to), reason }
+    ExplainGap { provider, part, from: WallTime(from), to: Some(WallTime(to)), reason }
 }

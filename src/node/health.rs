@@ -33,6 +33,7 @@ pub fn problems(
     problems.extend(lacking.map(|warning| warning.to_string()));
     problems.extend(status.spool.sync.trouble());
     problems.extend(status.spool.damage());
+    problems.extend(status.spool.holes());
     problems.extend(status.spool.not_kept());
     problems.extend(status.clock.problems());
     problems.extend(status.freshness.staleness());

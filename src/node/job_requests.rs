@@ -84,6 +84,8 @@ impl ControlChild {
             judged_by: rules_of(verified.judged_by),
             records: verified.records,
             rows: table_rows(verified.tables),
+            losses: verified.losses,
+            set_aside: verified.set_aside,
             differences: verified.differences,
             took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
@@ -125,7 +127,9 @@ fn refusal(error: VerifyError) -> ControlError {
     let reason = error.to_string();
     match error {
         VerifyError::NoLog { .. } => ControlError::NoData { reason },
-        VerifyError::Spool(_) | VerifyError::Store(_) => ControlError::Unavailable { reason },
+        VerifyError::StillRecorded { .. } | VerifyError::Spool(_) | VerifyError::Store(_) => {
+            ControlError::Unavailable { reason }
+        }
     }
 }
 

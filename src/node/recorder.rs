@@ -20,7 +20,7 @@ use crate::{
     logging::{self, Event},
     market::TradingDate,
     pipeline::{Pipeline, PipelineSettings},
-    spool::{self, DeadLetter, DeadLetters, Record, SpoolError, SpoolReader},
+    spool::{self, Continuity, DeadLetter, DeadLetters, Hole, Record, SpoolError, SpoolReader},
     store::Batch,
 };
 use std::{
@@ -72,16 +72,24 @@ impl Recorder {
         let mut applied = 0;
         let from = checkpoint.map(|checkpoint| checkpoint.session_date);
         for date in days_from(&self.spool_directory, from)? {
+            let mut continuity = Continuity::new(date);
             for read in SpoolReader::open(&self.spool_directory, date)? {
                 let record = match read {
                     Ok(record) => record,
                     Err(SpoolError::Damaged(damage)) => {
                         self.status.spool.note_damage(&damage);
                         pipeline.note_loss();
+                        continuity.note_damage();
                         continue;
                     }
                     Err(error) => return Err(error.into()),
                 };
+                if let Some(hole) = continuity.note(&record) {
+                    self.note_hole(&hole)?;
+                    if hole.is_silent() {
+                        pipeline.note_loss();
+                    }
+                }
                 let mut batch = empty_batch(date);
                 work.apply(&mut pipeline, &record, &mut live, &mut batch)?;
                 applied = record.seq;
@@ -89,6 +97,9 @@ impl Recorder {
                 if record.seq > self.handed_over.load(Ordering::Acquire) && !batch.is_empty() {
                     work.hand_over(&writer, batch).await?;
                 }
+            }
+            if let Some(aside) = continuity.aside().last() {
+                self.status.clock.note_earlier_set_aside(date, aside.describe());
             }
         }
         if applied > 0 {
@@ -127,6 +138,14 @@ impl Recorder {
                 next_silent = pipeline.last_received().plus_us(SILENT_EVERY_US);
                 self.ask_for_silent(&pipeline);
             }
+        }
+        Ok(())
+    }
+
+    /// Has status name a part of the log that is not there any more.
+    fn note_hole(&self, hole: &Hole) -> Result<(), SpoolError> {
+        if !hole.is_filled(&self.spool_directory)? {
+            self.status.spool.note_hole(hole.describe(&self.spool_directory));
         }
         Ok(())
     }

@@ -125,6 +125,8 @@ pub struct SpoolStatus {
     last_not_kept: Trouble,
     /// Found by whoever read the log in this life.
     damages: Mutex<Vec<Damage>>,
+    /// Records that the log does not have any more, in words.
+    holes: Mutex<Vec<String>>,
     /// Whether the disk takes what was appended: a failure there stops nothing.
     pub sync: Arc<SyncStatus>,
     pub size: Arc<LogSize>,
@@ -194,6 +196,20 @@ impl SpoolStatus {
             count => format!("; {} further parts too", count - 1),
         };
         Some(format!("a part of the log is lost: {first}{more}"))
+    }
+
+    /// Logs each hole once, however often the log is read.
+    pub fn note_hole(&self, hole: String) {
+        let mut holes = self.holes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !holes.contains(&hole) {
+            log::error!(event = Event::SpoolIncomplete; "{hole}");
+            holes.push(hole);
+        }
+    }
+
+    /// What the log was found to lack when it was read.
+    pub fn holes(&self) -> Vec<String> {
+        self.holes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn seq(&self) -> u64 {

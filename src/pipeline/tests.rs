@@ -94,7 +94,7 @@ fn log_of(steps: Vec<(u32, i64, Step)>) -> Vec<Record> {
             Step::Start => {
                 (up, forced) = (BTreeSet::new(), None);
                 parts_down.clear();
-                marks.push(Mark::Started { version: String::new() });
+                marks.push(Mark::started(""));
             }
             Step::Up(_) | Step::Down(..) | Step::PartDown(..) | Step::PartUp(..) | Step::Clock => {
                 marks.push(Mark::clock(up.iter().map(|provider| (*provider, now))));
@@ -282,7 +282,7 @@ fn what_is_down_when_the_daemon_ends_is_a_gap_until_then_and_goes_on() {
         (40_000, Mark::feed_up(provider)),
         (40_100, Mark::feed_down(provider, "503")),
         (40_200, Mark::Stopped),
-        (40_900, Mark::Started { version: "x".to_owned() }),
+        (40_900, Mark::started("x")),
         (41_000, Mark::feed_up(provider)),
     ];
     for (seq, (second, mark)) in (1..).zip(marks) {

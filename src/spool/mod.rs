@@ -12,6 +12,7 @@
 mod ahead;
 mod archive;
 mod codec;
+mod continuity;
 mod damage;
 mod dead_letters;
 mod flusher;
@@ -29,11 +30,12 @@ mod written;
 
 pub use ahead::SetAside;
 pub use archive::{Packed, pack};
+pub use continuity::{AsideRecords, Continuity, Hole};
 pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use log_size::LogSize;
 pub use reader::{SpoolReader, days};
-pub use record::{Frames, Mark, NewRecord, Record};
+pub use record::{Frames, Mark, NewRecord, Record, Skip};
 pub use removal::{Removed, remove_day, sweep};
 pub use rules::{ChannelTimes, DayRules, RULES_SCHEMA, SessionTimes};
 pub use sync_status::SyncStatus;

@@ -2,7 +2,7 @@
 
 use super::{rules::DayRules, segment::BLOCK_BYTES};
 use crate::{
-    market::{Provider, Timestamp},
+    market::{Provider, Timestamp, TradingDate},
     wire::Source,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(tag = "mark", rename_all = "snake_case")]
 pub enum Mark {
     /// The daemon came up: whatever feeds were up before are not any more, and nobody is forced.
-    Started { version: String },
+    Started {
+        version: String,
+        /// Why its numbers do not follow those before, if they do not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skip: Option<Skip>,
+    },
     /// Time has passed: buckets and candles that end before the record's receive time may close.
     Clock {
         /// By provider that is up: everything that had reached its feed by then is in the log. µs UTC.
@@ -71,7 +76,21 @@ pub enum Mark {
     Failover { to: Option<String> },
 }
 
+/// Why the log's numbers jump where a life of the daemon begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Skip {
+    /// The store contained the log up to this record of that day, but the log ended before it.
+    BehindStore { store_seq: u64, session: TradingDate },
+    /// Records that a clock which was ahead received were set aside.
+    SetAside { first_seq: u64, records: u64 },
+}
+
 impl Mark {
+    pub fn started(version: impl Into<String>) -> Mark {
+        Mark::Started { version: version.into(), skip: None }
+    }
+
     pub fn feed_up(provider: Provider) -> Mark {
         Mark::FeedUp { provider: provider.name().to_owned() }
     }
@@ -278,6 +297,7 @@ mod tests {
     fn marks_without_times_are_read_too() {
         let read = |json: &str| serde_json::from_str::<Mark>(json).expect("a mark");
         assert_eq!(read(r#"{"mark":"clock"}"#), Mark::clock([]));
+        assert_eq!(read(r#"{"mark":"started","version":"x"}"#), Mark::started("x"));
         let down = r#"{"mark":"feed_down","provider":"nse","reason":"x"}"#;
         assert_eq!(read(down), Mark::feed_down(Provider::Nse, "x"));
     }
@@ -294,6 +314,12 @@ mod tests {
             Mark::stream_up(Provider::AngelOne, 2),
             Mark::stream_down(Provider::AngelOne, 2, "E1002").since(at(7)),
             Mark::ClockSet { by_us: -7 },
+            Mark::started("1.2.3"),
+            Mark::Started { version: String::new(), skip: Some(Skip::SetAside { first_seq: 5, records: 6 }) },
+            Mark::Started {
+                version: String::new(),
+                skip: Some(Skip::BehindStore { store_seq: 7, session: TradingDate::MAX }),
+            },
             Mark::Stopped,
             Mark::Rules { rules: DayRules { schema: 7, grace_us: 5, ..DayRules::default() } },
         ] {

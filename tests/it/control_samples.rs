@@ -389,7 +389,23 @@ pub fn replay(equal: bool) -> ReplayVerifyResponse {
                     .to_owned(),
             ]
         },
+        losses: Vec::new(),
+        set_aside: Vec::new(),
         took_ms: 8_420,
+    }
+}
+
+/// A day whose log lost its first hours, and of which a clock that was ahead received some.
+pub fn replay_of_a_lost_head() -> ReplayVerifyResponse {
+    ReplayVerifyResponse {
+        date: date(23),
+        losses: vec![
+            "the log of 2026-01-23 lacks its head: records up to 81204, whose rows the store has".to_owned(),
+        ],
+        set_aside: vec![
+            "312 records from 81300 on, received by a clock that was ahead, count for no day".to_owned(),
+        ],
+        ..replay(false)
     }
 }
 
@@ -493,13 +509,22 @@ pub fn explanation() -> ExplainResponse {
             },
         ],
         known_until: Some(at(10, 50, 8)),
-        gaps: vec![ExplainGap {
-            provider: Some("angel_one".to_owned()),
-            part: String::new(),
-            from: at(10, 44, 58),
-            to: at(10, 50, 2),
-            reason: "the connection broke".to_owned(),
-        }],
+        gaps: vec![
+            ExplainGap {
+                provider: Some("angel_one".to_owned()),
+                part: String::new(),
+                from: at(10, 44, 58),
+                to: Some(at(10, 50, 2)),
+                reason: "the connection broke".to_owned(),
+            },
+            ExplainGap {
+                provider: Some("nse".to_owned()),
+                part: "NIFTY 2026-02-03".to_owned(),
+                from: at(10, 44, 30),
+                to: None,
+                reason: "it is not answered".to_owned(),
+            },
+        ],
         judged_by: JudgedBy::Log,
         stored: Some(row),
         agreement: StoreAgreement::Equal,

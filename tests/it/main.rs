@@ -24,6 +24,7 @@ mod golden;
 mod journal;
 mod kept_records;
 mod live_redis;
+mod lost_log;
 mod machine_clock;
 mod nse_feed;
 mod nse_recordings;

@@ -40,6 +40,7 @@ fn tables_of_bad_days() {
         ("coverage_of_nothing", Response::Coverage(samples::coverage_of_nothing())),
         ("explain_different", Response::Explain(samples::explanation_of_nothing())),
         ("replay_verify_of_other_rules", Response::ReplayVerify(samples::replay_of_other_rules())),
+        ("replay_verify_of_a_lost_head", Response::ReplayVerify(samples::replay_of_a_lost_head())),
         ("replay_verify_different", Response::ReplayVerify(samples::replay(false))),
     ] {
         golden::check(&format!("render/{name}.txt"), &render(&response, PLAIN));

@@ -137,7 +137,9 @@ pub(super) fn feeds(feeds: &FeedsResponse, style: Style) -> String {
 }
 
 pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
-    let mut text = format!("{}  {} buckets\n\n", style.bold(&coverage.date.to_string()), coverage.buckets);
+    let buckets = if coverage.buckets == 1 { "bucket" } else { "buckets" };
+    let date = style.bold(&coverage.date.to_string());
+    let mut text = format!("{date}  {} {buckets}\n\n", coverage.buckets);
     if coverage.rows.is_empty() {
         text.push_str("nothing was watched\n");
         return text;
@@ -200,6 +202,8 @@ fn coverage_cells(row: &CoverageRow, has_unlisted: bool) -> impl Iterator<Item =
 pub(super) fn replay(verified: &ReplayVerifyResponse, style: Style) -> String {
     let outcome = if verified.equal {
         style.good("the log gives what the store holds")
+    } else if verified.is_incomplete() {
+        style.bad("the log lacks a part of this day, so what the store holds cannot be held to it")
     } else if verified.is_of_other_rules() {
         "another version's rules judged this day; this version's, which its log does not have, give other rows".to_owned()
     } else {
@@ -227,6 +231,12 @@ pub(super) fn replay(verified: &ReplayVerifyResponse, style: Style) -> String {
         ]);
     }
     text.push_str(&grid.finish());
+    for (title, lines) in [("lost of the log", &verified.losses), ("set aside", &verified.set_aside)] {
+        if !lines.is_empty() {
+            text.push_str(&format!("\n{title}:\n"));
+        }
+        text.extend(lines.iter().map(|line| format!("  {line}\n")));
+    }
     if !verified.differences.is_empty() {
         text.push_str("\ndifferences:\n");
     }

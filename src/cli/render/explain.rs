@@ -123,7 +123,11 @@ fn witness(witness: &ExplainWitness) -> String {
 fn gap(gap: &ExplainGap) -> String {
     let provider = gap.provider.as_deref().unwrap_or("every provider");
     let part = if gap.part.is_empty() { String::new() } else { format!(" ({})", gap.part) };
-    format!("{provider}{part} from {} to {}: {}", time_of_day(gap.from), time_of_day(gap.to), gap.reason)
+    let span = match gap.to {
+        Some(to) => format!("from {} to {}", time_of_day(gap.from), time_of_day(to)),
+        None => format!("from {} on, open", time_of_day(gap.from)),
+    };
+    format!("{provider}{part} {span}: {}", gap.reason)
 }
 
 fn rules(judged_by: JudgedBy) -> Option<&'static str> {

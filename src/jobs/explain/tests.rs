@@ -64,12 +64,13 @@ async fn a_missing_row_says_since_when_and_why() {
     assert_eq!((stream.witness, stream.reach), (None, at(9, 21, 35)));
     assert_eq!(explained.known_until, Some(at(9, 21, 35)));
     let reasons: Vec<_> =
-        explained.gaps.iter().map(|gap| (gap.provider, gap.from, gap.reason.as_str())).collect();
+        explained.open_gaps.iter().map(|gap| (gap.provider, gap.from, gap.reason.as_str())).collect();
     let expected = [
         (Some(Provider::Nse), at(9, 16, 0), "no data, though the market is open"),
         (Some(Provider::AngelOne), at(9, 21, 40), "the connection broke"),
     ];
     assert_eq!(reasons, expected);
+    assert_eq!(explained.gaps, [], "the log does not say that any ended");
 }
 
 #[tokio::test]

@@ -327,7 +327,7 @@ impl Play {
         day.seen.contracts = listings.len();
         let head = session.open.plus_seconds(-BEFORE_OPEN_S - 60);
         let rules = self.settings.rules(session.date);
-        let mut marks = vec![Mark::Rules { rules }, Mark::Started { version: String::new() }];
+        let mut marks = vec![Mark::Rules { rules }, Mark::started("")];
         marks.extend(Provider::ALL.map(Mark::feed_up));
         for mark in marks {
             self.apply(&mut day, NewRecord::mark(head, &mark));

@@ -130,7 +130,7 @@ impl Play {
     pub fn begin(&mut self) {
         let rules = PipelineSettings::of_tests().rules(date());
         self.mark(0, &Mark::Rules { rules });
-        self.mark(0, &Mark::Started { version: String::new() });
+        self.mark(0, &Mark::started(""));
         self.begin_providers(1);
     }
 
@@ -182,7 +182,7 @@ impl Play {
             return;
         }
         if std::mem::take(&mut self.is_away) {
-            self.mark(second, &Mark::Started { version: String::new() });
+            self.mark(second, &Mark::started(""));
             self.forced = None;
             let rules = PipelineSettings::of_tests().rules(date());
             self.mark(second, &Mark::Rules { rules });

@@ -117,6 +117,7 @@ fn failures_say_what_to_do_and_have_their_codes() {
     for (name, code, line) in [
         ("unknown_underlying", 1, "chain NIFTI".to_owned()),
         ("replay_differs", 1, "replay verify 2026-01-28".to_owned()),
+        ("replay_of_a_lost_head", 8, "replay verify 2026-01-23".to_owned()),
         ("replay_of_other_rules", 7, "replay verify 2026-01-27".to_owned()),
         ("wrong_contract", 2, "oi NIFTY 25000".to_owned()),
         ("denied", 4, format!("coverage {}", samples::date(DAY_DENIED))),

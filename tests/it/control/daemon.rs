@@ -62,6 +62,9 @@ impl Service for FakeService {
             Request::ReplayVerify(ReplayVerifyRequest { date }) if date == samples::date(27) => {
                 Ok(Response::ReplayVerify(samples::replay_of_other_rules()))
             }
+            Request::ReplayVerify(ReplayVerifyRequest { date }) if date == samples::date(23) => {
+                Ok(Response::ReplayVerify(samples::replay_of_a_lost_head()))
+            }
             Request::ReplayVerify(ReplayVerifyRequest { date }) => {
                 Ok(Response::ReplayVerify(samples::replay(date == samples::date(29))))
             }

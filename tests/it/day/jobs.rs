@@ -40,7 +40,7 @@ fn write_log(directory: &Path) {
     for day in LOGGED {
         let marks = [
             (540, Mark::Rules { rules: rules(day) }),
-            (540, Mark::Started { version: "0".to_owned() }),
+            (540, Mark::started("0")),
             (560, Mark::feed_up(Provider::AngelOne)),
             (610, Mark::feed_down(Provider::AngelOne, "test")),
             (620, Mark::feed_up(Provider::AngelOne)),

@@ -1,0 +1,303 @@
+//! Whether a day's log is whole, by the numbers of its records.
+//!
+//! Numbers go up by one. A day's log begins with its rules and has no hole, unless a part of it was removed: the directory
+//! was moved away, or an hour's file deleted. Where numbers jump because the log ends before the store does, or because
+//! records were set aside, the life of the daemon that went on says so ([`Skip`]).
+//!
+//! Invariant: what is found depends on the records alone, so the recorder and every replay find the same.
+
+use super::{Mark, Record, Skip, Source, SpoolError, SpoolReader};
+use crate::market::{Timestamp, TradingDate};
+use chrono::NaiveTime;
+use std::path::Path;
+
+/// Records of a day that its log does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hole {
+    /// Everything before its first record: an hour's file at least.
+    Head { date: TradingDate, first_seq: u64, received: Timestamp },
+    /// `is_at_start`: a life of the daemon begins behind them.
+    Records { date: TradingDate, from_seq: u64, to_seq: u64, is_at_start: bool },
+    /// The store has rows of that day from records up to `store_seq`. `after_seq`: the last record of the log before them, if
+    /// it is of the same day.
+    BehindStore { date: TradingDate, after_seq: Option<u64>, store_seq: u64 },
+}
+
+impl Hole {
+    /// The day whose records are lost.
+    pub fn date(&self) -> TradingDate {
+        match self {
+            Hole::Head { date, .. } | Hole::Records { date, .. } | Hole::BehindStore { date, .. } => *date,
+        }
+    }
+
+    /// Whether the log goes on behind it as if nothing were lost: nothing says which feeds are up.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Hole::Head { .. } | Hole::Records { is_at_start: false, .. })
+    }
+
+    pub fn is_of_head(&self) -> bool {
+        matches!(self, Hole::Head { .. } | Hole::BehindStore { after_seq: None, .. })
+    }
+
+    /// Whether the records are back: the files that were moved away were put in their place again.
+    ///
+    /// # Errors
+    /// When the day's log cannot be read.
+    pub fn is_filled(&self, directory: &Path) -> Result<bool, SpoolError> {
+        let Hole::BehindStore { date, after_seq, store_seq } = self else { return Ok(false) };
+        if after_seq.is_some_and(|after| after >= *store_seq) {
+            return Ok(true);
+        }
+        let mut records = SpoolReader::open(directory, *date)?;
+        Ok(records.any(|read| read.is_ok_and(|record| record.seq == *store_seq)))
+    }
+
+    /// What is lost, and what to do about it.
+    pub fn describe(&self, directory: &Path) -> String {
+        let lost = match self {
+            Hole::Head { date, first_seq, received } => format!(
+                "the log of {date} lacks its head: its first record is {first_seq}, received at {}",
+                received.to_ist().format("%H:%M:%S")
+            ),
+            Hole::Records { date, from_seq, to_seq, .. } => {
+                format!("the log of {date} lacks records {from_seq} to {to_seq}")
+            }
+            Hole::BehindStore { date, after_seq: None, store_seq } => format!(
+                "the log of {date} lacks its head: records up to {store_seq}, whose rows the store has"
+            ),
+            Hole::BehindStore { date, after_seq: Some(after), store_seq } => format!(
+                "the log of {date} lacks records {} to {store_seq}, whose rows the store has",
+                after + 1
+            ),
+        };
+        format!(
+            "{lost}; the store keeps its rows, but that part cannot be replayed: if its files were moved away, stop bhavd, put \
+             them back into {} and start it again",
+            directory.display()
+        )
+    }
+}
+
+/// Records between two of a day's that a clock which was ahead received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsideRecords {
+    pub first_seq: u64,
+    pub records: u64,
+}
+
+impl AsideRecords {
+    pub fn describe(&self) -> String {
+        format!(
+            "{} records from {} on, received by a clock that was ahead, count for no day: they are kept in clock-ahead-{} \
+             beside the log",
+            self.records, self.first_seq, self.first_seq
+        )
+    }
+}
+
+/// Follows a day's records.
+#[derive(Debug)]
+pub struct Continuity {
+    date: TradingDate,
+    last_seq: Option<u64>,
+    /// The record before said the rules, behind a jump or first of all: the next one may say why.
+    beginning: Option<Beginning>,
+    is_damaged: bool,
+    aside: Vec<AsideRecords>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Beginning {
+    after_seq: Option<u64>,
+    seq: u64,
+}
+
+impl Continuity {
+    pub fn new(date: TradingDate) -> Continuity {
+        Continuity { date, last_seq: None, beginning: None, is_damaged: false, aside: Vec::new() }
+    }
+
+    /// The log is damaged here, which is told already: what numbers lack next is a part of it.
+    pub fn note_damage(&mut self) {
+        self.is_damaged = true;
+    }
+
+    /// What lacks before this record.
+    pub fn note(&mut self, record: &Record) -> Option<Hole> {
+        let before = self.last_seq.replace(record.seq);
+        let is_damaged = std::mem::take(&mut self.is_damaged);
+        if let Some(beginning) = self.beginning.take() {
+            return self.end_beginning(beginning, record);
+        }
+        if is_damaged || before.is_some_and(|before| record.seq <= before + 1) {
+            return None;
+        }
+        let mark = mark_of(record);
+        if matches!(mark, Some(Mark::Rules { .. })) {
+            self.beginning = Some(Beginning { after_seq: before, seq: record.seq });
+            return None;
+        }
+        let date = self.date;
+        match before {
+            Some(before) => Some(Hole::Records {
+                date,
+                from_seq: before + 1,
+                to_seq: record.seq - 1,
+                is_at_start: matches!(mark, Some(Mark::Started { .. })),
+            }),
+            None if self.is_head(record, mark.as_ref()) => None,
+            None => Some(Hole::Head { date, first_seq: record.seq, received: record.received_time }),
+        }
+    }
+
+    /// Records that were set aside among those that were noted.
+    pub fn aside(&self) -> &[AsideRecords] {
+        &self.aside
+    }
+
+    fn end_beginning(&mut self, beginning: Beginning, record: &Record) -> Option<Hole> {
+        let Beginning { after_seq, seq } = beginning;
+        let mark = mark_of(record);
+        match mark {
+            Some(Mark::Started { skip: Some(Skip::BehindStore { store_seq, session }), .. }) => {
+                let after_seq = after_seq.filter(|_| session == self.date);
+                Some(Hole::BehindStore { date: session, after_seq, store_seq })
+            }
+            Some(Mark::Started { skip: Some(Skip::SetAside { first_seq, records }), .. }) => {
+                self.aside.push(AsideRecords { first_seq, records });
+                None
+            }
+            _ => after_seq.map(|after| Hole::Records {
+                date: self.date,
+                from_seq: after + 1,
+                to_seq: seq - 1,
+                is_at_start: matches!(mark, Some(Mark::Started { .. })),
+            }),
+        }
+    }
+
+    /// Whether a day's log may begin with this record. Those of versions before the rules begin with what was up, or with any
+    /// record where nothing was, right at midnight.
+    fn is_head(&self, record: &Record, mark: Option<&Mark>) -> bool {
+        const HOUR_US: i64 = 3_600_000_000;
+        record.seq == 1
+            || record.received_time.us_since(Timestamp::on(self.date, NaiveTime::MIN)) < HOUR_US
+            || matches!(
+                mark,
+                Some(
+                    Mark::Started { .. }
+                        | Mark::Failover { .. }
+                        | Mark::FeedUp { .. }
+                        | Mark::PartDown { .. }
+                )
+            )
+    }
+}
+
+fn mark_of(record: &Record) -> Option<Mark> {
+    let is_mark = record.source == Source::MARK;
+    is_mark.then(|| serde_json::from_slice(record.frames.bytes()).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::Provider,
+        spool::{DayRules, NewRecord, Spool},
+    };
+
+    fn date() -> TradingDate {
+        TradingDate::from_ymd_opt(2026, 1, 30).expect("a date")
+    }
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::on(date(), NaiveTime::MIN).plus_seconds(3_600 * hour)
+    }
+
+    fn rules() -> Mark {
+        Mark::Rules { rules: DayRules::default() }
+    }
+
+    fn started(skip: Option<Skip>) -> Mark {
+        Mark::Started { version: String::new(), skip }
+    }
+
+    /// What is found in a log of these records, by their numbers.
+    fn holes(records: &[(u64, Mark)]) -> (Vec<Hole>, Vec<AsideRecords>) {
+        let mut continuity = Continuity::new(date());
+        let numbered = records.iter().map(|(seq, mark)| NewRecord::mark(at(10), mark).numbered(*seq));
+        let holes = numbered.filter_map(|record| continuity.note(&record)).collect();
+        (holes, continuity.aside().to_vec())
+    }
+
+    #[test]
+    fn a_whole_day_has_no_hole_wherever_it_begins() {
+        let clock = || Mark::clock([]);
+        let (none, nothing) = (Vec::new(), Vec::new());
+        let head = [(70, rules()), (71, started(None)), (72, clock()), (73, rules()), (74, started(None))];
+        assert_eq!(holes(&head), (none.clone(), nothing.clone()));
+        assert_eq!(holes(&[(70, rules()), (71, clock())]), (none.clone(), nothing.clone()), "at midnight");
+        assert_eq!(holes(&[(1, clock()), (2, clock())]), (none.clone(), nothing.clone()), "the first of all");
+        let older = [(70, Mark::feed_up(Provider::Nse)), (71, clock())];
+        assert_eq!(holes(&older), (none, nothing), "of a version without rules");
+        let mut continuity = Continuity::new(date());
+        let night = NewRecord::mark(at(0).plus_seconds(1), &clock()).numbered(70);
+        assert_eq!(continuity.note(&night), None, "a version without rules, and no feed");
+    }
+
+    #[test]
+    fn what_lacks_is_found_by_the_numbers() {
+        let clock = || Mark::clock([]);
+        let head = Hole::Head { date: date(), first_seq: 70, received: at(10) };
+        assert_eq!(holes(&[(70, clock()), (71, clock())]).0, [head]);
+        let hole = |is_at_start| Hole::Records { date: date(), from_seq: 3, to_seq: 6, is_at_start };
+        let begun = || vec![(1, rules()), (2, started(None))];
+        let with = |more: &[(u64, Mark)]| holes(&[&begun()[..], more].concat()).0;
+        assert_eq!(with(&[(7, clock()), (8, clock())]), [hole(false)]);
+        assert_eq!(with(&[(7, rules()), (8, started(None)), (9, clock())]), [hole(true)]);
+        assert!(hole(false).is_silent() && !hole(true).is_silent());
+    }
+
+    #[test]
+    fn a_life_that_went_on_says_why_it_did() {
+        let of = |session| Some(Skip::BehindStore { store_seq: 6, session });
+        let begun = [(1, rules()), (2, started(None)), (7, rules())];
+        let with = |skip| holes(&[&begun[..], &[(8, started(skip))]].concat());
+        let behind = |after_seq| Hole::BehindStore { date: date(), after_seq, store_seq: 6 };
+        assert_eq!(with(of(date())), (vec![behind(Some(2))], Vec::new()));
+        assert_eq!(holes(&[(7, rules()), (8, started(of(date())))]).0, [behind(None)]);
+        let before = date().pred_opt().expect("a date");
+        let of_before = Hole::BehindStore { date: before, after_seq: None, store_seq: 6 };
+        assert_eq!(with(of(before)).0, [of_before]);
+        let aside = AsideRecords { first_seq: 3, records: 4 };
+        assert_eq!(with(Some(Skip::SetAside { first_seq: 3, records: 4 })), (Vec::new(), vec![aside]));
+    }
+
+    #[test]
+    fn damage_is_told_once() {
+        let mut continuity = Continuity::new(date());
+        continuity.note_damage();
+        let clock = |seq| NewRecord::mark(at(10), &Mark::clock([])).numbered(seq);
+        assert_eq!((continuity.note(&clock(5)), continuity.note(&clock(6))), (None, None));
+        continuity.note_damage();
+        assert_eq!(continuity.note(&clock(9)), None);
+        assert!(continuity.note(&clock(11)).is_some());
+    }
+
+    #[test]
+    fn records_that_are_put_back_fill_the_hole() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let behind = |after_seq, store_seq| Hole::BehindStore { date: date(), after_seq, store_seq };
+        let is_filled = |hole: Hole| hole.is_filled(directory.path()).expect("readable");
+        assert!(!is_filled(behind(None, 2)));
+        let mut spool = Spool::open(directory.path()).expect("opens").spool;
+        for _ in 0..2 {
+            spool.append(&mut NewRecord::mark(at(10), &Mark::clock([]))).expect("appended");
+        }
+        assert!(
+            is_filled(behind(None, 2)) && !is_filled(behind(Some(2), 3)) && is_filled(behind(Some(4), 3))
+        );
+    }
+}
