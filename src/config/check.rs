@@ -38,7 +38,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
     Problem { line, key: String::new(), text: error.message().trim().replace('\n', ", ") }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
 }
 
@@ -192,10 +192,12 @@ impl Kind {
                 };
                 number.is_some_and(|number| number > above && number <= max)
             }
-            Kind::Path => value.as_str().is_some_and(|path| !path.is_empty()),
+            Kind::Path => value.as_str().is_some_and(|path| !path.is_empty() && !is_of_home(path)),
             Kind::Prefixed(prefixes) => value.as_str().is_some_and(|text| {
                 let rest = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
-                rest.is_some_and(|rest| !rest.is_empty() && !text.contains(char::is_whitespace))
+                rest.is_some_and(|rest| {
+                    !rest.is_empty() && !is_of_home(rest) && !text.contains(char::is_whitespace)
+                })
             }),
             Kind::Url { secure, plain } => value.as_str().is_some_and(|url| is_url(url, secure, plain)),
             Kind::OneOf(names) => value.as_str().is_some_and(|name| names.contains(&name)),
@@ -216,7 +218,7 @@ impl Kind {
             Kind::Flag => "true or false".to_owned(),
             Kind::Whole { min, max } => format!("{min} to {max}"),
             Kind::Real { above, max } => format!("a number greater than {above}, at most {max}"),
-            Kind::Path => "a path in quotes".to_owned(),
+            Kind::Path => "a path in quotes, without ~: only a shell knows what that stands for".to_owned(),
             Kind::Prefixed(prefixes) => {
                 let forms: Vec<String> = prefixes.iter().map(|prefix| format!("\"{prefix}…\"")).collect();
                 forms.join(" or ")
@@ -259,6 +261,11 @@ pub(super) fn without_secrets(value: &str) -> String {
             format!("{scheme}:{before}{place}{after}")
         }
     }
+}
+
+/// A shell's name of a home directory; here it would be a directory called so.
+fn is_of_home(path: &str) -> bool {
+    path.starts_with('~')
 }
 
 fn is_bus(address: &str) -> bool {

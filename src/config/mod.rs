@@ -1,7 +1,8 @@
 //! The daemon's configuration: parse and check.
 //!
 //! One TOML file, read whole before anything starts. [`Config::parse`] finds every problem at once and says of each where
-//! it stands, what was found and what is allowed; a file with a syntax error has one problem. Every key has its entry in
+//! it stands, what was found and what is allowed; a file with a syntax error has one problem. [`Config::read`] also looks
+//! whether the paths can be what they are named for. Every key has its entry in
 //! `keys.rs` (kind, bounds, what a change takes) and in `config/bhavd.toml` (meaning, unit, default); tests hold the three together.
 //!
 //! Secrets are not configuration: they are read from the credentials directory by the feed that needs them.
@@ -9,6 +10,7 @@
 mod check;
 mod error;
 mod keys;
+mod places;
 mod settings;
 mod values;
 

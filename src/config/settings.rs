@@ -1,6 +1,6 @@
 //! The configuration as types.
 
-use super::{ConfigError, check};
+use super::{ConfigError, check, places};
 use crate::{
     clock::Simulation,
     engine::watch::{WatchList, WatchedUnderlying},
@@ -31,14 +31,17 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks a file. `credentials_dir` is what `$CREDENTIALS_DIRECTORY` says, used where the file says nothing.
+    /// Reads and checks a file, and whether its paths can be what they are named for. `credentials_dir` is what `$CREDENTIALS_DIRECTORY` says, used where the file says nothing.
     ///
     /// # Errors
     /// [`ConfigError`].
     pub fn read(path: &Path, credentials_dir: Option<PathBuf>) -> Result<Config, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
-        Self::parse(&text, &path.display().to_string(), credentials_dir)
+        let file = path.display().to_string();
+        let config = Self::parse(&text, &file, credentials_dir)?;
+        let problems = places::check(&text, &config);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong { file, problems }) }
     }
 
     /// Parses and checks a text. `file` is its name in errors.

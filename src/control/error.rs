@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "error", content = "parameters")]
 pub enum ControlError {
-    #[error("{underlying} is not watched; watched are {}", list(known))]
+    #[error("{underlying} is not watched{}", but_watched(known))]
     #[serde(rename = "org.bhavd.Control1.UnknownUnderlying")]
     UnknownUnderlying { underlying: String, known: Vec<String> },
 
-    #[error("{underlying} has no watched expiry {expiry}; watched are {}", list(known))]
+    #[error("{underlying} has no watched expiry {expiry}{}", but_watched(known))]
     #[serde(rename = "org.bhavd.Control1.UnknownExpiry")]
     UnknownExpiry { underlying: String, expiry: TradingDate, known: Vec<TradingDate> },
 
@@ -88,6 +88,15 @@ impl ControlError {
     }
 }
 
+/// What is watched instead.
+fn but_watched<T: ToString>(known: &[T]) -> String {
+    match known {
+        [] => ": nothing that is watched is known yet, since no provider has listed it".to_owned(),
+        [only] => format!("; only {} is", only.to_string()),
+        _ => format!("; watched are {}", list(known)),
+    }
+}
+
 fn list<T: ToString>(known: &[T]) -> String {
     match known {
         [] => "none".to_owned(),
@@ -129,6 +138,14 @@ mod tests {
         assert_eq!(serde_json::to_value(&error).expect("JSON"), reply);
         assert_eq!(serde_json::from_value::<ControlError>(reply).expect("an error"), error);
         assert_eq!(error.to_string(), "NIFTI is not watched; watched are NIFTY, BANKNIFTY");
+        let of = |known: &[&str]| ControlError::UnknownUnderlying {
+            underlying: "NIFTI".to_owned(),
+            known: known.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        assert_eq!(of(&["NIFTY"]).to_string(), "NIFTI is not watched; only NIFTY is");
+        let nothing =
+            "NIFTI is not watched: nothing that is watched is known yet, since no provider has listed it";
+        assert_eq!(of(&[]).to_string(), nothing);
     }
 
     #[test]

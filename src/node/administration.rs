@@ -7,12 +7,37 @@ use super::{
     feed_orders::{FeedDesk, Switch},
     feeds, log_filter, reload,
 };
-use crate::control::{
-    ConfigurationResponse, ControlError, DrainResponse, FeedRequest, FeedResponse, LogFilterResponse,
-    SetLogFilterRequest,
+use crate::{
+    control::{
+        ConfigurationResponse, ControlError, DrainResponse, FeedRequest, FeedResponse, LogFilterResponse,
+        SetLogFilterRequest,
+    },
+    feed::FeedState,
 };
+use std::time::Duration;
+
+/// How long an answer waits for a feed to follow an order; it shows what the feed is in by then.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl ControlChild {
+    /// Waits until a feed shows that it follows an order, so that the answer does not show what was before. One that fails
+    /// shows its failure.
+    async fn follow(&self, desk: &FeedDesk, number: u64) {
+        let status = self.status.feeds.iter().find(|feed| feed.provider == desk.provider);
+        let is_at_rest = |state| matches!(state, FeedState::Disabled | FeedState::SwitchedOff);
+        let followed = async {
+            if desk.begun(number, FOLLOWED_WITHIN).await.is_err() {
+                return;
+            }
+            let is_to_rest = desk.order().rest(desk.provider).is_some();
+            while status.is_some_and(|status| is_at_rest(status.state()) != is_to_rest) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(FOLLOWED_WITHIN, followed).await;
+    }
+
     fn desk(&self, request: &FeedRequest) -> Result<&FeedDesk, ControlError> {
         self.orders.desk(&request.feed).ok_or_else(|| ControlError::UnknownFeed {
             feed: request.feed.clone(),
@@ -37,22 +62,24 @@ impl ControlChild {
     }
 
     /// Lets a feed run, whether or not the configuration enables it. A feed that runs goes on.
-    pub(super) fn enable_feed(&self, request: &FeedRequest) -> Result<FeedResponse, ControlError> {
+    pub(super) async fn enable_feed(&self, request: &FeedRequest) -> Result<FeedResponse, ControlError> {
         let desk = self.desk(request)?;
         let order = desk.order();
         if order.rest(desk.provider).is_some() {
             feeds::check(desk.provider, &order.config)
                 .map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
             let is_configured = order.config.feeds.is_enabled(desk.provider);
-            desk.switch(if is_configured { Switch::AsConfigured } else { Switch::On });
+            let number = desk.switch(if is_configured { Switch::AsConfigured } else { Switch::On });
+            self.follow(desk, number).await;
         }
         self.show_feed(request)
     }
 
-    pub(super) fn disable_feed(&self, request: &FeedRequest) -> Result<FeedResponse, ControlError> {
+    pub(super) async fn disable_feed(&self, request: &FeedRequest) -> Result<FeedResponse, ControlError> {
         let desk = self.desk(request)?;
         if desk.order().rest(desk.provider).is_none() {
-            desk.switch(Switch::Off);
+            let number = desk.switch(Switch::Off);
+            self.follow(desk, number).await;
         }
         self.show_feed(request)
     }

@@ -39,7 +39,8 @@ pub(super) fn running(answer: &ConfigurationResponse, style: Style) -> String {
 }
 
 pub(super) fn reload(answer: &ReloadResponse, style: Style) -> String {
-    let file = &answer.file;
+    // A daemon that was started without one, as the demo is.
+    let file = if answer.file.is_empty() { "the configuration" } else { &*answer.file };
     let waiting = answer.changes.iter().filter(|change| !change.is_applied).count();
     let mut text = match answer.outcome {
         ReloadOutcome::Unchanged => format!("{file} says what runs\n"),

@@ -256,3 +256,17 @@ fn addresses_are_shown_without_what_may_be_secret() {
     let found = problems(&wrong);
     assert!(found[0].contains("mysql://db/x?…") && !found[0].contains("hunter2"), "{found:?}");
 }
+
+#[test]
+fn a_shells_name_of_the_home_directory_is_no_path() {
+    for (table, key, value) in [
+        ("spool", "dir", "~/spool"),
+        ("calendar", "file", "~/nse.toml"),
+        ("store", "url", "sqlite:~/bhavd.sqlite"),
+    ] {
+        let found = problems(&format!("{SMALLEST}[{table}]\n{key} = \"{value}\"\n"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let begins = format!("bhavd.toml:6: {table}.{key}: found \"{value}\", allowed is ");
+        assert!(found[0].starts_with(&begins), "{found:?}");
+    }
+}

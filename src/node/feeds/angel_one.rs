@@ -1,6 +1,6 @@
 //! Angel One's feed as a child.
 
-use super::{Errand, FeedParts, IntakeSink};
+use super::{Errand, FeedParts, IntakeSink, check_simulated};
 use crate::{
     actor::ChildError,
     config::Config,
@@ -17,6 +17,8 @@ pub async fn run(errand: Errand<'_>, parts: &FeedParts, sink: &IntakeSink) -> Re
 }
 
 pub fn check(config: &Config) -> Result<(), ChildError> {
+    let angel_one = &config.feeds.angel_one;
+    check_simulated(config, &[&angel_one.rest_url, &angel_one.stream_url, &angel_one.master_url])?;
     read_credentials(config).map(drop)
 }
 

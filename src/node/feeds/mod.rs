@@ -41,6 +41,19 @@ impl FeedParts {
     }
 }
 
+/// A recording by a simulated clock, as the demo's, must not ask the real service: real and simulated data never mix.
+fn check_simulated(config: &Config, addresses: &[&str]) -> Result<(), ChildError> {
+    // What is not encrypted is on this machine, which the configuration's check holds.
+    let is_real = |address: &&&str| address.starts_with("https://") || address.starts_with("wss://");
+    match addresses.iter().find(is_real) {
+        Some(address) if config.clock.is_some() => Err(format!(
+            "the clock is simulated, and {address} is a real service: only a simulator's addresses may be asked"
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
 /// One incarnation of a feed's child: runs the feed by the order it has, begins anew with each further order, and rests
 /// while it is not to run.
 ///
@@ -171,7 +184,21 @@ with_providers!(define_feeds);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::feed_orders::FeedOrders;
+    use crate::{clock::Simulation, market::Timestamp, node::feed_orders::FeedOrders};
+
+    #[test]
+    fn a_simulated_clock_asks_no_real_service() {
+        let mut config = Config::default();
+        assert!(check(Provider::Nse, &config).is_ok());
+        config.clock = Some(Simulation { start: Timestamp::NEVER, real_start: Timestamp::NEVER, speed: 1.0 });
+        let refused = check(Provider::Nse, &config).expect_err("the real website").to_string();
+        assert!(refused.contains(&config.feeds.nse.site_url) && refused.contains("simulated"), "{refused}");
+        let here = "http://127.0.0.1:9".to_owned();
+        (config.feeds.nse.site_url, config.feeds.nse.archive_url) = (here.clone(), here);
+        assert!(check(Provider::Nse, &config).is_ok());
+        let refused = check(Provider::AngelOne, &config).expect_err("the real service").to_string();
+        assert!(refused.contains("simulated"), "{refused}");
+    }
 
     #[tokio::test]
     async fn a_feed_that_ends_by_itself_is_not_waited_for() {

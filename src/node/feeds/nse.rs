@@ -1,6 +1,6 @@
 //! NSE's feed as a child.
 
-use super::{Errand, FeedParts, IntakeSink};
+use super::{Errand, FeedParts, IntakeSink, check_simulated};
 use crate::{actor::ChildError, config::Config, feed::nse::NseFeed};
 
 pub async fn run(errand: Errand<'_>, parts: &FeedParts, sink: &IntakeSink) -> Result<(), ChildError> {
@@ -11,8 +11,9 @@ pub async fn run(errand: Errand<'_>, parts: &FeedParts, sink: &IntakeSink) -> Re
 }
 
 /// The website wants no login.
-pub fn check(_: &Config) -> Result<(), ChildError> {
-    Ok(())
+pub fn check(config: &Config) -> Result<(), ChildError> {
+    let nse = &config.feeds.nse;
+    check_simulated(config, &[&nse.site_url, &nse.archive_url])
 }
 
 pub fn is_affected(one: &Config, other: &Config) -> bool {

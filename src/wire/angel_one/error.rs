@@ -22,6 +22,9 @@ pub enum WireError {
     /// Not the JSON it should be. `path` names the key, `offset` the byte at which reading stopped.
     #[error("{what}: byte {offset}: {path}: {reason}")]
     Json { what: &'static str, offset: usize, path: String, reason: String },
+    /// A page for people where data was asked for.
+    #[error("{what}: an HTML page instead of data, it begins with \"{excerpt}\"")]
+    Html { what: &'static str, excerpt: String },
     /// The service answered with an error of its own.
     #[error(transparent)]
     Refused(#[from] Refusal),

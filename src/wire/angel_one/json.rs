@@ -28,8 +28,20 @@ fn locate<'a, T: Deserialize<'a>>(what: &'static str, body: &'a [u8], error: ser
 
 /// An error of a reader that keeps no track of the keys.
 pub(super) fn located(what: &'static str, body: &[u8], error: &serde_json::Error) -> WireError {
+    if body.trim_ascii_start().starts_with(b"<") {
+        return WireError::Html { what, excerpt: excerpt(body) };
+    }
     let path = ".".to_owned();
     WireError::Json { what, offset: offset_of(body, error), path, reason: error.to_string() }
+}
+
+/// How a body begins, bounded, and escaped as a message needs it.
+fn excerpt(body: &[u8]) -> String {
+    const BYTES_MAX: usize = 60;
+    let body = body.trim_ascii();
+    let cut = &body[..body.len().min(BYTES_MAX)];
+    let beginning = cut.escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'");
+    if cut.len() < body.len() { beginning + "…" } else { beginning }
 }
 
 /// The byte at which reading stopped; serde_json counts lines and columns.

@@ -101,10 +101,18 @@ fn a_cut_master_says_the_same_of_what_is_watched() {
 
 #[test]
 fn what_is_no_master_is_an_error() {
-    for body in ["", "{}", "<html>", "[{}", "[] []", "null"] {
+    for body in ["", "{}", "[{}", "[] []", "null"] {
         assert!(matches!(decode_master(body.as_bytes()), Err(WireError::Json { .. })), "{body}");
         assert!(cut_master(body.into(), |_| true).is_err(), "{body}");
     }
+}
+
+#[test]
+fn a_page_instead_of_a_master_is_called_one() {
+    let page = format!("\n<!DOCTYPE html>\n<p class=\"x\">Down\u{7} {}", "for maintenance ".repeat(20));
+    let error = decode_master(page.as_bytes()).expect_err("no master").to_string();
+    let begins = "instrument master: an HTML page instead of data, it begins with \"<!DOCTYPE html>\\n<p class=\"x\">Down\\x07";
+    assert!(error.starts_with(begins) && error.len() < 160 && error.ends_with("…\""), "{error}");
 }
 
 #[test]
