@@ -268,7 +268,8 @@ fn without_a_journal_lines_have_level_and_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("bhavd.toml");
     // A spool where there can be none ends the daemon at once.
-    let text = "[spool]\ndir = \"/proc/spool\"\n[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n";
+    let text =
+        "[spool]\ndir = \"/proc/spool\"\n[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n";
     fs::write(&config, text).expect("written");
     let output = Command::new(env!("CARGO_BIN_EXE_bhavd"))
         .args(["run", "--config"])

@@ -1,7 +1,7 @@
 //! The five-minute and daily candles of all slots.
 
 use super::{
-    Trade,
+    Seen, Trade,
     forming::{Forming, Ohlc},
 };
 use crate::{
@@ -174,7 +174,7 @@ impl CandleBook {
             self.begin(slot, candles, interval, price);
         }
         let mut traded = candles.take_volume(trade.volume);
-        if traded < 0 || trade.seen_until != Trade::UNBROKEN || candles.flags & TAKEN_BACK != 0 {
+        if traded < 0 || trade.seen != Seen::All || candles.flags & TAKEN_BACK != 0 {
             traded = self.place(slot, candles, instrument, trade, traded, day, rows);
         }
         candles.ohlc.take(price, traded);
@@ -241,8 +241,9 @@ impl CandleBook {
     ) -> i64 {
         let interval = self.intervals.index_of(trade.event_time);
         let is_unsaid = trade.volume.is_none();
-        if trade.seen_until != Trade::UNBROKEN && (traded != 0 || is_unsaid) {
-            let first = self.intervals.index_of(trade.seen_until);
+        let broken_since = trade.seen.broken_since().filter(|_| traded != 0 || is_unsaid);
+        if let Some(since) = broken_since {
+            let first = self.intervals.index_of(since);
             self.touch(slot, candles, instrument, (first, interval), rows);
             if is_unsaid && candles.volume_seen > 0 {
                 // A later volume will contain what was traded meanwhile.
@@ -272,7 +273,7 @@ impl CandleBook {
             self.touch(slot, candles, instrument, (interval, interval), rows);
         }
         let settled = &mut self.settled[slot];
-        if trade.seen_until < self.intervals.start_of(interval) {
+        if matches!(trade.seen, Seen::Nothing(since) if since < self.intervals.start_of(interval)) {
             settled.gap += traded;
             return 0;
         }

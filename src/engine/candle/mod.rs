@@ -5,7 +5,8 @@
 //! the values before are known to have held until that interval began. Otherwise it is a sum without a place: it is in no
 //! five-minute candle, only in the day's, whose volume is the last cumulative value, and the candles that it may have been
 //! traded in have `resolve_required`. So the day's volume less that of its five-minute candles is what has no place.
-//! The same holds of what was traded between two bodies of a website on both sides of a candle's end.
+//! What was traded between two bodies of a website on both sides of a candle's end counts in the later candle, and both are
+//! marked: it is one of the two's, and most of it may be the earlier one's.
 //!
 //! Invariants:
 //! - A candle that a span touched which was not seen has `resolve_required`; nothing is lacked where nothing was traded.
@@ -32,13 +33,28 @@ pub struct Trade {
     /// Cumulative volume of the day.
     pub volume: Option<i64>,
     pub provider: Provider,
-    /// Up to when what was observed before is known to have held; [`Trade::UNBROKEN`] where everything that happened since
-    /// was seen, to the precision of the channel.
-    pub seen_until: Timestamp,
+    pub seen: Seen,
 }
 
-impl Trade {
-    pub const UNBROKEN: Timestamp = Timestamp::from_us(i64::MAX);
+/// What was seen of the time between two observations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Everything that happened.
+    All,
+    /// That it lies between two bodies within the channel's cadence; up to the instant the values before held.
+    Bodies(Timestamp),
+    /// Nothing since the instant up to which the values before are known to have held.
+    Nothing(Timestamp),
+}
+
+impl Seen {
+    /// Since when not everything was seen.
+    pub fn broken_since(self) -> Option<Timestamp> {
+        match self {
+            Seen::All => None,
+            Seen::Bodies(since) | Seen::Nothing(since) => Some(since),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,13 +20,13 @@ fn rupees(rupees: i64) -> Price {
 
 /// Nothing has been missed since the one before.
 fn trade(event_time: Timestamp, price: i64, volume: i64) -> Trade {
-    let (provider, seen_until) = (Provider::Nse, Trade::UNBROKEN);
-    Trade { event_time, last_price: Some(rupees(price)), volume: Some(volume), provider, seen_until }
+    let (provider, seen) = (Provider::Nse, Seen::All);
+    Trade { event_time, last_price: Some(rupees(price)), volume: Some(volume), provider, seen }
 }
 
 /// What was before is known to have held until then.
-fn after(seen_until: Timestamp, trade: Trade) -> Trade {
-    Trade { seen_until, ..trade }
+fn after(since: Timestamp, trade: Trade) -> Trade {
+    Trade { seen: Seen::Nothing(since), ..trade }
 }
 
 /// A day of which the first so many intervals are closed, with one hole.

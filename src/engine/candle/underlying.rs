@@ -60,17 +60,18 @@ impl UnderlyingCandles {
         let Some(price) = trade.last_price.filter(|price| *price > Price::ZERO) else { return };
         let Trade { event_time, provider, .. } = *trade;
         let start = event_time.floor_to_minutes(Self::INTERVAL.minutes());
-        let is_broken = trade.seen_until != Trade::UNBROKEN;
-        if is_broken {
-            self.touch(instrument, trade.seen_until, start, rows);
+        let broken_since = trade.seen.broken_since();
+        if let Some(since) = broken_since {
+            self.touch(instrument, since, start, rows);
         }
-        let forming = Forming { is_touched: is_broken, ..Forming::begin(start, price, 0, provider) };
+        let forming =
+            Forming { is_touched: broken_since.is_some(), ..Forming::begin(start, price, 0, provider) };
         let begun = UnderlyingCandle { forming, origin: Origin::Observed };
         let candle = self.candles.entry(start).or_insert(begun);
         match candle.origin {
             Origin::Repeated => {
                 let Forming { told, is_touched, .. } = candle.forming;
-                let is_touched = is_touched || is_broken;
+                let is_touched = is_touched || broken_since.is_some();
                 candle.forming = Forming { told, is_touched, ..begun.forming };
                 candle.origin = Origin::Observed;
             }
@@ -193,7 +194,7 @@ impl UnderlyingCandles {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Seen, *};
 
     /// A day with one hole.
     struct Day(Option<(Timestamp, Timestamp)>);
@@ -220,8 +221,8 @@ mod tests {
     }
 
     fn level(instant: Timestamp, price: i64) -> Trade {
-        let (provider, seen_until) = (Provider::Nse, Trade::UNBROKEN);
-        Trade { event_time: instant, last_price: Some(rupees(price)), volume: None, provider, seen_until }
+        let (provider, seen) = (Provider::Nse, Seen::All);
+        Trade { event_time: instant, last_price: Some(rupees(price)), volume: None, provider, seen }
     }
 
     /// Candles of one underlying, and what they stated.
@@ -285,7 +286,7 @@ mod tests {
         stated.close(at(6, 0), true);
         assert!(stated.take_told().iter().all(|candle| !candle.resolve_required));
         // It is found out that nothing was seen from 09:20 to 09:25.
-        stated.observe(&Trade { seen_until: at(5, 0), ..level(at(10, 0), 105) });
+        stated.observe(&Trade { seen: Seen::Nothing(at(5, 0)), ..level(at(10, 0), 105) });
         let marked: Vec<_> = stated.rows.unresolved.iter().map(|candle| candle.start).collect();
         assert_eq!(marked, [at(3, 0), at(6, 0)]);
         stated.close(at(9, 0), true);

@@ -10,7 +10,11 @@ use super::{
     track::{Proof, TrackView},
 };
 use crate::{
-    engine::{candle::Trade, observation::Observation, rows::Rows},
+    engine::{
+        candle::{Seen, Trade},
+        observation::Observation,
+        rows::Rows,
+    },
     market::{BucketState, Provider, Quote, Timestamp},
 };
 
@@ -172,8 +176,8 @@ impl TradingDay {
         }
         let step = self.step(index, arrival, self.own_track(index), quote.event_time);
         self.pass_ends(index, &quote, step, rows);
-        let seen_until = self.seen_until(index, arrival, step, quote.event_time);
-        self.take(index, arrival.provider, seen_until, arrival.received, &quote, rows);
+        let seen = self.seen(index, arrival, step, quote.event_time);
+        self.take(index, arrival.provider, seen, arrival.received, &quote, rows);
         self.prove(index, arrival.provider, arrival.proved, rows);
         self.wake_rows(index, quote.event_time);
         if is_contradicted {
@@ -235,7 +239,7 @@ impl TradingDay {
             last_price: quote.last_price.value(),
             volume: quote.volume,
             provider,
-            seen_until: Trade::UNBROKEN,
+            seen: Seen::All,
         };
         self.take_late_price(slot, &trade, rows);
         if !self.take_late(slot, arrival, quote, rows) {

@@ -11,7 +11,7 @@ use super::{
     track::{Proof, TrackView},
 };
 use crate::{
-    engine::{candle::Trade, observation::Observation, rows::Rows},
+    engine::{candle::Seen, observation::Observation, rows::Rows},
     market::{BucketState, Provider, Quote, Timestamp},
 };
 
@@ -81,34 +81,28 @@ fn is_later_trade(other: &Observation, own: &Observation) -> bool {
 }
 
 impl TradingDay {
-    /// Up to when the recorded provider's values before an observation are known to have held, for the candles. At the open
-    /// nothing has been traded: a stream that was subscribed before brings a contract's first value as soon as there is one.
-    pub(super) fn seen_until(
-        &self,
-        slot: usize,
-        arrival: &Arrival,
-        step: Step,
-        event_time: Timestamp,
-    ) -> Timestamp {
+    /// What the recorded provider has seen since its values before an observation, for the candles. At the open nothing has been
+    /// traded: a stream that was subscribed before brings a contract's first value as soon as there is one.
+    pub(super) fn seen(&self, slot: usize, arrival: &Arrival, step: Step, event_time: Timestamp) -> Seen {
         let open = self.hours.open;
         let held = self.held_until(step.witness_end, self.slots[slot].latest.event_time(), event_time);
-        let is_seen = match arrival.traits.delivery {
-            // In which of two candles the volume between two bodies was traded, neither says. A level has none.
-            Delivery::Chain => {
+        match arrival.traits.delivery {
+            Delivery::Chain if step.is_bridged => {
                 let is_one_candle = self.candles.interval_of(held) == self.candles.interval_of(event_time);
-                step.is_bridged && (is_one_candle || !self.slots[slot].is_option())
+                // A level has no volume of which it is to be said.
+                if is_one_candle || !self.slots[slot].is_option() { Seen::All } else { Seen::Bodies(held) }
             }
-            Delivery::Quote => false,
+            Delivery::Chain | Delivery::Quote => Seen::Nothing(held),
             Delivery::Stream => {
                 let gap_max_us = arrival.traits.gap_max_us.max(self.silence_min_us);
                 let is_of_open = step.witness_end <= open && event_time.us_since(open) <= gap_max_us;
-                step.is_continued || is_of_open && self.epochs.get(arrival.epoch).began <= open
+                let is_seen = step.is_continued || is_of_open && self.epochs.get(arrival.epoch).began <= open;
+                if is_seen { Seen::All } else { Seen::Nothing(held) }
             }
-        };
-        if is_seen { Trade::UNBROKEN } else { held }
+        }
     }
 
-    /// The same of values that were said at `said` and proved until `witness_end`; an observation of before shows that they did
+    /// Up to when values held that were said at `said` and proved until `witness_end`; an observation of before shows that they did
     /// not hold until then.
     pub(super) fn held_until(
         &self,

@@ -54,7 +54,7 @@ use self::{
     zeros::Zero,
 };
 use super::{
-    candle::{CandleBook, CandleDay, ContradictedVolumes, Trade, UnderlyingCandles},
+    candle::{CandleBook, CandleDay, ContradictedVolumes, Seen, Trade, UnderlyingCandles},
     channel::{AHEAD_US_MAX, Arrival, ChannelTraits},
     coverage::BucketMark,
     intervals::Intervals,
@@ -486,18 +486,18 @@ impl TradingDay {
         let bucket = self.buckets.find(event_time);
         let latest = &self.slots[index].latest;
         let passes_ends = latest.event_time() < self.buckets.start_of(bucket) && !latest.is_empty();
-        let mut seen_until = Trade::UNBROKEN;
+        let mut seen = Seen::All;
         if passes_ends || !is_continued {
             let step = self.step(index, arrival, self.own_track(index), event_time);
             if !is_continued {
-                seen_until = self.seen_until(index, arrival, step, event_time);
+                seen = self.seen(index, arrival, step, event_time);
             }
             if passes_ends {
                 self.pass_ends(index, quote, step, rows);
             }
         }
         self.slots[index].spoken = arrival.epoch;
-        self.take(index, arrival.provider, seen_until, arrival.received, quote, rows);
+        self.take(index, arrival.provider, seen, arrival.received, quote, rows);
     }
 
     /// The recorded provider speaks of a contract for the first time in an epoch: whether it is recorded still, now that it covers
@@ -517,7 +517,7 @@ impl TradingDay {
         &mut self,
         index: usize,
         provider: Provider,
-        seen_until: Timestamp,
+        seen: Seen,
         received: Timestamp,
         quote: &Quote,
         rows: &mut Rows,
@@ -532,7 +532,7 @@ impl TradingDay {
             let seq = slot.latest.deltas_at_event;
             self.tell_delta(index, baseline, seq, rows);
             let (last_price, volume) = (quote.last_price.value(), quote.volume);
-            let trade = Trade { event_time, last_price, volume, provider, seen_until };
+            let trade = Trade { event_time, last_price, volume, provider, seen };
             self.observe_trade(index, &trade, rows);
         }
         if let Some(stated) = stated {

@@ -10,7 +10,11 @@ use super::{
     zeros::Zero,
 };
 use crate::{
-    engine::{candle::Trade, observation::Observation, rows::Rows},
+    engine::{
+        candle::{Seen, Trade},
+        observation::Observation,
+        rows::Rows,
+    },
     market::{Provider, Quote, Timestamp},
 };
 
@@ -398,9 +402,9 @@ impl TradingDay {
         }
         let seq = if before.event_time() == event_time { before.deltas_at_event } else { 0 };
         self.tell_delta(slot, before.baseline(), seq, rows);
-        let seen_until = self.held_until(held, before.event_time(), event_time);
+        let seen = Seen::Nothing(self.held_until(held, before.event_time(), event_time));
         let (last_price, volume) = (latest.last_price(), latest.volume());
-        let trade = Trade { event_time, last_price, volume, provider, seen_until };
+        let trade = Trade { event_time, last_price, volume, provider, seen };
         self.observe_trade(slot, &trade, rows);
     }
 }
