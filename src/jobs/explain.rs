@@ -55,6 +55,11 @@ pub enum ExplainError {
     OutsideSession { at: Timestamp, date: TradingDate, open: Timestamp, close: Timestamp },
     #[error("no bucket of {date} is over yet; ask after {}", first_end.to_ist().format("%H:%M"))]
     NothingOver { date: TradingDate, first_end: Timestamp },
+    #[error(
+        "the bucket from {} of {date} has not begun: nothing is known of it; ask after that",
+        start.to_ist().format("%H:%M")
+    )]
+    NotBegun { date: TradingDate, start: Timestamp },
     #[error("{contract} is not traded any more from {} on; give a time before", close.to_ist().format("%H:%M"))]
     AfterClose { contract: String, close: Timestamp },
     #[error(transparent)]
@@ -352,7 +357,7 @@ fn bucket_of(pipeline: &Pipeline, question: &ExplainQuestion) -> Result<Bucket, 
     let hours = pipeline.day().map(|day| day.hours()).filter(|hours| hours.date == date);
     let Some(hours) = hours else { return Err(ExplainError::NoSession { date }) };
     let first = Bucket::containing(hours.open);
-    match at {
+    let bucket = match at {
         // The session's last bucket ends with it.
         Some(at) if at == hours.close => Ok(Bucket::containing(at.plus_us(-1))),
         Some(at) if hours.open <= at && at < hours.close => Ok(Bucket::containing(at)),
@@ -360,7 +365,11 @@ fn bucket_of(pipeline: &Pipeline, question: &ExplainQuestion) -> Result<Bucket, 
         None if now >= hours.close => Ok(Bucket::containing(hours.close.plus_us(-1))),
         None if now >= first.end() => Ok(Bucket::containing(now.plus_us(-Bucket::LENGTH_US))),
         None => Err(ExplainError::NothingOver { date, first_end: first.end() }),
+    }?;
+    if bucket.start() > now {
+        return Err(ExplainError::NotBegun { date, start: bucket.start() });
     }
+    Ok(bucket)
 }
 
 /// Gaps of whole providers and of the contract's chain between two instants, each once.

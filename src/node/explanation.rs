@@ -56,6 +56,7 @@ fn refusal(error: ExplainError) -> ControlError {
         ExplainError::NotRecorded { .. }
         | ExplainError::NoSession { .. }
         | ExplainError::NothingOver { .. }
+        | ExplainError::NotBegun { .. }
         | ExplainError::AfterClose { .. }
         | ExplainError::Replay(VerifyError::NoLog { .. }) => ControlError::NoData { reason },
         ExplainError::Replay(

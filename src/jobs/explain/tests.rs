@@ -172,3 +172,12 @@ async fn a_log_without_rules_is_of_another_version() {
     let explained = explain(&place, call(), Some(at(9, 15, 0))).await.expect("explained");
     assert_eq!(explained.judged_by, JudgedBy::OtherVersion);
 }
+
+#[tokio::test]
+async fn a_bucket_that_has_not_begun_is_not_one_that_waits() {
+    let place = played().await;
+    let error = explain(&place, put(), Some(at(10, 30, 0))).await.expect_err("not begun").to_string();
+    assert!(error.starts_with("the bucket from 10:30 of 2026-01-30 has not begun"), "{error}");
+    let open = explain(&place, put(), Some(at(9, 49, 0))).await.expect("the bucket that is open");
+    assert_eq!(open.bucket.start(), at(9, 48, 0));
+}
