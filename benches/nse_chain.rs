@@ -36,6 +36,7 @@ fn body() -> Vec<u8> {
         underlying_value: Some(Price::from_e4(252_977_000)),
         legs: (0..LEGS).map(leg).collect(),
         expiries: expiries.clone(),
+        rowless_strikes: Vec::new(),
         malformed: Vec::new(),
     };
     encode_chain(&chain, ChainShape::Older)

@@ -153,6 +153,7 @@ pub fn body(stamp: Timestamp, received: Timestamp, open_interest: i64, volume: i
         underlying_value: None,
         expiries: vec![expiry()],
         legs: vec![leg],
+        rowless_strikes: Vec::new(),
         malformed: Vec::new(),
     };
     let body = nse::encode_chain(&chain, nse::ChainShape::V3);

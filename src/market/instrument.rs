@@ -148,6 +148,14 @@ impl Contract {
         Contract { exchange, underlying: underlying.into(), kind }
     }
 
+    /// Of an option.
+    pub fn strike(&self) -> Option<Price> {
+        match self.kind {
+            InstrumentKind::Option { strike, .. } => Some(strike),
+            _ => None,
+        }
+    }
+
     pub fn expiry(&self) -> Option<NaiveDate> {
         match self.kind {
             InstrumentKind::Future { expiry } | InstrumentKind::Option { expiry, .. } => Some(expiry),

@@ -377,7 +377,14 @@ mod tests {
             };
             let timestamp = open.plus_seconds(second);
             let (expiries, legs) = (vec![expiry], vec![leg]);
-            let chain = Chain { timestamp, underlying_value: None, expiries, legs, malformed: Vec::new() };
+            let chain = Chain {
+                timestamp,
+                underlying_value: None,
+                expiries,
+                legs,
+                rowless_strikes: Vec::new(),
+                malformed: Vec::new(),
+            };
             (Source::NSE_CHAIN, timestamp, encode_chain(&chain, ChainShape::V3))
         };
         let mut spool = Spool::open(directory).expect("a log").spool;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    market::{OptionType, Price, Provider, Timestamp, Told, TradingDate},
+    market::{BucketState, OptionType, Price, Provider, Timestamp, Told, TradingDate},
     spool::{Frames, Mark, NewRecord, Record, Source},
     store::{Batch, GapRow},
     wire::nse,
@@ -184,6 +184,7 @@ fn lot_sizes_are_those_of_the_days_own_log() {
             underlying_value: None,
             expiries,
             legs: vec![leg],
+            rowless_strikes: Vec::new(),
             malformed: Vec::new(),
         };
         record(Source::NSE_CHAIN, timestamp, &nse::encode_chain(&chain, nse::ChainShape::V3))
@@ -211,6 +212,56 @@ fn records_of_another_versions_source_are_counted_and_named() {
     assert_eq!((pipeline.counters().unknown_sources, batch.row_count(), batch.spool_seq), (1, 0, 1));
     let said = pipeline.counters().last_error.clone().expect("a word on it");
     assert!(said.contains("source 0x27"), "{said}");
+}
+
+#[test]
+fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    let lots = "UNDERLYING,SYMBOL,JAN-26,FEB-26\nNIFTY 50,NIFTY,65,65\n";
+    let row = |strike: &u32| {
+        format!(
+            r#"{{"expiryDates":"03-Feb-2026","strikePrice":{strike},"CE":{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":1,"lastPrice":7}}}}"#
+        )
+    };
+    let body = |time: &str, strikes: &[u32], listed: &str| {
+        let rows: Vec<String> = strikes.iter().map(row).collect();
+        format!(
+            r#"{{"records":{{"data":[{}],"timestamp":"29-Jan-2026 {time}","expiryDates":["03-Feb-2026"],"strikePrices":[{listed}]}}}}"#,
+            rows.join(",")
+        )
+    };
+    let record = |source, second, context: &str, body: &str| NewRecord {
+        source,
+        received_time: at(29, second),
+        context: context.to_owned(),
+        frames: Frames::one(body.as_bytes()),
+    };
+    let first = body("09:26:40", &[25_000], r#""25000","25100""#);
+    let second = body("09:27:40", &[25_000, 25_100, 25_200], r#""25000","25100","25200""#);
+    let context = "symbol=NIFTY&expiry=2026-02-03";
+    let records = [
+        record(Source::NSE_LOTS, 33_000, "", lots),
+        record(Source::NSE_CHAIN, 34_010, context, &first),
+        record(Source::NSE_CHAIN, 34_070, context, &second),
+        NewRecord::mark(at(29, 34_600), &Mark::clock([])),
+    ];
+    for (seq, record) in (1..).zip(records) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+    }
+    let first_state = |strike: u32| {
+        let contract = format!("NIFTY 2026-02-03 {strike} CE");
+        let id = batch
+            .instruments
+            .iter()
+            .find(|row| row.contract.to_string() == contract)
+            .expect("it is known")
+            .id;
+        let rows = batch.buckets.iter().filter(|row| row.instrument == id);
+        rows.min_by_key(|row| row.bucket.start()).expect("a row").state
+    };
+    let states = [25_000, 25_100, 25_200].map(first_state);
+    assert_eq!(states, [BucketState::Missing, BucketState::Missing, BucketState::Unlisted]);
 }
 
 #[test]

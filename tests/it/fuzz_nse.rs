@@ -32,6 +32,7 @@ fn chain() {
         underlying_value: Some(Price::from_e4(252_976_000)),
         expiries: vec![expiry()],
         legs: vec![leg(OptionType::Call, 1_150.0 / 75.0), leg(OptionType::Put, 4.0)],
+        rowless_strikes: Vec::new(),
         malformed: Vec::new(),
     };
     let seeds = [ChainShape::V3, ChainShape::Older].map(|shape| encode_chain(&chain, shape));

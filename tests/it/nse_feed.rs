@@ -102,7 +102,14 @@ fn chain_body(
     };
     let legs = symbol.map(|_| leg).into_iter().collect();
     let expiries = expiries();
-    let chain = Chain { timestamp, underlying_value: None, expiries, legs, malformed: Vec::new() };
+    let chain = Chain {
+        timestamp,
+        underlying_value: None,
+        expiries,
+        legs,
+        rowless_strikes: Vec::new(),
+        malformed: Vec::new(),
+    };
     encode_chain(&chain, shape)
 }
 

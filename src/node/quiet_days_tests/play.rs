@@ -194,8 +194,14 @@ impl Day {
             });
         }
         let expiries = chain.context.expiry.into_iter().collect();
-        let chain =
-            nse::Chain { timestamp: stamp, underlying_value: None, expiries, legs, malformed: Vec::new() };
+        let chain = nse::Chain {
+            timestamp: stamp,
+            underlying_value: None,
+            expiries,
+            legs,
+            rowless_strikes: Vec::new(),
+            malformed: Vec::new(),
+        };
         nse::encode_chain(&chain, nse::ChainShape::V3)
     }
 }

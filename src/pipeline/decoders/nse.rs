@@ -49,8 +49,8 @@ const OLDER_US_MAX: i64 = 300_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     lots: Option<nse::LotTable>,
-    /// Stamp of the last body of a chain in which every leg could be read.
-    listed: BTreeMap<(Arc<str>, TradingDate), Timestamp>,
+    /// Stamp of the last body of a chain in which every leg could be read, and the strikes that it lists without a contract.
+    listed: BTreeMap<(Arc<str>, TradingDate), (Timestamp, Vec<Price>)>,
     /// When a chain's volumes first went back, while they do.
     older_since: BTreeMap<(Arc<str>, TradingDate), Timestamp>,
 }
@@ -111,7 +111,8 @@ impl Decoder {
         for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
             self.decode_legs(&chain, &underlying, expiry, ingest);
             if chain.malformed.is_empty() {
-                self.listed.insert((Arc::clone(&underlying), expiry), chain.timestamp);
+                let listed = (chain.timestamp, chain.rowless_strikes.clone());
+                self.listed.insert((Arc::clone(&underlying), expiry), listed);
             }
         }
     }
@@ -151,27 +152,29 @@ impl Decoder {
             return ingest.note_unknown_lots(legs.count(), underlying, expiry);
         };
         let key = (Arc::clone(underlying), expiry);
-        // A contract that the complete body before lacks was listed since; after a break it may have been at any time.
-        let is_new = self
-            .listed
-            .get(&key)
-            .is_some_and(|before| chain.timestamp.us_since(*before) <= CHAIN.1.gap_max_us);
+        // A contract that the complete body before lacks was listed since, unless that lists its strike without a row; after a
+        // break it may have been at any time.
+        let before = self.listed.get(&key);
+        let before = before.filter(|(stamp, _)| chain.timestamp.us_since(*stamp) <= CHAIN.1.gap_max_us);
+        let is_new = |contract: &Contract| {
+            let is_listed =
+                |strikes: &[Price]| contract.strike().is_some_and(|strike| strikes.contains(&strike));
+            before.is_some_and(|(_, rowless)| !is_listed(rowless))
+        };
         // A contract is listed also where its numbers cannot be read: it is recorded, and missing.
         let is_unread =
             |contract: &&Contract| contract.expiry() == Some(expiry) && contract.underlying == *underlying;
         for contract in chain.malformed.iter().filter_map(|unread| unread.contract.as_ref()).filter(is_unread)
         {
-            slot_of(contract, lot_size, is_new, ingest);
+            slot_of(contract, lot_size, is_new(contract), ingest);
         }
         let mut quotes = Vec::new();
         for leg in legs {
+            let contract = leg.contract();
+            let slot = slot_of(&contract, lot_size, is_new(&contract), ingest);
             match leg.quote(lot_size, chain.timestamp) {
-                Ok(quote) => quotes
-                    .extend(slot_of(&leg.contract(), lot_size, is_new, ingest).map(|slot| (slot, quote))),
-                Err(error) => {
-                    slot_of(&leg.contract(), lot_size, is_new, ingest);
-                    ingest.note_malformed(PROVIDER, &format_args!("{}: {error}", leg.contract()));
-                }
+                Ok(quote) => quotes.extend(slot.map(|slot| (slot, quote))),
+                Err(error) => ingest.note_malformed(PROVIDER, &format_args!("{contract}: {error}")),
             }
         }
         drop_twins(&mut quotes, ingest);

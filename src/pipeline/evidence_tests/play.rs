@@ -438,6 +438,7 @@ impl Play {
                 underlying_value: Some(level(stamp)),
                 expiries: vec![expiry(0), expiry(1)],
                 legs,
+                rowless_strikes: Vec::new(),
                 malformed: Vec::new(),
             },
             nse::ChainShape::V3,

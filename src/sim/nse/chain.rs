@@ -184,6 +184,7 @@ impl Chains {
             underlying_value,
             expiries: expiries.into_iter().collect(),
             legs: legs.into_iter().map(|(_, leg)| leg).collect(),
+            rowless_strikes: Vec::new(),
             malformed: Vec::new(),
         })
     }

@@ -187,6 +187,7 @@ mod tests {
             underlying_value: None,
             expiries: vec!["2026-02-03".parse().expect("a date")],
             legs: market.contracts().iter().filter_map(|listed| leg(&listed.contract)).collect(),
+            rowless_strikes: Vec::new(),
             malformed: Vec::new(),
         }
     }

@@ -31,8 +31,17 @@ pub struct Chain {
     pub expiries: Vec<TradingDate>,
     /// In the body's order, the call of a row before its put. Sides that the exchange does not list are left out.
     pub legs: Vec<Leg>,
+    /// Strikes that the body lists without a contract of theirs.
+    pub rowless_strikes: Vec<Price>,
     /// What could not be read, in the body's order; everything else of the body is as good as ever.
     pub malformed: Vec<Unread>,
+}
+
+/// Of the strikes that a body lists, those without a contract in it.
+fn rowless(listed: Option<Vec<RupeesField>>, legs: &[Leg]) -> Vec<Price> {
+    let shown: BTreeSet<Price> = legs.iter().map(|leg| leg.strike).collect();
+    let listed = listed.unwrap_or_default().into_iter().map(|strike| strike.0);
+    listed.filter(|strike| !shown.contains(strike)).collect()
 }
 
 /// One contract of a chain. Numbers of lots are as on the wire and may be fractional.
@@ -196,6 +205,7 @@ pub fn decode_chain(body: &[u8]) -> Result<Chain, WireError> {
             timestamp: records.timestamp.0,
             underlying_value: records.underlying_value.and_then(|rupees| not_zero(rupees.0)),
             expiries: records.expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
+            rowless_strikes: rowless(records.strikes, &records.data.0),
             legs: records.data.0,
             malformed: Vec::new(),
         }),
@@ -231,6 +241,8 @@ struct RecordsFields<Data> {
     underlying_value: Option<RupeesField>,
     #[serde(rename = "expiryDates", default)]
     expiries: Option<Vec<DateField>>,
+    #[serde(rename = "strikePrices", default)]
+    strikes: Option<Vec<RupeesField>>,
     data: Data,
 }
 
@@ -391,6 +403,8 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
         underlying_value: Option<&'a RawValue>,
         #[serde(rename = "expiryDates", borrow, default)]
         expiries: Option<&'a RawValue>,
+        #[serde(rename = "strikePrices", borrow, default)]
+        strikes: Option<&'a RawValue>,
         #[serde(borrow)]
         data: Vec<&'a RawValue>,
     }
@@ -423,6 +437,10 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
     let expiries = records.expiries.and_then(|raw| {
         let read = serde_json::from_str::<Option<Vec<DateField>>>(raw.get());
         read.inspect_err(|error| note(raw, "expiryDates", error)).ok().flatten()
+    });
+    let strikes = records.strikes.and_then(|raw| {
+        let read = serde_json::from_str::<Option<Vec<RupeesField>>>(raw.get());
+        read.inspect_err(|error| note(raw, "strikePrices", error)).ok().flatten()
     });
     let mut legs: Vec<Leg> = Vec::new();
     let names = |raw: &RawValue| Names::read(raw, is_symbol, is_strike);
@@ -461,6 +479,7 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
         timestamp: records.timestamp.0,
         underlying_value: underlying_value.and_then(|rupees| not_zero(rupees.0)),
         expiries: expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
+        rowless_strikes: rowless(strikes, &legs),
         legs,
         malformed,
     })
@@ -494,6 +513,7 @@ mod tests {
         assert_eq!(chain.timestamp.to_string(), "2026-06-19 15:30:00 IST");
         assert_eq!(chain.underlying_value, Some(Price::from_e4(240_131_000)));
         assert_eq!(chain.legs.len(), 1);
+        assert_eq!(chain.rowless_strikes, [Price::from_e4(15_000_000)]);
         let leg = &chain.legs[0];
         assert_eq!(leg.contract().to_string(), "NIFTY 2026-06-23 21800 CE");
         let quote = leg.quote(75, chain.timestamp).expect("whole units");

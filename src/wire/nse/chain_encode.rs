@@ -23,7 +23,8 @@ pub enum ChainShape {
 /// follows from the others, so that the body has the website's field names and about its size.
 pub fn encode_chain(chain: &Chain, shape: ChainShape) -> Vec<u8> {
     let rows = rows(&chain.legs);
-    let strikes: BTreeSet<Price> = chain.legs.iter().map(|leg| leg.strike).collect();
+    let rowless = chain.rowless_strikes.iter().copied();
+    let strikes: BTreeSet<Price> = chain.legs.iter().map(|leg| leg.strike).chain(rowless).collect();
     let nearest = chain.legs.iter().map(|leg| leg.expiry).min();
     let view = |row| RowView { row, shape, underlying_value: chain.underlying_value };
     let filtered: Vec<Row<'_>> =
@@ -284,7 +285,7 @@ mod tests {
                 underlying_value,
                 expiries: days.into_iter().map(|day| NaiveDate::default() + chrono::Days::new(day)).collect(),
                 legs,
-                malformed: Vec::new(),
+                rowless_strikes: Vec::new(), malformed: Vec::new(),
             };
             for shape in [ChainShape::V3, ChainShape::Older] {
                 let body = encode_chain(&chain, shape);
@@ -300,7 +301,7 @@ mod tests {
             leg.open_interest_change_lots = Some(lots_from_units(change, lot_size));
             leg.volume_lots = Some(lots_from_units(units / 2, lot_size));
             let timestamp = Timestamp::from_us(1_769_744_700_000_000);
-            let chain = Chain { timestamp, underlying_value: None, expiries: Vec::new(), legs: vec![leg], malformed: Vec::new() };
+            let chain = Chain { timestamp, underlying_value: None, expiries: Vec::new(), legs: vec![leg], rowless_strikes: Vec::new(), malformed: Vec::new() };
             let chain = decode_chain(&encode_chain(&chain, ChainShape::V3)).expect("a chain");
             let quote = chain.legs[0].quote(lot_size, timestamp).expect("whole units");
             prop_assert_eq!(quote.open_interest, Some(units));
