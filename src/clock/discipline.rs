@@ -78,6 +78,8 @@ pub struct StampWatch {
     /// The newest stamp, and the clock, as a span began in which the stamps are followed.
     begun: Option<(Timestamp, Timestamp)>,
     found_us: Option<i64>,
+    /// They were once those of the time that the clock shows.
+    has_agreed: bool,
 }
 
 impl StampWatch {
@@ -100,8 +102,19 @@ impl StampWatch {
             let off_us = now.us_since(stamp);
             let is_off = off_us >= Self::BEHIND_US_MIN || refutes(stamp, now);
             self.found_us = (is_at_work && is_off).then_some(off_us);
+            self.has_agreed |= is_at_work && !is_off;
         }
         self.found_us
+    }
+
+    /// Whether stamps of a market at work have agreed with the clock since it was last set.
+    pub fn has_agreed(&self) -> bool {
+        self.has_agreed
+    }
+
+    /// The clock was set: whether stamps agree with it is open.
+    pub fn forget_agreement(&mut self) {
+        self.has_agreed = false;
     }
 }
 
@@ -160,8 +173,10 @@ mod tests {
             assert_eq!(found.is_some(), second >= 30, "{second}");
         }
         assert_eq!(found, Some(us(DAY)));
+        assert!(!watch.has_agreed());
         let set_right = (40..80).map(|second| watch.note(Some(at(second)), at(second)));
         assert_eq!(set_right.last(), Some(None));
+        assert!(watch.has_agreed());
         let mut watch = StampWatch::default();
         let behind = (0..40).map(|second| watch.note(Some(at(second)), at(second - 600)));
         assert_eq!(behind.last(), Some(Some(us(-600))));

@@ -116,6 +116,7 @@ impl ClockWatch {
                 Verdict::Agreed => clock.follow(),
                 Verdict::Followed { by_us } => {
                     clock.follow();
+                    self.stamps.forget_agreement();
                     look.step_us = Some(by_us);
                 }
                 Verdict::SetBack { by_us } => {
@@ -141,15 +142,32 @@ impl ClockWatch {
             ));
         }
         if let Some(off_us) = self.stamps.note(stamp, now) {
-            let side = if off_us > 0 { "ahead of" } else { "behind" };
-            look.problems.push(format!(
-                "the machine's clock is {} {side} the exchange's stamps, which move on: what is received counts for the \
-                 wrong time; set the clock right (timedatectl), bhavd then begins anew under the right day by itself",
-                describe_span(off_us.abs())
-            ));
+            look.problems.push(describe_off(off_us, self.stamps.has_agreed()));
         }
         look
     }
+}
+
+/// A clock that is off the exchange's stamps. One that has agreed with them and was not set since is right: stamps that are
+/// half of eleven hours away from it are UTC that was taken for IST, or the other way round.
+fn describe_off(off_us: i64, has_agreed: bool) -> String {
+    const IST_US: i64 = 19_800_000_000;
+    /// Stamps come late.
+    const LATE_US_MAX: i64 = 300_000_000;
+    let is_ist = (off_us.abs() - IST_US).abs() <= LATE_US_MAX;
+    if has_agreed && is_ist {
+        let side = if off_us > 0 { "behind" } else { "ahead of" };
+        return format!(
+            "the source's stamps have jumped to 5 h 30 min {side} the machine's clock, with which they agreed before: the source \
+             confuses UTC and IST, and what it stamps so counts for the wrong time or not at all"
+        );
+    }
+    let side = if off_us > 0 { "ahead of" } else { "behind" };
+    format!(
+        "the machine's clock is {} {side} the exchange's stamps, which move on: what is received counts for the wrong time; \
+         set the clock right (timedatectl), bhavd then begins anew under the right day by itself",
+        describe_span(off_us.abs())
+    )
 }
 
 fn describe_step(by_us: i64) -> String {
@@ -203,6 +221,19 @@ mod tests {
         assert_eq!((look.problems, look.is_set_back), (Vec::new(), false));
         assert!((look.step_us.expect("a step") - HOUR_US).abs() < HOUR_US / 60);
         assert_eq!(ClockWatch::default().look(&clock, None, Timestamp::NEVER), Look::default());
+    }
+
+    #[test]
+    fn stamps_that_jump_by_the_offset_of_ist_are_the_sources() {
+        let off_us = 19_800_000_000;
+        let says = |off_us, has_agreed, what| describe_off(off_us, has_agreed).starts_with(what);
+        assert!(says(off_us + 90_000_000, true, "the source's stamps have jumped to 5 h 30 min behind"));
+        assert!(says(90_000_000 - off_us, true, "the source's stamps have jumped to 5 h 30 min ahead of"));
+        assert!(
+            says(off_us, false, "the machine's clock is 5 h 30 min ahead of"),
+            "a hardware clock in local time"
+        );
+        assert!(says(HOUR_US, true, "the machine's clock is 1 h 0 min ahead of"));
     }
 
     #[test]

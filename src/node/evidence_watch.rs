@@ -104,7 +104,8 @@ impl EvidenceWatch {
             let volumes = pipeline.contradicted_volumes(provider);
             describe_volumes(provider, &volumes, |instrument| pipeline.contract(instrument))
         });
-        let of_day = volumes.chain(unrecorded(&pipeline.unrecorded_sessions())).collect();
+        let unclosed = describe_unclosed(&pipeline.unclosed_chains());
+        let of_day = volumes.chain(unrecorded(&pipeline.unrecorded_sessions())).chain(unclosed).collect();
         Some(Lacks { problems, notices, of_day })
     }
 
@@ -171,6 +172,23 @@ fn describe_volumes<'a>(
     Some(format!(
         "{provider} contradicted its own volume of the day {times} for {contract}: {volume}, then {later} at {at}; what was \
          too much is taken out of the candles, which are marked"
+    ))
+}
+
+/// What a source did not show of the close: its last values are none.
+fn describe_unclosed(chains: &[(String, UnwitnessedChain)]) -> Option<String> {
+    let (name, UnwitnessedChain { contracts, unwitnessed, since, .. }) = chains.first()?;
+    let since = match since {
+        Some(since) => format!("since {}", since.to_ist().format("%H:%M:%S")),
+        None => "since the open".to_owned(),
+    };
+    let more = match chains.len() {
+        1 => String::new(),
+        count => format!(", nor all of {} more chains", count - 1),
+    };
+    Some(format!(
+        "the close of chain {name} was not seen: nothing shows {unwitnessed} of its {contracts} contracts {since}{more}; \
+         their last values of the day are no closing values"
     ))
 }
 
@@ -260,5 +278,10 @@ mod tests {
             "chain NIFTY 0: nothing shows 80 of its 82 contracts since 09:15:00; it is recorded from nse"
         );
         assert_eq!(lacks[3], "2 more chains have no witness");
+        assert_eq!(describe_unclosed(&[]), None);
+        let unclosed = describe_unclosed(&chains).expect("one is told");
+        let text = "the close of chain NIFTY 0 was not seen: nothing shows 80 of its 82 contracts since 09:15:00, nor all of 4 \
+                    more chains";
+        assert!(unclosed.starts_with(text), "{unclosed}");
     }
 }

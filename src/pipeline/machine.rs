@@ -225,6 +225,15 @@ impl Pipeline {
     /// Chains of which no provider shows most contracts, with their names.
     pub fn unwitnessed_chains(&self, now: Timestamp) -> Vec<(String, UnwitnessedChain)> {
         let chains = self.day.as_ref().map(|day| day.unwitnessed_chains(now)).unwrap_or_default();
+        self.named(chains)
+    }
+
+    /// Chains of which the close of contracts was not seen, with their names; none before the day is closed.
+    pub fn unclosed_chains(&self) -> Vec<(String, UnwitnessedChain)> {
+        self.named(self.day.as_ref().map(TradingDay::unclosed_chains).unwrap_or_default())
+    }
+
+    fn named(&self, chains: Vec<UnwitnessedChain>) -> Vec<(String, UnwitnessedChain)> {
         chains.into_iter().map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
     }
 

@@ -8,7 +8,7 @@
 use super::{Chain, ChainClass, TradingDay, closing::UNKNOWN_LATENESS_US};
 use crate::{
     engine::rows::Rows,
-    market::{Provider, Timestamp},
+    market::{BucketState, Provider, Timestamp},
 };
 
 /// How often scopes are looked at.
@@ -222,6 +222,30 @@ impl TradingDay {
             return Vec::new();
         }
         (0..self.chains.len()).filter_map(|chain| self.unwitnessed_chain(chain, now)).collect()
+    }
+
+    /// Chains of which the close of contracts was not seen, once the day is closed.
+    pub fn unclosed_chains(&self) -> Vec<UnwitnessedChain> {
+        let numbers = if self.is_day_closed { 0..self.chains.len() } else { 0..0 };
+        numbers.filter_map(|chain| self.unclosed_chain(chain)).collect()
+    }
+
+    fn unclosed_chain(&self, number: usize) -> Option<UnwitnessedChain> {
+        let chain = &self.chains[number];
+        let (mut contracts, mut unwitnessed, mut since) = (0, 0, Timestamp::NEVER);
+        for slot in chain.slots.iter().map(|slot| *slot as usize).filter(|slot| self.slots[*slot].is_option())
+        {
+            let last = self.marks.of(slot).iter().rev().find_map(|mark| mark.state());
+            contracts += 1;
+            if last.is_none_or(|state| state == BucketState::Missing) {
+                unwitnessed += 1;
+                since = since.max(self.proved_by_any(slot));
+            }
+        }
+        let (active, chain) = (chain.active, number as u32);
+        let since = Some(since).filter(|since| *since >= self.hours.open);
+        let found = UnwitnessedChain { chain, active, contracts, unwitnessed, since, still: None };
+        (unwitnessed > 0).then_some(found)
     }
 
     /// Contracts that have had no witness for so long, by slot. After the close those that had none then.

@@ -440,6 +440,24 @@ fn changes_are_measured_against_the_best_base_and_name_it() {
 }
 
 #[test]
+fn a_source_that_stands_still_before_the_close_is_told_after_it() {
+    let mut played = Played::new(2);
+    for minute in 0..370 {
+        let stamp = at(9, 16, 0).plus_seconds(minute * 60);
+        played.body(stamp, stamp.plus_seconds(60), &[(0, minute + 1), (1, 5)]);
+    }
+    // Its time is 15:25 from then on.
+    played.body(at(15, 25, 0), at(15, 31, 0), &[(0, 370), (1, 5)]);
+    assert_eq!(played.day.unclosed_chains(), []);
+    played.advance(at(15, 37, 0));
+    let [found] = played.day.unclosed_chains()[..] else { panic!("one chain") };
+    assert_eq!((found.contracts, found.unwitnessed, found.since), (2, 2, Some(at(15, 25, 0))));
+    played.body(at(15, 30, 0), at(15, 40, 0), &[(0, 371), (1, 5)]);
+    let [found] = played.day.unclosed_chains()[..] else { panic!("one chain") };
+    assert_eq!(found.unwitnessed, 1, "nothing of the other one was traded since");
+}
+
+#[test]
 fn chains_without_a_witness_are_named_two_minutes_after_their_source_is_late() {
     let mut played = Played::new(3);
     assert_eq!(played.day.unwitnessed_chains(at(9, 20, 0)), [], "none can have been proved yet");

@@ -233,7 +233,8 @@ impl<S: RecordSink> Running<S> {
                     if window.is_stale(timestamp, received_time) {
                         self.failed(&job, SiteError::Stale { timestamp }.into(), received_time).await?;
                     } else {
-                        self.succeeded(&job, received_time).await?;
+                        let shown_until = window.shown_until(timestamp, received_time);
+                        self.succeeded(&job, shown_until).await?;
                     }
                 }
                 (_, Ok(_)) => unreachable!("a request's answer is of its job's kind"),

@@ -11,6 +11,10 @@ const BEFORE_OPEN_SECONDS: i64 = 10 * 60;
 const AFTER_CLOSE_SECONDS: i64 = 60 * 60;
 /// How old a chain's own time may be within the session.
 const STALE_SECONDS: i64 = 600;
+/// So long after the open every chain is of the session, and so long after the close of its end: as late as bodies are.
+const TURNED_SECONDS: i64 = 240;
+/// How long before the close a chain's final time may lie.
+const FINAL_SECONDS: i64 = 180;
 
 /// The hours of polling that belong to one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +38,22 @@ impl Window {
         today.or_else(|| calendar.next_session(date).map(of))
     }
 
-    /// Whether a chain that says `timestamp` is old news at `now`. Outside the session no chain moves.
+    /// Whether a chain that says `timestamp` is old news at `now`: of before the open, or standing still within the session or
+    /// before its end. Before the open no chain moves.
     pub fn is_stale(&self, timestamp: Timestamp, now: Timestamp) -> bool {
-        let first = self.session.open.plus_seconds(STALE_SECONDS);
-        first <= now && now < self.session.close && timestamp < now.plus_seconds(-STALE_SECONDS)
+        let Session { open, close, .. } = self.session;
+        if now < open.plus_seconds(TURNED_SECONDS) {
+            return false;
+        }
+        if now < close {
+            return timestamp < open || timestamp < now.plus_seconds(-STALE_SECONDS);
+        }
+        now >= close.plus_seconds(TURNED_SECONDS) && timestamp < close.plus_seconds(-FINAL_SECONDS)
+    }
+
+    /// Up to when a chain that says `timestamp` was shown by a body of `received`: one of before the open shows nothing of today.
+    pub fn shown_until(&self, timestamp: Timestamp, received: Timestamp) -> Timestamp {
+        if timestamp < self.session.open { received.min(self.session.open) } else { received }
     }
 }
 
@@ -65,13 +81,24 @@ mod tests {
     }
 
     #[test]
-    fn chains_are_stale_only_within_the_session() {
+    fn chains_are_stale_when_they_lag_behind_the_session() {
         let window = Window::at(&Calendar::embedded(), at(30, 9, 0)).expect("a session");
-        assert!(!window.is_stale(at(29, 15, 30), at(30, 9, 24)));
-        assert!(window.is_stale(at(29, 15, 30), at(30, 9, 25)));
+        assert!(!window.is_stale(at(29, 15, 30), at(30, 9, 18)));
+        assert!(window.is_stale(at(29, 15, 30), at(30, 9, 19)), "no body is later than that");
+        assert!(!window.is_stale(at(30, 9, 15), at(30, 9, 19)));
         assert!(!window.is_stale(at(30, 11, 50), at(30, 12, 0)));
         assert!(window.is_stale(at(30, 11, 49), at(30, 12, 0)));
-        assert!(!window.is_stale(at(30, 15, 10), at(30, 15, 30)));
+        assert!(!window.is_stale(at(30, 15, 10), at(30, 15, 33)), "the final one may be under way");
+        assert!(window.is_stale(at(30, 15, 10), at(30, 15, 34)));
+        assert!(!window.is_stale(at(30, 15, 30), at(30, 16, 20)));
+    }
+
+    #[test]
+    fn a_body_of_yesterday_shows_nothing_of_today() {
+        let window = Window::at(&Calendar::embedded(), at(30, 9, 0)).expect("a session");
+        assert_eq!(window.shown_until(at(29, 15, 30), at(30, 9, 18)), at(30, 9, 15));
+        assert_eq!(window.shown_until(at(29, 15, 30), at(30, 9, 10)), at(30, 9, 10));
+        assert_eq!(window.shown_until(at(30, 9, 16), at(30, 9, 18)), at(30, 9, 18));
     }
 
     proptest! {
