@@ -8,7 +8,10 @@
 //! before, and nobody was answered. Asking again is right in each case: it says again only what the log does not say, and
 //! keeps it.
 
-use super::{answers::Answers, control_child::ControlChild, held_order, intake::IntakeSink};
+use super::{
+    answers::Answers, control_child::ControlChild, feed_orders::FeedDesk, feeds, held_order,
+    intake::IntakeSink,
+};
 use crate::{
     control::{ControlError, FailoverRequest, FailoverResponse, ProviderChoice},
     feed::RecordSink,
@@ -39,11 +42,18 @@ impl Answers {
 
     fn check_is_to_run(&self, provider: Provider) -> Result<(), ControlError> {
         let desk = self.child.orders.desks().iter().find(|desk| desk.provider == provider);
-        let Some(state) = desk.and_then(|desk| desk.order().rest(provider)) else { return Ok(()) };
-        let reason = format!(
-            "feed {provider} is {}, its values cannot be made to count; `bhavctl feed enable {provider}` lets it run",
-            state.name()
-        );
+        let order = desk.map(FeedDesk::order);
+        let Some((order, state)) = order.and_then(|order| order.rest(provider).map(|state| (order, state)))
+        else {
+            return Ok(());
+        };
+        // Enabling it is no way out where it would be refused.
+        let way_out = match feeds::check(provider, &order.config) {
+            Ok(()) => format!("`bhavctl feed enable {provider}` lets it run"),
+            Err(refusal) => format!("nor can it be enabled: {refusal}"),
+        };
+        let reason =
+            format!("feed {provider} is {}, its values cannot be made to count; {way_out}", state.name());
         Err(ControlError::Unavailable { reason })
     }
 

@@ -71,6 +71,9 @@ fn feeds_are_switched_and_every_write_is_logged() {
     let restarts = service.ask("feed show nse")["actor"]["restarts"].clone();
     service.ask("feed reconnect nse");
     assert_eq!(service.ask("feed show nse")["actor"]["restarts"], restarts, "no restart of the child");
+    let not_to_count = service.bhavctl("failover angel_one");
+    let said = text(&not_to_count.stderr);
+    assert!(said.contains("nor can it be enabled") && said.contains("no credentials"), "{said}");
     let lacking = service.bhavctl("feed enable angel_one");
     assert_eq!(lacking.status.code(), Some(1));
     assert!(text(&lacking.stderr).contains("no credentials"), "{}", text(&lacking.stderr));
