@@ -94,6 +94,20 @@ pub struct ExplainProvider {
     pub witness: Option<ExplainWitness>,
     /// Up to when the values are proved.
     pub proved_until: Option<WallTime>,
+    /// Its open interest is not believed.
+    #[serde(default)]
+    pub contradicted: Option<ExplainContradiction>,
+}
+
+/// Another provider's open interest, which cannot be of one market with the provider's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainContradiction {
+    pub by: String,
+    /// The other provider's latest.
+    pub open_interest: Option<i64>,
+    pub since: WallTime,
+    /// The other one is believed; else neither is.
+    pub decided: bool,
 }
 
 /// Values with the record that brought them.

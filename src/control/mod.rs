@@ -44,8 +44,8 @@ pub use configuration::{
 pub use door::Door;
 pub use error::ControlError;
 pub use explain::{
-    ExplainGap, ExplainProvider, ExplainRequest, ExplainResponse, ExplainRow, ExplainSaid, ExplainStatement,
-    ExplainWitness, LogRecord, StoreAgreement, WitnessKind,
+    ExplainContradiction, ExplainGap, ExplainProvider, ExplainRequest, ExplainResponse, ExplainRow,
+    ExplainSaid, ExplainStatement, ExplainWitness, LogRecord, StoreAgreement, WitnessKind,
 };
 pub use jobs::{
     JobHistoryRequest, JobHistoryResponse, JobRequest, JobRow, JobRunRow, JobRunState, JobState,

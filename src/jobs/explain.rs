@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     actor::Pulse,
-    engine::{EndEvidence, EndProof, Observation},
+    engine::{EndEvidence, EndProof, Observation, OiContradiction},
     market::{
         Bucket, BucketRow, Contract, Delivery, InstrumentId, InstrumentKind, Provider, Timestamp, TradingDate,
     },
@@ -118,6 +118,8 @@ pub struct ProviderEvidence {
     pub witness: Option<(Witness, RecordAt)>,
     /// Up to when the values are proved, where they are not up to the bucket's end.
     pub reach: Timestamp,
+    /// What another provider shows against its open interest.
+    pub contradiction: Option<OiContradiction>,
 }
 
 /// A row as it was stated by a record.
@@ -237,7 +239,8 @@ fn follow(
         (Some(_), Some(before)) => before.reach,
         (Some(_), None) => value.map_or(Timestamp::NEVER, |(value, _)| value.event_time()),
     };
-    ProviderEvidence { provider: now.provider, is_recorded: now.is_recorded, value, witness, reach }
+    let EndEvidence { provider, is_recorded, contradiction, .. } = *now;
+    ProviderEvidence { provider, is_recorded, value, witness, reach, contradiction }
 }
 
 /// What a record proves by what it is.

@@ -1,10 +1,10 @@
 //! What the evidence of the running day lacks, in words: chains that no provider shows, data of a provider that again and
-//! again could not be used, and volumes that a provider itself has contradicted.
+//! again could not be used, volumes that a provider itself has contradicted, and open interest that another one contradicts.
 //!
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
 use crate::{
-    engine::{ContradictedVolume, ContradictedVolumes, UnwitnessedChain},
+    engine::{ContradictedVolume, ContradictedVolumes, OiDispute, UnwitnessedChain},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
 };
@@ -31,11 +31,12 @@ type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
 struct DayFaults {
     contradicted_volumes: u64,
     untold_zeros: u64,
+    missed_changes: u64,
 }
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
@@ -43,6 +44,7 @@ const KINDS: [Kind; 7] = [
     ("were stamped in the future", |counters, _| counters.from_the_future),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
     ("had open interest 0 of a contract that has some", |_, day| day.untold_zeros),
+    ("were behind what another provider showed", |_, day| day.missed_changes),
 ];
 
 /// Of each provider, in words.
@@ -85,10 +87,12 @@ impl EvidenceWatch {
             .into_iter()
             .partition(|(_, found)| found.unwitnessed * LACKED_PART > found.contracts);
         let (mut problems, notices) = (describe(&many), describe(&few));
+        problems.extend(describe_disputes(&pipeline.oi_disputes(), |of| pipeline.contract(of)));
         let counts = Provider::ALL.map(|provider| {
             let faults = DayFaults {
                 contradicted_volumes: pipeline.contradicted_volumes(provider).count,
                 untold_zeros: pipeline.untold_zeros(provider),
+                missed_changes: pipeline.missed_changes(provider),
             };
             KINDS.map(|(_, count)| count(pipeline.counters().of(provider), &faults))
         });
@@ -192,6 +196,36 @@ fn describe_unclosed(chains: &[(String, UnwitnessedChain)]) -> Option<String> {
     ))
 }
 
+/// Of the first chains, with what is shown of one contract.
+fn describe_disputes<'a>(
+    disputes: &[(String, InstrumentId, OiDispute)],
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Vec<String> {
+    let named = disputes.iter().take(NAMED_MAX).map(|(chain, instrument, dispute)| {
+        let OiDispute { contracts, disbelieved, shown, since, .. } = dispute;
+        let contract =
+            contract(*instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string);
+        let [first, second] = shown.map(|(provider, value)| {
+            let value = value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+            format!("{provider} shows {value}")
+        });
+        let verdict = match disbelieved {
+            Some(provider) => format!("{provider} is not believed"),
+            None => "nothing decides which is right, so the rows are missing".to_owned(),
+        };
+        let since = since.to_ist().format("%H:%M:%S");
+        format!(
+            "chain {chain}: the open interest of {contracts} contracts is contradicted since {since}; of {contract} {first}, \
+             {second}; {verdict}"
+        )
+    });
+    let mut lacks: Vec<String> = named.collect();
+    if disputes.len() > NAMED_MAX {
+        lacks.push(format!("open interest of {} more chains is contradicted", disputes.len() - NAMED_MAX));
+    }
+    lacks
+}
+
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     let named = chains.iter().take(NAMED_MAX).map(|(name, found)| {
         let UnwitnessedChain { contracts, unwitnessed, active, since, still, .. } = found;
@@ -259,6 +293,34 @@ mod tests {
         assert!(once.starts_with("angel_one contradicted its own volume of the day once for"), "{once}");
         assert!(once.contains("325000000, then 19500 at 09:15:00"), "{once}");
         assert!(named(3, Some(last)).expect("they are told").contains("3 times, the last time for"));
+    }
+
+    #[test]
+    fn a_dispute_of_open_interest_is_named_with_both_values() {
+        let dispute = OiDispute {
+            chain: 0,
+            contracts: 80,
+            disbelieved: Some(Provider::AngelOne),
+            slot: 7,
+            shown: [(Provider::AngelOne, Some(1_000)), (Provider::Nse, Some(65_018))],
+            since: Timestamp::from_us(1_769_744_700_000_000),
+        };
+        let undecided = OiDispute { disbelieved: None, ..dispute };
+        let index = Contract::index(Exchange::Nse, "NIFTY");
+        let disputes =
+            [dispute, undecided, dispute, dispute].map(|of| ("NIFTY W".to_owned(), InstrumentId(7), of));
+        let lacks = describe_disputes(&disputes, |_| Some(&index));
+        let text = format!(
+            "chain NIFTY W: the open interest of 80 contracts is contradicted since 09:15:00; of {index} angel_one shows 1000, \
+             nse shows 65018; angel_one is not believed"
+        );
+        assert_eq!(lacks[0], text);
+        assert!(
+            lacks[1].ends_with("nothing decides which is right, so the rows are missing"),
+            "{}",
+            lacks[1]
+        );
+        assert_eq!(lacks[3], "open interest of 1 more chains is contradicted");
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use super::{control_child::ControlChild, job_requests::rules_of};
 use crate::{
     control::{
-        ControlError, ExplainGap, ExplainProvider, ExplainRequest, ExplainResponse, ExplainRow, ExplainSaid,
-        ExplainStatement, ExplainWitness, LogRecord, StoreAgreement, WallTime, WitnessKind,
+        ControlError, ExplainContradiction, ExplainGap, ExplainProvider, ExplainRequest, ExplainResponse,
+        ExplainRow, ExplainSaid, ExplainStatement, ExplainWitness, LogRecord, StoreAgreement, WallTime,
+        WitnessKind,
     },
     jobs::{
         Agreement, ExplainError, ExplainQuestion, Explanation, ProviderEvidence, RecordAt, VerifyError,
@@ -117,12 +118,17 @@ fn response(contract: &Contract, date: TradingDate, explanation: Explanation) ->
     }
 }
 
-/// Whether a provider proves what a row claims: its values are proved, and the last trade is that of the row.
+/// Whether a provider proves what a row claims: its values are proved and believed, the last trade is that of the row, and its
+/// open interest is no other one.
 fn proves(evidence: &ProviderEvidence, row: Option<&BucketRow>) -> bool {
     let is_claimed = |row: &&BucketRow| !matches!(row.state, BucketState::Missing | BucketState::Unlisted);
     let Some(row) = row.filter(is_claimed) else { return false };
     evidence.witness.is_some()
-        && evidence.value.is_some_and(|(value, _)| value.volume().unwrap_or(0) == row.volume.unwrap_or(0))
+        && evidence.contradiction.is_none()
+        && evidence.value.is_some_and(|(value, _)| {
+            let is_of_row = value.open_interest().is_none_or(|value| row.open_interest == Some(value));
+            value.volume().unwrap_or(0) == row.volume.unwrap_or(0) && is_of_row
+        })
 }
 
 fn log_record(at: RecordAt) -> LogRecord {
@@ -157,6 +163,12 @@ fn provider_part(evidence: &ProviderEvidence, proves: bool) -> ExplainProvider {
         said,
         witness: evidence.witness.map(|(witness, record)| witness_part(witness, record)),
         proved_until: proved_until.filter(|_| evidence.reach != Timestamp::NEVER),
+        contradicted: evidence.contradiction.map(|contradiction| ExplainContradiction {
+            by: contradiction.with.to_string(),
+            open_interest: contradiction.shown,
+            since: WallTime(contradiction.since),
+            decided: contradiction.is_decided,
+        }),
     }
 }
 

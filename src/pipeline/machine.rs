@@ -7,8 +7,8 @@ use super::{
 use crate::{
     calendar::{Calendar, Session},
     engine::{
-        ContradictedVolumes, DayCounters, Observation, Rows, SessionHours, TradingDay, UnwitnessedChain,
-        watch::WatchList,
+        ContradictedVolumes, DayCounters, Observation, OiDispute, Rows, SessionHours, TradingDay,
+        UnwitnessedChain, watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -184,7 +184,6 @@ impl Pipeline {
         self.day.as_ref()
     }
 
-    /// Today's cumulative volumes of a provider that its own later ones contradicted.
     /// Watched underlyings of which no option is known today.
     pub fn unknown_underlyings(&self) -> Vec<&str> {
         let entries = self.universe.underlyings.iter().map(|entry| entry.underlying.as_str());
@@ -198,6 +197,23 @@ impl Pipeline {
         self.day.as_ref().map_or(0, |day| day.untold_zeros(provider))
     }
 
+    /// How often a provider has missed what another one showed, today.
+    pub fn missed_changes(&self, provider: Provider) -> u64 {
+        self.day.as_ref().map_or(0, |day| day.missed_changes(provider))
+    }
+
+    /// Open interest that two providers show differently, by chain, with its name.
+    pub fn oi_disputes(&self) -> Vec<(String, InstrumentId, OiDispute)> {
+        let disputes = self.day.as_ref().map(|day| (day, day.oi_disputes()));
+        let named = disputes.into_iter().flat_map(|(day, disputes)| {
+            disputes.into_iter().map(move |dispute| (day.instrument_of(dispute.slot), dispute))
+        });
+        named
+            .map(|(instrument, dispute)| (self.chains.name(dispute.chain).to_owned(), instrument, dispute))
+            .collect()
+    }
+
+    /// Today's cumulative volumes of a provider that its own later ones contradicted.
     pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
         self.day.as_ref().map(|day| day.contradicted_volumes(provider)).unwrap_or_default()
     }

@@ -226,6 +226,7 @@ impl Pipeline {
                         ScopeReason::Contradicted => "another provider showed what it had missed",
                         ScopeReason::MissedByStream => "its answers showed what its stream had missed",
                         ScopeReason::Unanswered => "its answers lacked what its stream was to bring",
+                        ScopeReason::OpenInterest => "another provider's open interest contradicts its own",
                     };
                     if let Some(since) = since {
                         self.gaps.note_part_down(provider, name, since, reason);

@@ -498,6 +498,7 @@ pub fn explanation() -> ExplainResponse {
                     record,
                 }),
                 proved_until: Some(at(10, 50, 8)),
+                contradicted: None,
             },
             ExplainProvider {
                 provider: "nse".to_owned(),
@@ -506,6 +507,12 @@ pub fn explanation() -> ExplainResponse {
                 said: said(12_340_000, 8_099_975, at(10, 44, 30), logged(48_188, at(10, 44, 41))),
                 witness: None,
                 proved_until: Some(at(10, 44, 30)),
+                contradicted: Some(ExplainContradiction {
+                    by: "angel_one".to_owned(),
+                    open_interest: Some(12_345_600),
+                    since: at(10, 31, 0),
+                    decided: true,
+                }),
             },
         ],
         known_until: Some(at(10, 50, 8)),

@@ -7,8 +7,8 @@ use super::{
     table::pairs,
 };
 use crate::control::{
-    ExplainGap, ExplainProvider, ExplainResponse, ExplainRow, ExplainWitness, JudgedBy, LogRecord, RowState,
-    StoreAgreement, WitnessKind,
+    ExplainContradiction, ExplainGap, ExplainProvider, ExplainResponse, ExplainRow, ExplainWitness, JudgedBy,
+    LogRecord, RowState, StoreAgreement, WitnessKind,
 };
 
 pub(super) fn explanation(answer: &ExplainResponse, style: Style) -> String {
@@ -95,12 +95,22 @@ fn provider(part: &ExplainProvider, answer: &ExplainResponse) -> String {
         time_of_day(said.event_time),
         record(&said.record),
     );
+    if let Some(contradiction) = &part.contradicted {
+        return format!("{said_text}; {}", contradicted(contradiction));
+    }
     match (&part.witness, part.proved_until) {
         (Some(_), _) if part.proves => said_text,
         (Some(by), _) => format!("{said_text}; {}", witness(by)),
         (None, Some(until)) => format!("{said_text}; nothing proves it after {}", time_of_day(until)),
         (None, None) => format!("{said_text}; nothing proves it"),
     }
+}
+
+fn contradicted(contradiction: &ExplainContradiction) -> String {
+    let ExplainContradiction { by, open_interest, since, decided } = contradiction;
+    let believed = if *decided { "which is believed" } else { "and nothing decides which is right" };
+    let shown = or_nothing(*open_interest, grouped);
+    format!("contradicted since {}: {by} shows OI {shown}, {believed}", time_of_day(*since))
 }
 
 fn witness(witness: &ExplainWitness) -> String {

@@ -37,6 +37,8 @@ pub(super) struct Cover {
     pub since: Timestamp,
     /// How often it was found to be silent or to have missed trades.
     pub failures: u8,
+    /// Its open interest of the chain is contradicted and not believed.
+    pub is_disbelieved: bool,
     /// It was said to be down and not yet to be back.
     pub is_told_down: bool,
     /// The longest of its channels that brought contracts of this chain.
@@ -58,6 +60,7 @@ impl Default for Cover {
             is_by_request: false,
             since: Timestamp::NEVER,
             failures: 0,
+            is_disbelieved: false,
             is_told_down: false,
             lateness_us: 0,
             epoch: 0,
@@ -73,7 +76,7 @@ impl Cover {
     pub fn is_trusted(&self, now: Timestamp) -> bool {
         let doubled = self.failures.saturating_sub(1).min(RETURN_DOUBLED_MAX);
         let is_proved = self.failures == 0 || now.us_since(self.since) >= RETURN_AFTER_US << doubled;
-        self.is_covering && is_proved
+        self.is_covering && is_proved && !self.is_disbelieved
     }
 }
 

@@ -222,7 +222,7 @@ impl TradingDay {
     }
 
     /// Marks candles that were emitted before it was known that the bucket was not witnessed in time.
-    fn touch_candles(&self, slot: usize, bucket: Bucket, rows: &mut Rows) {
+    pub(super) fn touch_candles(&self, slot: usize, bucket: Bucket, rows: &mut Rows) {
         let instrument = self.slots[slot].instrument;
         let closed = self.chains[self.contexts[slot].chain as usize].candles_closed;
         let first = self.candles.interval_of(bucket.start());

@@ -3,15 +3,20 @@
 //!
 //! Decides which provider is believed from now on. What rows claim is left to [`super::judge`].
 
-use super::{Arrival, Delivery, TradingDay, correction::STREAM_DELAY_US, silence::ScopeReason};
+use super::{
+    Arrival, Delivery, TradingDay, correction::STREAM_DELAY_US, open_interest::are_far_apart,
+    silence::ScopeReason,
+};
 use crate::{
-    engine::rows::Rows,
+    engine::{observation::Observation, rows::Rows},
     market::{Provider, Quote, Timestamp},
 };
 use std::collections::BTreeMap;
 
 /// Open interest is published in steps; another source may show one of the last three.
 const OPEN_INTEREST_LAG_US: i64 = 180_000_000;
+/// Stamps of two sources are of one clock, to whole seconds.
+const STAMP_SKEW_US: i64 = 2_000_000;
 /// Contradictions that are longer ago say nothing of a chain as a whole.
 const CONTRADICTED_US: i64 = 300_000_000;
 /// Answers that are held against a stream: requests of the time in which it may clear them.
@@ -27,10 +32,20 @@ pub(super) struct Doubt {
     answers: Vec<(Arrival, Quote)>,
 }
 
+/// A difference that is followed as a dispute ([`super::open_interest`]), and shows no change that either has missed.
+fn are_in_other_units(ours: &Observation, theirs: &Observation) -> bool {
+    ours.open_interest().zip(theirs.open_interest()).is_some_and(|(ours, theirs)| are_far_apart(ours, theirs))
+}
+
 impl TradingDay {
     /// Compares what two providers say: volume orders their copies, since it only grows.
     pub(super) fn cross_check(&mut self, slot: usize, provider: Provider, now: Timestamp, rows: &mut Rows) {
         let Some(recorded) = self.slots[slot].provider() else { return };
+        self.compare_open_interest(slot, (recorded, provider), now, rows);
+        if self.slots[slot].provider() != Some(recorded) {
+            // It was not believed.
+            return;
+        }
         let (Some(ours), Some(theirs)) = (self.track(recorded, slot), self.track(provider, slot)) else {
             return;
         };
@@ -43,11 +58,15 @@ impl TradingDay {
                     self.doubts.remove(&(slot as u32));
                 }
                 self.prove(slot, recorded, theirs.event_time(), rows);
-            } else if theirs.event_time().us_since(ours.event_time()) >= OPEN_INTEREST_LAG_US {
+            } else if theirs.event_time().us_since(ours.event_time()) >= OPEN_INTEREST_LAG_US
+                && !are_in_other_units(&ours, &theirs)
+            {
                 self.contradict(slot, provider, now, rows);
             }
-        } else if their_volume > our_volume && ours.event_time() < theirs.event_time() {
-            if now.us_since(theirs.event_time()) >= self.delay_us(slot) {
+        } else if their_volume > our_volume {
+            // Less volume under a later stamp: the values stand still while their stamps move on.
+            let is_stamped_later = ours.event_time().us_since(theirs.event_time()) > STAMP_SKEW_US;
+            if is_stamped_later || now.us_since(theirs.event_time()) >= self.delay_us(slot) {
                 self.contradict(slot, provider, now, rows);
             } else {
                 let (stamp, volume) = (theirs.event_time(), Some(their_volume));
@@ -94,7 +113,7 @@ impl TradingDay {
             let Some(doubt) = self.doubts.remove(&slot) else { continue };
             let index = slot as usize;
             let Some(ours) = self.recorded_track(index).map(|track| *track.latest) else { continue };
-            if ours.volume() < doubt.volume && doubt.answers.is_empty() && ours.event_time() < doubt.stamp {
+            if ours.volume() < doubt.volume && doubt.answers.is_empty() {
                 self.contradict(index, doubt.by, now, rows);
             }
             for (mut arrival, quote) in doubt.answers {
@@ -114,12 +133,38 @@ impl TradingDay {
         let epoch = self.epochs.get(track.spoken);
         // What a stream that has ended did not bring says nothing of those that go on.
         let is_failure = epoch.is_open || epoch.delivery != Delivery::Stream;
+        self.note_stood_still(slot, by, rows);
         self.counters.contradicted += 1;
-        self.exceptions.insert(slot as u32, now);
+        self.missed_changes[recorded.index()] += u64::from(is_failure);
         self.mute(slot, rows);
-        self.switch(slot, by, rows);
+        if !self.is_disbelieved(slot, by) {
+            self.exceptions.insert(slot as u32, now);
+            self.switch(slot, by, rows);
+        }
         if is_failure {
             self.note_contradiction(slot, recorded, ScopeReason::Contradicted, now, rows);
+        }
+    }
+
+    /// Values that stood still under later stamps than those of the trades that they lack: until when they were right is not known,
+    /// nor where those trades belong. The candles since the bucket of the first of them say so.
+    fn note_stood_still(&mut self, slot: usize, by: Provider, rows: &mut Rows) {
+        let (Some(ours), Some(theirs)) = (self.recorded_track(slot), self.track(by, slot)) else { return };
+        let (volume, until) = (ours.latest.volume(), ours.latest.event_time());
+        if until <= theirs.latest.event_time() {
+            return;
+        }
+        let mut first = self.buckets.index_of(theirs.latest.event_time());
+        let is_more =
+            |bucket| self.at_end(theirs, slot, bucket).is_some_and(|(value, _)| value.volume() > volume);
+        while first > 0 && is_more(first - 1) {
+            first -= 1;
+        }
+        // The other one's values are adopted with its first stamp after these.
+        let last = (self.buckets.index_of(until) + 1).min(self.bucket_count - 1);
+        for index in first..=last {
+            self.marks.of_mut(slot)[index].set_hole();
+            self.touch_candles(slot, self.bucket(index), rows);
         }
     }
 

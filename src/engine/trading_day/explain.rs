@@ -4,7 +4,7 @@
 //! Reads what [`super::judge`] decides by, and changes nothing. The last bucket ends of a contract are kept and no more, so
 //! it is asked between records, while the day goes on.
 
-use super::{TradingDay, track::Proof};
+use super::{TradingDay, open_interest::OiContradiction, track::Proof};
 use crate::{
     engine::observation::Observation,
     market::{Bucket, Provider, Timestamp},
@@ -23,6 +23,8 @@ pub struct EndEvidence {
     pub reach: Timestamp,
     /// What it said next, at or after the end: the stamp of its latest values.
     pub next: Option<Timestamp>,
+    /// Its open interest is not believed, or it is not known whether it is to be.
+    pub contradiction: Option<OiContradiction>,
 }
 
 impl TradingDay {
@@ -57,6 +59,7 @@ impl TradingDay {
             proof: known.map_or(Proof::None, |(_, proof)| proof),
             reach,
             next: (latest >= end).then_some(latest),
+            contradiction: self.contradiction_at(slot, provider, end),
         })
     }
 }

@@ -167,6 +167,9 @@ impl TradingDay {
             *place =
                 self.others.get(*provider, slot).and_then(|track| self.at_end(track.view(), slot, index));
         }
+        self.leave_out_disbelieved(slot, index, &mut known);
+        let own = known[0];
+        let is_own_proved = own.is_some_and(|(_, proof)| proof != Proof::None);
         let said = || known.iter().flatten();
         let Some((first, _)) = said().next() else { return Verdict::default() };
         let last =
@@ -178,6 +181,24 @@ impl TradingDay {
         let value = full.or_else(|| with(Proof::Bridged)).map_or(*last, |(value, _)| *value);
         let is_own = is_own_proved && own.is_some_and(|(own, _)| is_last(&own));
         Verdict { value: Some(value), is_proved: full.is_some() || is_bridged, is_own }
+    }
+
+    /// Of what providers knew at a bucket's end, values that are not believed prove nothing, and are shown only where there are no
+    /// others.
+    fn leave_out_disbelieved(&self, slot: usize, index: usize, known: &mut [Option<(Observation, Proof)>]) {
+        let disbelieved = self.disbelieved_at(slot, self.end_of_slot(slot, index));
+        if disbelieved.is_none() {
+            return;
+        }
+        let is_believed = |value: &Option<(Observation, Proof)>| {
+            value.is_some_and(|(value, _)| !disbelieved.has(value.provider()))
+        };
+        let has_others = known.iter().any(is_believed);
+        for value in known {
+            if !is_believed(value) {
+                *value = value.filter(|_| !has_others).map(|(value, _)| (value, Proof::None));
+            }
+        }
     }
 
     /// Whether a track that a closed row may rest on does not reach back to it any more.

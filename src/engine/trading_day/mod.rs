@@ -31,6 +31,7 @@ mod explain;
 mod judge;
 mod marks;
 mod movement;
+mod open_interest;
 mod silence;
 mod slot;
 mod switching;
@@ -39,6 +40,7 @@ mod zeros;
 
 pub use chain::{ChainClass, Preference};
 pub use explain::EndEvidence;
+pub use open_interest::{OiContradiction, OiDispute};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
 pub use track::Proof as EndProof;
 
@@ -49,9 +51,9 @@ use self::{
     judge::Step,
     marks::Marks,
     movement::Print,
+    open_interest::Disputes,
     slot::{Slot, SlotContext},
     track::{Ends, Others, TrackView},
-    zeros::Zero,
 };
 use super::{
     candle::{CandleBook, CandleDay, ContradictedVolumes, Seen, Trade, UnderlyingCandles},
@@ -112,6 +114,8 @@ pub struct DayCounters {
     pub blank: u64,
     /// Contracts of which another witness proved that the active provider had missed a change.
     pub contradicted: u64,
+    /// Contracts of which two providers showed open interest that cannot be of one market.
+    pub disputed: u64,
     /// Switches of the active provider, of whole chains.
     pub switches: u64,
 }
@@ -149,6 +153,9 @@ pub struct TradingDay {
     contradicted: BTreeMap<(Provider, u32), (Timestamp, ScopeReason)>,
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
+    disputes: Disputes,
+    /// By slot: the base by another source than today's providers.
+    bases_before: Vec<Option<(i64, OiBase)>>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.
     owed: VecDeque<(u32, std::ops::Range<usize>)>,
     scope_changes: Vec<ScopeChange>,
@@ -158,6 +165,8 @@ pub struct TradingDay {
     counters: DayCounters,
     /// In the order of [`Provider::ALL`].
     untold_zeros: [u64; Provider::ALL.len()],
+    /// The same.
+    missed_changes: [u64; Provider::ALL.len()],
 }
 
 /// What the candles must know of the day, read where they ask.
@@ -232,6 +241,8 @@ impl TradingDay {
             exceptions: BTreeMap::new(),
             contradicted: BTreeMap::new(),
             doubts: BTreeMap::new(),
+            disputes: Disputes::default(),
+            bases_before: Vec::new(),
             owed: VecDeque::new(),
             scope_changes: Vec::new(),
             candles: CandleBook::new(hours.open),
@@ -239,6 +250,7 @@ impl TradingDay {
             after_close: BTreeMap::new(),
             counters: DayCounters::default(),
             untold_zeros: [0; Provider::ALL.len()],
+            missed_changes: [0; Provider::ALL.len()],
         }
     }
 
@@ -287,6 +299,10 @@ impl TradingDay {
         self.chains[chain as usize].class = class;
     }
 
+    pub fn instrument_of(&self, slot: u32) -> InstrumentId {
+        self.slots[slot as usize].instrument
+    }
+
     pub fn chain_of(&self, slot: u32) -> u32 {
         self.contexts[slot as usize].chain
     }
@@ -314,6 +330,7 @@ impl TradingDay {
         self.slots.push(Slot::new(spec.instrument, close, spec.is_option));
         self.ends.push(Ends::default());
         let SlotSpec { base, chain, .. } = spec;
+        self.bases_before.push(base.filter(|(_, kind)| *kind != OiBase::Provider));
         self.contexts.push(SlotContext { base, proved_until: Timestamp::NEVER, chain });
         self.marks.add_slot();
         self.add_print();
@@ -356,9 +373,13 @@ impl TradingDay {
 
     /// Replaces the base by a better one.
     pub fn set_base(&mut self, slot: u32, open_interest: i64, base: OiBase) {
-        let known = &mut self.contexts[slot as usize].base;
-        if known.is_none_or(|(_, known)| base < known) {
-            *known = Some((open_interest, base));
+        let is_better = |known: Option<(i64, OiBase)>| known.is_none_or(|(_, known)| base < known);
+        let slot = slot as usize;
+        if is_better(self.contexts[slot].base) {
+            self.contexts[slot].base = Some((open_interest, base));
+        }
+        if base != OiBase::Provider && is_better(self.bases_before[slot]) {
+            self.bases_before[slot] = Some((open_interest, base));
         }
     }
 
@@ -438,6 +459,15 @@ impl TradingDay {
     /// The recorded provider speaks.
     #[inline(always)]
     fn observe_recorded(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
+        if quote.open_interest == Some(0) {
+            return self.observe_zero(index, arrival, quote, rows);
+        }
+        self.observe_told(index, arrival, quote, rows);
+    }
+
+    /// The same of a quote whose open interest is none that the source does not have.
+    #[inline(always)]
+    fn observe_told(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
         if arrival.traits.delivery == Delivery::Quote {
             self.observe_quote(index, arrival, quote, arrival.received, rows);
         } else {
@@ -454,17 +484,6 @@ impl TradingDay {
             // The first packet of a subscription is a copy of the last state: no sign that the stream brings data.
             let live_us = event_time.as_us().min(arrival.received.as_us());
             arrival.live_us = arrival.live_us.max(live_us);
-        }
-        if quote.open_interest == Some(0) {
-            match self.zero_of(index, self.own_track(index), quote) {
-                Zero::Told => {}
-                Zero::Blank => return self.counters.blank += 1,
-                Zero::Untold => {
-                    self.untold_zeros[arrival.provider.index()] += 1;
-                    let told = Quote { open_interest: None, ..*quote };
-                    return self.observe_active(index, arrival, &told, rows);
-                }
-            }
         }
         self.take_base(index, quote);
         let slot = &self.slots[index];

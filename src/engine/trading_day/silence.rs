@@ -38,6 +38,8 @@ pub enum ScopeReason {
     MissedByStream,
     /// Its answers to requests lack what its stream was to bring.
     Unanswered,
+    /// Another provider shows another open interest, and that one is believed.
+    OpenInterest,
 }
 
 /// A provider stops or begins to cover a chain, as the engine judges by itself.

@@ -167,6 +167,7 @@ impl TradingDay {
             let volume = track.latest.volume();
             if self.slots[slot].provider() != Some(chosen)
                 && self.is_current(track, now)
+                && (self.preference.forced == Some(chosen) || !self.is_disbelieved(slot, chosen))
                 && !self.is_held(slot, chosen, now)
                 && !self.is_behind(slot, chosen, volume, now)
             {
@@ -232,7 +233,10 @@ impl TradingDay {
             if self.is_repeated(index, arrival, quote) {
                 return;
             }
-            if arrival.traits.delivery == Delivery::Stream {
+            // Values that still lack what another provider shows clear nothing.
+            if arrival.traits.delivery == Delivery::Stream
+                && self.recorded_track(index).is_none_or(|track| quote.volume >= track.latest.volume())
+            {
                 self.contradicted.remove(&(provider, index as u32));
             }
             self.note_covering(self.contexts[index].chain as usize, arrival, rows);
@@ -335,6 +339,9 @@ impl TradingDay {
 
     /// Whether a contract's values are to be recorded from this provider from now on.
     fn is_to_take_over(&mut self, slot: usize, provider: Provider, now: Timestamp) -> bool {
+        if self.preference.forced != Some(provider) && self.is_disbelieved(slot, provider) {
+            return false;
+        }
         if self.slots[slot].active == 0 || !self.is_witnessed(slot, now) {
             return true;
         }
@@ -401,7 +408,9 @@ impl TradingDay {
             return;
         }
         let seq = if before.event_time() == event_time { before.deltas_at_event } else { 0 };
-        self.tell_delta(slot, before.baseline(), seq, rows);
+        // From a value that was not believed there is no change.
+        let is_believed = before.provider().is_none_or(|of| !self.is_disbelieved(slot, of));
+        self.tell_delta(slot, before.baseline().filter(|_| is_believed), seq, rows);
         let seen = Seen::Nothing(self.held_until(held, before.event_time(), event_time));
         let (last_price, volume) = (latest.last_price(), latest.volume());
         let trade = Trade { event_time, last_price, volume, provider, seen };

@@ -4,6 +4,8 @@ use super::*;
 use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
+mod contradictions;
+
 const GRACE_US: i64 = 5_000_000;
 const SECOND_US: i64 = 1_000_000;
 const STREAM: ChannelTraits = ChannelTraits {

@@ -1,7 +1,10 @@
 //! Zeros that are none: a source writes 0 where it does not have the value.
 
-use super::{TradingDay, track::TrackView};
-use crate::market::{OiBase, Quote};
+use super::{Arrival, TradingDay, track::TrackView};
+use crate::{
+    engine::rows::Rows,
+    market::{OiBase, Quote},
+};
 
 /// What an open interest of 0 says.
 pub(super) enum Zero {
@@ -30,6 +33,26 @@ impl TradingDay {
         let at_end = before.and_then(|bucket| self.at_end(track, index, bucket));
         let traded = volume - at_end.and_then(|(value, _)| value.volume()).unwrap_or(0);
         if known > traded { Zero::Untold } else { Zero::Told }
+    }
+
+    /// A quote of the recorded provider with an open interest of 0, whichever way it came: a packet, a body, an answer.
+    #[cold]
+    pub(super) fn observe_zero(
+        &mut self,
+        index: usize,
+        arrival: &mut Arrival,
+        quote: &Quote,
+        rows: &mut Rows,
+    ) {
+        match self.zero_of(index, self.own_track(index), quote) {
+            Zero::Told => self.observe_told(index, arrival, quote, rows),
+            Zero::Blank => self.counters.blank += 1,
+            Zero::Untold => {
+                self.untold_zeros[arrival.provider.index()] += 1;
+                let told = Quote { open_interest: None, ..*quote };
+                self.observe_told(index, arrival, &told, rows);
+            }
+        }
     }
 
     /// The base that a quote names. Before the open a source may show the day before's.

@@ -453,7 +453,7 @@ impl Play {
         // The next day's first record ends the day.
         let next = NewRecord::mark(day.session.open.plus_seconds(17 * 3_600), &Mark::clock([]));
         let counters = self.pipeline.day_counters();
-        if (counters.switches, counters.contradicted) != (0, 0) {
+        if (counters.switches, counters.contradicted, counters.disputed) != (0, 0, 0) {
             day.fault("a switch", || format!("{counters:?}"));
         }
         let worst = self.pipeline.counters().clone();

@@ -1,0 +1,469 @@
+//! Open interest that two providers show differently: when that is more than the age of their copies, and which is believed.
+//!
+//! Example: a provider sends lots where units are due. Its volume and price are right, so nothing else shows it.
+//!
+//! All sources show the figures that the exchange publishes in steps, and may show one of the last three steps. So two that are
+//! right show ranges of values that meet within [`SETTLED_US`]. Ranges that do not meet are a *dispute*. A provider is
+//! disbelieved in it where its values alone cannot be: they are further from the session before, or from what both showed
+//! before, than was traded; or they stood still while the other's moved. Where that cannot be decided, neither is believed.
+//! Past half of a chain's contracts, a provider is disbelieved of the whole chain.
+//!
+//! Owns the differences that are followed and the disputes of the day. [`super::judge`] claims no value of a provider for the
+//! time in which it is disbelieved: such a row is the other's, or missing. A dispute ends when both have shown the same
+//! again; where one of them falls silent it goes on, since silence corrects nothing. An operator's override stands above it.
+
+use super::{TradingDay, judge::Verdict, silence::ScopeReason};
+use crate::{
+    engine::{observation::Observation, rows::Rows},
+    market::{OiBase, Provider, Timestamp},
+};
+use std::collections::BTreeMap;
+
+/// Three published steps of a minute, and one more.
+const SETTLED_US: i64 = 240_000_000;
+/// Differences are counted as often as this.
+const SAMPLE_US: i64 = 15_000_000;
+const SAMPLES_MIN: u8 = 3;
+/// As often both must show the same for a dispute to end.
+const AGREEMENTS_MIN: u8 = 2;
+
+/// The values that a provider showed while another one showed different ones.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    provider: Provider,
+    lowest: i64,
+    highest: i64,
+}
+
+impl Shown {
+    fn new(provider: Provider, value: i64) -> Shown {
+        Shown { provider, lowest: value, highest: value }
+    }
+
+    fn take(&mut self, value: i64) {
+        (self.lowest, self.highest) = (self.lowest.min(value), self.highest.max(value));
+    }
+
+    fn meets(&self, other: &Shown) -> bool {
+        self.lowest <= other.highest && other.lowest <= self.highest
+    }
+}
+
+/// A difference that is followed.
+#[derive(Clone, Copy, Debug)]
+struct Difference {
+    /// The older stamp of the first values.
+    since: Timestamp,
+    /// The newer one.
+    from: Timestamp,
+    samples: u8,
+    sampled: Timestamp,
+    agreements: u8,
+    /// In the order of [`Provider::ALL`].
+    shown: [Shown; 2],
+    /// What both showed before: the open interest, and the volume that is in it.
+    agreed: Option<(i64, i64)>,
+}
+
+/// A time in which the open interest of two providers is contradicted by each other.
+#[derive(Clone, Copy, Debug)]
+struct Dispute {
+    since: Timestamp,
+    until: Option<Timestamp>,
+    between: [Provider; 2],
+    /// `None`: neither is believed.
+    disbelieved: Option<Provider>,
+}
+
+impl Dispute {
+    fn concerns(&self, provider: Provider) -> bool {
+        match self.disbelieved {
+            Some(disbelieved) => disbelieved == provider,
+            None => self.between.contains(&provider),
+        }
+    }
+
+    fn holds_at(&self, end: Timestamp) -> bool {
+        self.since < end && self.until.is_none_or(|until| end <= until)
+    }
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(super) struct Disputes {
+    differences: BTreeMap<u32, Difference>,
+    /// By contract; the last one may go on.
+    of_contracts: BTreeMap<u32, Vec<Dispute>>,
+    /// By chain; those that go on may be of several providers.
+    of_chains: BTreeMap<u32, Vec<Dispute>>,
+}
+
+/// Providers that are not believed of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Disbelieved(u32);
+
+const _: () = assert!(Provider::ALL.len() <= 32, "a bit each");
+
+impl Disbelieved {
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn has(self, provider: Option<Provider>) -> bool {
+        provider.is_some_and(|provider| self.0 & 1 << provider.index() != 0)
+    }
+
+    fn add(&mut self, dispute: &Dispute) {
+        for provider in dispute.between.into_iter().filter(|provider| dispute.concerns(*provider)) {
+            self.0 |= 1 << provider.index();
+        }
+    }
+}
+
+impl Disputes {
+    fn of(&self, slot: u32, chain: u32) -> impl Iterator<Item = &Dispute> {
+        let of_contract = self.of_contracts.get(&slot).into_iter().flatten();
+        of_contract.chain(self.of_chains.get(&chain).into_iter().flatten())
+    }
+
+    /// The dispute of a contract that goes on.
+    fn running(&self, slot: u32) -> Option<&Dispute> {
+        self.of_contracts.get(&slot)?.last().filter(|dispute| dispute.until.is_none())
+    }
+
+    fn running_mut(&mut self, slot: u32) -> Option<&mut Dispute> {
+        self.of_contracts.get_mut(&slot)?.last_mut().filter(|dispute| dispute.until.is_none())
+    }
+
+    fn running_of_chain(&mut self, chain: u32, provider: Provider) -> Option<&mut Dispute> {
+        let mut running = self.of_chains.get_mut(&chain)?.iter_mut().filter(|of| of.until.is_none());
+        running.find(|of| of.disbelieved == Some(provider))
+    }
+}
+
+/// A contract's open interest in dispute, for the explanation of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OiContradiction {
+    pub with: Provider,
+    /// What that one showed last.
+    pub shown: Option<i64>,
+    pub since: Timestamp,
+    /// The other one is believed; else it is not known which of them is right.
+    pub is_decided: bool,
+}
+
+/// Open interest in dispute, of the contracts of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OiDispute {
+    pub chain: u32,
+    pub contracts: u32,
+    pub disbelieved: Option<Provider>,
+    /// The first of them, and what is shown of it.
+    pub slot: u32,
+    pub shown: [(Provider, Option<i64>); 2],
+    pub since: Timestamp,
+}
+
+impl TradingDay {
+    /// Holds the open interest of a provider that speaks against the recorded one's.
+    pub(super) fn compare_open_interest(
+        &mut self,
+        slot: usize,
+        (recorded, provider): (Provider, Provider),
+        now: Timestamp,
+        rows: &mut Rows,
+    ) {
+        let (Some(ours), Some(theirs)) = (self.track(recorded, slot), self.track(provider, slot)) else {
+            return;
+        };
+        let stamps = (ours.latest.event_time(), theirs.latest.event_time());
+        let (Some(our_value), Some(their_value)) =
+            (ours.latest.open_interest(), theirs.latest.open_interest())
+        else {
+            return;
+        };
+        // Before the open, a source may show a figure that was not final yet.
+        let is_of_before = stamps.0.min(stamps.1) < self.hours.open;
+        if is_of_before && (our_value.min(their_value) == 0 || !are_far_apart(our_value, their_value)) {
+            return;
+        }
+        let key = slot as u32;
+        // Less volume under a stamp that is no older: it lacks trades, and shows the open interest of before them.
+        let volumes = (ours.latest.volume(), theirs.latest.volume());
+        if stamps.0 >= stamps.1 && volumes.0 < volumes.1 || stamps.1 >= stamps.0 && volumes.1 < volumes.0 {
+            self.disputes.differences.remove(&key);
+            return;
+        }
+        let known = self.disputes.differences.get(&key).copied();
+        if our_value == their_value && known.is_none() {
+            return;
+        }
+        let reach = self.reach(ours, slot).min(self.reach(theirs, slot));
+        let mut shown = [Shown::new(recorded, our_value), Shown::new(provider, their_value)];
+        shown.sort_by_key(|shown| shown.provider.index());
+        let begin = |agreed| Difference {
+            since: stamps.0.min(stamps.1),
+            from: stamps.0.max(stamps.1),
+            samples: 1,
+            sampled: now,
+            agreements: 0,
+            shown,
+            agreed,
+        };
+        let agreed = || self.agreed_before(slot, [recorded, provider], stamps.0.min(stamps.1));
+        let Some(mut difference) = known else {
+            let difference = begin(agreed());
+            self.disputes.differences.insert(key, difference);
+            return;
+        };
+        let is_of_both = |(known, now): (&Shown, &Shown)| known.provider == now.provider;
+        if !difference.shown.iter().zip(&shown).all(is_of_both) {
+            return;
+        }
+        for (known, now) in difference.shown.iter_mut().zip(&shown) {
+            known.take(now.lowest);
+        }
+        let is_disputed = self.disputes.running(key).is_some();
+        if difference.shown[0].meets(&difference.shown[1]) {
+            let agreements = difference.agreements + 1;
+            if our_value == their_value && !is_disputed {
+                self.disputes.differences.remove(&key);
+                return;
+            }
+            let agreed = if is_disputed { difference.agreed } else { agreed() };
+            self.disputes.differences.insert(key, Difference { agreements, ..begin(agreed) });
+            if is_disputed && agreements >= AGREEMENTS_MIN {
+                self.end_dispute(slot, stamps.0.min(stamps.1), rows);
+            }
+            return;
+        }
+        if now.us_since(difference.sampled) >= SAMPLE_US {
+            (difference.samples, difference.sampled) = (difference.samples.saturating_add(1), now);
+        }
+        let settled_us = SETTLED_US.max(self.silence_min_us);
+        let is_settled = reach.us_since(difference.from) >= settled_us && difference.samples >= SAMPLES_MIN;
+        let kept = if is_settled { begin(difference.agreed) } else { difference };
+        self.disputes.differences.insert(key, kept);
+        if is_settled {
+            self.settle_dispute(slot, &difference, now, rows);
+        }
+    }
+
+    /// What two providers showed alike at the last bucket end before an instant, and the volume of one bucket earlier: open
+    /// interest is published later than volume.
+    fn agreed_before(&self, slot: usize, between: [Provider; 2], before: Timestamp) -> Option<(i64, i64)> {
+        let bucket = self.buckets.index_of(before).checked_sub(1)?;
+        let at_end = |provider: Provider, bucket: usize| {
+            self.track(provider, slot)
+                .and_then(|track| self.at_end(track, slot, bucket))
+                .map(|(value, _)| value)
+        };
+        let values = between.map(|provider| at_end(provider, bucket).and_then(|value| value.open_interest()));
+        let [Some(first), Some(second)] = values else { return None };
+        let volume_of = |provider| at_end(provider, bucket.checked_sub(1)?)?.volume();
+        let volume = between.into_iter().map(|provider| volume_of(provider).unwrap_or(0)).min();
+        (first == second).then_some((first, volume.unwrap_or(0)))
+    }
+
+    /// Which of two providers cannot be right; `None` where that cannot be decided.
+    fn impossible_of(&self, slot: usize, difference: &Difference) -> Option<Provider> {
+        let latest = |shown: &Shown| {
+            self.track(shown.provider, slot).map_or_else(Observation::default, |track| *track.latest)
+        };
+        let values = difference.shown.each_ref().map(latest);
+        let volume = values.iter().filter_map(Observation::volume).max().unwrap_or(0);
+        let own = self.bases_before[slot];
+        // Where the bases themselves contradict each other, only the exchange's own file decides.
+        let is_contradicted =
+            own.zip(self.contexts[slot].base).is_some_and(|((value, kind), (named, by))| {
+                kind != OiBase::Official && by == OiBase::Provider && are_far_apart(value, named)
+            });
+        let base = own.filter(|_| !is_contradicted).map(|(value, _)| (value, 0));
+        let is_possible = |value: &Observation| {
+            let value = value.open_interest().unwrap_or(0);
+            let mut references = base.into_iter().chain(difference.agreed);
+            references.all(|(known, of)| (value - known).abs() <= (volume - of).max(0) + known / 4)
+        };
+        match values.each_ref().map(is_possible) {
+            [false, true] => return Some(difference.shown[0].provider),
+            [true, false] => return Some(difference.shown[1].provider),
+            [false, false] => return None,
+            [true, true] => {}
+        }
+        // Those are figures of different units, of which the coarser one stands still for longer.
+        if are_far_apart(difference.shown[0].highest, difference.shown[1].highest) {
+            return None;
+        }
+        let has_stood = |shown: &Shown| shown.lowest == shown.highest;
+        match difference.shown.each_ref().map(has_stood) {
+            [true, false] => Some(difference.shown[0].provider),
+            [false, true] => Some(difference.shown[1].provider),
+            _ => None,
+        }
+    }
+
+    /// A difference has lasted for longer than copies are old.
+    fn settle_dispute(&mut self, slot: usize, difference: &Difference, now: Timestamp, rows: &mut Rows) {
+        let key = slot as u32;
+        let chain = self.contexts[slot].chain;
+        let between = difference.shown.each_ref().map(|shown| shown.provider);
+        let of_chain = between.into_iter().find(|of| self.disputes.running_of_chain(chain, *of).is_some());
+        let disbelieved = of_chain.or_else(|| self.impossible_of(slot, difference));
+        let running = self.disputes.running(key).copied();
+        if running.is_some_and(|running| running.disbelieved.is_some() || disbelieved.is_none()) {
+            return;
+        }
+        let since = running.map_or(difference.since, |running| running.since);
+        let stated = self.verdicts_since(slot, since);
+        if let Some(running) = self.disputes.running_mut(key) {
+            running.disbelieved = disbelieved;
+        } else {
+            let dispute = Dispute { since, until: None, between, disbelieved };
+            self.disputes.of_contracts.entry(key).or_default().push(dispute);
+            self.counters.disputed += 1;
+        }
+        self.follow_dispute(slot, &stated, now, rows);
+        disbelieved.into_iter().for_each(|provider| self.follow_chain(chain, provider, now, rows));
+    }
+
+    /// A contract's recorded provider and its rows, which stated this before, follow what is believed of it.
+    fn follow_dispute(&mut self, slot: usize, stated: &[(usize, Verdict)], now: Timestamp, rows: &mut Rows) {
+        let recorded = self.slots[slot].provider();
+        let other = self.disputes.running(slot as u32).and_then(|dispute| {
+            let disbelieved = dispute.disbelieved.filter(|of| Some(*of) == recorded)?;
+            dispute.between.into_iter().find(|provider| *provider != disbelieved)
+        });
+        if let Some(other) = other.filter(|_| !self.is_forced(slot)) {
+            self.exceptions.insert(slot as u32, now);
+            self.switch(slot, other, rows);
+        }
+        self.judge_changed(slot, stated, rows);
+    }
+
+    /// Past half of a chain's contracts, or not any more.
+    fn follow_chain(&mut self, chain: u32, provider: Provider, now: Timestamp, rows: &mut Rows) {
+        let slots = &self.chains[chain as usize].slots;
+        let is_of = |dispute: &&Dispute| dispute.disbelieved == Some(provider);
+        let running: Vec<Dispute> =
+            slots.iter().filter_map(|slot| self.disputes.running(*slot).filter(is_of)).copied().collect();
+        let is_past_half = running.len() * 2 > slots.len();
+        match (self.disputes.running_of_chain(chain, provider), is_past_half) {
+            (None, true) => self.begin_chain_dispute(chain, provider, &running, now, rows),
+            (Some(known), false) => {
+                known.until = Some(now);
+                self.chains[chain as usize].cover_mut(provider).is_disbelieved = false;
+            }
+            _ => {}
+        }
+    }
+
+    /// A provider is disbelieved of a whole chain, by the disputes of its contracts.
+    fn begin_chain_dispute(
+        &mut self,
+        chain: u32,
+        provider: Provider,
+        running: &[Dispute],
+        now: Timestamp,
+        rows: &mut Rows,
+    ) {
+        let since = running.iter().map(|dispute| dispute.since).min().unwrap_or(now);
+        let Some(between) = running.first().map(|dispute| dispute.between) else { return };
+        let slots = self.chains[chain as usize].slots.clone();
+        let stated: Vec<Vec<(usize, Verdict)>> = slots
+            .iter()
+            .map(|slot| {
+                let of_slot = self.disputes.running(*slot).map_or(since, |dispute| dispute.since.min(since));
+                self.verdicts_since(*slot as usize, of_slot)
+            })
+            .collect();
+        let dispute = Dispute { since, until: None, between, disbelieved: Some(provider) };
+        self.disputes.of_chains.entry(chain).or_default().push(dispute);
+        self.chains[chain as usize].cover_mut(provider).is_disbelieved = true;
+        self.set_scope_down(chain as usize, provider, since, ScopeReason::OpenInterest, rows);
+        for (slot, stated) in slots.into_iter().zip(stated) {
+            let undecided = self.disputes.running_mut(slot);
+            if let Some(dispute) = undecided.filter(|of| of.disbelieved.is_none() && of.concerns(provider)) {
+                dispute.disbelieved = Some(provider);
+            }
+            self.follow_dispute(slot as usize, &stated, now, rows);
+        }
+    }
+
+    /// Both have shown the same again.
+    fn end_dispute(&mut self, slot: usize, at: Timestamp, rows: &mut Rows) {
+        self.disputes.differences.remove(&(slot as u32));
+        let stated = self.verdicts_since(slot, at);
+        let Some(dispute) = self.disputes.running_mut(slot as u32) else { return };
+        dispute.until = Some(at);
+        let disbelieved = dispute.disbelieved;
+        self.judge_changed(slot, &stated, rows);
+        if let Some(provider) = disbelieved {
+            self.follow_chain(self.contexts[slot].chain, provider, at, rows);
+        }
+    }
+
+    /// Which providers are not believed of a contract at a bucket's end.
+    pub(super) fn disbelieved_at(&self, slot: usize, end: Timestamp) -> Disbelieved {
+        let mut disbelieved = Disbelieved::default();
+        if !self.disputes.of_contracts.is_empty() {
+            let of = self.disputes.of(slot as u32, self.contexts[slot].chain);
+            of.filter(|dispute| dispute.holds_at(end)).for_each(|dispute| disbelieved.add(dispute));
+        }
+        disbelieved
+    }
+
+    /// Whether what a provider says of a contract now is not believed.
+    pub(super) fn is_disbelieved(&self, slot: usize, provider: Provider) -> bool {
+        !self.disputes.of_contracts.is_empty()
+            && self
+                .disputes
+                .of(slot as u32, self.contexts[slot].chain)
+                .any(|dispute| dispute.until.is_none() && dispute.concerns(provider))
+    }
+
+    /// How often a provider has missed what another one showed.
+    pub fn missed_changes(&self, provider: Provider) -> u64 {
+        self.missed_changes[provider.index()]
+    }
+
+    /// The disputes that go on, by chain and by which provider is not believed.
+    pub fn oi_disputes(&self) -> Vec<OiDispute> {
+        let mut found: BTreeMap<(u32, Option<Provider>), OiDispute> = BTreeMap::new();
+        for slot in self.disputes.of_contracts.keys().copied() {
+            let Some(running) = self.disputes.running(slot) else { continue };
+            let (chain, disbelieved) = (self.contexts[slot as usize].chain, running.disbelieved);
+            let shown = running.between.map(|provider| (provider, self.open_interest_of(slot, provider)));
+            let first = OiDispute { chain, contracts: 0, disbelieved, slot, shown, since: running.since };
+            let dispute = found.entry((chain, disbelieved)).or_insert(first);
+            (dispute.contracts, dispute.since) = (dispute.contracts + 1, dispute.since.min(running.since));
+        }
+        found.into_values().collect()
+    }
+
+    /// What contradicts a provider's open interest of a contract at an instant.
+    pub(super) fn contradiction_at(
+        &self,
+        slot: usize,
+        provider: Provider,
+        end: Timestamp,
+    ) -> Option<OiContradiction> {
+        let mut disputes = self.disputes.of(slot as u32, self.contexts[slot].chain);
+        let dispute = disputes.find(|dispute| dispute.holds_at(end) && dispute.concerns(provider))?;
+        let with = dispute.between.into_iter().find(|other| *other != provider)?;
+        Some(OiContradiction {
+            with,
+            shown: self.open_interest_of(slot as u32, with),
+            since: dispute.since,
+            is_decided: dispute.disbelieved.is_some(),
+        })
+    }
+
+    fn open_interest_of(&self, slot: u32, provider: Provider) -> Option<i64> {
+        self.track(provider, slot as usize)?.latest.open_interest()
+    }
+}
+
+/// Whether one of two values is more than double the other: too much for the age of a copy.
+pub(super) fn are_far_apart(a: i64, b: i64) -> bool {
+    a.max(b) > 2 * a.min(b)
+}

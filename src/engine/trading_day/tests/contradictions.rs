@@ -1,0 +1,241 @@
+//! What one provider shows against another: values that stand still, open interest in another unit, zeros that are none.
+
+use super::{open_interest::are_far_apart, *};
+
+/// Volume and open interest each by itself.
+fn values(event_time: Timestamp, volume: i64, open_interest: i64) -> Quote {
+    Quote { volume: Some(volume), ..quote(event_time, open_interest) }
+}
+
+impl Played {
+    fn packets(&mut self, now: Timestamp, quotes: &[(u32, i64, i64)]) {
+        self.advance(now);
+        let mut arrival = self.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        for (slot, volume, open_interest) in quotes {
+            self.day.observe(*slot, &mut arrival, &values(now, *volume, *open_interest), &mut self.rows);
+        }
+        self.day.end_arrival(&arrival, &mut self.rows);
+    }
+
+    fn legs(&mut self, stamp: Timestamp, now: Timestamp, quotes: &[(u32, i64, i64)]) {
+        self.advance(now);
+        let mut arrival = self.day.chain_arrival(Provider::Nse, 0, stamp, BODY, now);
+        for (slot, volume, open_interest) in quotes {
+            self.day.observe(*slot, &mut arrival, &values(stamp, *volume, *open_interest), &mut self.rows);
+        }
+        self.day.end_arrival(&arrival, &mut self.rows);
+    }
+}
+
+#[test]
+fn an_answer_with_open_interest_0_is_held_to_what_is_known_too() {
+    let mut played = Played::new(1);
+    played.packets(at(9, 15, 10), &[(0, 2_000, 1_000)]);
+    played.packets(at(9, 25, 0), &[(0, 2_100, 1_000)]);
+    played.advance(at(9, 25, 30));
+    let mut arrival =
+        played.day.quote_arrival(Provider::AngelOne, QUOTES, Some(at(9, 25, 30)), at(9, 25, 31));
+    played.day.observe(0, &mut arrival, &values(at(9, 25, 0), 2_100, 0), &mut played.rows);
+    let blank = Quote { last_price: Told::Nothing, ..values(at(9, 25, 30), 0, 0) };
+    played.day.observe(0, &mut arrival, &blank, &mut played.rows);
+    played.day.end_arrival(&arrival, &mut played.rows);
+    assert_eq!(played.day.latest(0).open_interest(), Some(1_000));
+    assert_eq!(played.day.latest(0).volume(), Some(2_100));
+    assert_eq!((played.day.untold_zeros(Provider::AngelOne), played.day.counters().blank), (1, 1));
+    assert!(played.rows.deltas.is_empty(), "{:?}", played.rows.deltas);
+}
+
+#[test]
+fn values_that_stand_still_under_moving_stamps_are_contradicted_at_once() {
+    let mut played = Played::new(3);
+    for second in 0..40 {
+        let now = at(9, 15, 0).plus_seconds(second * 10);
+        let minute = second / 6;
+        // Frozen from 09:18 on, with packets as before.
+        let shown = minute.min(3);
+        played.packets(now, &[(0, 1_000 + shown * 65, 500 + shown), (1, 900, 700 + shown), (2, 10, 5)]);
+        if second % 6 == 5 {
+            let values = [(0, 1_000 + minute * 65, 500 + minute), (1, 900, 700 + shown), (2, 10, 5)];
+            played.legs(now.plus_us(-50 * SECOND_US), now, &values);
+        }
+        if second == 29 {
+            // The body of 09:19:00, with what was traded since 09:18.
+            assert_eq!(played.day.counters().contradicted, 1);
+        }
+    }
+    assert_eq!(played.day.counters().contradicted, 1, "once: it is recorded from the other since");
+    let latest = played.day.latest(0);
+    assert_eq!((latest.provider(), latest.volume()), (Some(Provider::Nse), Some(1_000 + 5 * 65)));
+    let changes = played.rows.deltas.iter().filter(|delta| delta.instrument == InstrumentId(0));
+    assert_eq!(changes.map(|delta| delta.new_open_interest).max(), Some(505));
+    assert_eq!(played.day.latest(1).provider(), Some(Provider::AngelOne));
+    // Where the trades belong that the stream did not show is not known.
+    let stored = stored_candles(&played, 0);
+    assert!(
+        stored.iter().filter(|(length, start, ..)| *length == 5 && *start < 10).all(|of| of.3),
+        "{stored:?}"
+    );
+    assert!(stored_candles(&played, 1).iter().filter(|of| of.0 == 5).all(|of| !of.3));
+}
+
+/// A day of which the stream's open interest of some contracts is in lots from a minute on, and what it came to by then.
+/// Every minute some units of each contract are traded, and the open interest grows by one.
+struct Lots {
+    played: Played,
+    contracts: u32,
+    minute: i64,
+}
+
+const LOT: i64 = 65;
+
+impl Lots {
+    fn new(contracts: u32, base: Option<OiBase>) -> Lots {
+        let mut played = Played::new(contracts);
+        if let Some(base) = base {
+            (0..contracts).for_each(|slot| played.day.set_base(slot, 65_000, base));
+        }
+        Lots { played, contracts, minute: 0 }
+    }
+
+    fn true_value(slot: u32, minute: i64) -> (u32, i64, i64) {
+        (slot, 1_000 + minute * 13, 65_000 + i64::from(slot) * 100 + minute)
+    }
+
+    /// A minute in which the stream shows the contracts of `in_lots` in lots.
+    fn minute(&mut self, in_lots: std::ops::Range<u32>) {
+        let now = at(9, 15, 20).plus_seconds(self.minute * 60);
+        let value = |slot, minute| {
+            let (_, volume, open_interest) = Self::true_value(slot, minute);
+            let unit = if in_lots.contains(&slot) { LOT } else { 1 };
+            (slot, volume, open_interest / unit)
+        };
+        let packets: Vec<_> = (0..self.contracts).map(|slot| value(slot, self.minute)).collect();
+        self.played.packets(now, &packets);
+        // The body is of a minute before, stamped so.
+        if self.minute > 0 {
+            let legs: Vec<_> =
+                (0..self.contracts).map(|slot| Self::true_value(slot, self.minute - 1)).collect();
+            self.played.legs(now.plus_us(-50 * SECOND_US), now.plus_us(10 * SECOND_US), &legs);
+        }
+        self.minute += 1;
+    }
+
+    fn minutes(&mut self, count: usize, in_lots: std::ops::Range<u32>) {
+        (0..count).for_each(|_| self.minute(in_lots.clone()));
+    }
+}
+
+#[test]
+fn copies_of_different_age_are_no_dispute() {
+    let mut day = Lots::new(4, None);
+    day.minutes(40, 0..0);
+    assert_eq!(
+        day.played.day.counters(),
+        DayCounters {
+            observations: day.played.day.counters().observations,
+            inactive_provider: day.played.day.counters().inactive_provider,
+            ..DayCounters::default()
+        }
+    );
+    assert_eq!(day.played.day.oi_disputes(), []);
+    assert!(day.played.states(0).iter().all(|state| *state == Live));
+}
+
+#[test]
+fn open_interest_in_another_unit_is_disbelieved_by_what_is_known_of_before() {
+    let known: [(&str, Option<OiBase>, usize); 3] = [
+        ("the exchange's file", Some(OiBase::Official), 0),
+        ("the close of the day before", Some(OiBase::OwnFinal), 0),
+        ("what both showed before", None, 12),
+    ];
+    for (name, base, agreeing) in known {
+        let mut day = Lots::new(4, base);
+        day.minutes(agreeing, 0..0);
+        day.minutes(20, 0..1);
+        let [dispute] = day.played.day.oi_disputes()[..] else { panic!("{name}: one dispute") };
+        assert_eq!((dispute.disbelieved, dispute.contracts), (Some(Provider::AngelOne), 1), "{name}");
+        let stated = day.played.stated(0);
+        assert!(stated.len() > 5, "{name}");
+        for (state, open_interest, _) in &stated {
+            let is_true = open_interest.is_none_or(|value| value >= 65_000);
+            assert!(*state == Missing || is_true, "{name}: {stated:?}");
+        }
+        let claimed = stated.iter().filter(|(state, ..)| *state != Missing).count();
+        assert!(claimed + 1 >= stated.len(), "{name}: the other provider proves it: {stated:?}");
+        let jumps: Vec<_> = day
+            .played
+            .rows
+            .deltas
+            .iter()
+            .filter(|delta| delta.received_time > at(9, 15, 20).plus_seconds((agreeing as i64 + 1) * 60))
+            .filter(|delta| are_far_apart(delta.old_open_interest, delta.new_open_interest))
+            .collect();
+        assert!(jumps.is_empty(), "{name}: {jumps:?}");
+        assert_eq!(day.played.day.latest(1).provider(), Some(Provider::AngelOne), "{name}: the others stay");
+        assert_eq!(day.played.day.take_scope_changes(), [], "{name}");
+    }
+}
+
+#[test]
+fn a_dispute_that_cannot_be_decided_leaves_its_rows_missing_until_both_agree() {
+    let mut day = Lots::new(4, None);
+    day.minutes(20, 0..1);
+    let [dispute] = day.played.day.oi_disputes()[..] else { panic!("one dispute") };
+    assert_eq!((dispute.disbelieved, dispute.contracts, dispute.slot), (None, 1, 0));
+    assert_eq!(dispute.shown, [(Provider::AngelOne, Some(1_000)), (Provider::Nse, Some(65_018))]);
+    assert_eq!(day.played.day.counters().disputed, 1);
+    day.minutes(20, 0..0);
+    assert_eq!(day.played.day.oi_disputes(), []);
+    let states = day.played.states(0);
+    assert!(states[..6].iter().all(|state| *state == Missing), "{states:?}");
+    assert!(states[8..].iter().all(|state| *state == Live), "{states:?}");
+    assert!(day.played.states(1).iter().all(|state| *state == Live));
+}
+
+#[test]
+fn past_half_of_a_chain_the_provider_is_disbelieved_of_it() {
+    let mut day = Lots::new(5, None);
+    for slot in 0..3 {
+        day.played.day.set_base(slot, 65_000, OiBase::OwnFinal);
+    }
+    // Of the last one in lots no base is known.
+    day.minutes(20, 0..4);
+    let found = day.played.day.oi_disputes();
+    let [dispute] = found[..] else { panic!("one dispute: {found:?}") };
+    assert_eq!((dispute.disbelieved, dispute.contracts), (Some(Provider::AngelOne), 4));
+    let changes = day.played.day.take_scope_changes();
+    let down = changes.iter().find_map(|change| change.down);
+    assert_eq!(down.map(|(_, reason)| reason), Some(ScopeReason::OpenInterest), "{changes:?}");
+    assert!(changes.iter().all(|change| change.down.is_some()), "it does not come back: {changes:?}");
+    assert_eq!(day.played.day.active_provider(), Some(Provider::Nse));
+    for slot in 0..5 {
+        let latest = day.played.day.latest(slot);
+        assert_eq!(latest.provider(), Some(Provider::Nse));
+        assert!(latest.open_interest() > Some(65_000));
+    }
+    day.minutes(30, 0..0);
+    assert_eq!(day.played.day.oi_disputes(), []);
+    assert_eq!(day.played.day.active_provider(), Some(Provider::AngelOne), "it is believed again");
+}
+
+#[test]
+fn open_interest_that_stands_still_beside_a_moving_one_is_disbelieved() {
+    let mut played = Played::new(2);
+    for minute in 0..25 {
+        let now = at(9, 15, 20).plus_seconds(minute * 60);
+        let value = |minute: i64| (0, 100_000 * (minute + 1), 65_000 + minute);
+        let (_, volume, open_interest) = value(minute);
+        played.packets(now, &[(0, volume, open_interest.min(65_003)), (1, 10, 5)]);
+        if minute > 0 {
+            played.legs(
+                now.plus_us(-50 * SECOND_US),
+                now.plus_us(10 * SECOND_US),
+                &[value(minute - 1), (1, 10, 5)],
+            );
+        }
+    }
+    let [dispute] = played.day.oi_disputes()[..] else { panic!("one dispute") };
+    assert_eq!(dispute.disbelieved, Some(Provider::AngelOne));
+    assert_eq!(played.day.latest(0).provider(), Some(Provider::Nse));
+    assert_eq!(played.day.latest(1).provider(), Some(Provider::AngelOne));
+}
