@@ -21,9 +21,14 @@ use std::collections::BTreeMap;
 
 /// Three published steps of a minute, and one more.
 const SETTLED_US: i64 = 240_000_000;
-/// Differences are counted as often as this.
-const SAMPLE_US: i64 = 15_000_000;
 const SAMPLES_MIN: u8 = 3;
+/// The same of figures that are near each other: both may have moved to and fro between the samples.
+const NEAR_SETTLED_US: i64 = 480_000_000;
+const NEAR_SAMPLES_MIN: u8 = 6;
+/// Both have shown something anew since the sample before, so much later.
+const SAMPLE_US: i64 = 15_000_000;
+/// Between samples further apart the figures may have met.
+const SAMPLE_GAP_US: i64 = 200_000_000;
 /// As often both must show the same for a dispute to end.
 const AGREEMENTS_MIN: u8 = 2;
 
@@ -57,6 +62,7 @@ struct Difference {
     /// The newer one.
     from: Timestamp,
     samples: u8,
+    /// Up to when both had shown something at the last sample.
     sampled: Timestamp,
     agreements: u8,
     /// In the order of [`Provider::ALL`].
@@ -205,7 +211,7 @@ impl TradingDay {
             since: stamps.0.min(stamps.1),
             from: stamps.0.max(stamps.1),
             samples: 1,
-            sampled: now,
+            sampled: reach,
             agreements: 0,
             shown,
             agreed,
@@ -237,11 +243,20 @@ impl TradingDay {
             }
             return;
         }
-        if now.us_since(difference.sampled) >= SAMPLE_US {
-            (difference.samples, difference.sampled) = (difference.samples.saturating_add(1), now);
+        let gap_us = reach.us_since(difference.sampled);
+        if gap_us > SAMPLE_GAP_US.max(self.silence_min_us) {
+            self.disputes.differences.insert(key, begin(difference.agreed));
+            return;
         }
-        let settled_us = SETTLED_US.max(self.silence_min_us);
-        let is_settled = reach.us_since(difference.from) >= settled_us && difference.samples >= SAMPLES_MIN;
+        if gap_us >= SAMPLE_US {
+            (difference.samples, difference.sampled) = (difference.samples.saturating_add(1), reach);
+        }
+        let (settled_us, samples_min) = match are_far_apart(our_value, their_value) {
+            true => (SETTLED_US, SAMPLES_MIN),
+            false => (NEAR_SETTLED_US, NEAR_SAMPLES_MIN),
+        };
+        let is_settled = reach.us_since(difference.from) >= settled_us.max(self.silence_min_us)
+            && difference.samples >= samples_min;
         let kept = if is_settled { begin(difference.agreed) } else { difference };
         self.disputes.differences.insert(key, kept);
         if is_settled {
