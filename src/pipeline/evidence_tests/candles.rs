@@ -134,7 +134,7 @@ fn check_candle(play: &Play, contract: usize, candle: &Candle) -> Result<(), Str
     let start = candle.start.us_since(at(0)) / 1_000_000;
     let end = start + candle.interval.minutes() * 60;
     let is_muted = play.faults.iter().any(|fault| {
-        matches!(&fault.kind, Kind::MuteContracts(mute) if mute.contains(&contract))
+        matches!(&fault.kind, Kind::MuteContracts(of) | Kind::Frozen(of) if of.contains(&contract))
             && fault.from < end
             && start - MUTE_S < fault.until
     });

@@ -1,6 +1,10 @@
 //! What the rows of a schedule say, held to what was true and what was shown.
 
-use super::{BUCKET_S, BUCKETS, OPEN_S, at, market::Kind, play::Play};
+use super::{
+    BUCKET_S, BUCKETS, END_S, OPEN_S, at,
+    market::{Kind, LOT, Value},
+    play::Play,
+};
 use crate::market::{BucketRow, BucketState, Provider, Timestamp};
 use std::collections::BTreeMap;
 
@@ -10,6 +14,8 @@ const STREAM_SLACK_S: i64 = 2;
 const LATENESS_S: i64 = 330;
 /// For how long after a bucket's end the engine keeps what was known at it, at least: the ends of four buckets.
 const MEMORY_S: i64 = 700;
+/// For how long a difference is followed before it is a dispute, at most, and after it has ended.
+const DISPUTE_S: i64 = 600;
 /// What a row of the website may: bodies further apart prove nothing.
 const SITE_SLACK_S: i64 = 180;
 
@@ -26,6 +32,9 @@ pub(super) struct Tally {
     pub marked_candles: u64,
     /// Contracts of which some volume has no place.
     pub unplaced: u64,
+    /// Rows in lots that nothing contradicted for long enough.
+    pub in_lots: u64,
+    pub disputed: u64,
 }
 
 pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
@@ -59,8 +68,20 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
             continue;
         };
         let stamp = event_time.us_since(at(0)) / 1_000_000;
+        if row.provider == Some(Provider::AngelOne) && is_of_lots(play, *contract, stamp, row) {
+            if is_lots_shown(play, *contract, stamp, end) {
+                trace(play, *contract, start, end);
+                return Err(format!("another witness shows that it is in lots: {}", name()));
+            }
+            tally.in_lots += 1;
+            continue;
+        }
+        let frozen = Some(Provider::AngelOne) == row.provider;
+        let frozen = play.frozen_since(stamp, *contract).filter(|_| frozen);
         let truth = play.market.at(*contract, stamp);
-        if (truth.volume, Some(truth.open_interest)) != (volume, row.open_interest) {
+        let shown = play.market.at(*contract, frozen.unwrap_or(stamp));
+        let is_said = |value: Value| (value.volume, Some(value.open_interest)) == (volume, row.open_interest);
+        if !is_said(truth) && !is_said(shown) {
             return Err(format!("it was never so: {truth:?} at {stamp}: {}", name()));
         }
         let slack = match row.provider {
@@ -76,6 +97,9 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
             shown.stamp < end - slack
                 && shown.received < end + MEMORY_S
                 && shown.volume > volume
+                // Values that stood still are held to the website alone, and to bodies of not long before: where it fell silent, less
+                // volume under much later stamps is a count that began anew.
+                && (frozen.is_none() || shown.provider == Provider::Nse && shown.stamp > stamp - SITE_SLACK_S)
                 && ordered.is_none_or(|ordered| shown.provider == ordered)
         });
         if let Some(newer) = newer {
@@ -110,6 +134,7 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
     let counters = play.pipeline.day_counters();
     tally.contradicted += counters.contradicted;
     tally.switches += counters.switches;
+    tally.disputed += counters.disputed;
     Ok(())
 }
 
@@ -149,11 +174,42 @@ fn has_known_break(play: &Play, contract: usize, before: i64, after: i64) -> boo
     })
 }
 
+/// Whether a row states the stream's open interest in lots.
+fn is_of_lots(play: &Play, contract: usize, stamp: i64, row: &BucketRow) -> bool {
+    let truth = play.market.at(contract, play.frozen_since(stamp, contract).unwrap_or(stamp)).open_interest;
+    // An answer to a request shows the last trade, with its stamp.
+    let is_in_lots = |kind: &Kind| matches!(kind, Kind::Lots(of) if of.contains(&contract));
+    play.is_in(stamp - 10, END_S, is_in_lots) && truth > 0 && row.open_interest == Some(truth / LOT)
+}
+
+/// Whether both providers showed a contract, the one in lots, for long enough after a row's stamp and undisturbed by anything else.
+fn is_lots_shown(play: &Play, contract: usize, stamp: i64, end: i64) -> bool {
+    let window = stamp.min(end) - 180..end + DISPUTE_S;
+    let is_alone = play.faults.iter().all(|fault| match &fault.kind {
+        Kind::Lots(of) if of.contains(&contract) => fault.from + 180 < end && window.end < fault.until,
+        _ => fault.until < window.start - 600 || window.end < fault.from,
+    });
+    let history = &play.market.history[contract];
+    let values = history.iter().filter(|value| value.second < window.end);
+    let lowest = values.clone().map(|value| value.open_interest).min().unwrap_or(0);
+    let highest = values.map(|value| value.open_interest).max().unwrap_or(0);
+    let is_apart = highest / LOT < lowest;
+    play.has_stream && play.has_site && is_alone && is_apart && window.end < END_S
+}
+
 /// Whether a witness that worked proved a contract at a bucket's end.
 fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(), String> {
+    // A dispute that nothing decides leaves rows missing, until some minutes after both show the same.
+    if play.is_in(
+        start - DISPUTE_S,
+        end + DISPUTE_S,
+        |kind| matches!(kind, Kind::Lots(of) if of.contains(&contract)),
+    ) {
+        return Ok(());
+    }
     // A contract that is muted may be proved by nothing else; its neighbours' scope may be down with it.
     let is_muted = play.faults.iter().any(|fault| {
-        matches!(&fault.kind, Kind::MuteContracts(_) | Kind::MuteStream(_))
+        matches!(&fault.kind, Kind::MuteContracts(_) | Kind::MuteStream(_) | Kind::Frozen(_))
             && fault.from < end + 240
             && end - 600 < fault.until
     });

@@ -59,6 +59,10 @@ pub(super) enum Kind {
     /// A body without rows.
     Empty(usize),
     QuotesDown,
+    /// The stream's provider shows the open interest of these contracts in lots.
+    Lots(BTreeSet<usize>),
+    /// The values of the stream's provider stand still for these contracts, under stamps that move on.
+    Frozen(BTreeSet<usize>),
     /// The daemon is away.
     Restart,
     Override(Provider),
@@ -133,7 +137,7 @@ pub(super) fn draw_faults(rng: &mut ChaCha8Rng, contracts: usize) -> Vec<Fault> 
             let some = |rng: &mut ChaCha8Rng| -> BTreeSet<usize> {
                 (0..contracts).filter(|_| rng.random_bool(0.4)).collect()
             };
-            let kind = match rng.random_range(0..14_u32) {
+            let kind = match rng.random_range(0..17_u32) {
                 0 | 1 => Kind::MuteContracts(some(rng)),
                 2 => Kind::MuteStream(rng.random_range(0..2_u8)),
                 3 => Kind::LostStream(rng.random_range(0..2_u8), rng.random_range(0..40_i64)),
@@ -146,6 +150,8 @@ pub(super) fn draw_faults(rng: &mut ChaCha8Rng, contracts: usize) -> Vec<Fault> 
                 10 => Kind::Echo(rng.random_range(0..2_usize)),
                 11 => Kind::Empty(rng.random_range(0..2_usize)),
                 12 => Kind::Restart,
+                13 | 14 => Kind::Lots(some(rng)),
+                15 => Kind::Frozen(some(rng)),
                 _ => match rng.random_range(0..3_u32) {
                     0 => Kind::QuotesDown,
                     1 => Kind::Override(Provider::Nse),

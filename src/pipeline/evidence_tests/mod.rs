@@ -1,7 +1,7 @@
 //! Random markets seen through random visibility, against a model that knows the truth.
 //!
 //! Each schedule plays a small market over two providers: a stream with subscriptions, and a website whose bodies come
-//! late. What either shows is drawn: contracts and streams that fall mute, lost connections, refused requests, omitted and
+//! late. What either shows is drawn: contracts and streams that fall mute or stand still, open interest in lots, lost connections, refused requests, omitted and
 //! unreadable legs, bodies about something else, stamps that stand still, overrides, restarts. The model keeps what was true
 //! and what was shown, and holds the rows to it:
 //! - a row that claims a value has the value that was true at its stamp, and no witness had shown a newer one before the
@@ -82,5 +82,6 @@ fn no_row_claims_more_than_was_seen_and_none_less() {
     assert!(seeds.is_empty(), "{} of {schedules} schedules fail: {seeds:?}\n{why}", seeds.len());
     assert!(tally.live > 0 && tally.carried > 0 && tally.missing > 0 && tally.backfilled > 0);
     assert!(tally.switches > 0 && tally.contradicted > 0);
+    assert!(tally.disputed > 0 && tally.in_lots > 0);
     assert!(tally.whole_candles > 0 && tally.marked_candles > 0 && tally.unplaced > 0);
 }

@@ -207,6 +207,23 @@ impl Play {
         }
     }
 
+    /// What the stream's provider says of a contract, whose true value this is.
+    fn said(&self, second: i64, contract: usize, value: Value) -> Value {
+        let is_in_lots = |kind: &Kind| matches!(kind, Kind::Lots(of) if of.contains(&contract));
+        let unit = if self.is(second, is_in_lots) { LOT } else { 1 };
+        Value { open_interest: value.open_interest / unit, ..value }
+    }
+
+    /// When the values that the stream's provider shows of a contract began to stand still.
+    pub fn frozen_since(&self, second: i64, contract: usize) -> Option<i64> {
+        let is_frozen = |fault: &&Fault| {
+            fault.from <= second
+                && second < fault.until
+                && matches!(&fault.kind, Kind::Frozen(of) if of.contains(&contract))
+        };
+        self.faults.iter().filter(is_frozen).map(|fault| fault.from).min()
+    }
+
     fn end_subscriptions(&mut self, second: i64) {
         for stream in 0..2 {
             self.end_subscription(second, stream);
@@ -289,8 +306,9 @@ impl Play {
             if Self::stream_of(contract) != stream || is_mute {
                 continue;
             }
-            let value = self.market.at(contract, second);
-            let is_changed = value.second == second && second >= OPEN_S;
+            let frozen = self.frozen_since(second, contract);
+            let is_changed = self.market.at(contract, second).second == second && second >= OPEN_S;
+            let value = self.said(second, contract, self.market.at(contract, frozen.unwrap_or(second)));
             let is_moved = second >= OPEN_S && (second + contract as i64 * 7) % self.book_s == 0;
             // The copy that a subscription brings comes for every contract that the server knows.
             if !(is_changed || is_moved || is_new) {
@@ -308,14 +326,19 @@ impl Play {
             }
             .encode_into(&mut bytes);
             frames.push(&bytes);
-            sent.push((contract, value));
+            sent.push((contract, value, frozen));
         }
         if frames.is_empty() {
             return;
         }
         self.apply(second, Source::ANGEL_ONE_STREAM, format!("stream={stream}"), frames);
         let mut is_live = false;
-        for (contract, value) in sent {
+        for (contract, value, frozen) in sent {
+            if let Some(since) = frozen {
+                // It shows nothing of what is true now.
+                self.volumes[contract].push((since, value.volume));
+                continue;
+            }
             self.show(Provider::AngelOne, contract, (second, second), value);
             match self.spoke[contract] {
                 None => {
@@ -347,7 +370,8 @@ impl Play {
         let mut fetched = Vec::new();
         for token in &tokens {
             let contract = (token.token - 35_000) as usize;
-            let value = self.market.at(contract, second);
+            let frozen = self.frozen_since(second, contract);
+            let value = self.said(second, contract, self.market.at(contract, frozen.unwrap_or(second)));
             fetched.push(angel_one::FullQuote {
                 exchange: token.segment,
                 trading_symbol: String::new(),
@@ -373,6 +397,10 @@ impl Play {
                 high_52_weeks: Price::ZERO,
                 depth: angel_one::Depth::default(),
             });
+            if let Some(since) = frozen {
+                self.volumes[contract].push((since, value.volume));
+                continue;
+            }
             self.show(Provider::AngelOne, contract, (value.second.max(0), second), value);
             // An answer holds as of its request, less the age of copies.
             self.volumes[contract].push((value.second.max(second - 10), value.volume));
