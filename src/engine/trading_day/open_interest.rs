@@ -194,9 +194,12 @@ impl TradingDay {
             return;
         }
         let key = slot as u32;
-        // Less volume under a stamp that is no older: it lacks trades, and shows the open interest of before them.
+        // Less volume that is said to hold no shorter: it lacks trades, and shows the open interest of before them.
         let volumes = (ours.latest.volume(), theirs.latest.volume());
-        if stamps.0 >= stamps.1 && volumes.0 < volumes.1 || stamps.1 >= stamps.0 && volumes.1 < volumes.0 {
+        let reaches = (self.reach(ours, slot), self.reach(theirs, slot));
+        let lacks_trades = volumes.0 < volumes.1 && stamps.1 <= reaches.0.max(stamps.0)
+            || volumes.1 < volumes.0 && stamps.0 <= reaches.1.max(stamps.1);
+        if lacks_trades {
             self.disputes.differences.remove(&key);
             return;
         }
@@ -204,7 +207,7 @@ impl TradingDay {
         if our_value == their_value && known.is_none() {
             return;
         }
-        let reach = self.reach(ours, slot).min(self.reach(theirs, slot));
+        let reach = reaches.0.min(reaches.1);
         let mut shown = [Shown::new(recorded, our_value), Shown::new(provider, their_value)];
         shown.sort_by_key(|shown| shown.provider.index());
         let begin = |agreed| Difference {

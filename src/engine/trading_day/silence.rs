@@ -20,6 +20,8 @@ const STAMP_AGE_US_MAX: i64 = 300_000_000;
 const UNWITNESSED_US: i64 = 120_000_000;
 /// How much longer than their provider is late the stamps of bodies may stand still.
 const STAMP_PAUSE_US: i64 = 60_000_000;
+/// Bodies may repeat what they said for so long whatever the chain is: NSE serves a body twice now and then.
+const REPEATED_US: i64 = 180_000_000;
 /// The last part of a session.
 const ENDING_US: i64 = 1_800_000_000;
 /// A contract that has been silent for so long is asked for.
@@ -121,7 +123,7 @@ impl TradingDay {
         }
         let moved = self.chains[chain].movement.until;
         let still_max_us = self.still_max_us(chain, now).filter(|_| moved != Timestamp::NEVER);
-        if still_max_us.is_some_and(|us| now.us_since(moved) > age_max_us.max(cover.lateness_us + us)) {
+        if still_max_us.is_some_and(|us| cover.last_stamp.us_since(moved) > us.max(REPEATED_US)) {
             self.set_still(chain, provider, now, rows);
         }
     }
@@ -144,16 +146,16 @@ impl TradingDay {
         }
         let Some(still_max_us) = self.still_max_us(chain, now) else { return };
         let moved = self.chains[chain].movement.until;
-        let silent_from = moved.plus_us(still_max_us);
+        if newest.us_since(moved) > still_max_us {
+            return self.set_still(chain, provider, now, rows);
+        }
+        // Repeats within the cadence are natural; it is what came last that the silence is counted from.
+        let last = newest.max(moved);
+        let silent_from = last.plus_us(still_max_us);
+        if now > silent_from {
+            return self.set_scope_down(chain, provider, last, ScopeReason::Silent, rows);
+        }
         self.chains[chain].silent_from = silent_from;
-        if now <= silent_from {
-            return;
-        }
-        if newest <= moved {
-            self.set_scope_down(chain, provider, moved, ScopeReason::Silent, rows);
-        } else {
-            self.set_still(chain, provider, now, rows);
-        }
     }
 
     /// How long a chain may be without movement; `None` where that says nothing.

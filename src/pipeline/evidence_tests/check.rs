@@ -197,14 +197,20 @@ fn is_lots_shown(play: &Play, contract: usize, stamp: i64, end: i64) -> bool {
     play.has_stream && play.has_site && is_alone && is_apart && window.end < END_S
 }
 
+/// Whether the open interest of a contract may be in dispute around a bucket. One that nothing decides leaves rows missing, until
+/// some minutes after both providers have shown the same again.
+fn is_disputed(play: &Play, contract: usize, start: i64, end: i64) -> bool {
+    play.faults.iter().any(|fault| {
+        let is_of = matches!(&fault.kind, Kind::Lots(of) if of.contains(&contract));
+        let mut shown_since = play.bodies[contract].iter().filter(|stamp| **stamp > fault.until);
+        let agreed = shown_since.nth(1).map_or(END_S, |stamp| *stamp);
+        is_of && fault.from <= end + DISPUTE_S && start <= agreed + DISPUTE_S
+    })
+}
+
 /// Whether a witness that worked proved a contract at a bucket's end.
 fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(), String> {
-    // A dispute that nothing decides leaves rows missing, until some minutes after both show the same.
-    if play.is_in(
-        start - DISPUTE_S,
-        end + DISPUTE_S,
-        |kind| matches!(kind, Kind::Lots(of) if of.contains(&contract)),
-    ) {
+    if is_disputed(play, contract, start, end) {
         return Ok(());
     }
     // A contract that is muted may be proved by nothing else; its neighbours' scope may be down with it.
