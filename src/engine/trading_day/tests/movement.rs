@@ -127,3 +127,14 @@ fn a_single_body_that_repeats_and_minutes_of_quiet_are_no_standstill() {
     }
     assert_eq!(downs(&mut played), []);
 }
+
+#[test]
+fn a_stream_that_falls_silent_after_some_repeats_was_alive_until_then() {
+    let mut played = Played::new(CONTRACTS);
+    stream(&mut played, at(9, 35, 30), at(9, 36, 20));
+    for second in [30, 90, 150, 210] {
+        played.advance(at(9, 36, 0).plus_seconds(second));
+    }
+    assert_eq!(downs(&mut played), [(at(9, 36, 16), ScopeReason::Silent)]);
+    assert_eq!(is_missing(&played, 0), [false; 7], "repeats within the cadence are natural");
+}
