@@ -2,7 +2,7 @@
 
 use super::{
     END_S, OPEN_S, at,
-    check::Tally,
+    check::{Tally, is_disputed},
     market::{Kind, Value, level},
     play::Play,
 };
@@ -181,11 +181,11 @@ fn check_candle(play: &Play, contract: usize, candle: &Candle) -> Result<(), Str
     {
         return Err(format!("{wrong} was no price"));
     }
-    // While the website is the forced one, the stream's prices are in no candle.
+    // While the website is the forced one, or the one that is believed, the stream's prices are in no candle.
     let is_aside = |kind: &Kind| {
         matches!(kind, Kind::MuteStream(_) | Kind::LostStream(..) | Kind::Override(Provider::Nse))
     };
-    let is_silent = play.is_in(start, end, is_aside);
+    let is_silent = play.is_in(start, end, is_aside) || is_disputed(play, contract, start, end);
     let is_whole =
         play.streamed[contract].iter().any(|(from, until)| *from < start.max(OPEN_S) && end <= *until);
     if is_whole && !is_silent && candle.provider == Provider::AngelOne {

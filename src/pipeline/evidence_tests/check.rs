@@ -2,7 +2,7 @@
 
 use super::{
     BUCKET_S, BUCKETS, END_S, OPEN_S, at,
-    market::{Kind, LOT, Value},
+    market::{Kind, LOT, Value, of_chain},
     play::Play,
 };
 use crate::market::{BucketRow, BucketState, Provider, Timestamp};
@@ -199,9 +199,12 @@ fn is_lots_shown(play: &Play, contract: usize, stamp: i64, end: i64) -> bool {
 
 /// Whether the open interest of a contract may be in dispute around a bucket. One that nothing decides leaves rows missing, until
 /// some minutes after both providers have shown the same again.
-fn is_disputed(play: &Play, contract: usize, start: i64, end: i64) -> bool {
+/// Past half of a chain's contracts it is the chain's.
+pub(super) fn is_disputed(play: &Play, contract: usize, start: i64, end: i64) -> bool {
+    let chain = of_chain(contract / play.per_chain, play.per_chain);
     play.faults.iter().any(|fault| {
-        let is_of = matches!(&fault.kind, Kind::Lots(of) if of.contains(&contract));
+        let Kind::Lots(of) = &fault.kind else { return false };
+        let is_of = of.contains(&contract) || of.range(chain.clone()).count() * 2 > play.per_chain;
         let mut shown_since = play.bodies[contract].iter().filter(|stamp| **stamp > fault.until);
         let agreed = shown_since.nth(1).map_or(END_S, |stamp| *stamp);
         is_of && fault.from <= end + DISPUTE_S && start <= agreed + DISPUTE_S
