@@ -32,7 +32,8 @@ pub struct IndexPrices {
     pub high: Price,
     pub low: Price,
     pub close: Price,
-    pub volume: i64,
+    /// `None` where it is not known; an index has none.
+    pub volume: Option<i64>,
 }
 
 /// A row of the view `option_snapshots`: calls and puts of a strike side by side.
@@ -231,13 +232,13 @@ impl FromStored for SnapshotRow {
             iv_e4: row.pe_iv_e4,
         };
         let prices = (row.index_open_e4, row.index_high_e4, row.index_low_e4, row.index_close_e4);
-        let index = match (prices, row.index_volume) {
-            ((Some(open), Some(high), Some(low), Some(close)), Some(volume)) => Some(IndexPrices {
+        let index = match prices {
+            (Some(open), Some(high), Some(low), Some(close)) => Some(IndexPrices {
                 open: Price::from_e4(open),
                 high: Price::from_e4(high),
                 low: Price::from_e4(low),
                 close: Price::from_e4(close),
-                volume,
+                volume: row.index_volume,
             }),
             _ => None,
         };

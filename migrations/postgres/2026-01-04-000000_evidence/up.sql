@@ -37,7 +37,7 @@ SELECT
     g.ce_oi, g.ce_oi_change, g.ce_ltp_e4, g.ce_volume,
     g.pe_oi, g.pe_oi_change, g.pe_ltp_e4, g.pe_volume,
     c.open_e4 AS index_open_e4, c.high_e4 AS index_high_e4, c.low_e4 AS index_low_e4,
-    c.close_e4 AS index_close_e4, c.volume AS index_volume,
+    c.close_e4 AS index_close_e4, NULLIF(c.volume, 0) AS index_volume,
     g.ce_state, g.pe_state, g.provider,
     b.state AS index_state, g.ce_oi_base, g.pe_oi_base,
     g.ce_bid_e4, g.ce_ask_e4, g.ce_iv_e4, g.pe_bid_e4, g.pe_ask_e4, g.pe_iv_e4
