@@ -33,6 +33,9 @@ pub async fn a_store_of_a_later_version_is_refused(place: &Place) {
     assert_eq!(error.class(), ErrorClass::Configuration);
 }
 
+/// The schema as the first released version left it.
+const FIRST_VERSION: &str = "20260101000000";
+
 pub async fn a_store_of_the_first_version_is_brought_up_to_date(place: &Place) {
     place.execute(migrations(place).0[0]).await;
     let versions = format!(
@@ -65,19 +68,27 @@ macro_rules! migrations_of {
     ($database:literal) => {
         (
             [
-                include_str!(concat!("../../../migrations/", $database, "/2026-01-01-000000_record/up.sql")),
                 include_str!(concat!(
-                    "../../../migrations/",
+                    "../../../../migrations/",
+                    $database,
+                    "/2026-01-01-000000_record/up.sql"
+                )),
+                include_str!(concat!(
+                    "../../../../migrations/",
                     $database,
                     "/2026-01-02-000000_gap_parts/up.sql"
                 )),
                 include_str!(concat!(
-                    "../../../migrations/",
+                    "../../../../migrations/",
                     $database,
                     "/2026-01-03-000000_job_runs/up.sql"
                 )),
             ],
-            include_str!(concat!("../../../migrations/", $database, "/2026-01-04-000000_evidence/down.sql")),
+            include_str!(concat!(
+                "../../../../migrations/",
+                $database,
+                "/2026-01-04-000000_evidence/down.sql"
+            )),
         )
     };
 }
