@@ -15,5 +15,5 @@ pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
     ChainClass, DayCounters, EndEvidence, EndProof, OiContradiction, OiDispute, ScopeChange, ScopeReason,
-    SessionHours, SlotSpec, TradingDay, UnwitnessedChain,
+    SessionHours, SlotSpec, TradingDay, UntoldQuotes, UnwitnessedChain,
 };

@@ -4,7 +4,7 @@
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
 use crate::{
-    engine::{ContradictedVolume, ContradictedVolumes, OiDispute, UnwitnessedChain},
+    engine::{ContradictedVolume, ContradictedVolumes, OiDispute, UntoldQuotes, UnwitnessedChain},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
 };
@@ -30,20 +30,21 @@ type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
 /// What the day itself found wrong with a provider's values.
 struct DayFaults {
     contradicted_volumes: u64,
-    untold_zeros: u64,
+    untold: UntoldQuotes,
     missed_changes: u64,
 }
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
     ("had a newer stamp and older values", |counters, _| counters.older_copies),
     ("were stamped in the future", |counters, _| counters.from_the_future),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
-    ("had open interest 0 of a contract that has some", |_, day| day.untold_zeros),
+    ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
+    ("did not tell the open interest or the level", |_, day| day.untold.absent),
     ("were behind what another provider showed", |_, day| day.missed_changes),
 ];
 
@@ -91,7 +92,7 @@ impl EvidenceWatch {
         let counts = Provider::ALL.map(|provider| {
             let faults = DayFaults {
                 contradicted_volumes: pipeline.contradicted_volumes(provider).count,
-                untold_zeros: pipeline.untold_zeros(provider),
+                untold: pipeline.untold(provider),
                 missed_changes: pipeline.missed_changes(provider),
             };
             KINDS.map(|(_, count)| count(pipeline.counters().of(provider), &faults))

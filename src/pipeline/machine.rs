@@ -8,7 +8,7 @@ use crate::{
     calendar::{Calendar, Session},
     engine::{
         ContradictedVolumes, DayCounters, Observation, OiDispute, Rows, SessionHours, TradingDay,
-        UnwitnessedChain, watch::WatchList,
+        UntoldQuotes, UnwitnessedChain, watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -192,9 +192,9 @@ impl Pipeline {
             .collect()
     }
 
-    /// How often a provider said open interest 0 of a contract that has some, today.
-    pub fn untold_zeros(&self, provider: Provider) -> u64 {
-        self.day.as_ref().map_or(0, |day| day.untold_zeros(provider))
+    /// Quotes of a provider, today, that did not tell the open interest or the level.
+    pub fn untold(&self, provider: Provider) -> UntoldQuotes {
+        self.day.as_ref().map_or_else(UntoldQuotes::default, |day| day.untold(provider))
     }
 
     /// How often a provider has missed what another one showed, today.

@@ -221,7 +221,7 @@ fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
     let lots = "UNDERLYING,SYMBOL,JAN-26,FEB-26\nNIFTY 50,NIFTY,65,65\n";
     let row = |strike: &u32| {
         format!(
-            r#"{{"expiryDates":"03-Feb-2026","strikePrice":{strike},"CE":{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":1,"lastPrice":7}}}}"#
+            r#"{{"expiryDates":"03-Feb-2026","strikePrice":{strike},"CE":{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":1,"totalTradedVolume":9,"lastPrice":7}}}}"#
         )
     };
     let body = |time: &str, strikes: &[u32], listed: &str| {
@@ -271,7 +271,7 @@ fn a_contract_whose_leg_was_never_readable_is_recorded_and_missing() {
     let lots = "UNDERLYING,SYMBOL,JAN-26,FEB-26\nNIFTY 50,NIFTY,65,65\n";
     let leg = |strike: &str, lots: &str| {
         format!(
-            r#"{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":{lots},"lastPrice":7}}"#
+            r#"{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":{lots},"totalTradedVolume":9,"lastPrice":7}}"#
         )
     };
     let row = |strike: &str, lots: &str| {

@@ -36,13 +36,14 @@ mod silence;
 mod slot;
 mod switching;
 mod track;
-mod zeros;
+mod untold;
 
 pub use chain::{ChainClass, Preference};
 pub use explain::EndEvidence;
 pub use open_interest::{OiContradiction, OiDispute};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
 pub use track::Proof as EndProof;
+pub use untold::UntoldQuotes;
 
 use self::{
     chain::Chain,
@@ -164,7 +165,7 @@ pub struct TradingDay {
     after_close: BTreeMap<usize, Observation>,
     counters: DayCounters,
     /// In the order of [`Provider::ALL`].
-    untold_zeros: [u64; Provider::ALL.len()],
+    untold: [UntoldQuotes; Provider::ALL.len()],
     /// The same.
     missed_changes: [u64; Provider::ALL.len()],
 }
@@ -249,7 +250,7 @@ impl TradingDay {
             underlyings: BTreeMap::new(),
             after_close: BTreeMap::new(),
             counters: DayCounters::default(),
-            untold_zeros: [0; Provider::ALL.len()],
+            untold: [UntoldQuotes::default(); Provider::ALL.len()],
             missed_changes: [0; Provider::ALL.len()],
         }
     }
@@ -262,9 +263,9 @@ impl TradingDay {
         self.counters
     }
 
-    /// How often a provider said open interest 0 of a contract that has some: it is left out.
-    pub fn untold_zeros(&self, provider: Provider) -> u64 {
-        self.untold_zeros[provider.index()]
+    /// Quotes of a provider that did not tell what they should have: they are left out.
+    pub fn untold(&self, provider: Provider) -> UntoldQuotes {
+        self.untold[provider.index()]
     }
 
     pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
@@ -459,13 +460,13 @@ impl TradingDay {
     /// The recorded provider speaks.
     #[inline(always)]
     fn observe_recorded(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
-        if quote.open_interest == Some(0) {
-            return self.observe_zero(index, arrival, quote, rows);
+        if quote.open_interest.is_none_or(|open_interest| open_interest == 0) {
+            return self.observe_untold(index, arrival, quote, rows);
         }
         self.observe_told(index, arrival, quote, rows);
     }
 
-    /// The same of a quote whose open interest is none that the source does not have.
+    /// The same of a quote that tells what the contract's rows are about.
     #[inline(always)]
     fn observe_told(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
         if arrival.traits.delivery == Delivery::Quote {

@@ -7,7 +7,7 @@ use super::{
     Arrival, Delivery, TradingDay,
     correction::Answer,
     track::{Ends, Track, TrackView},
-    zeros::Zero,
+    untold::Telling,
 };
 use crate::{
     engine::{
@@ -245,15 +245,10 @@ impl TradingDay {
                 return self.observe_recorded(index, arrival, quote, rows);
             }
         }
-        if quote.open_interest == Some(0) {
-            match self.zero_of(index, known.view(), quote) {
-                Zero::Told => {}
-                Zero::Blank => return self.counters.blank += 1,
-                Zero::Untold => {
-                    self.untold_zeros[provider.index()] += 1;
-                    let told = Quote { open_interest: None, ..*quote };
-                    return self.observe_aside(index, arrival, &told, rows);
-                }
+        if quote.open_interest.is_none_or(|open_interest| open_interest == 0) {
+            match self.telling_of(index, known.view(), quote) {
+                Telling::Told => {}
+                telling => return self.leave_untold(index, provider, &telling, rows),
             }
         }
         self.take_base(index, quote);

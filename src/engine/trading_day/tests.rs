@@ -606,10 +606,80 @@ fn an_open_interest_of_0_that_was_not_traded_away_is_not_told() {
         played.day.observe(0, &mut arrival, &packet, &mut played.rows);
         played.day.end_arrival(&arrival, &mut played.rows);
     }
-    let known: Vec<_> = played.stated(0).into_iter().map(|(_, open_interest, _)| open_interest).collect();
-    assert!(known.len() > 3 && known.iter().all(|known| *known == Some(1_000)), "{known:?}");
+    let stated = played.stated(0);
+    assert!(
+        stated.iter().all(|(_, open_interest, _)| [Some(1_000), None].contains(open_interest)),
+        "{stated:?}"
+    );
+    // The packets of 09:27 to 09:31 prove nothing: what was at 09:27 and 09:30 is not known.
+    let states: Vec<BucketState> = stated.iter().map(|(state, ..)| *state).collect();
+    assert_eq!(states[3..7], [Missing, Missing, Live, Live], "{states:?}");
     assert!(played.rows.deltas.is_empty(), "{:?}", played.rows.deltas);
-    assert_eq!(played.day.untold_zeros(Provider::AngelOne), 5);
+    assert_eq!(played.day.untold(Provider::AngelOne).zeros, 5);
+}
+
+#[test]
+fn an_open_interest_of_0_is_held_to_the_session_before() {
+    let mut played = Played::new(2);
+    played.day.set_base(0, 1_000, OiBase::Provider);
+    for minute in 16..=22 {
+        let now = at(9, minute, 0);
+        played.advance(now);
+        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        for slot in [0, 1] {
+            let packet = Quote { volume: Some(500), open_interest: Some(0), ..quote(now, 1_000) };
+            played.day.observe(slot, &mut arrival, &packet, &mut played.rows);
+        }
+        played.day.end_arrival(&arrival, &mut played.rows);
+    }
+    played.advance(at(9, 24, 0));
+    assert_eq!(played.stated(0)[0], (Missing, None, 0), "of 1,000 no more than 500 were traded away");
+    assert_eq!(played.stated(1)[0], (Live, Some(0), 0));
+}
+
+#[test]
+fn packets_without_open_interest_prove_nothing_of_an_option() {
+    let mut played = Played::new(2);
+    for minute in 15..=40 {
+        let now = at(9, minute, 10);
+        played.advance(now);
+        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        let full = quote(now, 1_000 + i64::from(minute));
+        let of_a_lower_mode = Quote { open_interest: None, ..full };
+        played.day.observe(0, &mut arrival, &full, &mut played.rows);
+        let second = if minute < 25 { full } else { of_a_lower_mode };
+        played.day.observe(1, &mut arrival, &second, &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+    }
+    let states = played.states(1);
+    assert_eq!(states[..3], [Live; 3]);
+    assert!(states[3..].iter().all(|state| *state == Missing), "{states:?}");
+    assert!(played.states(0).iter().all(|state| *state == Live));
+    assert_eq!(played.day.untold(Provider::AngelOne).absent, 16);
+    // Another provider that tells it is recorded.
+    played.body(at(9, 40, 30), at(9, 41, 0), &[(1, 1_100)]);
+    assert_eq!(played.day.latest(1).open_interest(), Some(1_100));
+}
+
+#[test]
+fn a_packet_without_a_level_is_no_sign_of_an_underlying() {
+    let order = vec![Provider::AngelOne, Provider::Nse];
+    let mut day = TradingDay::new(hours(), GRACE_US, 0, order);
+    day.add_chain(ChainClass::Underlying);
+    day.add_slot(SlotSpec { is_option: false, ..spec(0) }, at(9, 0, 0));
+    let mut played = Played { day, rows: Rows::default() };
+    for minute in 15..=30 {
+        let now = at(9, minute, 10);
+        played.advance(now);
+        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        let last_price = if minute < 20 { Told::Value(Price::from_e4(1_000)) } else { Told::Nothing };
+        let level = Quote { event_time: now, last_price, ..Quote::default() };
+        played.day.observe(0, &mut arrival, &level, &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+    }
+    let states: Vec<BucketState> = played.rows.underlyings.iter().map(|row| row.state).collect();
+    assert_eq!(states[0], Live);
+    assert!(states.len() > 2 && states[2..].iter().all(|state| *state == Missing), "{states:?}");
 }
 
 #[test]

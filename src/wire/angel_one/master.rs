@@ -222,6 +222,11 @@ fn listing(row: &Row, mut intern: impl FnMut(&str) -> Arc<str>) -> Result<Listin
         },
         _ => return Err(Skip::OtherKind),
     };
+    if let (Segment::NseFo, InstrumentKind::Option { expiry, strike, .. }) = (segment, kind)
+        && contradicts(&row.symbol, &name, expiry, strike)
+    {
+        return Err(wrong("symbol", &row.symbol));
+    }
     let token = super::segment::token_of(&row.token).ok_or_else(|| wrong("token", &row.token))?;
     let is_derivative = matches!(kind, InstrumentKind::Future { .. } | InstrumentKind::Option { .. });
     let lot_size = match row.lotsize.parse::<u32>() {
@@ -256,6 +261,16 @@ fn upper_case<'a>(name: &'a str) -> Cow<'a, str> {
 fn wrong(field: &'static str, text: &str) -> Skip {
     let reason = format!("{:?} cannot be read", text.chars().take(40).collect::<String>());
     Skip::Malformed(WireError::Field { what: WHAT, offset: 0, field, reason })
+}
+
+/// NSE's symbols repeat what the columns say: `NIFTY19MAY2625200CE`. One that says something else is of a row that is not to be
+/// believed; one of another form says nothing.
+fn contradicts(symbol: &str, name: &str, expiry: chrono::NaiveDate, strike: Price) -> bool {
+    let Some(rest) = symbol.strip_prefix(name) else { return false };
+    let (Some(day_and_month), Some(year)) = (rest.get(..5), rest.get(5..7)) else { return false };
+    let Some(of_symbol) = expiry::parse(&format!("{day_and_month}20{year}")) else { return false };
+    let of_strike = rest[7..].get(..rest.len().saturating_sub(9)).and_then(decimal::parse_e6);
+    of_symbol != expiry || of_strike.is_some_and(|of_strike_e6| of_strike_e6 != strike.as_e4() * 100)
 }
 
 fn expiry_of(row: &Row) -> Result<chrono::NaiveDate, Skip> {

@@ -269,6 +269,9 @@ struct LegFields<'a> {
     expiry: Option<DateField>,
     #[serde(rename = "strikePrice", default)]
     strike: Option<RupeesField>,
+    /// `OPTIDXNIFTY23-06-2026CE25000.00`.
+    #[serde(borrow, default)]
+    identifier: Option<Cow<'a, str>>,
     #[serde(rename = "openInterest", default)]
     open_interest: Option<f64>,
     #[serde(rename = "changeinOpenInterest", default)]
@@ -335,20 +338,35 @@ impl LegFields<'_> {
         if !is_strike(strike) {
             return Err(format!("a strike of {strike}"));
         }
+        if let Some(other) = self.identifier.as_deref().and_then(type_of).filter(|of| *of != option_type) {
+            return Err(format!("a {other} leg under {option_type}"));
+        }
+        // All are there in every leg of every real body: without them it is not known what it says.
+        let open_interest_lots = Some(self.open_interest.ok_or_else(|| lacks("openInterest"))?);
+        let volume_lots = Some(self.volume.ok_or_else(|| lacks("totalTradedVolume"))?);
+        if self.last_price.is_none() {
+            return Err(lacks("lastPrice"));
+        }
         Ok(Some(Leg {
             underlying,
             expiry,
             strike,
             option_type,
-            open_interest_lots: self.open_interest,
+            open_interest_lots,
             open_interest_change_lots: self.open_interest_change,
-            volume_lots: self.volume,
+            volume_lots,
             last_price: told(self.last_price),
             bid: told(self.bid),
             ask: told(self.ask),
             implied_volatility_e4: told(self.implied_volatility).map(Price::as_e4),
         }))
     }
+}
+
+/// The type that an identifier names before its strike; `None` where it is another text.
+fn type_of(identifier: &str) -> Option<OptionType> {
+    let named = identifier.trim_end_matches(|byte: char| byte.is_ascii_digit() || byte == '.');
+    OptionType::BOTH.into_iter().find(|option_type| named.ends_with(option_type.name()))
 }
 
 /// No strike of NSE's has ever been a tenth of it.
@@ -576,7 +594,7 @@ mod tests {
     fn body_with(change: impl Fn(&str) -> String) -> String {
         let leg = |strike: u32, side: &str, lots: u32| {
             format!(
-                r#"{{"strikePrice":{strike},"expiryDate":"23-06-2026","underlying":"NIFTY","identifier":"{side}","openInterest":{lots},"lastPrice":7}}"#
+                r#"{{"strikePrice":{strike},"expiryDate":"23-06-2026","underlying":"NIFTY","identifier":"{side}","openInterest":{lots},"totalTradedVolume":9,"lastPrice":7}}"#
             )
         };
         let rows: Vec<String> = (0..5)
@@ -604,6 +622,14 @@ mod tests {
             ("25050", "\"-\"", "invalid value: string \"-\", expected a number of rupees"),
             ("25050", "-1", "a strike of -1.00"),
             ("\"NIFTY\"", "null", "missing field `underlying`"),
+            ("1204", "null", "missing field `openInterest`"),
+            ("\"totalTradedVolume\":9", "\"volume\":9", "missing field `totalTradedVolume`"),
+            ("\"lastPrice\":7", "\"lastPrice\":null", "missing field `lastPrice`"),
+            (
+                "\"identifier\":\"CE\"",
+                "\"identifier\":\"OPTIDXNIFTY23-06-2026PE25050.00\"",
+                "a PE leg under CE",
+            ),
             ("\"NIFTY\"", "\"\u{202e}YTFIN\"", "\"\\u{202e}YTFIN\" is no symbol"),
         ] {
             let body = body_with(|call| call.replace(from, to));

@@ -247,23 +247,25 @@ mod tests {
     }
 
     /// Lots in eighths: exact in binary, so that they come back bit for bit.
-    fn lots() -> impl Strategy<Value = Option<f64>> {
-        proptest::option::of((0_i64..8_000_000_000).prop_map(|eighths| eighths as f64 / 8.0))
+    fn lots() -> impl Strategy<Value = f64> {
+        (0_i64..8_000_000_000).prop_map(|eighths| eighths as f64 / 8.0)
     }
 
     fn leg(underlying: &'static str) -> impl Strategy<Value = Leg> {
         let terms = (0_u64..5, 0_i64..20, any::<bool>());
-        let quantities = (lots(), lots(), lots());
-        let prices = (price(1_000_000_000), price(1_000_000_000), price(1_000_000_000), price(100_000_000));
+        let quantities = (lots(), proptest::option::of(lots()), lots());
+        // Without its last price a leg is none.
+        let last = price(1_000_000_000).prop_filter("a last price", |price| *price != Told::NotTold);
+        let prices = (last, price(1_000_000_000), price(1_000_000_000), price(100_000_000));
         (terms, quantities, prices).prop_map(
             move |((week, step, call), (open_interest, change, volume), (last, bid, ask, volatility))| Leg {
                 underlying: Arc::from(underlying),
                 expiry: NaiveDate::from_ymd_opt(2026, 1, 6).expect("a date") + chrono::Days::new(7 * week),
                 strike: Price::from_e4(200_000_000 + step * 250_500),
                 option_type: if call { OptionType::Call } else { OptionType::Put },
-                open_interest_lots: open_interest,
+                open_interest_lots: Some(open_interest),
                 open_interest_change_lots: change.map(|change| -change),
-                volume_lots: volume,
+                volume_lots: Some(volume),
                 last_price: last,
                 bid,
                 ask,

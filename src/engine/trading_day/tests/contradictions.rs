@@ -41,7 +41,7 @@ fn an_answer_with_open_interest_0_is_held_to_what_is_known_too() {
     played.day.end_arrival(&arrival, &mut played.rows);
     assert_eq!(played.day.latest(0).open_interest(), Some(1_000));
     assert_eq!(played.day.latest(0).volume(), Some(2_100));
-    assert_eq!((played.day.untold_zeros(Provider::AngelOne), played.day.counters().blank), (1, 1));
+    assert_eq!((played.day.untold(Provider::AngelOne).zeros, played.day.counters().blank), (1, 1));
     assert!(played.rows.deltas.is_empty(), "{:?}", played.rows.deltas);
 }
 

@@ -142,3 +142,23 @@ proptest! {
         prop_assert_eq!(master.listings, vec![listing]);
     }
 }
+
+#[test]
+fn a_row_whose_symbol_says_another_expiry_or_strike_is_not_believed() {
+    let row = |symbol: &str, expiry: &str, strike: &str| {
+        let body = format!(
+            r#"[{{"token":"41","symbol":"{symbol}","name":"NIFTY","expiry":"{expiry}","strike":"{strike}","lotsize":"65","instrumenttype":"OPTIDX","exch_seg":"NFO","tick_size":"5.000000"}}]"#
+        );
+        let master = decode_master(body.as_bytes()).expect("a master");
+        (master.listings.len(), master.skipped.malformed)
+    };
+    let (expiry, strike) = ("19MAY2026", "2520000.000000");
+    assert_eq!(row("NIFTY19MAY2625200CE", expiry, strike), (1, 0));
+    assert_eq!(row("NIFTY19MAY2625200.00CE", expiry, strike), (1, 0));
+    assert_eq!(row("NIFTY19MAY2625200CE", "19MAY2016", strike), (0, 1), "ten years off");
+    assert_eq!(row("NIFTY19MAY2625200CE", "26MAY2026", strike), (0, 1));
+    assert_eq!(row("NIFTY19MAY2625200CE", expiry, "25200.000000"), (0, 1), "in rupees");
+    for of_another_form in ["NIFTY2651925200CE", "N5CE", "NIFTYCE", "NIFTY19MAY26CE"] {
+        assert_eq!(row(of_another_form, expiry, strike), (1, 0), "{of_another_form}");
+    }
+}

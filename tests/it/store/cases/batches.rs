@@ -295,13 +295,6 @@ pub async fn gaps_grow_and_instruments_widen(place: &Place) {
     assert_eq!(spans, [(day(1), date(), 65), (date(), day(31), 50)]);
 }
 
-fn job_run(job: &str, session_date: TradingDate, attempt: u32, state: RunState) -> JobRun {
-    let started = at(16, 35, 0).plus_seconds(attempt.into());
-    let ended = (state != RunState::Running).then(|| started.plus_seconds(9));
-    let error = (state == RunState::Failed).then(|| "no space".to_owned());
-    JobRun { job: job.to_owned(), session_date, attempt, state, started, ended, error }
-}
-
 pub async fn runs_of_jobs_are_kept_beside_the_checkpoint(place: &Place) {
     let runs = [
         job_run("verify", day(29), 1, RunState::Failed),

@@ -31,3 +31,10 @@ fn checkpoint(spool_seq: u64) -> Option<Checkpoint> {
 fn texts(values: &[&str]) -> Vec<Option<String>> {
     values.iter().map(|value| (*value != "NULL").then(|| (*value).to_owned())).collect()
 }
+
+fn job_run(job: &str, session_date: TradingDate, attempt: u32, state: RunState) -> JobRun {
+    let started = at(16, 35, 0).plus_seconds(attempt.into());
+    let ended = (state != RunState::Running).then(|| started.plus_seconds(9));
+    let error = (state == RunState::Failed).then(|| "no space".to_owned());
+    JobRun { job: job.to_owned(), session_date, attempt, state, started, ended, error }
+}
