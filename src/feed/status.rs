@@ -2,7 +2,7 @@
 
 use crate::market::{Provider, ProviderToken, Timestamp};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
@@ -51,6 +51,10 @@ impl FeedState {
     }
 }
 
+/// A part of a feed that is lost so often within [`LOSSES_WITHIN_US`] is unsteady, also while it is up.
+const LOSSES_MIN: usize = 3;
+const LOSSES_WITHIN_US: i64 = 15 * 60 * 1_000_000;
+
 /// Counters and gauges of one feed. Written by the feed (and, for event time, by the pipeline), read by anyone.
 #[derive(Debug)]
 pub struct FeedStatus {
@@ -75,6 +79,8 @@ pub struct FeedStatus {
     troubles: Mutex<BTreeMap<&'static str, String>>,
     /// Streams that should be open and are not, and why.
     streams_down: Mutex<BTreeMap<u8, String>>,
+    /// When each of its parts was last lost or given up, [`LOSSES_MIN`] times at most.
+    losses: Mutex<BTreeMap<String, VecDeque<Timestamp>>>,
     /// What its streams have been silent about, as the pipeline saw it last: to be requested.
     silent: Mutex<Vec<ProviderToken>>,
 }
@@ -98,6 +104,7 @@ impl FeedStatus {
             parts_down: Mutex::default(),
             troubles: Mutex::default(),
             streams_down: Mutex::default(),
+            losses: Mutex::default(),
             silent: Mutex::default(),
         }
     }
@@ -195,6 +202,26 @@ impl FeedStatus {
         self.streams_down.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A connection that was open is lost, or given up because it brought nothing.
+    pub fn note_lost(&self, part: &str, at: Timestamp) {
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_part = losses.entry(part.to_owned()).or_default();
+        of_part.push_back(at);
+        if of_part.len() > LOSSES_MIN {
+            of_part.pop_front();
+        }
+    }
+
+    /// The parts that were lost again and again lately, and since when.
+    pub fn unsteady(&self, now: Timestamp) -> Vec<(String, Timestamp)> {
+        let losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = |(part, of_part): (&String, &VecDeque<Timestamp>)| {
+            let since = *of_part.front().filter(|_| of_part.len() >= LOSSES_MIN)?;
+            (now.us_since(since) <= LOSSES_WITHIN_US).then(|| (part.clone(), since))
+        };
+        losses.iter().filter_map(first).collect()
+    }
+
     pub fn set_silent(&self, tokens: Vec<ProviderToken>) {
         *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = tokens;
     }
@@ -205,5 +232,25 @@ impl FeedStatus {
 
     pub fn last_error(&self) -> String {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_three_times_within_a_quarter_of_an_hour_is_unsteady() {
+        let at = |minute: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(minute * 60);
+        let status = FeedStatus::new(Provider::AngelOne);
+        for (minute, part) in [(0, "stream 0"), (0, "stream 1"), (0, "stream 2"), (10, "stream 1")] {
+            status.note_lost(part, at(minute));
+        }
+        assert_eq!(status.unsteady(at(10)), [], "one loss of all streams is one");
+        status.note_lost("stream 1", at(14));
+        assert_eq!(status.unsteady(at(15)), [("stream 1".to_owned(), at(0))]);
+        assert_eq!(status.unsteady(at(16)), [], "the first is long ago");
+        status.note_lost("stream 1", at(20));
+        assert_eq!(status.unsteady(at(25)), [("stream 1".to_owned(), at(10))]);
     }
 }

@@ -5,11 +5,11 @@
 
 use super::status::DaemonStatus;
 use crate::{
-    actor::{ChildRow, ChildState, TreeSnapshot},
+    actor::{ChildRow, ChildState, ExitReason, TreeSnapshot},
     calendar::{Calendar, CalendarWarning},
     config::FeedSettings,
     feed::{FeedState, FeedStatus},
-    market::{Delivery, Timestamp},
+    market::{Delivery, Provider, Timestamp},
     wire::{SourceShape, SourceTraits, sources_of},
 };
 use std::{
@@ -43,6 +43,7 @@ pub fn problems(
     }
     problems.extend(unwatched_chains(status, now));
     problems.extend(lost_streams(status, now));
+    problems.extend(unsteady_feeds(status, now));
     problems.extend(feed_troubles(status));
     if is_in_session(status, now) {
         problems.extend(status.pipeline.lacks().problems);
@@ -133,6 +134,28 @@ fn lost_streams(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
     status.feeds.iter().filter(is_up).flat_map(of_feed).collect()
 }
 
+/// What feeds lose again and again, also while it is there at this moment: each return proves little.
+fn unsteady_feeds(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
+    let is_run = |feed: &&Arc<FeedStatus>| {
+        is_in_session(status, now)
+            && !matches!(feed.state(), FeedState::Disabled | FeedState::SwitchedOff | FeedState::Stopped)
+    };
+    let of_feed = |feed: &Arc<FeedStatus>| {
+        let provider = feed.provider;
+        let last = feed.last_error();
+        let unsteady = feed.unsteady(now).into_iter();
+        unsteady
+            .map(move |(part, since)| {
+                let since = since.to_ist().format("%H:%M:%S");
+                format!(
+                    "feed {provider}: {part} was lost or given up three times since {since}; the last error: {last}"
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    status.feeds.iter().filter(is_run).flat_map(of_feed).collect()
+}
+
 /// An operator wants a provider that is down to count.
 fn unheeded_order(status: &DaemonStatus, now: Timestamp) -> Option<String> {
     let forced = status.pipeline.forced_provider().filter(|_| is_in_session(status, now))?;
@@ -181,7 +204,9 @@ fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<St
         }
         if !in_session {
             // What fails now will fail at the open.
-            if feed.state() == FeedState::BackingOff {
+            if let Some(exit) = failed_run(tree, feed.provider) {
+                reasons.push(format!("feed {} fails outside the session: {exit}", feed.provider));
+            } else if feed.state() == FeedState::BackingOff {
                 reasons.push(format!(
                     "feed {} fails outside the session: {}",
                     feed.provider,
@@ -197,9 +222,7 @@ fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<St
             ));
         } else {
             // A feed that ended by itself has its reason in the tree.
-            let path = format!("feeds/{}", feed.provider);
-            let ended = tree.row(&path).filter(|row| row.state == ChildState::BackingOff);
-            let reason = match (ended.and_then(|row| row.last_exit.as_ref()), feed.last_error()) {
+            let reason = match (failed_run(tree, feed.provider), feed.last_error()) {
                 (Some(exit), _) => format!(": {exit}"),
                 (None, error) if error.is_empty() => String::new(),
                 (None, error) => format!(": {error}"),
@@ -209,6 +232,14 @@ fn reasons(status: &DaemonStatus, tree: &TreeSnapshot, now: Timestamp) -> Vec<St
     }
     reasons.extend(failed_children(tree).map(|row| format!("{} is {}", row.path, row.state.name())));
     reasons
+}
+
+/// Why a feed's child broke off, while it is to be started again or has failed for good.
+fn failed_run(tree: &TreeSnapshot, provider: Provider) -> Option<&ExitReason> {
+    let failed =
+        |state| matches!(state, ChildState::Failed | ChildState::BackingOff | ChildState::Restarting);
+    let row = tree.row(&format!("feeds/{provider}")).filter(|row| failed(row.state))?;
+    row.last_exit.as_ref()
 }
 
 /// The root or a critical child that has stopped turning, or leaves its work undone. One that backs off is none: its
@@ -382,6 +413,54 @@ mod tests {
         snapshot.rows[0].turn_age = Some(Duration::from_secs(60));
         snapshot.rows[0].progress_age = Some(Duration::from_secs(60));
         assert_eq!(stuck_child(&snapshot).as_deref(), Some("root has not turned for 60 s"));
+    }
+
+    /// The status of a day whose session is from the first to the second of these.
+    fn status(feed: FeedStatus, session: Option<(Timestamp, Timestamp)>) -> DaemonStatus {
+        let status = DaemonStatus { feeds: vec![Arc::new(feed)], ..DaemonStatus::default() };
+        status.pipeline.set_session(session);
+        status
+    }
+
+    #[test]
+    fn a_feed_whose_child_fails_is_a_problem_at_any_hour() {
+        let now = Timestamp::from_us(1_769_744_700_000_000);
+        let exit = ExitReason::Error("the credential angel_one.mpin is empty".into());
+        let mut child = row("feeds/angel_one", ChildState::BackingOff, 1, 1);
+        (child.critical, child.last_exit) = (false, Some(exit));
+        let problems = |state, child: &ChildRow, session| {
+            let feed = FeedStatus::new(Provider::AngelOne);
+            feed.set_state(state);
+            reasons(&status(feed, session), &tree(child.clone()), now)
+        };
+        let open = Some((now, now.plus_seconds(60)));
+        let [told] = &problems(FeedState::Idle, &child, None)[..] else { panic!("one problem") };
+        assert!(told.starts_with("feed angel_one fails outside the session: "), "{told}");
+        assert!(told.contains("angel_one.mpin is empty"), "{told}");
+        assert!(problems(FeedState::Idle, &child, open)[0].contains("angel_one.mpin is empty"));
+        assert!(problems(FeedState::Disabled, &child, None).is_empty());
+        child.state = ChildState::Failed;
+        assert_eq!(problems(FeedState::Idle, &child, None).len(), 1);
+        child.state = ChildState::Running;
+        assert!(problems(FeedState::Idle, &child, None).is_empty(), "an idle feed waits for the session");
+    }
+
+    #[test]
+    fn a_feed_that_loses_its_streams_again_and_again_is_a_problem_while_it_is_up() {
+        let open = Timestamp::from_us(1_769_744_700_000_000);
+        let feed = FeedStatus::new(Provider::AngelOne);
+        feed.set_state(FeedState::Up);
+        feed.note_error("stream 0: no data for 300 s, though the market is open");
+        for minute in [1, 6, 11] {
+            feed.note_lost("stream 0", open.plus_seconds(minute * 60));
+        }
+        let status = status(feed, Some((open, open.plus_seconds(22_500))));
+        let told = |minute: i64| unsteady_feeds(&status, open.plus_seconds(minute * 60));
+        let text = "feed angel_one: stream 0 was lost or given up three times since 09:16:00; the last error: stream 0: no data \
+                    for 300 s, though the market is open";
+        assert_eq!(told(12), [text]);
+        assert!(told(17).is_empty(), "it has been steady since");
+        assert!(told(-1).is_empty(), "not in session");
     }
 
     #[test]

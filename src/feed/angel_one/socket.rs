@@ -99,6 +99,12 @@ impl Connection {
             self.has_flowed.set(true);
         }
     }
+
+    /// How long it may be silent: longer after silences in a row, which a stream whose data flow has ended.
+    fn patience(&self, natural: Duration) -> Duration {
+        let silences = if self.has_flowed.get() { 0 } else { self.silences };
+        natural * (1 << silences.min(PATIENCE_DOUBLED_MAX))
+    }
 }
 
 /// Keeps a socket open whenever the plan has tokens for it. Never returns but with the sink's error.
@@ -128,6 +134,7 @@ pub(super) async fn keep_open<S: RecordSink>(
             is_handing_over: Cell::new(false),
             silences,
         };
+        let was_opened = opened.is_ok();
         let lost = match opened {
             Ok((_, headers)) if !is_accepted(&headers, &key) => Lost::Handshake(RestError::Unreachable {
                 what: "the stream's handshake",
@@ -168,6 +175,9 @@ pub(super) async fn keep_open<S: RecordSink>(
         shared.health.socket_lost(slot, end, &format!("stream {slot}: {lost}")).await?;
         if matches!(lost, Lost::Replanned) {
             continue;
+        }
+        if was_opened {
+            shared.status.note_lost(&format!("stream {slot}"), shared.clock.now());
         }
         shared.note_error(&format!("stream {slot}"), &lost);
         match &lost {
@@ -281,10 +291,9 @@ async fn watch_silence<S: RecordSink>(
         let silent = Duration::from_micros(u64::try_from(silent_us).unwrap_or(0));
         let plan = shared.plan.borrow().clone();
         let natural = plan.map(|plan| plan.silence_max(slot)).unwrap_or_default();
-        let patience = natural * (1 << connection.silences.min(PATIENCE_DOUBLED_MAX));
         let left = shared
             .clock
-            .real_span(patience)
+            .real_span(connection.patience(natural))
             .max(STALL_AT_LEAST)
             .saturating_sub(shared.clock.real_span(silent));
         if left.is_zero() {
@@ -449,4 +458,28 @@ async fn hand_over<S: RecordSink>(
     connection.note_data(shared.clock.now());
     connection.is_handing_over.set(false);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_natural_again_once_data_have_flowed() {
+        let subscribed = Timestamp::from_us(1_769_744_700_000_000);
+        let connection = Connection {
+            subscribed,
+            is_up: Cell::new(false),
+            last_data: Cell::new(None),
+            has_flowed: Cell::new(false),
+            is_handing_over: Cell::new(false),
+            silences: 5,
+        };
+        let natural = Duration::from_secs(600);
+        assert_eq!(connection.patience(natural), natural * 8, "at most");
+        connection.note_data(subscribed.plus_seconds(1));
+        assert_eq!(connection.patience(natural), natural * 8, "copies of what was before");
+        connection.note_data(subscribed.plus_seconds(11));
+        assert_eq!(connection.patience(natural), natural);
+    }
 }
