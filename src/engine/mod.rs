@@ -14,6 +14,6 @@ pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits};
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
-    ChainClass, DayCounters, EndEvidence, EndProof, OiContradiction, OiDispute, ScopeChange, ScopeReason,
-    SessionHours, SlotSpec, TradingDay, UntoldQuotes, UnwitnessedChain,
+    ChainClass, DayCounters, EndEvidence, EndProof, MissingChain, OiContradiction, OiDispute, ScopeChange,
+    ScopeReason, SessionHours, SlotSpec, TradingDay, UntoldQuotes, UnwitnessedChain,
 };

@@ -1,10 +1,13 @@
-//! What the evidence of the running day lacks, in words: chains that no provider shows, data of a provider that again and
+//! What the evidence of the running day lacks, in words: chains that no provider shows or whose latest rows are missing, data of a provider that again and
 //! again could not be used, volumes that a provider itself has contradicted, and open interest that another one contradicts.
 //!
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
 use crate::{
-    engine::{ContradictedVolume, ContradictedVolumes, OiDispute, UntoldQuotes, UnwitnessedChain},
+    engine::{
+        ContradictedVolume, ContradictedVolumes, MissingChain, OiDispute, TradingDay, UntoldQuotes,
+        UnwitnessedChain,
+    },
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
 };
@@ -23,6 +26,9 @@ const FAULTS_MAX: u64 = 2;
 
 /// From the open on until what is watched must be known: as late as any source, and two minutes.
 const UNKNOWN_US: i64 = 280_000_000;
+
+/// For so long an open session may be without a provider that covers a chain.
+const SOURCELESS_US: i64 = 120_000_000;
 
 /// The faults of a provider's data that persist, each with what it is called.
 type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
@@ -69,11 +75,13 @@ pub struct EvidenceWatch {
     next_look: Timestamp,
     /// What was counted at the looks of the last minutes, oldest first.
     counted: VecDeque<(Timestamp, Counts)>,
+    /// Since when no provider covers a chain, while the session is open.
+    sourceless_since: Option<Timestamp>,
 }
 
 impl EvidenceWatch {
     pub fn new() -> EvidenceWatch {
-        EvidenceWatch { next_look: Timestamp::NEVER, counted: VecDeque::new() }
+        EvidenceWatch { next_look: Timestamp::NEVER, counted: VecDeque::new(), sourceless_since: None }
     }
 
     /// What there is to say now; `None` until the next look.
@@ -86,8 +94,9 @@ impl EvidenceWatch {
         let (many, few): (Vec<_>, Vec<_>) = pipeline
             .unwitnessed_chains(now)
             .into_iter()
-            .partition(|(_, found)| found.unwitnessed * LACKED_PART > found.contracts);
+            .partition(|(_, found)| is_problem(found, |chain| pipeline.is_listed(chain)));
         let (mut problems, notices) = (describe(&many), describe(&few));
+        problems.extend(describe_missing(&pipeline.missing_chains()));
         problems.extend(describe_disputes(&pipeline.oi_disputes(), |of| pipeline.contract(of)));
         let counts = Provider::ALL.map(|provider| {
             let faults = DayFaults {
@@ -105,6 +114,8 @@ impl EvidenceWatch {
         if pipeline.day().is_some_and(|day| now >= day.hours().open.plus_us(UNKNOWN_US)) {
             problems.extend(pipeline.unknown_underlyings().into_iter().map(unknown));
         }
+        let hours = pipeline.day().map(TradingDay::hours).map(|hours| (hours.open, hours.close));
+        problems.extend(self.note_source(hours, pipeline.active_provider().is_some(), now));
         let volumes = Provider::ALL.into_iter().filter_map(|provider| {
             let volumes = pipeline.contradicted_volumes(provider);
             describe_volumes(provider, &volumes, |instrument| pipeline.contract(instrument))
@@ -112,6 +123,24 @@ impl EvidenceWatch {
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
         let of_day = volumes.chain(unrecorded(&pipeline.unrecorded_sessions())).chain(unclosed).collect();
         Some(Lacks { problems, notices, of_day })
+    }
+
+    /// An open session without a source, from when all sources may have been late on.
+    fn note_source(
+        &mut self,
+        hours: Option<(Timestamp, Timestamp)>,
+        is_covered: bool,
+        now: Timestamp,
+    ) -> Option<String> {
+        let (open, _) =
+            hours.filter(|(open, close)| !is_covered && *open <= now && now < *close).or_else(|| {
+                self.sourceless_since = None;
+                None
+            })?;
+        let since = *self.sourceless_since.get_or_insert(now);
+        let is_due = now >= open.plus_us(UNKNOWN_US) && now.us_since(since) > SOURCELESS_US;
+        let since = since.to_ist().format("%H:%M:%S");
+        is_due.then(|| format!("no source: no provider covers any chain since {since}"))
     }
 
     /// Kinds of faults that have come up again and again lately.
@@ -139,6 +168,13 @@ impl EvidenceWatch {
         }
         lacks
     }
+}
+
+/// What lacks a few contracts is told without being a problem; so is an underlying whose level no provider's list promises and
+/// none has shown: there is nothing to mend.
+fn is_problem(found: &UnwitnessedChain, is_listed: impl Fn(u32) -> bool) -> bool {
+    let was_never_shown = found.is_underlying && found.since.is_none();
+    found.unwitnessed * LACKED_PART > found.contracts && (!was_never_shown || is_listed(found.chain))
 }
 
 fn unknown(underlying: &str) -> String {
@@ -192,7 +228,7 @@ fn describe_unclosed(chains: &[(String, UnwitnessedChain)]) -> Option<String> {
         count => format!(", nor all of {} more chains", count - 1),
     };
     Some(format!(
-        "the close of chain {name} was not seen: nothing shows {unwitnessed} of its {contracts} contracts {since}{more}; \
+        "the close of {name} was not seen: nothing shows {unwitnessed} of its {contracts} contracts {since}{more}; \
          their last values of the day are no closing values"
     ))
 }
@@ -228,11 +264,15 @@ fn describe_disputes<'a>(
 }
 
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
-    let named = chains.iter().take(NAMED_MAX).map(|(name, found)| {
-        let UnwitnessedChain { contracts, unwitnessed, active, since, still, .. } = found;
+    let named = chains.iter().take(NAMED_MAX).map(|(title, found)| {
+        let UnwitnessedChain { is_underlying, contracts, unwitnessed, active, since, still, .. } = found;
         let since = match since {
             Some(since) => format!("since {}", since.to_ist().format("%H:%M:%S")),
             None => "since the open".to_owned(),
+        };
+        let lacked = match is_underlying {
+            true => "it".to_owned(),
+            false => format!("{unwitnessed} of its {contracts} contracts"),
         };
         let active = match active {
             Some(active) => format!("it is recorded from {active}"),
@@ -240,9 +280,7 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
         };
         let still = still
             .map_or_else(String::new, |still| format!("; {still} sends the same values again and again"));
-        format!(
-            "chain {name}: nothing shows {unwitnessed} of its {contracts} contracts {since}; {active}{still}"
-        )
+        format!("{title}: nothing shows {lacked} {since}; {active}{still}")
     });
     let mut lacks: Vec<String> = named.collect();
     if chains.len() > NAMED_MAX {
@@ -251,10 +289,25 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     lacks
 }
 
+/// Rows that were stated and mostly miss what they are for.
+fn describe_missing(chains: &[(String, MissingChain)]) -> Vec<String> {
+    let named = chains.iter().take(NAMED_MAX).map(|(title, found)| {
+        let MissingChain { buckets, rows, missing, .. } = found;
+        let [first, last] = buckets.map(|bucket| bucket.start().to_ist().format("%H:%M").to_string());
+        format!("{title}: {missing} of {rows} rows of {first} and {last} are missing")
+    });
+    let mut lacks: Vec<String> = named.collect();
+    if chains.len() > NAMED_MAX {
+        let more = chains.len() - NAMED_MAX;
+        lacks.push(format!("most of the latest rows of {more} more chains are missing"));
+    }
+    lacks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::Exchange;
+    use crate::market::{Bucket, Exchange};
 
     #[test]
     fn a_fault_is_a_problem_when_it_comes_again_and_again() {
@@ -328,13 +381,14 @@ mod tests {
     fn the_first_chains_are_named() {
         let found = UnwitnessedChain {
             chain: 0,
+            is_underlying: false,
             active: Some(Provider::Nse),
             contracts: 82,
             unwitnessed: 80,
             since: Some(Timestamp::from_us(1_769_744_700_000_000)),
             still: None,
         };
-        let chains: Vec<_> = (0..5).map(|number| (format!("NIFTY {number}"), found)).collect();
+        let chains: Vec<_> = (0..5).map(|number| (format!("chain NIFTY {number}"), found)).collect();
         let lacks = describe(&chains);
         assert_eq!(
             lacks[0],
@@ -346,5 +400,55 @@ mod tests {
         let text = "the close of chain NIFTY 0 was not seen: nothing shows 80 of its 82 contracts since 09:15:00, nor all of 4 \
                     more chains";
         assert!(unclosed.starts_with(text), "{unclosed}");
+    }
+
+    #[test]
+    fn an_underlying_is_no_chain_and_a_level_that_none_promises_a_notice() {
+        let found = UnwitnessedChain {
+            chain: 4,
+            is_underlying: true,
+            active: None,
+            contracts: 1,
+            unwitnessed: 1,
+            since: None,
+            still: None,
+        };
+        let lacks = describe(&[("the index MIDCPNIFTY".to_owned(), found)]);
+        assert_eq!(lacks, ["the index MIDCPNIFTY: nothing shows it since the open; no provider covers it"]);
+        assert!(!is_problem(&found, |_| false), "no list promises it");
+        assert!(is_problem(&found, |chain| chain == 4));
+        let shown = UnwitnessedChain { since: Some(Timestamp::from_us(1_769_744_700_000_000)), ..found };
+        assert!(is_problem(&shown, |_| false), "it was shown and is not any more");
+        assert!(is_problem(&UnwitnessedChain { is_underlying: false, ..found }, |_| false));
+    }
+
+    #[test]
+    fn the_latest_rows_that_are_missing_are_named() {
+        let first = Bucket::containing(Timestamp::from_us(1_769_744_700_000_000));
+        let found = MissingChain { chain: 0, buckets: [first, first.next()], rows: 24, missing: 23 };
+        let chains: Vec<_> = (0..5).map(|number| (format!("chain NIFTY {number}"), found)).collect();
+        let lacks = describe_missing(&chains);
+        assert_eq!(lacks[0], "chain NIFTY 0: 23 of 24 rows of 09:15 and 09:18 are missing");
+        assert_eq!(lacks[3], "most of the latest rows of 2 more chains are missing");
+    }
+
+    #[test]
+    fn an_open_session_without_a_source_is_named_after_two_minutes() {
+        let open = Timestamp::from_us(1_769_744_700_000_000);
+        let at = |second: i64| open.plus_seconds(second);
+        let mut watch = EvidenceWatch::new();
+        let mut look = |second, is_covered| {
+            watch.note_source(Some((open, at(22_500))), is_covered, at(second)).is_some()
+        };
+        assert!(!look(-600, false), "the session is not open");
+        assert!(!look(0, false));
+        assert!(!look(270, false), "sources may be late");
+        assert!(look(280, false));
+        assert!(!look(300, true));
+        assert!(!look(310, false));
+        assert!(!look(430, false));
+        assert!(look(440, false));
+        assert!(!look(22_500, false), "it is over");
+        assert_eq!(watch.note_source(None, false, at(30_000)), None, "a day without a session");
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     engine::{ChainClass, TradingDay},
-    market::{Contract, Exchange, TradingDate, is_index_underlying},
+    market::{Contract, Exchange, InstrumentKind, TradingDate, is_index_underlying},
     wire::nse::ChainContext,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -21,6 +21,8 @@ struct ChainKey {
 pub(super) struct ChainTable {
     numbers: BTreeMap<ChainKey, u32>,
     names: Vec<String>,
+    /// For people.
+    titles: Vec<String>,
 }
 
 impl ChainTable {
@@ -33,10 +35,16 @@ impl ChainTable {
             return *number;
         }
         let number = day.add_chain(ChainClass::Underlying);
-        self.names.push(match expiry {
+        let name = match expiry {
             Some(expiry) => format!("{} {expiry}", key.underlying),
             None => key.underlying.to_string(),
+        };
+        self.titles.push(match contract.kind {
+            InstrumentKind::Index => format!("the index {name}"),
+            InstrumentKind::Equity => format!("the share {name}"),
+            _ => format!("chain {name}"),
         });
+        self.names.push(name);
         let (exchange, underlying) = (key.exchange, Arc::clone(&key.underlying));
         self.numbers.insert(key, number);
         self.classify(exchange, &underlying, day);
@@ -68,6 +76,11 @@ impl ChainTable {
     /// `NIFTY 2026-02-03`; an underlying's own name.
     pub fn name(&self, number: u32) -> &str {
         self.names.get(number as usize).map_or("", String::as_str)
+    }
+
+    /// `chain NIFTY 2026-02-03`, `the index NIFTY`.
+    pub fn title(&self, number: u32) -> &str {
+        self.titles.get(number as usize).map_or("", String::as_str)
     }
 
     pub fn has_options_of(&self, underlying: &str) -> bool {

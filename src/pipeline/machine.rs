@@ -7,8 +7,8 @@ use super::{
 use crate::{
     calendar::{Calendar, Session},
     engine::{
-        ContradictedVolumes, DayCounters, Observation, OiDispute, Rows, SessionHours, TradingDay,
-        UntoldQuotes, UnwitnessedChain, watch::WatchList,
+        ContradictedVolumes, DayCounters, MissingChain, Observation, OiDispute, Rows, SessionHours,
+        TradingDay, UntoldQuotes, UnwitnessedChain, watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -238,19 +238,31 @@ impl Pipeline {
         self.forced
     }
 
-    /// Chains of which no provider shows most contracts, with their names.
+    /// Chains of which the latest rows are mostly missing, with their titles.
+    pub fn missing_chains(&self) -> Vec<(String, MissingChain)> {
+        let chains = self.day.as_ref().map(TradingDay::missing_chains).unwrap_or_default();
+        chains.into_iter().map(|found| (self.chains.title(found.chain).to_owned(), found)).collect()
+    }
+
+    /// Whether a provider lists contracts of a chain by tokens of its own, and so is to show them.
+    pub fn is_listed(&self, chain: u32) -> bool {
+        let slots = self.day.as_ref().map_or(&[][..], |day| day.slots_of(chain));
+        Provider::ALL.into_iter().any(|provider| !self.decoders.tokens_of(provider, slots, 1).is_empty())
+    }
+
+    /// Chains of which no provider shows most contracts, with their titles.
     pub fn unwitnessed_chains(&self, now: Timestamp) -> Vec<(String, UnwitnessedChain)> {
         let chains = self.day.as_ref().map(|day| day.unwitnessed_chains(now)).unwrap_or_default();
         self.named(chains)
     }
 
-    /// Chains of which the close of contracts was not seen, with their names; none before the day is closed.
+    /// Chains of which the close of contracts was not seen, with their titles; none before the day is closed.
     pub fn unclosed_chains(&self) -> Vec<(String, UnwitnessedChain)> {
         self.named(self.day.as_ref().map(TradingDay::unclosed_chains).unwrap_or_default())
     }
 
     fn named(&self, chains: Vec<UnwitnessedChain>) -> Vec<(String, UnwitnessedChain)> {
-        chains.into_iter().map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
+        chains.into_iter().map(|found| (self.chains.title(found.chain).to_owned(), found)).collect()
     }
 
     /// Contracts whose values no provider proves any more.

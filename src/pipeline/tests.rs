@@ -360,3 +360,42 @@ fn sessions_without_rows_before_today_are_named() {
     pipeline.apply(&NewRecord::mark(at(31, 0), &Mark::clock([])).numbered(2), &mut NoLive, &mut batch);
     assert_eq!(pipeline.unrecorded_sessions(), []);
 }
+
+#[test]
+fn an_index_whose_level_no_body_shows_is_missing_and_named() {
+    let mut pipeline = pipeline();
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    let lots = "UNDERLYING,SYMBOL,JAN-26,FEB-26\nNIFTY MID SELECT,MIDCPNIFTY,120,120\n";
+    let record = |source, second, context: &str, body: &str| NewRecord {
+        source,
+        received_time: at(29, second),
+        context: context.to_owned(),
+        frames: Frames::one(body.as_bytes()),
+    };
+    let body = |minute: i64, level: &str| {
+        let row = r#"{"expiryDates":"24-Feb-2026","strikePrice":13000,"CE":{"strikePrice":13000,"expiryDate":"24-02-2026","underlying":"MIDCPNIFTY","openInterest":1,"lastPrice":7}}"#;
+        let stamp = format!("{:02}:{:02}:00", 9 + minute / 60, minute % 60);
+        format!(
+            r#"{{"records":{{"data":[{row}],"timestamp":"29-Jan-2026 {stamp}","expiryDates":["24-Feb-2026"],"underlyingValue":{level}}}}}"#
+        )
+    };
+    let mut records = vec![record(Source::NSE_LOTS, 33_000, "", lots)];
+    for minute in 16..30 {
+        let level = if minute % 2 == 0 { "0" } else { "null" };
+        let second = 32_400 + minute * 60 + 50;
+        let context = "symbol=MIDCPNIFTY&expiry=2026-02-24";
+        records.push(record(Source::NSE_CHAIN, second, context, &body(minute, level)));
+    }
+    for (seq, record) in (1..).zip(records) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+    }
+    let states: Vec<_> = batch.underlyings.iter().map(|row| (row.state, row.event_time)).collect();
+    assert!(states.len() >= 2 && states.iter().all(|row| *row == (BucketState::Missing, None)), "{states:?}");
+    let index = batch.instruments.iter().find(|row| row.contract.is_underlying()).expect("it is known");
+    assert_eq!(index.contract.to_string(), "MIDCPNIFTY");
+    let named = pipeline.unwitnessed_chains(pipeline.last_received());
+    let [(title, found)] = &named[..] else { panic!("the index alone: {named:?}") };
+    assert_eq!((title.as_str(), found.is_underlying, found.since), ("the index MIDCPNIFTY", true, None));
+    assert!(!pipeline.is_listed(found.chain), "no list has a token of it");
+    assert_eq!(pipeline.missing_chains(), [], "it is named already");
+}

@@ -89,6 +89,8 @@ pub(super) struct Chain {
     /// Five-minute intervals before this index are closed.
     pub candles_closed: usize,
     pub next_check: Timestamp,
+    /// Buckets before this index were over when its first contract was seen.
+    pub began: usize,
     /// The first bucket in which a contract is missing that the running epoch may still prove.
     pub unproved_from: Option<usize>,
     pub active: Option<Provider>,
@@ -150,6 +152,7 @@ impl Chain {
             closed: 0,
             candles_closed: 0,
             next_check: Timestamp::NEVER,
+            began: 0,
             unproved_from: None,
             active: None,
             covers: [Cover::default(); Provider::ALL.len()],

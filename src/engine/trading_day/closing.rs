@@ -74,7 +74,7 @@ impl TradingDay {
         let settled = now.plus_us(-UNKNOWN_LATENESS_US);
         let closed = (0..self.bucket_count).take_while(|index| self.end_of(*index) <= settled).count();
         let chain = &mut self.chains[chain];
-        chain.closed = closed;
+        (chain.closed, chain.began) = (closed, closed);
         while self.candles.start_of(chain.candles_closed + 1) <= settled
             && self.candles.start_of(chain.candles_closed) < self.hours.close
         {

@@ -34,6 +34,7 @@ mod movement;
 mod open_interest;
 mod silence;
 mod slot;
+mod stated;
 mod switching;
 mod track;
 mod untold;
@@ -42,6 +43,7 @@ pub use chain::{ChainClass, Preference};
 pub use explain::EndEvidence;
 pub use open_interest::{OiContradiction, OiDispute};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
+pub use stated::MissingChain;
 pub use track::Proof as EndProof;
 pub use untold::UntoldQuotes;
 
@@ -306,6 +308,10 @@ impl TradingDay {
 
     pub fn chain_of(&self, slot: u32) -> u32 {
         self.contexts[slot as usize].chain
+    }
+
+    pub fn slots_of(&self, chain: u32) -> &[u32] {
+        &self.chains[chain as usize].slots
     }
 
     /// The last cumulative volume that a provider said of a slot.

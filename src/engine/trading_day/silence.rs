@@ -58,6 +58,8 @@ pub struct ScopeChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnwitnessedChain {
     pub chain: u32,
+    /// It is an index or a share alone.
+    pub is_underlying: bool,
     /// Its recorded provider, while that covers it.
     pub active: Option<Provider>,
     pub contracts: u32,
@@ -248,7 +250,9 @@ impl TradingDay {
         }
         let (active, chain) = (chain.active, number as u32);
         let since = Some(since).filter(|since| *since >= self.hours.open);
-        let found = UnwitnessedChain { chain, active, contracts, unwitnessed, since, still: None };
+        let is_underlying = !self.is_of_options(number);
+        let found =
+            UnwitnessedChain { chain, is_underlying, active, contracts, unwitnessed, since, still: None };
         (unwitnessed > 0).then_some(found)
     }
 
@@ -311,6 +315,7 @@ impl TradingDay {
         let still = Provider::ALL.into_iter().find(|provider| chain.cover(*provider).stands_still);
         (unwitnessed > 0).then_some(UnwitnessedChain {
             chain: number as u32,
+            is_underlying: !self.is_of_options(number),
             active,
             contracts,
             unwitnessed,

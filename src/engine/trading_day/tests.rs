@@ -5,6 +5,7 @@ use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
 mod contradictions;
+mod stated;
 
 const GRACE_US: i64 = 5_000_000;
 const SECOND_US: i64 = 1_000_000;

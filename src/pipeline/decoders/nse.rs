@@ -124,16 +124,19 @@ impl Decoder {
         underlying: &Arc<str>,
         ingest: &mut Ingest<'_, impl LiveSink>,
     ) {
-        let Some(level) = chain.underlying_value else { return };
         let section = self.lots.as_ref().and_then(|lots| lots.row(underlying)).map(|row| row.section);
         let contract = match section {
             Some(nse::LotSection::Shares) => Contract::equity(Exchange::Nse, underlying),
             Some(nse::LotSection::Indices) | None => Contract::index(Exchange::Nse, underlying),
         };
+        // Without a level it is known all the same, and missing; but only the lots tell an index from a share.
+        if chain.underlying_value.is_none() && self.lots.is_none() {
+            return;
+        }
+        let Some(slot) = slot_of(&contract, 1, false, ingest) else { return };
+        let Some(level) = chain.underlying_value else { return };
         let quote = Quote { event_time: chain.timestamp, last_price: Told::Value(level), ..Quote::default() };
-        if let Some(slot) = slot_of(&contract, 1, false, ingest)
-            && let Some(mut arrival) = ingest.chain_arrival(PROVIDER, slot, chain.timestamp, CHAIN)
-        {
+        if let Some(mut arrival) = ingest.chain_arrival(PROVIDER, slot, chain.timestamp, CHAIN) {
             ingest.observe(slot, &quote, &mut arrival);
             ingest.end_arrival(&arrival);
         }
