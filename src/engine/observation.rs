@@ -117,6 +117,11 @@ impl Observation {
         if self.has_baseline { packed(self.open_interest) } else { None }
     }
 
+    /// What the next value is a change of is not known.
+    pub(super) fn forget_baseline(&mut self) {
+        self.has_baseline = false;
+    }
+
     /// Takes over what `quote` says; what it does not say stays. Values from before the session are no baseline,
     /// and their volume is another day's.
     #[inline]

@@ -13,7 +13,7 @@ use crate::{
 };
 use chrono::Days;
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -74,6 +74,8 @@ struct Sheet {
     next_due: Option<Timestamp>,
     /// Of the last days, by day and number. `None` until the store was asked for them.
     runs: Option<BTreeMap<(TradingDate, u32), JobRun>>,
+    /// Days whose last word counts no more: they are to be worked on once again.
+    reopened: BTreeSet<TradingDate>,
     order: Option<Order>,
     comparison: Option<Comparison>,
     inquiry: Option<Inquiry>,
@@ -125,10 +127,7 @@ impl JobBoard {
             let sheet = self.sheet(job);
             let runs = || sheet.runs.iter().flat_map(BTreeMap::values);
             if job == JobName::Verify {
-                // The last word on each day.
-                let mut days: BTreeMap<TradingDate, &JobRun> = BTreeMap::new();
-                let is_word = |run: &&JobRun| matches!(run.state, RunState::Done | RunState::Faulty);
-                days.extend(runs().filter(is_word).map(|run| (run.session_date, run)));
+                let days = last_words(runs());
                 let faulty = days.values().filter(|run| run.state == RunState::Faulty);
                 problems.extend(faulty.map(|run| {
                     let (date, error) = (run.session_date, run.error.as_deref().unwrap_or_default());
@@ -144,6 +143,16 @@ impl JobBoard {
             }
         }
         problems
+    }
+
+    /// Has the job verify look at a day again, whatever it said of it: its log was found to be another one than before.
+    pub fn reopen(&self, date: TradingDate) {
+        self.sheet(JobName::Verify).reopened.insert(date);
+        self.desk(JobName::Verify).wake.notify_one();
+    }
+
+    pub(super) fn reopened(&self, job: JobName) -> BTreeSet<TradingDate> {
+        self.sheet(job).reopened.clone()
     }
 
     /// Has a job run at once. The answer comes from its child; nothing comes if the child does not take the order.
@@ -257,7 +266,8 @@ impl JobBoard {
         self.sheet(job).runs.as_ref().map(|runs| runs.values().cloned().collect())
     }
 
-    /// What the store remembers; what is known better stays.
+    /// What the store remembers; what is known better stays. Days that were faulty in the life before are looked at again: their
+    /// log or their rows may have been put right.
     pub(super) fn load(&self, job: JobName, stored: Vec<JobRun>) {
         let mut sheet = self.sheet(job);
         let runs = sheet.runs.get_or_insert_default();
@@ -265,6 +275,11 @@ impl JobBoard {
             if let Entry::Vacant(place) = runs.entry((run.session_date, run.attempt)) {
                 place.insert(run);
             }
+        }
+        if job == JobName::Verify {
+            let faulty = last_words(runs.values()).into_values().filter(|run| run.state == RunState::Faulty);
+            let faulty: Vec<TradingDate> = faulty.map(|run| run.session_date).collect();
+            sheet.reopened.extend(faulty);
         }
     }
 
@@ -274,6 +289,9 @@ impl JobBoard {
             (sheet.state, sheet.next_due) = (JobState::Running, None);
         } else {
             sheet.state = JobState::Idle;
+        }
+        if is_word(&run) {
+            sheet.reopened.remove(&run.session_date);
         }
         let runs = sheet.runs.get_or_insert_default();
         let oldest = remembered_since(run.session_date.max(run.started.date_ist()));
@@ -288,6 +306,15 @@ impl JobBoard {
     fn sheet(&self, job: JobName) -> MutexGuard<'_, Sheet> {
         self.desk(job).sheet.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_word(run: &JobRun) -> bool {
+    matches!(run.state, RunState::Done | RunState::Faulty)
+}
+
+/// The last word on each day, of runs in their order.
+fn last_words<'a>(runs: impl Iterator<Item = &'a JobRun>) -> BTreeMap<TradingDate, &'a JobRun> {
+    runs.filter(|run| is_word(run)).map(|run| (run.session_date, run)).collect()
 }
 
 /// The first day whose runs still matter: one that was missed may be made good for some days.
@@ -338,6 +365,32 @@ mod tests {
         let failed =
             "the job archive failed too often: error 21.1; `bhavctl jobs run archive` tries it again";
         assert_eq!(board.problems()[0], failed);
+    }
+
+    #[test]
+    fn a_day_is_reopened_until_the_next_word_on_it() {
+        let board = JobBoard::default();
+        let stored = vec![
+            run(19, 1, RunState::Faulty),
+            run(19, 2, RunState::Done),
+            run(20, 1, RunState::Done),
+            run(20, 2, RunState::Faulty),
+            run(20, 3, RunState::Interrupted),
+        ];
+        board.load(JobName::Retention, stored.clone());
+        assert!(board.reopened(JobName::Retention).is_empty());
+        board.load(JobName::Verify, stored);
+        let reopened = || {
+            let days = board.reopened(JobName::Verify);
+            days.iter().map(chrono::Datelike::day).collect::<Vec<u32>>()
+        };
+        assert_eq!(reopened(), [20], "faulty in the life before");
+        board.reopen(run(19, 1, RunState::Done).session_date);
+        board.note(JobName::Verify, run(19, 3, RunState::Running));
+        assert_eq!(reopened(), [19, 20], "its log was found to lack a part");
+        board.note(JobName::Verify, run(19, 3, RunState::Faulty));
+        board.note(JobName::Verify, run(20, 4, RunState::Done));
+        assert_eq!(reopened(), [0; 0]);
     }
 
     #[tokio::test]

@@ -167,14 +167,20 @@ impl Shift {
     fn next_once(&self, is_settled: bool) -> Result<Turn, SpoolError> {
         let JobParts { settings, board, spool_directory, .. } = &self.parts;
         let runs = board.runs(self.job).unwrap_or_default();
+        let reopened = board.reopened(self.job);
         let log_days = match self.job {
-            JobName::Verify => spool::days(spool_directory)?,
+            // Of a day whose whole log is gone it says so.
+            JobName::Verify => {
+                let days: BTreeSet<TradingDate> = spool::days(spool_directory)?.into_iter().collect();
+                days.union(&reopened).copied().collect()
+            }
             JobName::DayPlan | JobName::Archive | JobName::Retention => Vec::new(),
         };
         let circumstances = Circumstances {
             calendar: &settings.calendar,
             now: self.now(),
             runs: &runs,
+            reopened: &reopened,
             log_days: &log_days,
             has_segments: self.job == JobName::Archive && !self.segments()?.is_empty(),
             keep_days: board.keep_days(),

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use std::{
+    iter::Peekable,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,7 +29,7 @@ const TURN_EXCUSE: Duration = Duration::from_secs(60);
 pub(super) struct DayLog<'a> {
     directory: PathBuf,
     date: TradingDate,
-    reader: SpoolReader,
+    reader: Peekable<SpoolReader>,
     continuity: Continuity,
     dead_letters: DeadLetters,
     pulse: &'a Pulse,
@@ -44,7 +45,7 @@ impl<'a> DayLog<'a> {
         Ok(DayLog {
             directory: directory.to_owned(),
             date,
-            reader: SpoolReader::open(directory, date)?,
+            reader: SpoolReader::open(directory, date)?.peekable(),
             continuity: Continuity::new(date),
             dead_letters: DeadLetters::read(directory)?,
             pulse,
@@ -93,11 +94,13 @@ impl<'a> DayLog<'a> {
     }
 
     fn note_hole(&mut self, record: &Record, pipeline: &mut Pipeline) -> Result<(), SpoolError> {
-        let Some(hole) = self.continuity.note(record) else { return Ok(()) };
-        if hole.is_silent() {
-            pipeline.note_loss();
+        let next = self.reader.peek().and_then(|read| read.as_ref().ok());
+        let Some(hole) = self.continuity.note(record, next) else { return Ok(()) };
+        if hole.is_filled(&self.directory)? {
+            return Ok(());
         }
-        if hole.date() == self.date && !hole.is_filled(&self.directory)? {
+        pipeline.note_loss();
+        if hole.date() == self.date {
             self.is_head_lost |= hole.is_of_head();
             self.losses.push(hole.describe(&self.directory));
         }

@@ -10,7 +10,7 @@ use crate::{
 use chrono::Days;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// After the close the log goes on for an hour; then the day is verified.
 const VERIFY_AFTER_CLOSE_S: i64 = 65 * 60;
@@ -55,6 +55,8 @@ pub(super) struct Circumstances<'a> {
     pub now: Timestamp,
     /// The job's own, of the last days; none that runs.
     pub runs: &'a [JobRun],
+    /// Days on which what came off well or was faulty is to be done once more.
+    pub reopened: &'a BTreeSet<TradingDate>,
     /// The days that have a log, ascending.
     pub log_days: &'a [TradingDate],
     /// Hours of the log wait to be compressed.
@@ -194,6 +196,7 @@ impl Circumstances<'_> {
 
     /// `again`: what came off well is no reason not to do it once more.
     fn standing(&self, date: TradingDate, again: bool) -> Standing {
+        let again = again || self.reopened.contains(&date);
         let mut runs: Vec<&JobRun> = self.runs.iter().filter(|run| run.session_date == date).collect();
         runs.sort_unstable_by_key(|run| run.attempt);
         let (mut failures, mut last_failure) = (0, None);

@@ -121,8 +121,15 @@ pub async fn verify_day(
     date: TradingDate,
     pulse: &Pulse,
 ) -> Result<Verified, VerifyError> {
-    let Replayed { records, judged_by, store, losses, set_aside } =
-        replay(url, spool_directory, settings, (date, WhichRules::OfLog), pulse).await?;
+    let replayed = replay(url, spool_directory, settings, (date, WhichRules::OfLog), pulse).await;
+    let replayed = match replayed {
+        Err(gone @ VerifyError::NoLog { .. }) => match has_rows(url, date).await? {
+            true => no_log(spool_directory, date).await?,
+            false => return Err(gone),
+        },
+        replayed => replayed?,
+    };
+    let Replayed { records, judged_by, store, losses, set_aside } = replayed;
     #[cfg(feature = "chaos")]
     super::chaos::wait(super::JobName::Verify).await;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
@@ -211,6 +218,23 @@ pub(super) async fn replay(
     Ok(Replayed { records, judged_by, store, losses, set_aside })
 }
 
+async fn has_rows(url: &str, date: TradingDate) -> Result<bool, StoreError> {
+    Ok(!Reader::open(url).await?.bucket_states(date).await?.is_empty())
+}
+
+/// What is left of a day whose whole log is gone.
+async fn no_log(spool_directory: &Path, date: TradingDate) -> Result<Replayed, VerifyError> {
+    let loss = format!(
+        "the whole log of {date} is gone: {} has no record of it, but the store has its rows, which stay; if the day's directory \
+         was moved away, stop bhavd, put it back and start it again; a day that was removed on purpose cannot be replayed any \
+         more",
+        spool_directory.display()
+    );
+    let store = store::open_scratch(Birth::Simulated).await?;
+    let (judged_by, losses) = (JudgedBy::NotKnown, vec![loss]);
+    Ok(Replayed { records: 0, judged_by, store, losses, set_aside: Vec::new() })
+}
+
 /// A pipeline that knows what the store knew before a day.
 pub(super) async fn begin_replay(
     reader: &Reader,
@@ -262,8 +286,9 @@ impl TableComparison {
 mod tests {
     use super::*;
     use crate::{
-        jobs::test_day::{Place, at, clock, date, day, head},
-        spool::Skip,
+        jobs::test_day::{Place, at, clock, date, day, head, packet},
+        market::{Provider, Timestamp},
+        spool::{Skip, Spool},
     };
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -377,6 +402,103 @@ mod tests {
         let verified = verified(&place).await;
         assert_eq!((verified.judged_by, verified.verdict()), (JudgedBy::NotKnown, Verdict::Incomplete));
         assert!(verified.losses[0].contains("lacks its head: its first record is"), "{verified:?}");
+    }
+
+    /// What a start does that finds the log of `place` to end before the store does: its life begins at `now` with `records`
+    /// behind it, and the store gets what comes of them.
+    async fn start_again(place: &Place, now: Timestamp, records: Vec<NewRecord>) {
+        let mut store = store::open(&place.url(), Birth::Simulated).await.expect("opens");
+        let store_seq = store.checkpoint().await.expect("readable").expect("a checkpoint").spool_seq;
+        let mut spool = Spool::open(&place.spool()).expect("a log").spool;
+        spool.skip_numbers_to(store_seq);
+        let rules = PipelineSettings::of_tests().rules(date());
+        let skip = Some(Skip::BehindStore { store_seq, session: date() });
+        let begun = [Mark::Rules { rules }, Mark::Started { version: String::new(), skip }];
+        let begun = begun.iter().map(|mark| NewRecord::mark(now, mark));
+        begun.chain(records).for_each(|mut record| {
+            spool.append(&mut record).expect("appended");
+        });
+        let pulse = Pulse::default();
+        let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
+        let mut log = DayLog::open(&place.spool(), date(), &pulse).expect("a log");
+        while let Some((record, _)) = log.next(&mut pipeline).await.expect("readable") {
+            let mut batch = Batch::new(date(), 0);
+            pipeline.apply(&record, &mut NoLive, &mut batch);
+            if record.seq > store_seq {
+                store.append(&batch).await.expect("written");
+            }
+        }
+    }
+
+    async fn stored(place: &Place) -> store::DayDump {
+        Reader::open(&place.url()).await.expect("opens").dump_day(date()).await.expect("a dump")
+    }
+
+    #[tokio::test]
+    async fn a_lost_end_of_a_day_leaves_every_row_as_it_is() {
+        let place = Place::new();
+        let mut records = day(true);
+        records.extend((0..10).map(|minute| clock(at(14, 5 * minute, 0))));
+        records.extend([packet(at(15, 10, 0), 0, 300, 50), packet(at(15, 20, 0), 0, 310, 60)]);
+        records.extend((30..60).map(|minute| clock(at(15, minute, 0))));
+        place.play(records).await;
+        let before = stored(&place).await;
+        for table in ["price_history_daily", "daily_option_oi", "coverage", "price_history_intraday"] {
+            assert!(!before[table].is_empty(), "{table}: {before:?}");
+        }
+        std::fs::remove_file(place.spool().join("2026-01-30/15.spool")).expect("deleted");
+        start_again(&place, at(17, 30, 0), vec![clock(at(17, 30, 1)), clock(at(18, 0, 0))]).await;
+        let after = stored(&place).await;
+        for (table, rows) in before.iter().filter(|(table, _)| table.as_str() != "gaps") {
+            assert_eq!(&after[table], rows, "{table}");
+        }
+        assert_eq!(verified(&place).await.verdict(), Verdict::Incomplete);
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_a_loss_is_no_baseline_of_what_is_said_after_it() {
+        let place = Place::new();
+        let mut records = head(true);
+        records.extend([
+            packet(at(9, 16, 0), 0, 100, 10),
+            packet(at(9, 17, 0), 0, 110, 11),
+            packet(at(10, 0, 30), 0, 130, 12),
+            packet(at(10, 7, 0), 0, 140, 13),
+        ]);
+        place.play(records).await;
+        let before = stored(&place).await;
+        std::fs::remove_file(place.spool().join("2026-01-30/10.spool")).expect("deleted");
+        let up = [Mark::feed_up(Provider::AngelOne), Mark::stream_up(Provider::AngelOne, 0)];
+        let mut records: Vec<NewRecord> =
+            up.iter().map(|mark| NewRecord::mark(at(10, 20, 1), mark)).collect();
+        records.extend([packet(at(10, 21, 0), 0, 150, 14), packet(at(10, 22, 0), 0, 155, 15)]);
+        records.extend((23..40).map(|minute| clock(at(10, minute, 0))));
+        start_again(&place, at(10, 20, 0), records).await;
+        let after = stored(&place).await;
+        let kept = |table: &str| before[table].iter().all(|row| after[table].contains(row));
+        assert!(kept("oi_delta_log") && kept("price_history_intraday"), "{before:#?} {after:#?}");
+        let is_new = |row: &&String| !before["oi_delta_log"].contains(row);
+        let deltas: Vec<&String> = after["oi_delta_log"].iter().filter(is_new).collect();
+        let lots = |lots: i64| (lots * 65).to_string();
+        assert_eq!(deltas.len(), 1, "{deltas:?}");
+        assert!(deltas[0].contains(&format!("|{}|{}|", lots(150), lots(155))), "{deltas:?}");
+        let is_marked = |row: &&String| !before["price_history_intraday"].contains(row);
+        let candles: Vec<&String> = after["price_history_intraday"].iter().filter(is_marked).collect();
+        assert!(candles.iter().all(|row| row.ends_with("|1")), "{candles:?}");
+    }
+
+    #[tokio::test]
+    async fn a_day_whose_whole_log_is_gone_has_lost_it() {
+        let place = Place::new();
+        place.play(day(true)).await;
+        std::fs::remove_dir_all(place.spool().join("2026-01-30")).expect("deleted");
+        let verified = verified(&place).await;
+        assert_eq!((verified.records, verified.verdict()), (0, Verdict::Incomplete));
+        assert!(verified.losses[0].contains("the whole log of 2026-01-30 is gone"), "{verified:?}");
+        let (pulse, settings) = (Pulse::default(), PipelineSettings::of_tests());
+        let other = date().succ_opt().expect("a date");
+        let nothing = verify_day(&place.url(), &place.spool(), &settings, other, &pulse).await;
+        assert!(matches!(nothing, Err(VerifyError::NoLog { .. })), "{nothing:?}");
     }
 
     proptest! {

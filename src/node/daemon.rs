@@ -210,7 +210,9 @@ impl Daemon {
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(&spool);
-        opened.damages.iter().for_each(|damage| log.note_damage(damage));
+        opened.damages.iter().for_each(|damage| {
+            log.note_damage(damage);
+        });
         let status =
             Arc::new(DaemonStatus { feeds, spool: log, clock: clock_status, ..DaemonStatus::default() });
         status.jobs.set_keep_days(config.spool.keep_days);

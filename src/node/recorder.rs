@@ -20,7 +20,7 @@ use crate::{
     logging::{self, Event},
     market::TradingDate,
     pipeline::{Pipeline, PipelineSettings},
-    spool::{self, Continuity, DeadLetter, DeadLetters, Hole, Record, SpoolError, SpoolReader},
+    spool::{self, Continuity, DeadLetter, DeadLetters, Record, SpoolError, SpoolReader},
     store::Batch,
 };
 use std::{
@@ -73,22 +73,24 @@ impl Recorder {
         let from = checkpoint.map(|checkpoint| checkpoint.session_date);
         for date in days_from(&self.spool_directory, from)? {
             let mut continuity = Continuity::new(date);
-            for read in SpoolReader::open(&self.spool_directory, date)? {
+            let mut log = SpoolReader::open(&self.spool_directory, date)?.peekable();
+            while let Some(read) = log.next() {
                 let record = match read {
                     Ok(record) => record,
                     Err(SpoolError::Damaged(damage)) => {
-                        self.status.spool.note_damage(&damage);
+                        self.status.note_damage(&damage, date);
                         pipeline.note_loss();
                         continuity.note_damage();
                         continue;
                     }
                     Err(error) => return Err(error.into()),
                 };
-                if let Some(hole) = continuity.note(&record) {
-                    self.note_hole(&hole)?;
-                    if hole.is_silent() {
-                        pipeline.note_loss();
-                    }
+                let next = log.peek().and_then(|read| read.as_ref().ok());
+                if let Some(hole) = continuity.note(&record, next)
+                    && !hole.is_filled(&self.spool_directory)?
+                {
+                    self.status.note_hole(&hole, &self.spool_directory);
+                    pipeline.note_loss();
                 }
                 let mut batch = empty_batch(date);
                 work.apply(&mut pipeline, &record, &mut live, &mut batch)?;
@@ -138,14 +140,6 @@ impl Recorder {
                 next_silent = pipeline.last_received().plus_us(SILENT_EVERY_US);
                 self.ask_for_silent(&pipeline);
             }
-        }
-        Ok(())
-    }
-
-    /// Has status name a part of the log that is not there any more.
-    fn note_hole(&self, hole: &Hole) -> Result<(), SpoolError> {
-        if !hole.is_filled(&self.spool_directory)? {
-            self.status.spool.note_hole(hole.describe(&self.spool_directory));
         }
         Ok(())
     }

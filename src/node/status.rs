@@ -5,13 +5,16 @@ use crate::{
     feed::{FeedState, FeedStatus},
     jobs::JobBoard,
     logging::Event,
-    market::{Provider, Timestamp},
-    spool::{Damage, LogSize, Source, Spool, SpoolError, SyncStatus},
+    market::{Provider, Timestamp, TradingDate},
+    spool::{Damage, Hole, LogSize, Source, Spool, SpoolError, SyncStatus},
     store::{Checkpoint, ErrorClass},
 };
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// Shared by all children and the control side.
@@ -35,6 +38,20 @@ impl DaemonStatus {
         let states = || self.feeds.iter().map(|feed| feed.state());
         let up = states().filter(|state| *state == FeedState::Up).count();
         (up, states().filter(|state| *state != FeedState::Disabled).count())
+    }
+
+    /// A part of the log is not there any more: a problem, and the day is verified again.
+    pub fn note_hole(&self, hole: &Hole, directory: &Path) {
+        if self.spool.note_hole(hole.describe(directory)) {
+            self.jobs.reopen(hole.date());
+        }
+    }
+
+    /// The same of a part that is damaged.
+    pub fn note_damage(&self, damage: &Damage, date: TradingDate) {
+        if self.spool.note_damage(damage) {
+            self.jobs.reopen(date);
+        }
     }
 }
 
@@ -175,16 +192,18 @@ impl SpoolStatus {
     }
 
     /// Logs each part of the log once, however often it is read.
-    pub fn note_damage(&self, damage: &Damage) {
+    /// Whether it is new.
+    pub fn note_damage(&self, damage: &Damage) -> bool {
         let mut damages = self.damages.lock().unwrap_or_else(PoisonError::into_inner);
         if damages.iter().any(|known| (&known.path, known.from) == (&damage.path, damage.from)) {
-            return;
+            return false;
         }
         log::error!(
             event = Event::SpoolDamaged, path:% = damage.path.display(), from = damage.from;
             "a part of the log is lost: {damage}"
         );
         damages.push(damage.clone());
+        true
     }
 
     /// In words; `None` if no part of the log was found to be lost.
@@ -198,13 +217,15 @@ impl SpoolStatus {
         Some(format!("a part of the log is lost: {first}{more}"))
     }
 
-    /// Logs each hole once, however often the log is read.
-    pub fn note_hole(&self, hole: String) {
+    /// Logs each hole once, however often the log is read. Whether it is new.
+    fn note_hole(&self, hole: String) -> bool {
         let mut holes = self.holes.lock().unwrap_or_else(PoisonError::into_inner);
-        if !holes.contains(&hole) {
+        let is_new = !holes.contains(&hole);
+        if is_new {
             log::error!(event = Event::SpoolIncomplete; "{hole}");
             holes.push(hole);
         }
+        is_new
     }
 
     /// What the log was found to lack when it was read.

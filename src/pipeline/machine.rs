@@ -2,7 +2,7 @@
 
 use super::{
     catalog::Catalog, chains::ChainTable, counters::PipelineCounters, day_plan::PlannedContract,
-    decoders::Decoders, gaps::GapTracker, ingest::Ingest,
+    decoders::Decoders, gaps::GapTracker, ingest::Ingest, loss::Loss,
 };
 use crate::{
     calendar::{Calendar, Session},
@@ -131,6 +131,7 @@ pub struct Pipeline {
     pub(super) rows: Rows,
     pub(super) last_received: Timestamp,
     last_seq: u64,
+    pub(super) loss: Loss,
     /// A part of the log is lost: the next mark of time tells who is up.
     pub(super) is_uncertain: bool,
 }
@@ -158,6 +159,7 @@ impl Pipeline {
             rows: Rows::default(),
             last_received: Timestamp::NEVER,
             last_seq: 0,
+            loss: Loss::default(),
             is_uncertain: false,
         }
     }
@@ -316,6 +318,7 @@ impl Pipeline {
         self.last_seq = record.seq;
         batch.session_date = self.date;
         batch.spool_seq = record.seq;
+        self.loss.end(now, self.session.as_ref());
         self.move_rows(batch);
     }
 
@@ -439,6 +442,7 @@ impl Pipeline {
             return;
         }
         let rows = &mut self.rows;
+        self.loss.take_supplements(rows, batch);
         append(&mut batch.buckets, &mut rows.buckets);
         append(&mut batch.deltas, &mut rows.deltas);
         append(&mut batch.candles, &mut rows.candles);

@@ -19,7 +19,8 @@ fn stream_part(stream: u8) -> String {
 
 impl Pipeline {
     /// The log lacks what followed the record that was applied last: no provider proves anything from there on, until the
-    /// log says again which are up.
+    /// log says again which are up. The next open interest of a contract is no change, and rows of before the next record
+    /// replace none, see [`super::loss`].
     pub fn note_loss(&mut self) {
         let now = self.last_received;
         for (provider, since) in self.gaps.note_away(now, LOST_REASON) {
@@ -27,6 +28,10 @@ impl Pipeline {
         }
         // Also those that were not up by a mark, but sent data.
         Provider::ALL.into_iter().for_each(|provider| self.set_down(provider, now, now));
+        if let Some(day) = &mut self.day {
+            day.forget_baselines();
+        }
+        self.loss.begin();
         self.is_uncertain = true;
     }
 

@@ -16,6 +16,7 @@ mod decoders;
 mod explain;
 mod gaps;
 mod ingest;
+mod loss;
 mod machine;
 mod marks;
 

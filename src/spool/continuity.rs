@@ -16,7 +16,7 @@ use std::path::Path;
 pub enum Hole {
     /// Everything before its first record: an hour's file at least.
     Head { date: TradingDate, first_seq: u64, received: Timestamp },
-    /// `is_at_start`: a life of the daemon begins behind them.
+    /// `is_at_start`: a life of the daemon begins behind them, which says which feeds are up.
     Records { date: TradingDate, from_seq: u64, to_seq: u64, is_at_start: bool },
     /// The store has rows of that day from records up to `store_seq`. `after_seq`: the last record of the log before them, if
     /// it is of the same day.
@@ -29,11 +29,6 @@ impl Hole {
         match self {
             Hole::Head { date, .. } | Hole::Records { date, .. } | Hole::BehindStore { date, .. } => *date,
         }
-    }
-
-    /// Whether the log goes on behind it as if nothing were lost: nothing says which feeds are up.
-    pub fn is_silent(&self) -> bool {
-        matches!(self, Hole::Head { .. } | Hole::Records { is_at_start: false, .. })
     }
 
     pub fn is_of_head(&self) -> bool {
@@ -101,21 +96,13 @@ impl AsideRecords {
 pub struct Continuity {
     date: TradingDate,
     last_seq: Option<u64>,
-    /// The record before said the rules, behind a jump or first of all: the next one may say why.
-    beginning: Option<Beginning>,
     is_damaged: bool,
     aside: Vec<AsideRecords>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Beginning {
-    after_seq: Option<u64>,
-    seq: u64,
-}
-
 impl Continuity {
     pub fn new(date: TradingDate) -> Continuity {
-        Continuity { date, last_seq: None, beginning: None, is_damaged: false, aside: Vec::new() }
+        Continuity { date, last_seq: None, is_damaged: false, aside: Vec::new() }
     }
 
     /// The log is damaged here, which is told already: what numbers lack next is a part of it.
@@ -123,20 +110,17 @@ impl Continuity {
         self.is_damaged = true;
     }
 
-    /// What lacks before this record.
-    pub fn note(&mut self, record: &Record) -> Option<Hole> {
+    /// What lacks before this record. `next`: the record behind it, if there is one that can be read: where a life of the
+    /// daemon begins, the rules come first, and only the mark behind them says why numbers jump.
+    pub fn note(&mut self, record: &Record, next: Option<&Record>) -> Option<Hole> {
         let before = self.last_seq.replace(record.seq);
         let is_damaged = std::mem::take(&mut self.is_damaged);
-        if let Some(beginning) = self.beginning.take() {
-            return self.end_beginning(beginning, record);
-        }
         if is_damaged || before.is_some_and(|before| record.seq <= before + 1) {
             return None;
         }
         let mark = mark_of(record);
         if matches!(mark, Some(Mark::Rules { .. })) {
-            self.beginning = Some(Beginning { after_seq: before, seq: record.seq });
-            return None;
+            return self.note_beginning(before, record.seq, next.and_then(mark_of).as_ref());
         }
         let date = self.date;
         match before {
@@ -156,16 +140,15 @@ impl Continuity {
         &self.aside
     }
 
-    fn end_beginning(&mut self, beginning: Beginning, record: &Record) -> Option<Hole> {
-        let Beginning { after_seq, seq } = beginning;
-        let mark = mark_of(record);
+    /// The rules, `seq`, stand first of all or behind a jump; `mark` is behind them.
+    fn note_beginning(&mut self, after_seq: Option<u64>, seq: u64, mark: Option<&Mark>) -> Option<Hole> {
         match mark {
             Some(Mark::Started { skip: Some(Skip::BehindStore { store_seq, session }), .. }) => {
-                let after_seq = after_seq.filter(|_| session == self.date);
-                Some(Hole::BehindStore { date: session, after_seq, store_seq })
+                let after_seq = after_seq.filter(|_| *session == self.date);
+                Some(Hole::BehindStore { date: *session, after_seq, store_seq: *store_seq })
             }
             Some(Mark::Started { skip: Some(Skip::SetAside { first_seq, records }), .. }) => {
-                self.aside.push(AsideRecords { first_seq, records });
+                self.aside.push(AsideRecords { first_seq: *first_seq, records: *records });
                 None
             }
             _ => after_seq.map(|after| Hole::Records {
@@ -227,8 +210,10 @@ mod tests {
     /// What is found in a log of these records, by their numbers.
     fn holes(records: &[(u64, Mark)]) -> (Vec<Hole>, Vec<AsideRecords>) {
         let mut continuity = Continuity::new(date());
-        let numbered = records.iter().map(|(seq, mark)| NewRecord::mark(at(10), mark).numbered(*seq));
-        let holes = numbered.filter_map(|record| continuity.note(&record)).collect();
+        let numbered: Vec<Record> =
+            records.iter().map(|(seq, mark)| NewRecord::mark(at(10), mark).numbered(*seq)).collect();
+        let of = |(index, record)| continuity.note(record, numbered.get(index + 1));
+        let holes = numbered.iter().enumerate().filter_map(of).collect();
         (holes, continuity.aside().to_vec())
     }
 
@@ -244,7 +229,7 @@ mod tests {
         assert_eq!(holes(&older), (none, nothing), "of a version without rules");
         let mut continuity = Continuity::new(date());
         let night = NewRecord::mark(at(0).plus_seconds(1), &clock()).numbered(70);
-        assert_eq!(continuity.note(&night), None, "a version without rules, and no feed");
+        assert_eq!(continuity.note(&night, None), None, "a version without rules, and no feed");
     }
 
     #[test]
@@ -257,7 +242,6 @@ mod tests {
         let with = |more: &[(u64, Mark)]| holes(&[&begun()[..], more].concat()).0;
         assert_eq!(with(&[(7, clock()), (8, clock())]), [hole(false)]);
         assert_eq!(with(&[(7, rules()), (8, started(None)), (9, clock())]), [hole(true)]);
-        assert!(hole(false).is_silent() && !hole(true).is_silent());
     }
 
     #[test]
@@ -280,10 +264,10 @@ mod tests {
         let mut continuity = Continuity::new(date());
         continuity.note_damage();
         let clock = |seq| NewRecord::mark(at(10), &Mark::clock([])).numbered(seq);
-        assert_eq!((continuity.note(&clock(5)), continuity.note(&clock(6))), (None, None));
+        assert_eq!((continuity.note(&clock(5), None), continuity.note(&clock(6), None)), (None, None));
         continuity.note_damage();
-        assert_eq!(continuity.note(&clock(9)), None);
-        assert!(continuity.note(&clock(11)).is_some());
+        assert_eq!(continuity.note(&clock(9), None), None);
+        assert!(continuity.note(&clock(11), None).is_some());
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub struct Batch {
     pub closes: Vec<DayClose>,
     pub coverage: Vec<CoverageDay>,
     pub gaps: Vec<GapRow>,
+    pub supplements: Supplements,
     /// None of the log's outcome, whatever the checkpoint.
     pub job_runs: Vec<JobRun>,
 }
@@ -46,6 +47,7 @@ impl Batch {
             closes: Vec::new(),
             coverage: Vec::new(),
             gaps: Vec::new(),
+            supplements: Supplements::default(),
             job_runs: Vec::new(),
         }
     }
@@ -84,6 +86,7 @@ impl Batch {
             + self.closes.len()
             + self.coverage.iter().map(|day| day.runs.len().max(1)).sum::<usize>()
             + self.gaps.len()
+            + self.supplements.row_count()
     }
 
     /// Adds what a later batch of the same session holds and takes over its checkpoint, if it has one.
@@ -102,7 +105,42 @@ impl Batch {
         self.closes.extend(later.closes);
         self.coverage.extend(later.coverage);
         self.gaps.extend(later.gaps);
+        self.supplements.merge(later.supplements);
         self.job_runs.extend(later.job_runs);
+    }
+}
+
+/// Rows that follow from a log which lost a part of their time. They are written, after all others of the batch, only where the
+/// store has none: the rows that it has may be made of the lost part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Supplements {
+    pub buckets: Vec<BucketRow>,
+    pub underlyings: Vec<UnderlyingRow>,
+    pub deltas: Vec<OiDelta>,
+    pub candles: Vec<Candle>,
+    /// Of a stored one they change the values where theirs are of a later time, and never which buckets are missing.
+    pub closes: Vec<DayClose>,
+    /// Only for an instrument's day without any run.
+    pub coverage: Vec<CoverageDay>,
+}
+
+impl Supplements {
+    fn row_count(&self) -> usize {
+        self.buckets.len()
+            + self.underlyings.len()
+            + self.deltas.len()
+            + self.candles.len()
+            + self.closes.len()
+            + self.coverage.iter().map(|day| day.runs.len().max(1)).sum::<usize>()
+    }
+
+    fn merge(&mut self, later: Supplements) {
+        self.buckets.extend(later.buckets);
+        self.underlyings.extend(later.underlyings);
+        self.deltas.extend(later.deltas);
+        self.candles.extend(later.candles);
+        self.closes.extend(later.closes);
+        self.coverage.extend(later.coverage);
     }
 }
 

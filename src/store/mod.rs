@@ -36,7 +36,7 @@ mod table;
 mod tables;
 
 pub use address::Address;
-pub use batch::{Batch, Checkpoint, CoverageDay, GapRow, InstrumentRow, ProviderSymbolRow};
+pub use batch::{Batch, Checkpoint, CoverageDay, GapRow, InstrumentRow, ProviderSymbolRow, Supplements};
 pub use dump::{DayDump, DayPart, day_parts, dumped_tables};
 pub use error::{ErrorClass, StoreError};
 pub use fence::Fence;

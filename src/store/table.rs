@@ -3,7 +3,7 @@
 //! Each table says its columns, its key and what a row does to a stored one of the same key. SQLite makes multi-row
 //! upserts of it, PostgreSQL binary COPY and merges. Both read the same `ON CONFLICT` text, so they cannot differ.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
 /// A value on its way into SQL, as wide as its column: binary COPY does not convert.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,30 @@ pub(crate) trait Table: 'static {
     }
 }
 
+/// A table whose stored rows all stay: rows are written only where there is none of their key.
+pub(crate) struct WhereAbsent<T>(PhantomData<T>);
+
+impl<T: Table> Table for WhereAbsent<T> {
+    type Row = T::Row;
+    type Key = T::Key;
+    const NAME: &'static str = T::NAME;
+    const COLUMNS: &'static [&'static str] = T::COLUMNS;
+    const KEY: &'static [&'static str] = T::KEY;
+    const MOSTLY_NEW: bool = false;
+
+    fn key(row: &T::Row) -> T::Key {
+        T::key(row)
+    }
+
+    fn cells<'a>(row: &'a T::Row, put: impl FnMut(Cell<'a>)) {
+        T::cells(row, put);
+    }
+
+    fn on_conflict() -> String {
+        format!(" ON CONFLICT ({}) DO NOTHING", T::KEY.join(", "))
+    }
+}
+
 /// Rows in the order of the key; those of one key stay in their order.
 pub(super) fn sorted_by_key<'a, T: Table>(rows: impl Iterator<Item = &'a T::Row>) -> Vec<&'a T::Row> {
     let mut rows: Vec<&T::Row> = rows.collect();
@@ -151,6 +175,11 @@ mod tests {
     fn one_text_replaces_all_but_the_key() {
         let text = " ON CONFLICT (a) DO UPDATE SET b = excluded.b WHERE excluded.b >= pairs.b";
         assert_eq!(Pairs::on_conflict(), text);
+    }
+
+    #[test]
+    fn where_absent_nothing_is_replaced() {
+        assert_eq!(WhereAbsent::<Pairs>::on_conflict(), " ON CONFLICT (a) DO NOTHING");
     }
 
     struct Marked;

@@ -88,7 +88,9 @@ macro_rules! replaces_unless_it_knows_less {
             $table,
             ".revision AND (excluded.state < 4 OR (",
             $table,
-            ".state >= 4 AND (excluded.event_time IS NOT NULL OR ",
+            ".state >= 4 AND (excluded.event_time >= ",
+            $table,
+            ".event_time OR ",
             $table,
             ".event_time IS NULL))))"
         )
@@ -429,6 +431,31 @@ impl Table for DailyOptionOi {
         put(row.event_time.into());
         put(row.last_state.into());
         put(row.missing_buckets.into());
+    }
+}
+
+/// Closes by a log that lost a part of their day: see [`super::batch::Supplements`].
+pub(crate) struct SupplementedOptionOi;
+
+impl Table for SupplementedOptionOi {
+    type Row = DayClose;
+    type Key = (TradingDate, InstrumentId);
+    const NAME: &'static str = DailyOptionOi::NAME;
+    const COLUMNS: &'static [&'static str] = DailyOptionOi::COLUMNS;
+    const KEY: &'static [&'static str] = DailyOptionOi::KEY;
+    const UPDATE: Option<&'static str> = Some(
+        "oi = excluded.oi, ltp_e4 = excluded.ltp_e4, volume = excluded.volume, provider = excluded.provider, \
+         event_time = excluded.event_time, difference = daily_option_oi.official_oi - excluded.oi",
+    );
+    const REPLACES_WHEN: Option<&'static str> = Some("excluded.event_time > daily_option_oi.event_time");
+    const MOSTLY_NEW: bool = false;
+
+    fn key(row: &DayClose) -> Self::Key {
+        DailyOptionOi::key(row)
+    }
+
+    fn cells<'a>(row: &'a DayClose, put: impl FnMut(Cell<'a>)) {
+        DailyOptionOi::cells(row, put);
     }
 }
 

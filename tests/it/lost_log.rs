@@ -1,12 +1,16 @@
-//! The log of the morning is gone: what was recorded stays in the store, and status and `replay verify` say what lacks.
+//! A part of the log is gone: what was recorded stays in the store, and status and `replay verify` say what lacks.
 
 use crate::processes::{Daemon, Simulator, dump, store_url};
 use bhavd::{
     market::{Timestamp, TradingDate},
     spool,
+    store::DayDump,
 };
 use chrono::NaiveTime;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const TODAY: &str = "2026-01-30";
 const BUCKETS: &str = "intraday_option_oi";
@@ -47,6 +51,137 @@ fn verdict(daemon: &mut Daemon) -> (i32, serde_json::Value) {
         found.is_some()
     });
     found.expect("a verdict")
+}
+
+const CANDLES: &str = "price_history_intraday";
+/// What of a day follows from its log, but for gaps: those name the loss.
+const TABLES: [&str; 7] = [
+    BUCKETS,
+    "intraday_underlying",
+    "oi_delta_log",
+    CANDLES,
+    "price_history_daily",
+    "daily_option_oi",
+    "coverage",
+];
+
+/// A simulator and the configuration of a daemon that records it.
+fn simulated(directory: &Path, start: &str) -> (Simulator, PathBuf) {
+    let arguments = "--synthetic --speed 300 --underlyings NIFTY --strikes 2 --start";
+    let simulator = Simulator::start(arguments.split_whitespace().chain([start]));
+    let tables =
+        format!("[[watch]]\nunderlying = \"*\"\nexpiries = 0\n{}", simulator.angel_one_tables(directory));
+    let config = directory.join("bhavd.toml");
+    Daemon::configure(&config, directory, &tables);
+    (simulator, config)
+}
+
+/// Rows of these tables that were there and are not any more, or not as they were.
+fn lost(before: &DayDump, after: &DayDump, tables: &[&str]) -> Vec<String> {
+    let rows = |dump: &DayDump, table: &str| dump.get(table).cloned().unwrap_or_default();
+    let of = |table: &&str| {
+        let (before, after) = (rows(before, table), rows(after, table));
+        before.into_iter().filter(|row| !after.contains(row)).map(|row| format!("{table}: {row}")).collect()
+    };
+    tables.iter().flat_map(|table| -> Vec<String> { of(table) }).collect()
+}
+
+/// The file of an hour, compressed or not.
+fn segment(log: &Path, hour: &str) -> PathBuf {
+    let day = log.join(TODAY);
+    let of_hour = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{hour}.spool")))
+    };
+    let paths = fs::read_dir(&day).expect("a day").map(|entry| entry.expect("an entry").path());
+    paths.into_iter().find(of_hour).expect("the hour")
+}
+
+fn verifications(daemon: &Daemon) -> Vec<String> {
+    let answer = daemon.ask(&["jobs", "history", "--job", "verify", "--limit", "100"]);
+    let runs = answer["runs"].as_array().expect("runs").iter().rev();
+    runs.map(|run| run["state"].as_str().expect("a state").to_owned()).collect()
+}
+
+#[test]
+fn a_finished_day_outlives_the_loss_of_its_last_hour() {
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path();
+    let (simulator, config) = simulated(directory, "2026-01-30 14:50:00");
+    let (url, log) = (store_url(directory), directory.join("spool"));
+    let mut daemon = Daemon::start(&config, directory);
+    simulator.wait_until(at(15, 40));
+    daemon.wait_for("the day's rows", |_| dump(&url, date()).contains_key("daily_option_oi"));
+    simulator.wait_until(at(15, 50));
+    daemon.stop();
+    let before = dump(&url, date());
+    for table in TABLES {
+        assert!(before.contains_key(table), "{table}: {:?}", before.keys());
+    }
+    simulator.wait_until(at(16, 1));
+    let (hour, aside) = (segment(&log, "15"), directory.join("aside"));
+    fs::rename(&hour, &aside).expect("moved");
+
+    let mut daemon = Daemon::start(&config, directory);
+    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows the store has"));
+    daemon.wait_for("the verification", |daemon| verifications(daemon).contains(&"faulty".to_owned()));
+    let after = dump(&url, date());
+    assert_eq!(lost(&before, &after, &TABLES), [""; 0]);
+    assert!(problems(&daemon).contains("lacks records"), "{}", problems(&daemon));
+    let (code, _) = verdict(&mut daemon);
+    assert_eq!(code, 8);
+    daemon.stop();
+
+    // The hour is back: the day is verified again, and only the gap that the loss was differs.
+    fs::rename(&aside, &hour).expect("moved back");
+    let mut daemon = Daemon::start(&config, directory);
+    daemon.wait_for("another verification", |daemon| {
+        let runs = verifications(daemon);
+        runs.len() > 1 && !runs.contains(&"running".to_owned())
+    });
+    assert_eq!(lost(&before, &dump(&url, date()), &TABLES), [""; 0]);
+    let (_, verified) = verdict(&mut daemon);
+    assert_eq!(verified["losses"], serde_json::json!([]), "{verified:#}");
+    let rows = verified["rows"].as_array().expect("rows").iter();
+    let differing: Vec<&serde_json::Value> = rows.filter(|row| row["different"] != 0).collect();
+    assert!(differing.iter().all(|row| row["what"] == "gaps"), "{verified:#}");
+    daemon.stop();
+    fs::rename(log.join(TODAY), directory.join("gone")).expect("moved");
+
+    let mut daemon = Daemon::start(&config, directory);
+    let (code, verified) = verdict(&mut daemon);
+    assert_eq!(code, 8, "{verified:#}");
+    assert_eq!(lost(&before, &dump(&url, date()), &TABLES), [""; 0]);
+    daemon.stop();
+}
+
+#[test]
+fn candles_and_deltas_outlive_the_loss_of_some_minutes() {
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path();
+    let (simulator, config) = simulated(directory, "2026-01-30 10:02:00");
+    let (url, log) = (store_url(directory), directory.join("spool"));
+    let mut daemon = Daemon::start(&config, directory);
+    simulator.wait_until(at(10, 26));
+    daemon.wait_for("candles", |_| dump(&url, date()).get(CANDLES).is_some_and(|rows| rows.len() > 20));
+    // Killed.
+    drop(daemon);
+    let before = dump(&url, date());
+    let hour = segment(&log, "10");
+    let length = fs::metadata(&hour).expect("a file").len();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&hour)
+        .and_then(|file| file.set_len(length / 4 * 3))
+        .expect("cut");
+
+    let mut daemon = Daemon::start(&config, directory);
+    let begun = simulator.clock.now();
+    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows the store has"));
+    simulator.wait_until(begun.plus_seconds(900));
+    daemon.wait_for("further candles", |_| dump(&url, date())[CANDLES].len() > before[CANDLES].len());
+    daemon.stop();
+    let tables = ["oi_delta_log", CANDLES, "intraday_underlying"];
+    assert_eq!(lost(&before, &dump(&url, date()), &tables), [""; 0]);
 }
 
 #[test]

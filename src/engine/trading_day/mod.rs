@@ -407,6 +407,13 @@ impl TradingDay {
         }
     }
 
+    /// It is not known what was said since the last observations: the next open interest of a contract is no change of the
+    /// one before.
+    pub fn forget_baselines(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.latest.forget_baseline());
+        self.others.forget_baselines();
+    }
+
     /// A provider's track of a contract; `None` before it has said anything of it.
     fn track(&self, provider: Provider, slot: usize) -> Option<TrackView<'_>> {
         if self.slots[slot].is_of(provider) {

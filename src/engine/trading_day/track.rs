@@ -215,6 +215,10 @@ impl Others {
         self.tables[provider.index()].get(slot).filter(|track| !track.latest.is_empty())
     }
 
+    pub fn forget_baselines(&mut self) {
+        self.tables.iter_mut().flatten().for_each(|track| track.latest.forget_baseline());
+    }
+
     pub fn reach(&mut self, provider: Provider, slot: usize) -> &mut Track {
         let table = &mut self.tables[provider.index()];
         if table.len() <= slot {

@@ -20,7 +20,9 @@ fn circumstances<'a>(
     runs: &'a [JobRun],
     log_days: &'a [TradingDate],
 ) -> Circumstances<'a> {
-    Circumstances { calendar, now, runs, log_days, has_segments: true, keep_days: 30, is_settled: true }
+    const NONE: &BTreeSet<TradingDate> = &BTreeSet::new();
+    let (has_segments, keep_days, is_settled) = (true, 30, true);
+    Circumstances { calendar, now, runs, reopened: NONE, log_days, has_segments, keep_days, is_settled }
 }
 
 fn waits(state: JobState, until: Timestamp) -> Turn {
@@ -40,6 +42,12 @@ fn a_day_is_verified_once_an_hour_and_five_minutes_after_its_close() {
     let next = calendar.next_session(date(30)).expect("a session").close.plus_seconds(65 * 60);
     for state in [RunState::Done, RunState::Faulty] {
         assert_eq!(turn(at(30, 16, 40), &[run(date(30), 1, state, due)]), waits(JobState::Idle, next));
+    }
+    let reopened = BTreeSet::from([date(30)]);
+    for state in [RunState::Done, RunState::Faulty] {
+        let runs = [run(date(30), 1, state, due)];
+        let again = Circumstances { reopened: &reopened, ..circumstances(&calendar, due, &runs, &days) };
+        assert_eq!(again.turn(JobName::Verify), Turn::Run { date: date(30) }, "its log is another one");
     }
     let cut = [run(date(30), 1, RunState::Interrupted, due)];
     assert_eq!(turn(at(30, 16, 36), &cut), Turn::Run { date: date(30) }, "it counts as no try");

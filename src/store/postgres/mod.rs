@@ -14,7 +14,7 @@ pub(super) use connection::PostgresReads;
 use super::{
     Birth,
     address::Address,
-    batch::{Batch, Checkpoint},
+    batch::{Batch, Checkpoint, Supplements},
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
@@ -22,13 +22,14 @@ use super::{
     migrate,
     opening::{NoteOpening, OpeningSign, watched},
     progress::Progress,
+    table::WhereAbsent,
     tables,
 };
 use crate::market::{CandleInterval, TradingDate};
 use connection::{Link, classify};
 use copy::write_all;
 use futures_util::FutureExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 use tokio_postgres::{Error, Transaction};
 use unresolved::mark_unresolved;
@@ -183,6 +184,7 @@ async fn write(link: &mut Link, batch: &Batch, fence: &Fence, progress: &Progres
     clear_coverage(at, coverage.keys().copied()).await?;
     progress.note();
     write_all::<tables::Coverage>(at, coverage.into_values().flatten(), progress).await?;
+    write_supplements(at, &batch.supplements, progress).await?;
     write_all::<tables::Gaps>(at, batch.gaps.iter(), progress).await?;
     write_all::<JobRuns>(at, batch.job_runs.iter(), progress).await?;
     if let Some(checkpoint) = batch.checkpoint() {
@@ -194,6 +196,38 @@ async fn write(link: &mut Link, batch: &Batch, fence: &Fence, progress: &Progres
     }
     transaction.commit().await?;
     Ok(true)
+}
+
+async fn write_supplements(
+    at: &mut Transaction<'_>,
+    rows: &Supplements,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let (days, intraday): (Vec<_>, Vec<_>) =
+        rows.candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
+    write_all::<WhereAbsent<tables::IntradayOptionOi>>(at, rows.buckets.iter(), progress).await?;
+    write_all::<WhereAbsent<tables::IntradayUnderlying>>(at, rows.underlyings.iter(), progress).await?;
+    write_all::<WhereAbsent<tables::OiDeltaLog>>(at, rows.deltas.iter(), progress).await?;
+    write_all::<WhereAbsent<tables::PriceHistoryIntraday>>(at, intraday.into_iter(), progress).await?;
+    write_all::<WhereAbsent<tables::PriceHistoryDaily>>(at, days.into_iter(), progress).await?;
+    write_all::<tables::SupplementedOptionOi>(at, rows.closes.iter(), progress).await?;
+    let mut coverage = last_of_each_day(&rows.coverage);
+    let dates: BTreeSet<TradingDate> = coverage.keys().map(|(_, date)| *date).collect();
+    for date in dates {
+        let span = DaySpan::of(date);
+        let instruments: Vec<i64> = coverage
+            .keys()
+            .filter(|key| key.1 == date)
+            .map(|(instrument, _)| i64::from(instrument.0))
+            .collect();
+        let text = "SELECT DISTINCT instrument FROM coverage \
+                    WHERE instrument = ANY($1) AND from_bucket >= $2 AND from_bucket < $3";
+        let stored = at.query(text, &[&instruments, &span.from.as_us(), &span.until.as_us()]).await?;
+        let stored: BTreeSet<i64> = stored.iter().map(|row| row.get(0)).collect();
+        coverage.retain(|(instrument, of), _| *of != date || !stored.contains(&i64::from(instrument.0)));
+        progress.note();
+    }
+    write_all::<tables::Coverage>(at, coverage.into_values().flatten(), progress).await
 }
 
 /// Deletes the runs that begin within the given instruments' days, one statement a date.

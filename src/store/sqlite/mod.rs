@@ -16,19 +16,22 @@ pub(super) use connection::SqliteThread;
 use super::{
     Birth,
     address::Address,
-    batch::Batch,
+    batch::{Batch, Supplements},
     coverage::{DaySpan, last_of_each_day},
     error::StoreError,
     fence::Fence,
     job_run::JobRuns,
     opening::NoteOpening,
     progress::Progress,
+    table::WhereAbsent,
     tables,
 };
 use crate::market::CandleInterval;
-use diesel::{QueryResult, SqliteConnection, connection::Connection, connection::SimpleConnection};
 use diesel::{
+    QueryResult, QueryableByName, RunQueryDsl, SqliteConnection,
+    connection::{Connection, SimpleConnection},
     query_builder::{AstPass, QueryFragment, QueryId},
+    sql_query,
     sql_types::BigInt,
     sqlite::Sqlite,
 };
@@ -155,9 +158,49 @@ fn write_rows(connection: &mut SqliteConnection, batch: &Batch, progress: &Progr
         progress.note();
     }
     upsert_all::<tables::Coverage>(connection, coverage.into_values().flatten(), progress)?;
+    write_supplements(connection, &batch.supplements, progress)?;
     upsert_all::<tables::Gaps>(connection, batch.gaps.iter(), progress)?;
     upsert_all::<JobRuns>(connection, batch.job_runs.iter(), progress)?;
     upsert_all::<tables::Checkpoints>(connection, batch.checkpoint().iter(), progress)
+}
+
+fn write_supplements(
+    connection: &mut SqliteConnection,
+    rows: &Supplements,
+    progress: &Progress,
+) -> QueryResult<()> {
+    let (days, intraday): (Vec<_>, Vec<_>) =
+        rows.candles.iter().partition(|candle| candle.interval == CandleInterval::Day);
+    upsert_all::<WhereAbsent<tables::IntradayOptionOi>>(connection, rows.buckets.iter(), progress)?;
+    upsert_all::<WhereAbsent<tables::IntradayUnderlying>>(connection, rows.underlyings.iter(), progress)?;
+    upsert_all::<WhereAbsent<tables::OiDeltaLog>>(connection, rows.deltas.iter(), progress)?;
+    upsert_all::<WhereAbsent<tables::PriceHistoryIntraday>>(connection, intraday.into_iter(), progress)?;
+    upsert_all::<WhereAbsent<tables::PriceHistoryDaily>>(connection, days.into_iter(), progress)?;
+    upsert_all::<tables::SupplementedOptionOi>(connection, rows.closes.iter(), progress)?;
+    let mut coverage = last_of_each_day(&rows.coverage);
+    for (instrument, date) in coverage.keys().copied().collect::<Vec<_>>() {
+        let span = DaySpan::of(date);
+        let stored: i64 = sql_query(
+            "SELECT COUNT(*) AS runs FROM coverage WHERE instrument = ? AND from_bucket >= ? AND from_bucket < ?",
+        )
+        .bind::<BigInt, _>(i64::from(instrument.0))
+        .bind::<BigInt, _>(span.from.as_us())
+        .bind::<BigInt, _>(span.until.as_us())
+        .get_result::<StoredRuns>(connection)?
+        .runs;
+        if stored > 0 {
+            coverage.remove(&(instrument, date));
+        }
+        progress.note();
+    }
+    upsert_all::<tables::Coverage>(connection, coverage.into_values().flatten(), progress)
+}
+
+/// How many runs of coverage the store has of an instrument's day.
+#[derive(QueryableByName)]
+struct StoredRuns {
+    #[diesel(sql_type = BigInt)]
+    runs: i64,
 }
 
 /// Deletes an instrument's runs that begin within a day.

@@ -29,6 +29,7 @@ on_both! {
     repeating_a_batch_changes_nothing
     a_lower_revision_never_replaces_a_higher
     a_row_that_knows_less_replaces_none_of_its_revision
+    supplements_replace_nothing
     an_underlying_that_was_not_observed_has_no_prices
     a_volume_of_an_underlying_that_is_not_known_is_none
     a_candle_keeps_its_mark_whatever_replaces_it

@@ -170,6 +170,61 @@ pub async fn a_row_that_knows_less_replaces_none_of_its_revision(place: &Place) 
     }
 }
 
+/// Of a log that lost a part of its time, only what the store does not have is written.
+pub async fn supplements_replace_nothing(place: &Place) {
+    let stored = batch();
+    let mut worse = stored.clone();
+    worse.buckets.iter_mut().for_each(|row| (row.open_interest, row.revision) = (Some(1), 9));
+    worse.underlyings.iter_mut().for_each(|row| row.revision = 9);
+    worse.deltas.iter_mut().for_each(|row| row.old_open_interest = 1);
+    worse.candles.iter_mut().for_each(|row| (row.volume, row.revision, row.resolve_required) = (1, 9, true));
+    worse.closes.iter_mut().for_each(|row| {
+        (row.open_interest, row.last_state, row.missing_buckets) = (Some(1), BucketState::Missing, 125);
+    });
+    let missing = run(CALL, bucket(9, 15), bucket(15, 27), BucketState::Missing);
+    worse.coverage = vec![CoverageDay { instrument: CALL, date: date(), runs: vec![missing] }];
+    let supplements = |of: &Batch| Supplements {
+        buckets: of.buckets.clone(),
+        underlyings: of.underlyings.clone(),
+        deltas: of.deltas.clone(),
+        candles: of.candles.clone(),
+        closes: of.closes.clone(),
+        coverage: of.coverage.clone(),
+    };
+    let with = |rows: Supplements| Batch { supplements: rows, ..Batch::new(date(), 42) };
+    let (mut store, reader) = place.with(std::slice::from_ref(&stored)).await;
+    let before = reader.dump_day(date()).await.expect("a dump");
+    let batch = with(supplements(&worse));
+    assert_eq!(batch.outcome_row_count(), 5 + 2 + 2 + 4 + 2 + 1);
+    store.append(&batch).await.expect("is written");
+    assert_eq!(reader.dump_day(date()).await.expect("a dump"), before);
+
+    // A close of a later time is a later close; which buckets are missing, the lost part knew.
+    worse.closes.iter_mut().for_each(|row| row.event_time = at(15, 59, 0));
+    store.append(&with(supplements(&worse))).await.expect("is written");
+    let question = "SELECT DISTINCT oi, last_state, missing_buckets FROM daily_option_oi";
+    let (_, closes) = place.select(question).await;
+    let close = stored.closes[0];
+    let expected = ["1", &close.last_state.code().to_string(), &close.missing_buckets.to_string()];
+    assert_eq!(closes, [texts(&expected)]);
+
+    // What the store does not have is written as it is.
+    let mut absent = Supplements {
+        buckets: vec![bucket_row(bucket(9, 30), CALL, 7)],
+        candles: vec![candle(CALL, CandleInterval::FiveMinutes, at(9, 30, 0))],
+        ..Supplements::default()
+    };
+    let unknown = run(INDEX, bucket(9, 15), bucket(9, 18), BucketState::Missing);
+    absent.coverage.push(CoverageDay { instrument: INDEX, date: date(), runs: vec![unknown] });
+    store.append(&with(absent.clone())).await.expect("is written");
+    let history = reader.oi_history(&option(250_000_000, OptionType::Call), date()).await.expect("rows");
+    assert!(history.contains(&absent.buckets[0]), "{history:?}");
+    let candles = reader.candles("NIFTY 2026-02-03 25000 CE", CandleInterval::FiveMinutes, date()).await;
+    assert!(candles.expect("candles").contains(&absent.candles[0]));
+    let (_, runs) = place.select("SELECT state FROM coverage WHERE instrument = 1").await;
+    assert_eq!(runs, [texts(&["4"])]);
+}
+
 pub async fn rows_of_one_key_in_a_batch_count_in_their_order(place: &Place) {
     let mut batch = batch();
     let row = |value: i64, revision: u16| {

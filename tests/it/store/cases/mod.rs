@@ -16,7 +16,7 @@ use bhavd::{
     },
     store::{
         self, Batch, Birth, Checkpoint, CoverageDay, DeltaFilter, ErrorClass, Fence, GapRow, InstrumentRow,
-        JobRun, JobRunFilter, Reader, RunState, StateCounts, Store, StoreError,
+        JobRun, JobRunFilter, Reader, RunState, StateCounts, Store, StoreError, Supplements,
     },
 };
 use std::sync::{
