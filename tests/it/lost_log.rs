@@ -8,6 +8,7 @@ use bhavd::{
 };
 use chrono::NaiveTime;
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -54,16 +55,9 @@ fn verdict(daemon: &mut Daemon) -> (i32, serde_json::Value) {
 }
 
 const CANDLES: &str = "price_history_intraday";
-/// What of a day follows from its log, but for gaps: those name the loss.
-const TABLES: [&str; 7] = [
-    BUCKETS,
-    "intraday_underlying",
-    "oi_delta_log",
-    CANDLES,
-    "price_history_daily",
-    "daily_option_oi",
-    "coverage",
-];
+/// What of a day follows from its log, but for gaps, which name the loss, and closes, which a packet of after it may make later.
+const TABLES: [&str; 6] =
+    [BUCKETS, "intraday_underlying", "oi_delta_log", CANDLES, "price_history_daily", "coverage"];
 
 /// A simulator and the configuration of a daemon that records it.
 fn simulated(directory: &Path, start: &str) -> (Simulator, PathBuf) {
@@ -78,10 +72,10 @@ fn simulated(directory: &Path, start: &str) -> (Simulator, PathBuf) {
 
 /// Rows of these tables that were there and are not any more, or not as they were.
 fn lost(before: &DayDump, after: &DayDump, tables: &[&str]) -> Vec<String> {
-    let rows = |dump: &DayDump, table: &str| dump.get(table).cloned().unwrap_or_default();
     let of = |table: &&str| {
-        let (before, after) = (rows(before, table), rows(after, table));
-        before.into_iter().filter(|row| !after.contains(row)).map(|row| format!("{table}: {row}")).collect()
+        let after: BTreeSet<&String> = after.get(*table).into_iter().flatten().collect();
+        let rows = before.get(*table).into_iter().flatten().filter(|row| !after.contains(row));
+        rows.map(|row| format!("{table}: {row}")).collect()
     };
     tables.iter().flat_map(|table| -> Vec<String> { of(table) }).collect()
 }
