@@ -4,7 +4,7 @@ use bhavd::{
     cli::{DaemonArguments, DaemonCommand, run_demo},
     config::{Config, ConfigError},
     logging::{self, Event, Logging},
-    node::{Daemon, DaemonError, Handover, Hangups, credentials_dir},
+    node::{Daemon, DaemonError, Handover, Hangups, credentials_dir, lacking_feeds},
 };
 use clap::Parser;
 use std::{
@@ -33,10 +33,7 @@ fn main() -> ExitCode {
     match arguments.command {
         DaemonCommand::Run { config } => run(&config),
         DaemonCommand::CheckConfig { config } => match read(&config) {
-            Ok(_) => {
-                println!("{} is valid", config.display());
-                ExitCode::SUCCESS
-            }
+            Ok(read) => check_feeds(&config, &read),
             Err(exit) => exit,
         },
         DaemonCommand::Demo(arguments) => {
@@ -47,6 +44,17 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// A file that is well formed may still name credentials that are not there.
+fn check_feeds(path: &Path, config: &Config) -> ExitCode {
+    let lacking = lacking_feeds(config);
+    lacking.iter().for_each(|(lack, _)| eprintln!("bhavd: {}: {lack}", path.display()));
+    if lacking.iter().any(|(_, is_certain)| *is_certain) {
+        return ExitCode::from(CONFIGURATION);
+    }
+    println!("{} is valid", path.display());
+    ExitCode::SUCCESS
 }
 
 fn run(path: &Path) -> ExitCode {

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::{Access, ChainResponse, Client, ClientError, Request, Response, Versioned, WatchRequest},
+    control::{
+        Access, ChainResponse, Client, ClientError, ReloadOutcome, Request, Response, Versioned, WatchRequest,
+    },
+    node::lacking_feeds,
 };
 use serde_json::json;
 use std::{
@@ -103,7 +106,7 @@ fn ask(arguments: &Arguments, request: &Request, style: Style, out: &mut impl Wr
     }
     Ok(match (&response, &arguments.command) {
         (Response::CompareConfiguration(report) | Response::Reload(report), _)
-            if !report.problems.is_empty() =>
+            if !report.problems.is_empty() && report.outcome != ReloadOutcome::Applied =>
         {
             Exit::Failed
         }
@@ -187,7 +190,10 @@ fn do_more(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Stop> {
 /// As `bhavd check-config`, and in JSON.
 fn check_file(arguments: &Arguments, file: &Path, out: &mut impl Write) -> Result<Exit, Stop> {
     let problems: Vec<String> = match Config::read(file, None) {
-        Ok(_) => Vec::new(),
+        Ok(config) => {
+            let certain = lacking_feeds(&config).into_iter().filter(|(_, is_certain)| *is_certain);
+            certain.map(|(lack, _)| lack).collect()
+        }
         Err(error) => error.to_string().lines().map(str::to_owned).collect(),
     };
     if arguments.global.json {

@@ -77,6 +77,6 @@ pub struct ReloadResponse {
     pub file: String,
     pub outcome: ReloadOutcome,
     pub changes: Vec<KeyChange>,
-    /// Why it was refused or taken back, one line each.
+    /// Why it was refused or taken back, one line each; of one that was applied, what a change does later than its restart.
     pub problems: Vec<String>,
 }

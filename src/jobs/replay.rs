@@ -26,9 +26,9 @@ pub enum VerifyError {
     NoLog { directory: String, date: TradingDate },
     #[error(
         "{date} is still being recorded, and rows were on their way to the store while its log was replayed: what differs says \
-         nothing yet; ask again after the close"
+         nothing yet; ask again {when}"
     )]
-    StillRecorded { date: TradingDate },
+    StillRecorded { date: TradingDate, when: &'static str },
     #[error(transparent)]
     Spool(#[from] SpoolError),
     #[error(transparent)]

@@ -89,9 +89,20 @@ impl Shift {
         let verified = verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await?;
         let is_still = was_settled && daemon.last_seq() == last_seq;
         if !verified.is_equal() && verified.losses.is_empty() && !is_still && date == self.now().date_ist() {
-            return Err(VerifyError::StillRecorded { date });
+            let session = settings.calendar.session(date);
+            let is_open = session.is_some_and(|session| self.now() < session.close);
+            return Err(VerifyError::StillRecorded { date, when: when_to_ask(is_open) });
         }
         Ok(verified)
+    }
+}
+
+/// When the rows of the running day may have reached the store. After the close records of time alone still come.
+fn when_to_ask(is_open: bool) -> &'static str {
+    if is_open {
+        "after the close"
+    } else {
+        "in a minute, or on the next day, when no record of it comes any more"
     }
 }
 
@@ -109,4 +120,23 @@ fn describe(date: TradingDate, verified: &Verified) -> String {
         .map(|table| format!("{} rows of {}", table.different, table.table))
         .collect();
     format!("the log of {date} does not give what the store holds: {} differ", tables.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_close_nobody_is_sent_to_it() {
+        let said = |is_open| {
+            let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+            VerifyError::StillRecorded { date, when: when_to_ask(is_open) }.to_string()
+        };
+        assert!(said(true).ends_with("ask again after the close"), "{}", said(true));
+        assert!(
+            said(false).contains("ask again in a minute") && !said(false).contains("close"),
+            "{}",
+            said(false)
+        );
+    }
 }

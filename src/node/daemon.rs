@@ -19,7 +19,7 @@ use super::{
     reload::Reloader,
     running_config::RunningConfig,
     service_manager::{ServiceManager, Told},
-    status::{DaemonStatus, SpoolStatus},
+    status::{DaemonStatus, SpoolStatus, StoreStatus},
     store_record::StoreRecord,
     timekeeper::Timekeeper,
     tree::{self, Parts},
@@ -213,8 +213,13 @@ impl Daemon {
         opened.damages.iter().for_each(|damage| {
             log.note_damage(damage);
         });
-        let status =
-            Arc::new(DaemonStatus { feeds, spool: log, clock: clock_status, ..DaemonStatus::default() });
+        let status = Arc::new(DaemonStatus {
+            feeds,
+            spool: log,
+            store: StoreStatus::new(stored.checkpoint),
+            clock: clock_status,
+            ..DaemonStatus::default()
+        });
         status.jobs.set_keep_days(config.spool.keep_days);
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);

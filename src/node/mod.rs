@@ -46,6 +46,7 @@ mod vigil;
 mod writer;
 
 pub use daemon::{Daemon, DaemonError};
+pub use feeds::lacking as lacking_feeds;
 pub use handover::{Handover, credentials_dir};
 pub use hangups::Hangups;
 pub use status::DaemonStatus;

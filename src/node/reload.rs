@@ -20,7 +20,7 @@ use crate::{
     control::{Authority, ConfigurationRow, KeyChange, KeyEffect, ReloadOutcome, ReloadResponse},
     logging::{Event, InForce},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// How long the disk may take to give the file.
@@ -143,7 +143,8 @@ impl Inner {
         }
         self.running.set(Arc::clone(&next));
         undo.disarm();
-        self.report(ReloadOutcome::Applied, &running, &file, true, Vec::new())
+        let later = removed_of_watch(&running, &file).into_iter().collect();
+        self.report(ReloadOutcome::Applied, &running, &file, true, later)
     }
 
     /// Whatever can be found out before anything is touched.
@@ -275,6 +276,21 @@ impl Drop for Undo<'_> {
     }
 }
 
+/// What is not to be recorded any more goes on until the day is over: the day's contracts are those of its log.
+fn removed_of_watch(running: &Config, file: &Config) -> Option<String> {
+    let names = |config: &Config| -> BTreeSet<String> {
+        config.watch.underlyings.iter().map(|entry| entry.underlying.clone()).collect()
+    };
+    let kept = names(file);
+    let removed: Vec<String> = names(running).into_iter().filter(|name| !kept.contains(name)).collect();
+    (!removed.is_empty() && !kept.contains("*")).then(|| {
+        format!(
+            "{}, removed from [[watch]]: recorded until the next day's first record, also after the restart",
+            removed.join(", ")
+        )
+    })
+}
+
 /// Every key of a configuration for people.
 pub fn rows(config: &Config) -> Vec<ConfigurationRow> {
     let row = |(value, default): (KeyValue, KeyValue)| ConfigurationRow {
@@ -369,6 +385,20 @@ mod tests {
             (ReloadOutcome::Applied, vec![("buckets.grace_s", false)])
         );
         assert!(reloading.reloader.inner.status.reload.needs_restart());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_removed_from_the_watch_list_is_said_to_go_on_for_the_day() {
+        let reloading = Reloading::start();
+        let report = reloading.reload("[[watch]]\nunderlying = \"BANKNIFTY\"\n", |_, _| {}).await;
+        assert_eq!((report.outcome, report.problems.len()), (ReloadOutcome::Applied, 0), "one more");
+        let text = VALID.replace("\"NIFTY\"", "\"FINNIFTY\"");
+        fs::write(&reloading.file, text).expect("written");
+        let report = reloading.reloader.reload().await;
+        assert_eq!((report.outcome, keys(&report)), (ReloadOutcome::Applied, vec![("watch", false)]));
+        let text = "NIFTY, removed from [[watch]]: recorded until the next day's first record, also after the restart";
+        assert_eq!(report.problems, [text]);
+        assert!(reloading.reloader.inner.status.reload.refusal().is_none());
     }
 
     #[tokio::test(start_paused = true)]

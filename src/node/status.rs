@@ -253,6 +253,12 @@ pub struct StoreStatus {
 }
 
 impl StoreStatus {
+    /// Of a store that contains what a life before wrote.
+    pub fn new(checkpoint: Option<Checkpoint>) -> StoreStatus {
+        let seq = checkpoint.map_or(0, |checkpoint| checkpoint.spool_seq);
+        StoreStatus { seq: AtomicU64::new(seq), ..StoreStatus::default() }
+    }
+
     /// The recorder gave this many rows to the writer.
     pub fn note_handed_over(&self, rows: usize) {
         self.rows_handed_over.fetch_add(rows as u64, Relaxed);
@@ -443,6 +449,14 @@ impl PipelineStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_shows_what_it_contained_at_the_start() {
+        assert_eq!(StoreStatus::new(None).seq(), 0);
+        let date = crate::market::TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        let status = StoreStatus::new(Some(Checkpoint { session_date: date, spool_seq: 4_711 }));
+        assert_eq!((status.seq(), status.last_commit()), (4_711, None));
+    }
 
     #[test]
     fn a_refused_reload_does_not_make_a_restart_needless() {

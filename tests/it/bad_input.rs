@@ -74,6 +74,27 @@ fn every_mistake_of_a_configuration_is_named_with_its_line() {
     assert!(complaints(&output).contains("absent.toml: cannot be read"), "{}", complaints(&output));
 }
 
+#[test]
+fn credentials_that_are_named_and_not_there_are_a_mistake() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let absent = directory.path().join("credentials");
+    let text = |credentials: &str| {
+        format!("[[watch]]\nunderlying = \"NIFTY\"\n\n[feeds.angel_one]\nenabled = true\n{credentials}")
+    };
+    let named = format!("[credentials]\ndir = \"{}\"\n", absent.display());
+    let path = write(directory.path(), "named.toml", &text(&named));
+    let output = bhavd([OsStr::new("check-config"), path.as_os_str()]);
+    let said = complaints(&output);
+    assert_eq!(output.status.code(), Some(CONFIGURATION), "{said}");
+    assert!(said.contains("feeds.angel_one: the credential angel_one.client_code cannot be read"), "{said}");
+    assert!(said.contains(absent.to_str().expect("UTF-8")), "{said}");
+    // The service manager may give what the file does not name.
+    let path = write(directory.path(), "unnamed.toml", &text(""));
+    let output = bhavd([OsStr::new("check-config"), path.as_os_str()]);
+    assert!(output.status.success(), "{}", complaints(&output));
+    assert!(complaints(&output).contains("feeds.angel_one: no credentials"), "{}", complaints(&output));
+}
+
 fn demo(recording: &Path, directory: &Path, more: &[&str]) -> Output {
     let mut arguments: Vec<&OsStr> = ["demo", "--speed", "600", "--exit-at-close", "--json", "--recording"]
         .map(OsStr::new)

@@ -3,7 +3,7 @@
 use crate::{control_samples as samples, golden};
 use bhavd::{
     cli::{Style, render, render_actor_tree, render_update},
-    control::{ControlError, INTERFACE_DESCRIPTION, Response, Versioned},
+    control::{ControlError, INTERFACE_DESCRIPTION, ProviderChoice, Response, Versioned},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -28,6 +28,22 @@ fn tables() {
     for response in samples::responses() {
         golden::check(&format!("render/{}.txt", file_name(&response)), &render(&response, PLAIN));
     }
+}
+
+#[test]
+fn why_there_is_no_source_is_said() {
+    let shown = |feeds_up, session: &str| {
+        let mut status = samples::status();
+        (status.feeds_up, status.session, status.choice) =
+            (feeds_up, session.to_owned(), ProviderChoice::default());
+        let text = render(&Response::Status(status), PLAIN);
+        let line = text.lines().find(|line| line.starts_with("source")).expect("a line").to_owned();
+        line.trim_start_matches("source").trim().to_owned()
+    };
+    assert_eq!(shown(0, "open until 15:30"), "none, no feed is up");
+    assert_eq!(shown(1, "opens 09:15"), "none, before the open");
+    assert_eq!(shown(1, "open until 15:30"), "none: no chain is covered");
+    assert_eq!(shown(1, "closed, opens 2026-02-02 09:15"), "none: no chain is covered");
 }
 
 #[test]

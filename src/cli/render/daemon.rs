@@ -40,7 +40,7 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
             ),
         ),
         ("feeds", format!("{} of {} up", status.feeds_up, status.feeds)),
-        ("source", choice(&status.choice)),
+        ("source", source(status)),
         (
             "ticks",
             format!(
@@ -53,10 +53,14 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
         (
             "store",
             format!(
-                "{store}{}, record {} committed at {}, {} rows wait",
+                "{store}{}, record {} committed {}, {} rows wait",
                 status.store.url,
                 grouped_count(status.store.committed_seq),
-                or_never(status.store.last_commit, time_of_day),
+                match status.store.last_commit {
+                    Some(at) => format!("at {}", time_of_day(at)),
+                    None if status.store.committed_seq > 0 => "before the start".to_owned(),
+                    None => "never".to_owned(),
+                },
                 grouped_count(status.store.pending_rows),
             ),
         ),
@@ -82,14 +86,28 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
     text
 }
 
-/// Who counts, and why.
+/// Which provider is recorded, and why.
 fn choice(choice: &ProviderChoice) -> String {
+    choice_or(choice, "none: no chain is covered")
+}
+
+/// The same, with why there is none.
+fn source(status: &StatusResponse) -> String {
+    let none = match status.feeds_up {
+        0 => "none, no feed is up",
+        _ if status.session.starts_with("opens ") => "none, before the open",
+        _ => "none: no chain is covered",
+    };
+    choice_or(&status.choice, none)
+}
+
+fn choice_or(choice: &ProviderChoice, none: &str) -> String {
     match (&choice.active, &choice.forced) {
         (Some(active), None) => format!("{active}, automatic"),
         (Some(active), Some(forced)) if active == forced => format!("{active}, forced"),
         (Some(active), Some(forced)) => format!("{active}, because {forced}, which is forced, is down"),
-        (None, None) => "none, no feed is up".to_owned(),
-        (None, Some(forced)) => format!("none, no feed is up; {forced} is forced"),
+        (None, None) => none.to_owned(),
+        (None, Some(forced)) => format!("{none}; {forced} is forced"),
     }
 }
 

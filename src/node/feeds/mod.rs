@@ -19,7 +19,7 @@ use crate::{
     feed::{FeedContext, FeedStatus},
     market::{Provider, with_providers},
 };
-use std::sync::Arc;
+use std::{error::Error, io, iter, sync::Arc};
 use tokio::sync::watch;
 
 /// What feeds are made of.
@@ -181,6 +181,24 @@ macro_rules! define_feeds {
 }
 with_providers!(define_feeds);
 
+/// What the enabled feeds of a configuration lack to begin, and whether that is certain: the service manager may give what the
+/// file does not name, and may read what the caller may not.
+pub fn lacking(config: &Config) -> Vec<(String, bool)> {
+    let enabled = Provider::ALL.into_iter().filter(|provider| config.feeds.is_enabled(*provider));
+    let lacks = enabled.filter_map(|provider| {
+        let error = check(provider, config).err()?;
+        let first: &(dyn Error + 'static) = &*error;
+        let mut causes = iter::successors(Some(first), |cause: &&(dyn Error + 'static)| (*cause).source());
+        let is_hidden = causes.any(|cause| {
+            let failure = cause.downcast_ref::<io::Error>();
+            failure.is_some_and(|failure| failure.kind() == io::ErrorKind::PermissionDenied)
+        });
+        let is_certain = config.credentials.dir.is_some() && !is_hidden;
+        Some((format!("feeds.{provider}: {error}"), is_certain))
+    });
+    lacks.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +216,19 @@ mod tests {
         assert!(check(Provider::Nse, &config).is_ok());
         let refused = check(Provider::AngelOne, &config).expect_err("the real service").to_string();
         assert!(refused.contains("simulated"), "{refused}");
+    }
+
+    #[test]
+    fn an_enabled_feeds_credentials_are_missed_where_they_are_named() {
+        let mut config = Config::default();
+        assert_eq!(lacking(&config), [], "it is not enabled");
+        config.feeds.angel_one.enabled = true;
+        let [(text, is_certain)] = &lacking(&config)[..] else { panic!("one") };
+        assert!(text.starts_with("feeds.angel_one: no credentials") && !is_certain, "the unit may give them");
+        let directory = tempfile::tempdir().expect("a directory");
+        config.credentials.dir = Some(directory.path().join("absent"));
+        let [(text, is_certain)] = &lacking(&config)[..] else { panic!("one") };
+        assert!(text.contains("absent/angel_one.client_code") && *is_certain, "{text}");
     }
 
     #[tokio::test]
