@@ -14,6 +14,7 @@ pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits};
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
-    ChainClass, DayCounters, EndEvidence, EndProof, MissingChain, OiContradiction, OiDispute, ScopeChange,
-    ScopeReason, SessionHours, SlotSpec, TradingDay, UntoldQuotes, UnwitnessedChain,
+    ChainClass, ChainField, DayCounters, EndEvidence, EndProof, ImpossibleOi, MissingChain, OiContradiction,
+    OiDispute, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, TradingDay,
+    UntoldQuotes, UnwitnessedChain,
 };

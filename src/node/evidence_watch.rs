@@ -1,12 +1,13 @@
-//! What the evidence of the running day lacks, in words: chains that no provider shows or whose latest rows are missing, data of a provider that again and
-//! again could not be used, volumes that a provider itself has contradicted, and open interest that another one contradicts.
+//! What the evidence of the running day lacks, in words: chains that no provider shows or whose latest rows are missing, data of
+//! a provider that again and again could not be used, volumes that a provider itself has contradicted, open interest that
+//! another one contradicts, and values that cannot be.
 //!
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
 use crate::{
     engine::{
-        ContradictedVolume, ContradictedVolumes, MissingChain, OiDispute, TradingDay, UntoldQuotes,
-        UnwitnessedChain,
+        ChainField, ContradictedVolume, ContradictedVolumes, ImpossibleOi, MissingChain, OiDispute,
+        StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain,
     },
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
@@ -98,6 +99,10 @@ impl EvidenceWatch {
         let (mut problems, notices) = (describe(&many), describe(&few));
         problems.extend(describe_missing(&pipeline.missing_chains()));
         problems.extend(describe_disputes(&pipeline.oi_disputes(), |of| pipeline.contract(of)));
+        let impossible = pipeline.impossible_open_interest();
+        problems.extend(describe_impossible(&impossible, |of| pipeline.contract(of)));
+        problems.extend(describe_still(&pipeline.still_fields(now)));
+        problems.extend(pipeline.still_levels(now).iter().map(describe_level));
         let counts = Provider::ALL.map(|provider| {
             let faults = DayFaults {
                 contradicted_volumes: pipeline.contradicted_volumes(provider).count,
@@ -263,6 +268,63 @@ fn describe_disputes<'a>(
     lacks
 }
 
+/// Of the first chains, with what is shown of one contract.
+fn describe_impossible<'a>(
+    chains: &[(String, InstrumentId, ImpossibleOi)],
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Vec<String> {
+    let named = chains.iter().take(NAMED_MAX).map(|(chain, instrument, found)| {
+        let ImpossibleOi { provider, contracts, judged, open_interest, base, volume, at, .. } = found;
+        let contract =
+            contract(*instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string);
+        let at = at.to_ist().format("%H:%M:%S");
+        format!(
+            "open interest of {contracts} of {judged} contracts of chain {chain} cannot be: {contract} shows {open_interest} \
+             after {base} the session before, with {volume} traded until {at}; check units and lot sizes; the chain is \
+             recorded from {provider}"
+        )
+    });
+    let mut lacks: Vec<String> = named.collect();
+    if chains.len() > NAMED_MAX {
+        lacks.push(format!("open interest of {} more chains cannot be", chains.len() - NAMED_MAX));
+    }
+    lacks
+}
+
+/// Of the first chains of each field.
+fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
+    let (open_interest, volume): (Vec<_>, Vec<_>) =
+        chains.iter().partition(|(_, found)| found.field == ChainField::OpenInterest);
+    let mut lacks = Vec::new();
+    for (field, chains) in [("open interest", open_interest), ("volume", volume)] {
+        lacks.extend(chains.iter().take(NAMED_MAX).map(|(chain, found)| {
+            let StillField { provider, field: still, since, .. } = found;
+            let since = since.to_ist().format("%H:%M:%S");
+            let although = match still {
+                ChainField::OpenInterest => "volume has, so its rows repeat an old value".to_owned(),
+                ChainField::Volume { changed } => {
+                    format!("open interest of {changed} contracts has, so its candles lack what was traded")
+                }
+            };
+            format!(
+                "{field} of chain {chain} has not changed since {since} although {although}; it is recorded from {provider}"
+            )
+        }));
+        if chains.len() > NAMED_MAX {
+            lacks.push(format!("{field} of {} more chains does not change", chains.len() - NAMED_MAX));
+        }
+    }
+    lacks
+}
+
+fn describe_level((index, found): &(String, StillLevel)) -> String {
+    let StillLevel { provider, price, since, .. } = found;
+    let since = since.to_ist().format("%H:%M:%S");
+    format!(
+        "the level of {index} stands at {price} since {since} although its options are traded; it is recorded from {provider}"
+    )
+}
+
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     let named = chains.iter().take(NAMED_MAX).map(|(title, found)| {
         let UnwitnessedChain { is_underlying, contracts, unwitnessed, active, since, still, .. } = found;
@@ -375,6 +437,55 @@ mod tests {
             lacks[1]
         );
         assert_eq!(lacks[3], "open interest of 1 more chains is contradicted");
+    }
+
+    #[test]
+    fn open_interest_that_cannot_be_is_named_with_a_contract() {
+        let found = ImpossibleOi {
+            chain: 0,
+            provider: Provider::Nse,
+            contracts: 80,
+            judged: 82,
+            slot: 7,
+            open_interest: 4_875_000,
+            base: 65_000,
+            volume: 9_750,
+            at: Timestamp::from_us(1_769_744_700_000_000),
+        };
+        let index = Contract::index(Exchange::Nse, "NIFTY");
+        let chains = [found; 4].map(|found| ("NIFTY W".to_owned(), InstrumentId(7), found));
+        let lacks = describe_impossible(&chains, |_| Some(&index));
+        let text = format!(
+            "open interest of 80 of 82 contracts of chain NIFTY W cannot be: {index} shows 4875000 after 65000 the session \
+             before, with 9750 traded until 09:15:00; check units and lot sizes; the chain is recorded from nse"
+        );
+        assert_eq!(lacks[0], text);
+        assert_eq!(lacks[3], "open interest of 1 more chains cannot be");
+    }
+
+    #[test]
+    fn a_field_that_stands_still_is_named_with_what_moves() {
+        let since = Timestamp::from_us(1_769_744_700_000_000);
+        let still = |field| {
+            ("NIFTY W".to_owned(), StillField { chain: 0, provider: Provider::AngelOne, field, since })
+        };
+        let chains = [still(ChainField::Volume { changed: 7 }), still(ChainField::OpenInterest)];
+        let lacks = describe_still(&chains);
+        let texts = [
+            "open interest of chain NIFTY W has not changed since 09:15:00 although volume has, so its rows repeat an old \
+             value; it is recorded from angel_one",
+            "volume of chain NIFTY W has not changed since 09:15:00 although open interest of 7 contracts has, so its candles \
+             lack what was traded; it is recorded from angel_one",
+        ];
+        assert_eq!(lacks, texts);
+        let many = [0; 5].map(|_| still(ChainField::OpenInterest));
+        assert_eq!(describe_still(&many)[3], "open interest of 2 more chains does not change");
+        let price = crate::market::Price::from_e4(260_450_000);
+        let level = StillLevel { slot: 3, provider: Provider::Nse, price, since };
+        assert_eq!(
+            describe_level(&("NIFTY".to_owned(), level)),
+            "the level of NIFTY stands at 26045.00 since 09:15:00 although its options are traded; it is recorded from nse"
+        );
     }
 
     #[test]

@@ -87,6 +87,14 @@ impl ChainTable {
         self.numbers.keys().any(|key| &*key.underlying == underlying && key.expiry.is_some())
     }
 
+    /// The chains of an underlying's options.
+    pub fn of_underlying(&self, contract: &Contract) -> Vec<u32> {
+        let of_underlying = self.numbers.iter().filter(|(key, _)| {
+            key.exchange == contract.exchange && key.underlying == contract.underlying && key.expiry.is_some()
+        });
+        of_underlying.map(|(_, number)| *number).collect()
+    }
+
     /// The chains that a part has.
     pub fn of_part(&self, part: &ChainContext) -> Vec<u32> {
         let of_part = self.numbers.iter().filter(|(key, _)| {

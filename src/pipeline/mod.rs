@@ -19,6 +19,7 @@ mod ingest;
 mod loss;
 mod machine;
 mod marks;
+mod plausibility;
 
 pub use catalog::Catalog;
 pub use counters::{PipelineCounters, ProviderCounters, Undecoded};

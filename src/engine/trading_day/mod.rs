@@ -32,6 +32,7 @@ mod judge;
 mod marks;
 mod movement;
 mod open_interest;
+mod plausibility;
 mod silence;
 mod slot;
 mod stated;
@@ -42,6 +43,7 @@ mod untold;
 pub use chain::{ChainClass, Preference};
 pub use explain::EndEvidence;
 pub use open_interest::{OiContradiction, OiDispute};
+pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
 pub use stated::MissingChain;
 pub use track::Proof as EndProof;
@@ -55,6 +57,7 @@ use self::{
     marks::Marks,
     movement::Print,
     open_interest::Disputes,
+    plausibility::Plausibility,
     slot::{Slot, SlotContext},
     track::{Ends, Others, TrackView},
 };
@@ -157,6 +160,7 @@ pub struct TradingDay {
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
     disputes: Disputes,
+    plausibility: Plausibility,
     /// By slot: the base by another source than today's providers.
     bases_before: Vec<Option<(i64, OiBase)>>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.
@@ -245,6 +249,7 @@ impl TradingDay {
             contradicted: BTreeMap::new(),
             doubts: BTreeMap::new(),
             disputes: Disputes::default(),
+            plausibility: Plausibility::default(),
             bases_before: Vec::new(),
             owed: VecDeque::new(),
             scope_changes: Vec::new(),

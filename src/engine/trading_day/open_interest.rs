@@ -20,7 +20,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Three published steps of a minute, and one more.
-const SETTLED_US: i64 = 240_000_000;
+pub(super) const SETTLED_US: i64 = 240_000_000;
 const SAMPLES_MIN: u8 = 3;
 /// The same of figures that are near each other: both may have moved to and fro between the samples.
 const NEAR_SETTLED_US: i64 = 480_000_000;
@@ -300,7 +300,7 @@ impl TradingDay {
         let is_possible = |value: &Observation| {
             let value = value.open_interest().unwrap_or(0);
             let mut references = base.into_iter().chain(difference.agreed);
-            references.all(|(known, of)| (value - known).abs() <= (volume - of).max(0) + known / 4)
+            references.all(|(known, of)| can_become(known, value, volume - of))
         };
         match values.each_ref().map(is_possible) {
             [false, true] => return Some(difference.shown[0].provider),
@@ -479,6 +479,12 @@ impl TradingDay {
     fn open_interest_of(&self, slot: u32, provider: Provider) -> Option<i64> {
         self.track(provider, slot as usize)?.latest.open_interest()
     }
+}
+
+/// Whether an open interest can have become another one while so much was traded; copies and the session's end leave a
+/// quarter of it open.
+pub(super) fn can_become(known: i64, open_interest: i64, traded: i64) -> bool {
+    open_interest.saturating_sub(known).saturating_abs() <= traded.max(0).saturating_add(known / 4)
 }
 
 /// Whether one of two values is more than double the other: too much for the age of a copy.

@@ -23,7 +23,7 @@ const STAMP_PAUSE_US: i64 = 60_000_000;
 /// Bodies may repeat what they said for so long whatever the chain is: NSE serves a body twice now and then.
 const REPEATED_US: i64 = 180_000_000;
 /// The last part of a session.
-const ENDING_US: i64 = 1_800_000_000;
+pub(super) const ENDING_US: i64 = 1_800_000_000;
 /// A contract that has been silent for so long is asked for.
 const ASK_US: i64 = 60_000_000;
 
@@ -89,6 +89,7 @@ impl TradingDay {
             self.tell_scopes_up(chain, now);
             self.arbitrate(chain, now, rows);
         }
+        self.look_at_fields(now);
     }
 
     fn look_at_chain(&mut self, chain: usize, now: Timestamp, is_new_minute: bool, rows: &mut Rows) {

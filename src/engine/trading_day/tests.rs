@@ -1,4 +1,5 @@
 mod movement;
+mod plausibility;
 
 use super::*;
 use crate::market::{BucketRow, Price, Told};

@@ -1,12 +1,12 @@
 //! Days as quiet as real ones, seen through both providers without a fault: nothing is called mute, no chain is switched, and
-//! every bucket is proved.
+//! every bucket is proved. A fault on such a day is found.
 //!
 //! A small day runs with the other tests. `BHAVD_QUIET_DAYS=5 cargo test --release --lib quiet_days` plays so many days of
 //! 16,000 contracts from `BHAVD_SEED` on.
 
 mod play;
 
-use self::play::{Mute, Play};
+use self::play::{Fault, FaultKind, Play};
 use crate::{sim::NaturalMarket, wire::nse::ChainContext};
 use rand::RngExt;
 
@@ -44,13 +44,32 @@ fn natural_quiet_is_neither_mute_nor_switched_and_everything_is_proved() {
     }
 }
 
-#[test]
-fn a_chain_that_falls_mute_on_such_a_day_is_found_out() {
-    let seed = drawn_seed();
+/// What is found on such a day with a fault of the nearest chain.
+fn faults(seed: u64, kind: FaultKind) -> Vec<String> {
     let parameters = market(seed, 0, false);
     let chain = ChainContext { symbol: "NIFTY".to_owned(), expiry: "2026-10-27".parse().ok() };
     let from = parameters.session().open.plus_seconds(1_800);
-    let seen = Play::new(seed).day(&parameters, Some(Mute { chain, from }));
-    let is_of = |kind: &str| seen.faults.iter().any(|fault| fault.starts_with(kind));
-    assert!(is_of("a switch") && is_of("a gap"), "{seen:?}");
+    Play::new(seed).day(&parameters, Some(Fault { chain, from, kind })).faults
+}
+
+#[test]
+fn a_chain_that_falls_mute_on_such_a_day_is_found_out() {
+    let faults = faults(drawn_seed(), FaultKind::Mute);
+    let is_of = |kind: &str| faults.iter().any(|fault| fault.starts_with(kind));
+    assert!(is_of("a switch") && is_of("a gap"), "{faults:?}");
+}
+
+#[test]
+fn a_field_that_stands_still_at_both_providers_is_named() {
+    let seed = drawn_seed();
+    for (kind, text) in [
+        (FaultKind::OpenInterestStands, "open interest of chain NIFTY 2026-10-27 has not changed since 09:4"),
+        (FaultKind::VolumeStands, "volume of chain NIFTY 2026-10-27 has not changed since 09:4"),
+        (FaultKind::LevelStands, "the level of NIFTY stands at "),
+    ] {
+        let faults = faults(seed, kind);
+        let is_named = |fault: &String| fault.starts_with("an alarm") && fault.contains(text);
+        assert!(faults.iter().any(is_named), "{kind:?}: {faults:?}");
+        assert!(!faults.iter().any(|fault| fault.starts_with("a switch")), "{kind:?}: {faults:?}");
+    }
 }

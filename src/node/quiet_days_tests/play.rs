@@ -63,11 +63,23 @@ struct SiteChain {
     last_stamp: Timestamp,
 }
 
-/// From when on the stream brings nothing of a chain, for the proof that a fault is seen.
+/// What goes wrong with a chain from an instant on, for the proof that a fault is seen.
 #[derive(Clone, Debug)]
-pub(super) struct Mute {
+pub(super) struct Fault {
     pub chain: nse::ChainContext,
     pub from: Timestamp,
+    pub kind: FaultKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// The stream brings nothing of it.
+    Mute,
+    /// Both providers go on to show the open interest of that instant.
+    OpenInterestStands,
+    VolumeStands,
+    /// The level of its underlying.
+    LevelStands,
 }
 
 /// A pipeline, and the feeds before it.
@@ -92,7 +104,7 @@ struct Day {
     /// By stream.
     last_data: Vec<Timestamp>,
     asked: VecDeque<ProviderToken>,
-    mute: Option<Mute>,
+    broken: Option<Fault>,
     /// By instrument number, buckets that were not carried.
     spoke: std::collections::BTreeMap<u32, usize>,
     rows: usize,
@@ -107,11 +119,38 @@ impl Day {
     }
 
     fn is_mute(&self, slot: usize, at: Timestamp) -> bool {
+        self.is_broken(FaultKind::Mute, slot, at)
+    }
+
+    fn is_broken(&self, kind: FaultKind, slot: usize, at: Timestamp) -> bool {
         let contract = &self.market.contracts()[slot].contract;
-        self.mute.as_ref().is_some_and(|mute| {
-            mute.from <= at
-                && contract.expiry().is_some_and(|expiry| mute.chain.contains(&contract.underlying, expiry))
+        self.broken.as_ref().filter(|broken| broken.kind == kind && broken.from <= at).is_some_and(|broken| {
+            match contract.expiry() {
+                Some(expiry) => {
+                    kind != FaultKind::LevelStands && broken.chain.contains(&contract.underlying, expiry)
+                }
+                None => kind == FaultKind::LevelStands && broken.chain.symbol == *contract.underlying,
+            }
         })
+    }
+
+    /// The event whose value of a field is shown in place of this one's.
+    fn shown<'a>(&'a self, kind: FaultKind, slot: usize, event: &'a SimEvent) -> &'a SimEvent {
+        let from = self.broken.as_ref().map(|broken| broken.from);
+        let from = from.filter(|_| self.is_broken(kind, slot, self.market.time(event)));
+        from.and_then(|from| self.as_of(slot, from)).unwrap_or(event)
+    }
+
+    fn open_interest(&self, slot: usize, event: &SimEvent) -> Option<i64> {
+        self.shown(FaultKind::OpenInterestStands, slot, event).open_interest()
+    }
+
+    fn volume(&self, slot: usize, event: &SimEvent) -> Option<i64> {
+        self.shown(FaultKind::VolumeStands, slot, event).volume()
+    }
+
+    fn last_price(&self, slot: usize, event: &SimEvent) -> Option<Price> {
+        self.shown(FaultKind::LevelStands, slot, event).last_price()
     }
 
     /// A contract's newest event that is not after an instant.
@@ -124,13 +163,14 @@ impl Day {
     }
 
     fn packet(&self, slot: usize, event: &SimEvent, stamp: Timestamp) -> angel_one::Packet {
-        let day = angel_one::DayStatistics { volume: event.volume().unwrap_or(0), ..Default::default() };
-        let open_interest = event.open_interest().unwrap_or(0);
+        let day =
+            angel_one::DayStatistics { volume: self.volume(slot, event).unwrap_or(0), ..Default::default() };
+        let open_interest = self.open_interest(slot, event).unwrap_or(0);
         angel_one::Packet {
             token: self.market.contracts()[slot].token,
             sequence: 1,
             exchange_time_ms: stamp.as_ms(),
-            last_price_paise: event.last_price().unwrap_or_default().as_paise(),
+            last_price_paise: self.last_price(slot, event).unwrap_or_default().as_paise(),
             detail: angel_one::Detail::SnapQuote(
                 day,
                 angel_one::Snapshot { open_interest, ..Default::default() },
@@ -146,7 +186,7 @@ impl Day {
             exchange: token.segment,
             trading_symbol: String::new(),
             symbol_token: token.token,
-            ltp: event.last_price().unwrap_or_default(),
+            ltp: self.last_price(slot, event).unwrap_or_default(),
             open: Price::ZERO,
             high: Price::ZERO,
             low: Price::ZERO,
@@ -157,8 +197,8 @@ impl Day {
             net_change: 0.0,
             percent_change: 0.0,
             avg_price: Price::ZERO,
-            trade_volume: event.volume().unwrap_or(0),
-            opn_interest: event.open_interest().unwrap_or(0),
+            trade_volume: self.volume(slot, event).unwrap_or(0),
+            opn_interest: self.open_interest(slot, event).unwrap_or(0),
             lower_circuit: Price::ZERO,
             upper_circuit: Price::ZERO,
             tot_buy_quan: 0,
@@ -184,10 +224,10 @@ impl Day {
                 expiry,
                 strike,
                 option_type,
-                open_interest_lots: lots(event.open_interest()),
+                open_interest_lots: lots(self.open_interest(*slot, event)),
                 open_interest_change_lots: None,
-                volume_lots: lots(event.volume()),
-                last_price: Told::zero_is_nothing(event.last_price().unwrap_or_default()),
+                volume_lots: lots(self.volume(*slot, event)),
+                last_price: Told::zero_is_nothing(self.last_price(*slot, event).unwrap_or_default()),
                 bid: Told::Nothing,
                 ask: Told::Nothing,
                 implied_volatility_e4: Told::Nothing,
@@ -264,14 +304,14 @@ impl Play {
         self.apply(day, NewRecord { source, received_time, context, frames });
     }
 
-    /// Plays a whole day, or up to an hour after something fell mute.
-    pub fn day(&mut self, parameters: &NaturalMarket, mute: Option<Mute>) -> Seen {
+    /// Plays a whole day, or up to an hour after something went wrong.
+    pub fn day(&mut self, parameters: &NaturalMarket, broken: Option<Fault>) -> Seen {
         let mut day = self.begin(parameters);
-        day.mute = mute;
+        day.broken = broken;
         let mut events = 0;
         let from = -BEFORE_OPEN_S;
-        let end = match &day.mute {
-            Some(mute) => mute.from.plus_seconds(3_600),
+        let end = match &day.broken {
+            Some(broken) => broken.from.plus_seconds(3_600),
             None => day.session.close.plus_seconds(AFTER_CLOSE_S),
         };
         let until = end.us_since(day.session.open) / 1_000_000;
@@ -324,7 +364,7 @@ impl Play {
             last_data: vec![Timestamp::NEVER; plan.sockets.len()],
             plan,
             asked: VecDeque::new(),
-            mute: None,
+            broken: None,
             spoke: Default::default(),
             rows: 0,
             seen: Seen::default(),

@@ -1,0 +1,440 @@
+//! Values that cannot be, although their contracts are witnessed: evidence is held by contract, and a provider may show one
+//! field of it wrongly while the others are right.
+//!
+//! Example: a provider sends lots where units are due, or goes on with the open interest of an hour ago while its volume and
+//! prices move. With a second provider [`super::open_interest`] finds that; this finds it also where there is one alone.
+//!
+//! Four things are found, of what is recorded:
+//! - open interest of many contracts of a chain that is further from the session before than was traded;
+//! - open interest of a chain that stands still while volume is added, and the other way round;
+//! - the level of an underlying that stands still while its options are traded at new prices.
+//!
+//! Owns the fields of each contract at the last look, and what the looks have found. A look is made once a minute of market
+//! time with the looks for silence and costs a comparison a contract; it is no part of the tick path.
+//!
+//! Invariants:
+//! - Findings change no row: status names them.
+//! - Looks count in which something came, besides the time: a source may show values each five minutes only.
+//! - What is not told is not judged; 0 and unknown are two things.
+//! - Open interest that could not be stays a finding, whatever is traded afterwards, until it is corrected.
+
+use super::{
+    TradingDay,
+    open_interest::{SETTLED_US, can_become},
+    silence::ENDING_US,
+};
+use crate::{
+    engine::observation::Observation,
+    market::{Price, Provider, Timestamp},
+};
+use std::collections::BTreeMap;
+
+const MINUTE_US: i64 = 60_000_000;
+/// A field that has stood still for so long; open interest is published in steps of a minute, formerly of three.
+const STILL_US: i64 = 900_000_000;
+/// The same of a level, which moves each second.
+const LEVEL_STILL_US: i64 = 600_000_000;
+/// So many looks must have found volume in so many contracts, or in half of a smaller chain.
+const TRADED_LOOKS_MIN: u32 = 10;
+const TRADED_CONTRACTS: usize = 20;
+/// Fewer contracts say nothing of their chain.
+const CONTRACTS_MIN: u32 = 5;
+/// So many looks must have found other open interest while volume stood still.
+const CHANGED_LOOKS_MIN: u32 = 3;
+/// So many looks must have found other prices of options while the level stood still.
+const PRICED_LOOKS_MIN: u32 = 5;
+/// Open interest that cannot be is named from so many contracts on, if they are more than this part of those judged.
+const IMPOSSIBLE_MIN: u32 = 3;
+const IMPOSSIBLE_PART: u32 = 4;
+
+/// In place of a value that was not told.
+const UNTOLD: i64 = i64::MIN;
+
+/// A contract's fields at the last look.
+#[derive(Clone, Copy, Debug)]
+struct Fields {
+    open_interest: i64,
+    volume: i64,
+    /// The lower half of it, enough to tell one price from the next.
+    last_price: u32,
+    /// Minute of the session in which the open interest was last found to be another one, without volume in the chain.
+    changed: u16,
+}
+
+const _: () = assert!(size_of::<Fields>() == 24, "one for each contract");
+
+impl Fields {
+    const UNKNOWN: Fields = Fields { open_interest: UNTOLD, volume: UNTOLD, last_price: 0, changed: 0 };
+
+    fn of(latest: &Observation, changed: u16) -> Fields {
+        Fields {
+            open_interest: latest.open_interest().unwrap_or(UNTOLD),
+            volume: latest.volume().unwrap_or(UNTOLD),
+            last_price: latest.last_price().map_or(0, |price| price.as_e4() as u32),
+            changed,
+        }
+    }
+}
+
+/// What the looks at a chain have found.
+#[derive(Clone, Copy, Debug)]
+struct ChainFields {
+    /// Whose values were looked at.
+    of: Option<Provider>,
+    /// When open interest of any contract had changed last.
+    open_interest_since: Timestamp,
+    /// Looks since then that found volume in many contracts.
+    traded_looks: u32,
+    /// When volume of any contract had changed last, and the minute of the look.
+    volume_since: Timestamp,
+    volume_minute: u16,
+    /// Looks since then that found other open interest, and of how many contracts.
+    changed_looks: u32,
+    changed_contracts: u32,
+    /// A bit for each of the last minutes in which many prices were found to be other ones; the lowest is the last look's.
+    priced: u64,
+    /// Contracts whose open interest can be judged, and those of them whose open interest cannot be.
+    judged: u32,
+    impossible: u32,
+}
+
+impl ChainFields {
+    const UNKNOWN: ChainFields = ChainFields {
+        of: None,
+        open_interest_since: Timestamp::NEVER,
+        traded_looks: 0,
+        volume_since: Timestamp::NEVER,
+        volume_minute: 0,
+        changed_looks: 0,
+        changed_contracts: 0,
+        priced: 0,
+        judged: 0,
+        impossible: 0,
+    };
+}
+
+/// Open interest that could not be, as it was when that was found.
+#[derive(Clone, Copy, Debug)]
+struct Impossible {
+    open_interest: i64,
+    volume: i64,
+    at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    price: Price,
+    since: Timestamp,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(super) struct Plausibility {
+    /// The minute of the session that was looked at last.
+    minute: Option<u16>,
+    /// By slot.
+    fields: Vec<Fields>,
+    chains: Vec<ChainFields>,
+    /// By slot.
+    impossible: BTreeMap<u32, Impossible>,
+    levels: BTreeMap<u32, Level>,
+}
+
+/// One look at the fields of a chain's contracts.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    traded: u32,
+    priced: u32,
+    /// Open interest that is another one, of contracts of which volume is told.
+    changed: u32,
+    /// Those of them that had not changed since the chain's volume did.
+    newly_changed: u32,
+    /// Stamps of the newest open interest and volume that are other ones.
+    open_interest_at: Option<Timestamp>,
+    volume_at: Option<Timestamp>,
+    judged: u32,
+    impossible: u32,
+}
+
+/// Open interest of a chain that cannot be, with the first of its contracts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImpossibleOi {
+    pub chain: u32,
+    pub provider: Provider,
+    pub contracts: u32,
+    /// Of so many that have a base and show something.
+    pub judged: u32,
+    pub slot: u32,
+    pub open_interest: i64,
+    pub base: i64,
+    pub volume: i64,
+    pub at: Timestamp,
+}
+
+/// A field of a chain that stands still while another one moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillField {
+    pub chain: u32,
+    pub provider: Provider,
+    pub field: ChainField,
+    pub since: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainField {
+    OpenInterest,
+    /// Of so many contracts the open interest has changed meanwhile.
+    Volume {
+        changed: u32,
+    },
+}
+
+/// The level of an underlying that stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillLevel {
+    pub slot: u32,
+    pub provider: Provider,
+    pub price: Price,
+    pub since: Timestamp,
+}
+
+impl TradingDay {
+    /// Looks at the fields of every contract, once a minute.
+    pub(super) fn look_at_fields(&mut self, now: Timestamp) {
+        let minute = now.us_since(self.hours.open) / MINUTE_US;
+        let minute = u16::try_from(minute).unwrap_or(u16::MAX);
+        let mut known = std::mem::take(&mut self.plausibility);
+        if known.minute != Some(minute) {
+            let minutes = known.minute.map_or(64, |last| minute.saturating_sub(last));
+            known.minute = Some(minute);
+            known.fields.resize(self.slots.len(), Fields::UNKNOWN);
+            known.chains.resize(self.chains.len(), ChainFields::UNKNOWN);
+            for chain in (0..self.chains.len()).filter(|chain| self.is_of_options(*chain)) {
+                let priced = &mut known.chains[chain].priced;
+                *priced = priced.checked_shl(u32::from(minutes)).unwrap_or(0);
+                if let Some(provider) = self.chains[chain].active {
+                    self.look_at_chain_fields(&mut known, chain, provider, minute, now);
+                }
+            }
+            self.look_at_levels(&mut known);
+        }
+        self.plausibility = known;
+    }
+
+    fn look_at_chain_fields(
+        &self,
+        known: &mut Plausibility,
+        chain: usize,
+        provider: Provider,
+        minute: u16,
+        now: Timestamp,
+    ) {
+        let slots = &self.chains[chain].slots;
+        let is_first = known.chains[chain].of != Some(provider);
+        if is_first {
+            let of = Some(provider);
+            known.chains[chain] = ChainFields {
+                of,
+                open_interest_since: now,
+                volume_since: now,
+                volume_minute: minute,
+                ..ChainFields::UNKNOWN
+            };
+            slots.iter().for_each(|slot| {
+                known.impossible.remove(slot);
+            });
+        }
+        let look = self.compare_fields(known, chain, provider, minute);
+        let found = &mut known.chains[chain];
+        (found.judged, found.impossible) = (look.judged, look.impossible);
+        if is_first {
+            return;
+        }
+        found.priced |= u64::from(look.priced >= CONTRACTS_MIN);
+        let traded_min = (slots.len() / 2).clamp(CONTRACTS_MIN as usize, TRADED_CONTRACTS);
+        if let Some(at) = look.open_interest_at {
+            (found.open_interest_since, found.traded_looks) = (at.max(self.hours.open), 0);
+        } else if look.traded as usize >= traded_min {
+            found.traded_looks += 1;
+        }
+        if let Some(at) = look.volume_at {
+            (found.volume_since, found.volume_minute) = (at.max(self.hours.open), minute);
+            (found.changed_looks, found.changed_contracts) = (0, 0);
+        } else {
+            found.changed_looks += u32::from(look.changed > 0);
+            found.changed_contracts += look.newly_changed;
+        }
+    }
+
+    fn compare_fields(
+        &self,
+        known: &mut Plausibility,
+        chain: usize,
+        provider: Provider,
+        minute: u16,
+    ) -> Look {
+        let ChainFields { volume_since, volume_minute, .. } = known.chains[chain];
+        let mut look = Look {
+            traded: 0,
+            priced: 0,
+            changed: 0,
+            newly_changed: 0,
+            open_interest_at: None,
+            volume_at: None,
+            judged: 0,
+            impossible: 0,
+        };
+        for slot in self.chains[chain].slots.iter().copied() {
+            let Some(track) = self.track(provider, slot as usize).filter(|track| !track.latest.is_empty())
+            else {
+                continue;
+            };
+            let stamp = track.latest.event_time();
+            let fields = &mut known.fields[slot as usize];
+            let before = std::mem::replace(fields, Fields::of(track.latest, fields.changed));
+            let is_other = before.open_interest != fields.open_interest;
+            let has_both = fields.open_interest != UNTOLD && fields.volume != UNTOLD;
+            look.priced += u32::from(before.last_price != fields.last_price);
+            if before.volume != fields.volume {
+                look.volume_at = look.volume_at.max(Some(stamp));
+                look.traded +=
+                    u32::from(has_both && before.volume != UNTOLD && before.volume < fields.volume);
+            }
+            if is_other {
+                look.open_interest_at = look.open_interest_at.max(Some(stamp));
+            }
+            // Open interest is published later than the volume it came of.
+            let is_later = stamp >= volume_since.plus_us(SETTLED_US);
+            if is_other && has_both && before.open_interest != UNTOLD && is_later {
+                look.changed += 1;
+                look.newly_changed += u32::from(before.changed <= volume_minute);
+                fields.changed = minute;
+            }
+            if has_both && stamp >= self.hours.open {
+                let fields = *fields;
+                if let Some(is_possible) = self.judge_open_interest(known, slot, &fields, stamp) {
+                    look.judged += 1;
+                    look.impossible += u32::from(!is_possible);
+                }
+            }
+        }
+        look
+    }
+
+    /// Whether a contract's open interest can be; `None` where nothing is known of the session before, or there is none in
+    /// either session, which is true in any unit.
+    fn judge_open_interest(
+        &self,
+        known: &mut Plausibility,
+        slot: u32,
+        fields: &Fields,
+        stamp: Timestamp,
+    ) -> Option<bool> {
+        let (base, _) = self.bases_before[slot as usize]?;
+        let Fields { open_interest, volume, .. } = *fields;
+        let is_possible = can_become(base, open_interest, volume);
+        let is_found = known.impossible.get(&slot).is_some_and(|found| {
+            let is_replaced = can_become(base, found.open_interest, found.volume);
+            let distance = |open_interest: i64| open_interest.saturating_sub(base).unsigned_abs();
+            let is_corrected = is_possible && distance(open_interest) < distance(found.open_interest) / 2;
+            !is_replaced && !is_corrected
+        });
+        if is_found {
+            return Some(false);
+        }
+        if is_possible {
+            known.impossible.remove(&slot);
+        } else {
+            known.impossible.insert(slot, Impossible { open_interest, volume, at: stamp });
+        }
+        (base != 0 || open_interest != 0).then_some(is_possible)
+    }
+
+    fn look_at_levels(&self, known: &mut Plausibility) {
+        for slot in self.underlyings.keys().copied() {
+            let latest = &self.slots[slot].latest;
+            let slot = slot as u32;
+            let Some(price) = latest.last_price() else {
+                known.levels.remove(&slot);
+                continue;
+            };
+            if known.levels.get(&slot).is_none_or(|level| level.price != price) {
+                let since = latest.event_time().max(self.hours.open);
+                known.levels.insert(slot, Level { price, since });
+            }
+        }
+    }
+
+    /// Chains whose open interest cannot be, after what was traded since the session before.
+    pub fn impossible_open_interest(&self) -> Vec<ImpossibleOi> {
+        let chains = self.plausibility.chains.iter().enumerate();
+        chains.filter_map(|(chain, found)| self.impossible_of_chain(chain, found)).collect()
+    }
+
+    fn impossible_of_chain(&self, chain: usize, found: &ChainFields) -> Option<ImpossibleOi> {
+        let ChainFields { of, judged, impossible: contracts, .. } = *found;
+        if contracts < IMPOSSIBLE_MIN || contracts * IMPOSSIBLE_PART <= judged {
+            return None;
+        }
+        let first = self.chains[chain].slots.iter().find_map(|slot| {
+            let impossible = self.plausibility.impossible.get(slot)?;
+            Some((*slot, *impossible, self.bases_before[*slot as usize]?.0))
+        });
+        let (slot, Impossible { open_interest, volume, at }, base) = first?;
+        let chain = chain as u32;
+        Some(ImpossibleOi { chain, provider: of?, contracts, judged, slot, open_interest, base, volume, at })
+    }
+
+    /// Chains of which one field stands still while another one moves.
+    pub fn still_fields(&self, now: Timestamp) -> Vec<StillField> {
+        let chains = self.plausibility.chains.iter().enumerate();
+        let is_open = |chain: usize| {
+            let mut slots = self.chains[chain].slots.iter();
+            slots.any(|slot| now < self.close_of(&self.slots[*slot as usize]))
+        };
+        let still = chains.filter_map(|(chain, found)| {
+            let (field, since) = self.still_field(found, now)?;
+            is_open(chain).then_some(StillField { chain: chain as u32, provider: found.of?, field, since })
+        });
+        still.collect()
+    }
+
+    fn still_field(&self, found: &ChainFields, now: Timestamp) -> Option<(ChainField, Timestamp)> {
+        let is_still = |since: Timestamp| now.us_since(since) >= STILL_US.max(self.silence_min_us);
+        let ChainFields { open_interest_since, volume_since, changed_contracts: changed, .. } = *found;
+        if found.traded_looks >= TRADED_LOOKS_MIN && is_still(open_interest_since) {
+            return Some((ChainField::OpenInterest, open_interest_since));
+        }
+        let is_changed = changed >= CONTRACTS_MIN && found.changed_looks >= CHANGED_LOOKS_MIN;
+        (is_changed && is_still(volume_since)).then_some((ChainField::Volume { changed }, volume_since))
+    }
+
+    /// The underlyings whose levels are recorded.
+    pub fn level_slots(&self) -> impl Iterator<Item = u32> {
+        self.underlyings.keys().map(|slot| *slot as u32)
+    }
+
+    /// Whether an underlying's level stands still while the options of these chains are traded at new prices. In the last
+    /// part of the session it may: the shares are in their closing auction then.
+    pub fn still_level(
+        &self,
+        slot: u32,
+        chains: impl IntoIterator<Item = u32>,
+        now: Timestamp,
+    ) -> Option<StillLevel> {
+        let Level { price, since } = *self.plausibility.levels.get(&slot)?;
+        let still_us = now.us_since(since);
+        if now >= self.hours.close.plus_us(-ENDING_US) || still_us < LEVEL_STILL_US.max(self.silence_min_us) {
+            return None;
+        }
+        let of_chain = |chain: u32| self.plausibility.chains.get(chain as usize).map_or(0, |of| of.priced);
+        let priced = chains.into_iter().map(of_chain).fold(0, |all, of| all | of);
+        let minute_of_level = since.us_since(self.hours.open) / MINUTE_US;
+        let looked = i64::from(self.plausibility.minute?) - minute_of_level;
+        let within = u32::try_from(looked).ok()?;
+        let lately = 1_u64.checked_shl(within).map_or(priced, |beyond| priced & (beyond - 1));
+        let provider = self.slots[slot as usize].provider()?;
+        let is_priced = lately.count_ones() >= PRICED_LOOKS_MIN;
+        is_priced.then_some(StillLevel { slot, provider, price, since })
+    }
+}

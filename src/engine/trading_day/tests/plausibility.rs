@@ -1,0 +1,327 @@
+//! Fields that cannot be right are found of one provider alone, and what is natural is not.
+
+use super::*;
+
+const CONTRACTS: u32 = 40;
+const LEVEL: u32 = CONTRACTS;
+const OPTIONS: u32 = 0;
+
+/// What a contract shows.
+#[derive(Clone, Copy)]
+struct Shown {
+    open_interest: Option<i64>,
+    volume: Option<i64>,
+    price: i64,
+}
+
+/// A chain of options, with its underlying, of which one provider sends packets.
+struct Chain {
+    played: Played,
+}
+
+impl Chain {
+    /// `base` of each contract.
+    fn new(base: Option<(i64, OiBase)>) -> Chain {
+        let order = vec![Provider::AngelOne, Provider::Nse];
+        let mut day = TradingDay::new(hours(), GRACE_US, 0, order);
+        day.add_chain(ChainClass::NearIndex);
+        let level = day.add_chain(ChainClass::Underlying);
+        for number in 0..CONTRACTS {
+            day.add_slot(SlotSpec { base, ..spec(number) }, at(9, 0, 0));
+        }
+        day.add_slot(SlotSpec { is_option: false, chain: level, ..spec(LEVEL) }, at(9, 0, 0));
+        Chain { played: Played { day, rows: Rows::default() } }
+    }
+
+    /// Packets of every contract, and of the level where it is told.
+    fn send(&mut self, now: Timestamp, shown: impl Fn(i64) -> Shown, level: Option<i64>) {
+        let Played { day, rows } = &mut self.played;
+        day.advance(now, rows);
+        let mut arrival = day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        for slot in 0..CONTRACTS {
+            let Shown { open_interest, volume, price } = shown(i64::from(slot));
+            let last_price = Told::Value(Price::from_e4(price));
+            let quote = Quote { event_time: now, last_price, open_interest, volume, ..Quote::default() };
+            day.observe(slot, &mut arrival, &quote, rows);
+        }
+        if let Some(level) = level {
+            let last_price = Told::Value(Price::from_e4(level));
+            let quote = Quote { event_time: now, last_price, ..Quote::default() };
+            day.observe(LEVEL, &mut arrival, &quote, rows);
+        }
+        day.end_arrival(&arrival, rows);
+    }
+
+    /// Each `step_s` from one minute of the session up to another one.
+    fn run(&mut self, minutes: std::ops::Range<i64>, step_s: i64, shown: impl Fn(i64, i64) -> Shown) {
+        self.run_with_level(minutes, step_s, shown, |minute| Some(minute + 1));
+    }
+
+    fn run_with_level(
+        &mut self,
+        minutes: std::ops::Range<i64>,
+        step_s: i64,
+        shown: impl Fn(i64, i64) -> Shown,
+        level: impl Fn(i64) -> Option<i64>,
+    ) {
+        for second in (minutes.start * 60..minutes.end * 60).step_by(step_s as usize) {
+            let minute = second / 60;
+            self.send(open_plus(second + 5), |slot| shown(minute, slot), level(minute));
+        }
+    }
+
+    fn still(&self, minute: i64) -> Vec<(ChainField, Timestamp)> {
+        let found = self.played.day.still_fields(open_plus(minute * 60));
+        found.into_iter().map(|still| (still.field, still.since)).collect()
+    }
+
+    fn level(&self, minute: i64) -> Option<(i64, Timestamp)> {
+        let found = self.played.day.still_level(LEVEL, [OPTIONS], open_plus(minute * 60));
+        found.map(|still| (still.price.as_e4(), still.since))
+    }
+
+    fn impossible(&self) -> Option<ImpossibleOi> {
+        self.played.day.impossible_open_interest().first().copied()
+    }
+}
+
+fn open_plus(seconds: i64) -> Timestamp {
+    hours().open.plus_seconds(seconds)
+}
+
+/// Of a market that trades every contract each minute.
+fn lively(minute: i64, slot: i64) -> Shown {
+    Shown {
+        open_interest: Some(10_000 + slot * 20 + minute * 5),
+        volume: Some(minute * 20),
+        price: 500 + minute * 3 + slot,
+    }
+}
+
+fn in_lots_of(factor: i64, shown: Shown) -> Shown {
+    let scaled = |value: Option<i64>| value.map(|value| value * factor);
+    Shown { open_interest: scaled(shown.open_interest), volume: scaled(shown.volume), ..shown }
+}
+
+const OWN_BASE: Option<(i64, OiBase)> = Some((10_000, OiBase::OwnFinal));
+
+#[test]
+fn a_market_that_trades_shows_nothing_implausible() {
+    for step_s in [20, 300] {
+        let mut chain = Chain::new(OWN_BASE);
+        for minute in 0..120 {
+            chain.run(minute..minute + 1, step_s, lively);
+            assert_eq!(chain.still(minute + 1), []);
+            assert_eq!(chain.level(minute + 1), None);
+            assert_eq!(chain.impossible(), None);
+        }
+    }
+}
+
+#[test]
+fn open_interest_in_another_unit_than_the_session_before_cannot_be() {
+    let mut chain = Chain::new(OWN_BASE);
+    chain.run(0..3, 20, |minute, slot| in_lots_of(75, lively(minute, slot)));
+    let found = chain.impossible().expect("it is found at once");
+    assert_eq!((found.contracts, found.judged, found.slot), (CONTRACTS, CONTRACTS, 0));
+    assert_eq!((found.open_interest, found.base, found.volume), (750_000, 10_000, 0));
+    assert_eq!(found.provider, Provider::AngelOne);
+    // What is traded afterwards explains it no better, nor does the open interest's further course.
+    let traded = |minute, slot| Shown { volume: Some(minute * 1_000_000), ..lively(minute, slot) };
+    chain.run(3..30, 20, |minute, slot| {
+        let Shown { open_interest, .. } = in_lots_of(75, lively(minute, slot));
+        Shown { open_interest, ..traded(minute, slot) }
+    });
+    assert_eq!(chain.impossible().map(|found| found.contracts), Some(CONTRACTS));
+    chain.run(30..32, 20, traded);
+    assert_eq!(chain.impossible(), None, "it is corrected");
+}
+
+#[test]
+fn open_interest_far_below_the_session_before_cannot_be_either() {
+    let mut chain = Chain::new(Some((650_000, OiBase::Official)));
+    chain.run(0..3, 20, lively);
+    let found = chain.impossible().expect("it shows lots");
+    assert_eq!((found.contracts, found.base), (CONTRACTS, 650_000));
+    // The base was the wrong one.
+    (0..CONTRACTS).for_each(|slot| chain.played.day.contexts[slot as usize].base = None);
+    chain.played.day.bases_before.fill(OWN_BASE);
+    chain.run(3..5, 20, lively);
+    assert_eq!(chain.impossible(), None, "a better base replaces it");
+}
+
+#[test]
+fn what_can_be_or_is_not_known_is_not_named() {
+    let wrong = |minute, slot| in_lots_of(75, lively(minute, slot));
+    let named = |base, shown: &dyn Fn(i64, i64) -> Shown| {
+        let mut chain = Chain::new(base);
+        chain.run(0..3, 20, shown);
+        chain.impossible().map(|found| found.contracts)
+    };
+    assert_eq!(named(None, &wrong), None, "no base");
+    assert_eq!(named(Some((10_000, OiBase::Provider)), &wrong), None, "the base is today's provider's own");
+    assert_eq!(named(OWN_BASE, &|minute, slot| Shown { volume: None, ..wrong(minute, slot) }), None);
+    assert_eq!(named(OWN_BASE, &|minute, slot| Shown { open_interest: None, ..wrong(minute, slot) }), None);
+    let traded = |minute, slot| Shown { volume: Some(1_000_000), ..wrong(minute, slot) };
+    assert_eq!(named(OWN_BASE, &traded), None, "so much was traded");
+    let some =
+        |count| move |minute, slot| if slot < count { wrong(minute, slot) } else { lively(minute, slot) };
+    assert_eq!(named(OWN_BASE, &some(10)), None, "a quarter of the chain");
+    assert_eq!(named(OWN_BASE, &some(11)), Some(11));
+    let none = |minute, slot| match slot < 3 {
+        true => wrong(minute, slot),
+        false => Shown { open_interest: Some(0), volume: Some(0), price: 1 },
+    };
+    assert_eq!(named(Some((0, OiBase::OwnFinal)), &none), Some(3), "no open interest is none in any unit");
+}
+
+#[test]
+fn open_interest_of_the_day_before_is_not_judged_before_the_session() {
+    let mut chain = Chain::new(OWN_BASE);
+    chain.run(-10..0, 20, |_, slot| in_lots_of(75, lively(0, slot)));
+    chain.played.advance(at(9, 16, 0));
+    assert_eq!(chain.impossible(), None);
+}
+
+/// Open interest as in one minute, all else as in another.
+fn stuck(from: i64) -> impl Fn(i64, i64) -> Shown {
+    move |minute, slot| Shown {
+        open_interest: lively(minute.min(from), slot).open_interest,
+        ..lively(minute, slot)
+    }
+}
+
+#[test]
+fn open_interest_that_stands_still_while_volume_is_added_is_found() {
+    let mut chain = Chain::new(None);
+    chain.run(0..35, 20, stuck(20));
+    assert_eq!(chain.still(35), [], "not yet");
+    chain.run(35..37, 20, stuck(20));
+    let [(field, since)] = chain.still(37)[..] else { panic!("it is found: {:?}", chain.still(37)) };
+    assert_eq!(field, ChainField::OpenInterest);
+    assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
+    chain.run(37..39, 20, lively);
+    assert_eq!(chain.still(39), [], "it moves again");
+    assert_eq!(chain.played.day.still_fields(hours().close), [], "after the close nothing moves");
+}
+
+#[test]
+fn open_interest_that_is_no_longer_told_stands_still() {
+    let mut chain = Chain::new(None);
+    let untold = |minute, slot| Shown { open_interest: None, ..lively(minute, slot) };
+    chain.run(0..10, 20, lively);
+    chain.run(10..28, 20, untold);
+    assert_eq!(chain.still(28).len(), 1, "the last one stays in the rows");
+    let mut chain = Chain::new(None);
+    chain.run(0..40, 20, untold);
+    assert_eq!(chain.still(40), [], "one that was never told is unknown in the rows");
+}
+
+#[test]
+fn sparse_values_are_found_by_the_looks_they_came_in() {
+    let mut chain = Chain::new(None);
+    chain.run(0..70, 300, stuck(20));
+    assert_eq!(chain.still(70), [], "fewer than ten looks");
+    chain.run(70..85, 300, stuck(20));
+    assert_eq!(chain.still(85).len(), 1);
+}
+
+#[test]
+fn a_quiet_chain_may_stand_still() {
+    // A handful of contracts are traded without a change of open interest.
+    let few = |minute, slot| {
+        let frozen = lively(20, slot);
+        if slot < 19 { Shown { open_interest: frozen.open_interest, ..lively(minute, slot) } } else { frozen }
+    };
+    let mut chain = Chain::new(None);
+    chain.run(20..100, 20, few);
+    assert_eq!(chain.still(100), [], "fewer than half of the chain");
+    // One of them changes now and then.
+    let mut chain = Chain::new(None);
+    let one = |minute, slot| match slot {
+        0 => Shown { open_interest: Some(minute / 14), ..lively(minute, slot) },
+        _ => stuck(20)(minute, slot),
+    };
+    for minute in 20..100 {
+        chain.run(minute..minute + 1, 20, one);
+        assert_eq!(chain.still(minute + 1), []);
+    }
+    let mut chain = Chain::new(None);
+    chain.run(20..100, 20, |_, slot| lively(20, slot));
+    assert_eq!(chain.still(100), [], "nothing moves at all, which is not this part's");
+}
+
+/// Volume as in one minute, all else as in another.
+fn without_volume(from: i64, contracts: i64) -> impl Fn(i64, i64) -> Shown {
+    move |minute, slot| {
+        let until = if slot < contracts { minute } else { minute.min(from) };
+        Shown { volume: lively(minute.min(from), slot).volume, ..lively(until, slot) }
+    }
+}
+
+#[test]
+fn volume_that_stands_still_while_open_interest_changes_is_found() {
+    let mut chain = Chain::new(None);
+    chain.run(0..35, 20, without_volume(20, 5));
+    assert_eq!(chain.still(35), [], "not yet");
+    chain.run(35..37, 20, without_volume(20, 5));
+    let [(field, since)] = chain.still(37)[..] else { panic!("it is found: {:?}", chain.still(37)) };
+    assert_eq!(field, ChainField::Volume { changed: 5 });
+    assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
+    chain.run(37..39, 20, lively);
+    assert_eq!(chain.still(39), [], "it moves again");
+    let mut chain = Chain::new(None);
+    chain.run(0..60, 20, without_volume(20, 4));
+    assert_eq!(chain.still(60), [], "too few contracts, however often they change");
+    let mut chain = Chain::new(None);
+    chain.run(0..40, 20, |minute, slot| Shown { volume: None, ..lively(minute, slot) });
+    assert_eq!(chain.still(40), [], "volume that was never told is unknown");
+}
+
+#[test]
+fn open_interest_that_follows_the_last_volume_is_natural() {
+    let mut chain = Chain::new(None);
+    // Steps of three minutes after the last volume.
+    let late = |minute: i64, slot| Shown {
+        open_interest: lively(minute.min(23), slot).open_interest,
+        ..lively(minute.min(20), slot)
+    };
+    for minute in 0..60 {
+        chain.run(minute..minute + 1, 20, late);
+        assert_eq!(chain.still(minute + 1), []);
+    }
+}
+
+#[test]
+fn a_level_that_stands_still_while_options_move_is_found() {
+    let stands = |from: i64| move |minute: i64| Some(26_000 + minute.min(from));
+    let mut chain = Chain::new(None);
+    chain.run_with_level(0..30, 20, lively, stands(20));
+    assert_eq!(chain.level(30), None, "not yet");
+    chain.run_with_level(30..32, 20, lively, stands(20));
+    let (price, since) = chain.level(32).expect("it is found");
+    assert_eq!(price, 26_020);
+    assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
+    assert_eq!(chain.played.day.still_level(LEVEL, [], open_plus(32 * 60)), None, "of no options");
+    // The closing auction of the shares.
+    let ending = (hours().close.us_since(hours().open) - 1_800 * SECOND_US) / (60 * SECOND_US);
+    assert!(chain.level(ending - 1).is_some());
+    assert_eq!(chain.level(ending), None);
+    chain.run_with_level(32..34, 20, lively, |_| Some(5));
+    assert_eq!(chain.level(34), None, "it moves again");
+}
+
+#[test]
+fn a_level_may_stand_still_with_its_options() {
+    let mut chain = Chain::new(None);
+    let halted = |minute: i64, slot| lively(minute.min(20), slot);
+    chain.run_with_level(0..60, 20, halted, |minute| Some(26_000 + minute.min(20)));
+    assert_eq!(chain.level(60), None, "a halt");
+    let mut chain = Chain::new(None);
+    chain.run_with_level(0..60, 20, lively, |_| None);
+    assert_eq!(chain.level(60), None, "it was never told");
+    let mut chain = Chain::new(None);
+    chain.run_with_level(0..20, 20, lively, |_| Some(1));
+    chain.run_with_level(20..200, 20, |_, slot| lively(20, slot), |_| Some(1));
+    assert_eq!(chain.level(200).map(|(price, _)| price), None, "the options moved long ago");
+}
