@@ -373,7 +373,7 @@ fn an_index_whose_level_no_body_shows_is_missing_and_named() {
         frames: Frames::one(body.as_bytes()),
     };
     let body = |minute: i64, level: &str| {
-        let row = r#"{"expiryDates":"24-Feb-2026","strikePrice":13000,"CE":{"strikePrice":13000,"expiryDate":"24-02-2026","underlying":"MIDCPNIFTY","openInterest":1,"lastPrice":7}}"#;
+        let row = r#"{"expiryDates":"24-Feb-2026","strikePrice":13000,"CE":{"strikePrice":13000,"expiryDate":"24-02-2026","underlying":"MIDCPNIFTY","openInterest":1,"totalTradedVolume":9,"lastPrice":7}}"#;
         let stamp = format!("{:02}:{:02}:00", 9 + minute / 60, minute % 60);
         format!(
             r#"{{"records":{{"data":[{row}],"timestamp":"29-Jan-2026 {stamp}","expiryDates":["24-Feb-2026"],"underlyingValue":{level}}}}}"#

@@ -63,8 +63,8 @@ fn a_chain_that_falls_mute_on_such_a_day_is_found_out() {
 fn a_field_that_stands_still_at_both_providers_is_named() {
     let seed = drawn_seed();
     for (kind, text) in [
-        (FaultKind::OpenInterestStands, "open interest of chain NIFTY 2026-10-27 has not changed since 09:4"),
-        (FaultKind::VolumeStands, "volume of chain NIFTY 2026-10-27 has not changed since 09:4"),
+        (FaultKind::OpenInterestStands, "open interest of chain NIFTY 2026-10-27 has not changed since "),
+        (FaultKind::VolumeStands, "volume of chain NIFTY 2026-10-27 has not changed since "),
         (FaultKind::LevelStands, "the level of NIFTY stands at "),
     ] {
         let faults = faults(seed, kind);

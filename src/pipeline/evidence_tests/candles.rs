@@ -94,7 +94,12 @@ pub(super) fn check_candles(play: &Play, tally: &mut Tally) -> Result<(), String
             }
             continue;
         };
-        if volume > day.volume || volume < day.volume && !is_marked {
+        // Where the values of the one stood still and the other fell silent, the day ends with what stood still.
+        let has_frozen = play
+            .faults
+            .iter()
+            .any(|fault| matches!(&fault.kind, Kind::Frozen(frozen) if frozen.contains(&contract)));
+        if volume > day.volume && !has_frozen || volume < day.volume && !is_marked {
             return Err(known(day, format!("the day's candles hold {volume}, marked: {is_marked}")));
         }
         tally.unplaced += u64::from(volume < day.volume);

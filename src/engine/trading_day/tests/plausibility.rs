@@ -206,18 +206,6 @@ fn open_interest_that_stands_still_while_volume_is_added_is_found() {
 }
 
 #[test]
-fn open_interest_that_is_no_longer_told_stands_still() {
-    let mut chain = Chain::new(None);
-    let untold = |minute, slot| Shown { open_interest: None, ..lively(minute, slot) };
-    chain.run(0..10, 20, lively);
-    chain.run(10..28, 20, untold);
-    assert_eq!(chain.still(28).len(), 1, "the last one stays in the rows");
-    let mut chain = Chain::new(None);
-    chain.run(0..40, 20, untold);
-    assert_eq!(chain.still(40), [], "one that was never told is unknown in the rows");
-}
-
-#[test]
 fn sparse_values_are_found_by_the_looks_they_came_in() {
     let mut chain = Chain::new(None);
     chain.run(0..70, 300, stuck(20));
