@@ -34,13 +34,14 @@ pub fn record(source: Source, received_time: Timestamp, frames: Frames, seq: u64
 pub fn master(contracts: u32) -> Record {
     let expiry = TradingDate::from_ymd_opt(2026, 2, 24).expect("a date");
     let listing = |number: u32| {
-        let strike = Price::from_e4(500_000 * i64::from(number / 2 + 1));
+        let rupees = 50 * i64::from(number / 2 + 1);
+        let strike = Price::from_e4(rupees * 10_000);
         let option_type = OptionType::BOTH[number as usize % 2];
         let underlying = format!("SHARE{:03}", number % 200);
         Listing {
             provider: Provider::AngelOne,
             token: Some(ProviderToken { segment: Segment::NseFo, token: FIRST_TOKEN + number }),
-            symbol: format!("{underlying}24FEB26{number}{option_type}").into(),
+            symbol: format!("{underlying}24FEB26{rupees}{option_type}").into(),
             contract: Contract::option(Exchange::Nse, &underlying, expiry, strike, option_type),
             lot_size: 65,
             tick_size: Price::from_e4(500),
