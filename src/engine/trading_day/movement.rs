@@ -5,18 +5,23 @@
 //! last price, bid or ask of any contract. How long a chain may be without it is its cadence ([`super::chain::Cadence`]);
 //! beyond that [`super::silence`] calls the provider down for the chain since the last movement.
 //!
-//! Owns what each contract's values were at the last look. A look costs a comparison a contract and is no part of the tick path.
+//! Owns what each contract's values were at the last look. A look compares 32 contracts of a chain, or all where those stand still,
+//! and is no part of the tick path.
 //!
 //! Invariants:
 //! - What a provider said of a chain since its last movement is taken back: stamps that only repeat prove nothing.
 //! - A chain that stands still takes nothing from that provider's streams and bodies but movement. Answers to requests are
 //!   evidence of their own.
 
-use super::{Arrival, Delivery, ScopeReason, TradingDay, track::Track};
+use super::{Arrival, ChainClass, Delivery, ScopeReason, TradingDay, track::Track};
 use crate::{
     engine::rows::Rows,
     market::{Provider, Quote, Timestamp},
 };
+
+/// Contracts of a chain that is not near which are looked at, unless they stand still.
+const SAMPLE: usize = 32;
+const ANY: Timestamp = Timestamp::from_us(i64::MAX);
 
 /// A contract's values at the last look.
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +134,32 @@ impl TradingDay {
             self.chains[chain].movement = Movement { of: Some(provider), ..Movement::default() };
         }
         let is_first = self.chains[chain].movement.until == Timestamp::NEVER;
+        let is_near = self.chains[chain].class == ChainClass::NearIndex;
+        if is_first || is_near || !is_streamed {
+            let look = self.compare_each(chain, provider, is_streamed, 1, ANY);
+            return if is_first { Look { moved: 0, ..look } } else { look };
+        }
+        let each = self.chains[chain].slots.len() / SAMPLE + 1;
+        let look = self.compare_each(chain, provider, is_streamed, each, ANY);
+        // The sample stands still; the chain does if all of it does.
+        let looked_at = self.chains[chain].movement.looked_at;
+        let is_sample = each > 1 && look.moved == 0;
+        if is_sample { self.compare_each(chain, provider, is_streamed, 1, looked_at) } else { look }
+    }
+
+    /// The same of every so-manieth contract, counted as so many. What moved did so by `moved_by`: one that was in no sample may
+    /// have moved before the last look.
+    fn compare_each(
+        &mut self,
+        chain: usize,
+        provider: Provider,
+        is_streamed: bool,
+        each: usize,
+        moved_by: Timestamp,
+    ) -> Look {
         let never = Timestamp::NEVER;
         let mut look = Look { moved: 0, newest_moved: never, newest: never, shown: 0 };
-        for at in 0..self.chains[chain].slots.len() {
+        for at in (0..self.chains[chain].slots.len()).step_by(each) {
             let slot = self.chains[chain].slots[at] as usize;
             let Some(track) = self.track(provider, slot).filter(|track| !track.latest.is_empty()) else {
                 continue;
@@ -141,17 +169,15 @@ impl TradingDay {
             }
             let (values, received) = (track.latest.traded_values(), track.latest.received_time());
             let event_time = track.latest.event_time();
-            look.shown += 1;
+            look.shown += each;
             look.newest = look.newest.max(received);
             let print = &mut self.prints[slot];
             if print.values != values {
-                *print = Print { values, moved_at: event_time };
-                look.moved += 1;
+                let moved_at = event_time.min(moved_by);
+                *print = Print { values, moved_at };
+                look.moved += each as u32;
                 look.newest_moved = look.newest_moved.max(received);
             }
-        }
-        if is_first {
-            look.moved = 0;
         }
         look
     }

@@ -138,3 +138,46 @@ fn a_stream_that_falls_silent_after_some_repeats_was_alive_until_then() {
     assert_eq!(downs(&mut played), [(at(9, 36, 16), ScopeReason::Silent)]);
     assert_eq!(is_missing(&played, 0), [false; 7], "repeats within the cadence are natural");
 }
+
+#[test]
+fn a_large_chain_that_is_looked_at_by_samples_stands_still_as_a_whole() {
+    const MANY: u32 = 200;
+    let order = vec![Provider::AngelOne, Provider::Nse];
+    let mut day = TradingDay::new(hours(), GRACE_US, 0, order);
+    day.add_chain(ChainClass::Share);
+    (0..MANY).for_each(|number| {
+        day.add_slot(spec(number), at(9, 0, 0));
+    });
+    let mut played = Played { day, rows: Rows::default() };
+    let values = |changes: i64| -> Vec<(u32, i64)> {
+        (0..MANY).map(|slot| (slot, 100 + (changes + i64::from(slot % 7)) / 7)).collect()
+    };
+    let mut changes = 0;
+    for second in (1..3_600).step_by(20) {
+        let now = at(9, 15, 0).plus_seconds(second);
+        changes += i64::from(now < at(9, 35, 0));
+        played.stream(now, &values(changes));
+    }
+    let [(since, reason)] = downs(&mut played)[..] else { panic!("it goes down once") };
+    assert_eq!(reason, ScopeReason::StandsStill);
+    assert!(at(9, 34, 0) <= since && since <= at(9, 36, 15), "{since}");
+    let missing = is_missing(&played, 3);
+    assert!(!missing[..6].contains(&true) && !missing[7..].contains(&false), "{missing:?}");
+}
+
+#[test]
+fn one_contract_outside_the_samples_that_moves_keeps_a_chain_alive() {
+    let order = vec![Provider::AngelOne, Provider::Nse];
+    let mut day = TradingDay::new(hours(), GRACE_US, 0, order);
+    day.add_chain(ChainClass::Share);
+    (0..200).for_each(|number| {
+        day.add_slot(spec(number), at(9, 0, 0));
+    });
+    let mut played = Played { day, rows: Rows::default() };
+    for second in (1..3_600).step_by(20) {
+        let moving = |slot: u32| if second < 1_200 || slot % 7 == 3 { second } else { 1_200 };
+        let values: Vec<(u32, i64)> = (0..200).map(|slot| (slot, 100 + moving(slot))).collect();
+        played.stream(at(9, 15, 0).plus_seconds(second), &values);
+    }
+    assert_eq!(downs(&mut played), []);
+}
