@@ -255,6 +255,22 @@ pub struct ChainSide {
     pub event_time: Option<WallTime>,
 }
 
+impl ChainSide {
+    /// Of a contract that is watched and of which nothing was seen.
+    pub const UNSEEN: ChainSide = ChainSide {
+        open_interest: None,
+        open_interest_change: None,
+        volume: None,
+        last_price_e4: None,
+        bid_e4: None,
+        ask_e4: None,
+        implied_volatility_e4: None,
+        state: RowState::Missing,
+        provider: None,
+        event_time: None,
+    };
+}
+
 /// One contract's buckets of a day, earliest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenInterestResponse {

@@ -150,10 +150,9 @@ pub struct Explanation {
     pub statements: Vec<Statement>,
     /// What is known by the last record, of a row that is not stated yet.
     pub evidence: Vec<ProviderEvidence>,
-    /// Spans before the bucket's end in which a provider did not cover the contract, from the last proof on.
-    /// Those that ended.
+    /// Spans before the bucket's end in which a provider did not cover the contract, from the last proof on: those that ended.
     pub gaps: Vec<GapRow>,
-    /// Those that last; they count up to the close for now.
+    /// Those that last: they count up to the close.
     pub open_gaps: Vec<GapRow>,
     /// Up to when anything is proved of the contract, of those values that were said before the end.
     pub known_until: Option<Timestamp>,

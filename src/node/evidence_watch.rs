@@ -12,7 +12,7 @@ use crate::{
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
 };
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 /// How often it looks.
 const LOOK_US: i64 = 10_000_000;
@@ -137,15 +137,14 @@ impl EvidenceWatch {
         is_covered: bool,
         now: Timestamp,
     ) -> Option<String> {
-        let (open, _) =
-            hours.filter(|(open, close)| !is_covered && *open <= now && now < *close).or_else(|| {
-                self.sourceless_since = None;
-                None
-            })?;
+        let in_session = hours.filter(|(open, close)| *open <= now && now < *close);
+        let Some((open, _)) = in_session.filter(|_| !is_covered) else {
+            self.sourceless_since = None;
+            return None;
+        };
         let since = *self.sourceless_since.get_or_insert(now);
         let is_due = now >= open.plus_us(UNKNOWN_US) && now.us_since(since) > SOURCELESS_US;
-        let since = since.to_ist().format("%H:%M:%S");
-        is_due.then(|| format!("no source: no provider covers any chain since {since}"))
+        is_due.then(|| format!("no source: no provider covers any chain since {}", clock(since)))
     }
 
     /// Kinds of faults that have come up again and again lately.
@@ -182,6 +181,33 @@ fn is_problem(found: &UnwitnessedChain, is_listed: impl Fn(u32) -> bool) -> bool
     found.unwitnessed * LACKED_PART > found.contracts && (!was_never_shown || is_listed(found.chain))
 }
 
+/// `10:15:03`.
+fn clock(at: Timestamp) -> impl fmt::Display {
+    at.to_ist().format("%H:%M:%S")
+}
+
+fn since_when(since: Option<Timestamp>) -> String {
+    since.map_or_else(|| "since the open".to_owned(), |since| format!("since {}", clock(since)))
+}
+
+/// The contract, or what is known of one that the catalog does not have.
+fn name_of<'a>(instrument: InstrumentId, contract: impl Fn(InstrumentId) -> Option<&'a Contract>) -> String {
+    contract(instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string)
+}
+
+/// The first of what was found, and in one text that there are more.
+fn name_first<T>(
+    found: &[T],
+    name: impl Fn(&T) -> String,
+    more: impl FnOnce(usize) -> String,
+) -> Vec<String> {
+    let mut texts: Vec<String> = found.iter().take(NAMED_MAX).map(name).collect();
+    if found.len() > NAMED_MAX {
+        texts.push(more(found.len() - NAMED_MAX));
+    }
+    texts
+}
+
 fn unknown(underlying: &str) -> String {
     format!(
         "nothing is known of {underlying}: no provider has listed an option of it today, so none is recorded; check its symbol \
@@ -212,9 +238,7 @@ fn describe_volumes<'a>(
         1 => "once".to_owned(),
         count => format!("{count} times, the last time"),
     };
-    let contract =
-        contract(instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string);
-    let at = event_time.to_ist().format("%H:%M:%S");
+    let (contract, at) = (name_of(instrument, contract), clock(event_time));
     Some(format!(
         "{provider} contradicted its own volume of the day {times} for {contract}: {volume}, then {later} at {at}; what was \
          too much is taken out of the candles, which are marked"
@@ -224,10 +248,7 @@ fn describe_volumes<'a>(
 /// What a source did not show of the close: its last values are none.
 fn describe_unclosed(chains: &[(String, UnwitnessedChain)]) -> Option<String> {
     let (name, UnwitnessedChain { contracts, unwitnessed, since, .. }) = chains.first()?;
-    let since = match since {
-        Some(since) => format!("since {}", since.to_ist().format("%H:%M:%S")),
-        None => "since the open".to_owned(),
-    };
+    let since = since_when(*since);
     let more = match chains.len() {
         1 => String::new(),
         count => format!(", nor all of {} more chains", count - 1),
@@ -243,10 +264,9 @@ fn describe_disputes<'a>(
     disputes: &[(String, InstrumentId, OiDispute)],
     contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
 ) -> Vec<String> {
-    let named = disputes.iter().take(NAMED_MAX).map(|(chain, instrument, dispute)| {
+    let name = |(chain, instrument, dispute): &(String, InstrumentId, OiDispute)| {
         let OiDispute { contracts, disbelieved, shown, since, .. } = dispute;
-        let contract =
-            contract(*instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string);
+        let contract = name_of(*instrument, &contract);
         let [first, second] = shown.map(|(provider, value)| {
             let value = value.map_or_else(|| "none".to_owned(), |value| value.to_string());
             format!("{provider} shows {value}")
@@ -255,17 +275,13 @@ fn describe_disputes<'a>(
             Some(provider) => format!("{provider} is not believed"),
             None => "nothing decides which is right, so the rows are missing".to_owned(),
         };
-        let since = since.to_ist().format("%H:%M:%S");
+        let since = clock(*since);
         format!(
             "chain {chain}: the open interest of {contracts} contracts is contradicted since {since}; of {contract} {first}, \
              {second}; {verdict}"
         )
-    });
-    let mut lacks: Vec<String> = named.collect();
-    if disputes.len() > NAMED_MAX {
-        lacks.push(format!("open interest of {} more chains is contradicted", disputes.len() - NAMED_MAX));
-    }
-    lacks
+    };
+    name_first(disputes, name, |more| format!("open interest of {more} more chains is contradicted"))
 }
 
 /// Of the first chains, with what is shown of one contract.
@@ -273,22 +289,16 @@ fn describe_impossible<'a>(
     chains: &[(String, InstrumentId, ImpossibleOi)],
     contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
 ) -> Vec<String> {
-    let named = chains.iter().take(NAMED_MAX).map(|(chain, instrument, found)| {
+    let name = |(chain, instrument, found): &(String, InstrumentId, ImpossibleOi)| {
         let ImpossibleOi { provider, contracts, judged, open_interest, base, volume, at, .. } = found;
-        let contract =
-            contract(*instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string);
-        let at = at.to_ist().format("%H:%M:%S");
+        let (contract, at) = (name_of(*instrument, &contract), clock(*at));
         format!(
             "open interest of {contracts} of {judged} contracts of chain {chain} cannot be: {contract} shows {open_interest} \
              after {base} the session before, with {volume} traded until {at}; check units and lot sizes; the chain is \
              recorded from {provider}"
         )
-    });
-    let mut lacks: Vec<String> = named.collect();
-    if chains.len() > NAMED_MAX {
-        lacks.push(format!("open interest of {} more chains cannot be", chains.len() - NAMED_MAX));
-    }
-    lacks
+    };
+    name_first(chains, name, |more| format!("open interest of {more} more chains cannot be"))
 }
 
 /// Of the first chains of each field.
@@ -297,9 +307,9 @@ fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
         chains.iter().partition(|(_, found)| found.field == ChainField::OpenInterest);
     let mut lacks = Vec::new();
     for (field, chains) in [("open interest", open_interest), ("volume", volume)] {
-        lacks.extend(chains.iter().take(NAMED_MAX).map(|(chain, found)| {
+        let name = |(chain, found): &&(String, StillField)| {
             let StillField { provider, field: still, since, .. } = found;
-            let since = since.to_ist().format("%H:%M:%S");
+            let since = clock(*since);
             let although = match still {
                 ChainField::OpenInterest => "volume has, so its rows repeat an old value".to_owned(),
                 ChainField::Volume { changed } => {
@@ -309,29 +319,26 @@ fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
             format!(
                 "{field} of chain {chain} has not changed since {since} although {although}; it is recorded from {provider}"
             )
+        };
+        lacks.extend(name_first(&chains, name, |more| {
+            format!("{field} of {more} more chains does not change")
         }));
-        if chains.len() > NAMED_MAX {
-            lacks.push(format!("{field} of {} more chains does not change", chains.len() - NAMED_MAX));
-        }
     }
     lacks
 }
 
 fn describe_level((index, found): &(String, StillLevel)) -> String {
     let StillLevel { provider, price, since, .. } = found;
-    let since = since.to_ist().format("%H:%M:%S");
+    let since = clock(*since);
     format!(
         "the level of {index} stands at {price} since {since} although its options are traded; it is recorded from {provider}"
     )
 }
 
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
-    let named = chains.iter().take(NAMED_MAX).map(|(title, found)| {
+    let name = |(title, found): &(String, UnwitnessedChain)| {
         let UnwitnessedChain { is_underlying, contracts, unwitnessed, active, since, still, .. } = found;
-        let since = match since {
-            Some(since) => format!("since {}", since.to_ist().format("%H:%M:%S")),
-            None => "since the open".to_owned(),
-        };
+        let since = since_when(*since);
         let lacked = match is_underlying {
             true => "it".to_owned(),
             false => format!("{unwitnessed} of its {contracts} contracts"),
@@ -343,27 +350,18 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
         let still = still
             .map_or_else(String::new, |still| format!("; {still} sends the same values again and again"));
         format!("{title}: nothing shows {lacked} {since}; {active}{still}")
-    });
-    let mut lacks: Vec<String> = named.collect();
-    if chains.len() > NAMED_MAX {
-        lacks.push(format!("{} more chains have no witness", chains.len() - NAMED_MAX));
-    }
-    lacks
+    };
+    name_first(chains, name, |more| format!("{more} more chains have no witness"))
 }
 
 /// Rows that were stated and mostly miss what they are for.
 fn describe_missing(chains: &[(String, MissingChain)]) -> Vec<String> {
-    let named = chains.iter().take(NAMED_MAX).map(|(title, found)| {
+    let name = |(title, found): &(String, MissingChain)| {
         let MissingChain { buckets, rows, missing, .. } = found;
         let [first, last] = buckets.map(|bucket| bucket.start().to_ist().format("%H:%M").to_string());
         format!("{title}: {missing} of {rows} rows of {first} and {last} are missing")
-    });
-    let mut lacks: Vec<String> = named.collect();
-    if chains.len() > NAMED_MAX {
-        let more = chains.len() - NAMED_MAX;
-        lacks.push(format!("most of the latest rows of {more} more chains are missing"));
-    }
-    lacks
+    };
+    name_first(chains, name, |more| format!("most of the latest rows of {more} more chains are missing"))
 }
 
 #[cfg(test)]

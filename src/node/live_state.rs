@@ -194,7 +194,7 @@ impl LiveState {
                 OptionType::Put => &mut row.put,
             };
             let Some(quote) = self.table.read(*slot) else {
-                *side = Some(UNSEEN);
+                *side = Some(ChainSide::UNSEEN);
                 continue;
             };
             time = time.max(Some(quote.event_time));
@@ -316,20 +316,6 @@ fn option_side(contract: &Contract) -> Option<usize> {
         _ => None,
     }
 }
-
-/// Of a contract that is watched and of which nothing was seen.
-const UNSEEN: ChainSide = ChainSide {
-    open_interest: None,
-    open_interest_change: None,
-    volume: None,
-    last_price_e4: None,
-    bid_e4: None,
-    ask_e4: None,
-    implied_volatility_e4: None,
-    state: RowState::Missing,
-    provider: None,
-    event_time: None,
-};
 
 fn live_side(quote: &LiveQuote, is_unwitnessed: bool) -> ChainSide {
     ChainSide {

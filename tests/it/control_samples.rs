@@ -189,18 +189,7 @@ fn side(open_interest: i64, change: i64, volume: i64, last_price_e4: i64, state:
 }
 
 pub fn chain() -> ChainResponse {
-    let missing = ChainSide {
-        open_interest: None,
-        open_interest_change: None,
-        volume: None,
-        last_price_e4: None,
-        bid_e4: None,
-        ask_e4: None,
-        implied_volatility_e4: None,
-        state: RowState::Missing,
-        provider: None,
-        event_time: None,
-    };
+    let missing = ChainSide::UNSEEN;
     let row = |strike: i64, call, put| ChainRow { strike_e4: strike * 10_000, call, put };
     ChainResponse {
         underlying: "NIFTY".to_owned(),

@@ -21,7 +21,7 @@
 use super::{
     TradingDay,
     open_interest::{SETTLED_US, can_become},
-    silence::ENDING_US,
+    silence::{ENDING_US, MINUTE_US},
 };
 use crate::{
     engine::observation::Observation,
@@ -29,7 +29,6 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-const MINUTE_US: i64 = 60_000_000;
 /// A field that has stood still for so long; open interest is published in steps of a minute, formerly of three.
 const STILL_US: i64 = 900_000_000;
 /// The same of a level, which moves each second.

@@ -13,7 +13,7 @@ use crate::{
 
 /// How often scopes are looked at.
 const LOOK_US: i64 = 15_000_000;
-const MINUTE_US: i64 = 60_000_000;
+pub(super) const MINUTE_US: i64 = 60_000_000;
 /// Bodies of a chain without a newer stamp for so long: four in a row have not been seen in 1,748 polls.
 const STAMP_AGE_US_MAX: i64 = 300_000_000;
 /// How much longer than its provider is late a chain may be without a witness before it is named.
