@@ -78,6 +78,9 @@ use crate::{
 };
 use std::collections::{BTreeMap, VecDeque};
 
+/// So many contracts ahead a look has them fetched from memory.
+const SLOTS_AHEAD: usize = 8;
+
 /// Opening and closing of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionHours {
@@ -452,6 +455,12 @@ impl TradingDay {
         let slot = slot as usize;
         self.slots[slot].fetch();
         prefetch(&self.contexts[slot]);
+    }
+
+    /// The same of what a look at a chain's contracts is going to need.
+    #[inline]
+    fn fetch_latest(&self, slot: u32) {
+        self.slots[slot as usize].fetch();
     }
 
     /// Takes what a provider said of a slot.

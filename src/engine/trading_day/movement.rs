@@ -5,15 +5,15 @@
 //! last price, bid or ask of any contract. How long a chain may be without it is its cadence ([`super::chain::Cadence`]);
 //! beyond that [`super::silence`] calls the provider down for the chain since the last movement.
 //!
-//! Owns what each contract's values were at the last look. A look compares 32 contracts of a chain, or all where those stand still,
-//! and is no part of the tick path.
+//! Owns what each contract's values were at the last look that it was part of. A look at a stream compares 32 contracts of a chain,
+//! or all where those stand still or the chain is near, and is no part of the tick path.
 //!
 //! Invariants:
 //! - What a provider said of a chain since its last movement is taken back: stamps that only repeat prove nothing.
 //! - A chain that stands still takes nothing from that provider's streams and bodies but movement. Answers to requests are
 //!   evidence of their own.
 
-use super::{Arrival, ChainClass, Delivery, ScopeReason, TradingDay, track::Track};
+use super::{Arrival, ChainClass, Delivery, SLOTS_AHEAD, ScopeReason, TradingDay, track::Track};
 use crate::{
     engine::rows::Rows,
     market::{Provider, Quote, Timestamp},
@@ -30,6 +30,10 @@ pub(super) struct Print {
     values: u64,
     /// The stamp of the values at the last look that found them to be other ones.
     moved_at: Timestamp,
+}
+
+impl Print {
+    const UNKNOWN: Print = Print { values: 0, moved_at: Timestamp::NEVER };
 }
 
 /// What the looks at a chain have found.
@@ -73,7 +77,7 @@ struct Look {
 
 impl TradingDay {
     pub(super) fn add_print(&mut self) {
-        self.prints.push(Print { values: 0, moved_at: Timestamp::NEVER });
+        self.prints.push(Print::UNKNOWN);
     }
 
     /// Looks at what a provider's stream has brought of a chain. Gives the receipt of the newest packet; `None` where too few
@@ -132,18 +136,18 @@ impl TradingDay {
     fn compare(&mut self, chain: usize, provider: Provider, is_streamed: bool) -> Look {
         if self.chains[chain].movement.of != Some(provider) {
             self.chains[chain].movement = Movement { of: Some(provider), ..Movement::default() };
+            let Self { chains, prints, .. } = self;
+            chains[chain].slots.iter().for_each(|slot| prints[*slot as usize] = Print::UNKNOWN);
         }
-        let is_first = self.chains[chain].movement.until == Timestamp::NEVER;
         let is_near = self.chains[chain].class == ChainClass::NearIndex;
-        if is_first || is_near || !is_streamed {
-            let look = self.compare_each(chain, provider, is_streamed, 1, ANY);
-            return if is_first { Look { moved: 0, ..look } } else { look };
+        if is_near || !is_streamed {
+            return self.compare_each(chain, provider, is_streamed, 1, ANY);
         }
         let each = self.chains[chain].slots.len() / SAMPLE + 1;
         let look = self.compare_each(chain, provider, is_streamed, each, ANY);
         // The sample stands still; the chain does if all of it does.
-        let looked_at = self.chains[chain].movement.looked_at;
-        let is_sample = each > 1 && look.moved == 0;
+        let Movement { looked_at, until, .. } = self.chains[chain].movement;
+        let is_sample = each > 1 && look.moved == 0 && until != Timestamp::NEVER;
         if is_sample { self.compare_each(chain, provider, is_streamed, 1, looked_at) } else { look }
     }
 
@@ -161,6 +165,9 @@ impl TradingDay {
         let mut look = Look { moved: 0, newest_moved: never, newest: never, shown: 0 };
         for at in (0..self.chains[chain].slots.len()).step_by(each) {
             let slot = self.chains[chain].slots[at] as usize;
+            if let Some(ahead) = self.chains[chain].slots.get(at + each * SLOTS_AHEAD) {
+                self.fetch_latest(*ahead);
+            }
             let Some(track) = self.track(provider, slot).filter(|track| !track.latest.is_empty()) else {
                 continue;
             };
@@ -172,7 +179,9 @@ impl TradingDay {
             look.shown += each;
             look.newest = look.newest.max(received);
             let print = &mut self.prints[slot];
-            if print.values != values {
+            if print.values == 0 {
+                print.values = values;
+            } else if print.values != values {
                 let moved_at = event_time.min(moved_by);
                 *print = Print { values, moved_at };
                 look.moved += each as u32;

@@ -9,39 +9,44 @@
 //! - open interest of a chain that stands still while volume is added, and the other way round;
 //! - the level of an underlying that stands still while its options are traded at new prices.
 //!
-//! Owns the fields of each contract at the last look, and what the looks have found. A look is made once a minute of market
-//! time with the looks for silence and costs a comparison a contract; it is no part of the tick path.
+//! Owns the fields of each contract at the last look, and what the looks have found. The nearest chains of indices are looked
+//! at each minute of market time, with the looks for silence, the others each fifth minute in turns. A look costs a
+//! comparison a contract; it is no part of the tick path.
 //!
 //! Invariants:
 //! - Findings change no row: status names them.
-//! - Looks count in which something came, besides the time: a source may show values each five minutes only.
+//! - Looks count in which something came, besides the time: a source may show values each five minutes only. A look after
+//!   several minutes counts for as many as its contracts speak for.
 //! - What is not told is not judged; 0 and unknown are two things.
 //! - Open interest that could not be stays a finding, whatever is traded afterwards, until it is corrected.
 
 use super::{
-    TradingDay,
+    ChainClass, SLOTS_AHEAD, TradingDay,
     open_interest::{SETTLED_US, can_become},
     silence::{ENDING_US, MINUTE_US},
 };
 use crate::{
     engine::observation::Observation,
     market::{Price, Provider, Timestamp},
+    prefetch::prefetch,
 };
 use std::collections::BTreeMap;
 
+/// Minutes between looks at a chain that is not near.
+const TURN_MINUTES: u16 = 5;
 /// A field that has stood still for so long; open interest is published in steps of a minute, formerly of three.
 const STILL_US: i64 = 900_000_000;
 /// The same of a level, which moves each second.
 const LEVEL_STILL_US: i64 = 600_000_000;
-/// So many looks must have found volume in so many contracts, or in half of a smaller chain.
-const TRADED_LOOKS_MIN: u32 = 10;
+/// So many minutes must have brought volume in so many contracts, or in half of a smaller chain.
+const TRADED_MINUTES_MIN: u32 = 10;
 const TRADED_CONTRACTS: usize = 20;
 /// Fewer contracts say nothing of their chain.
 const CONTRACTS_MIN: u32 = 5;
 /// So many looks must have found other open interest while volume stood still.
 const CHANGED_LOOKS_MIN: u32 = 3;
-/// So many looks must have found other prices of options while the level stood still.
-const PRICED_LOOKS_MIN: u32 = 5;
+/// So many minutes must have brought other prices of options while the level stood still.
+const PRICED_MINUTES_MIN: u32 = 5;
 /// Open interest that cannot be is named from so many contracts on, if they are more than this part of those judged.
 const IMPOSSIBLE_MIN: u32 = 3;
 const IMPOSSIBLE_PART: u32 = 4;
@@ -80,17 +85,19 @@ impl Fields {
 struct ChainFields {
     /// Whose values were looked at.
     of: Option<Provider>,
-    /// When open interest of any contract had changed last.
+    /// Minute of the session in which that was.
+    looked: u16,
+    /// When open interest of any contract had changed last, at the latest.
     open_interest_since: Timestamp,
-    /// Looks since then that found volume in many contracts.
-    traded_looks: u32,
+    /// Minutes since then in which volume was added in many contracts.
+    traded_minutes: u32,
     /// When volume of any contract had changed last, and the minute of the look.
     volume_since: Timestamp,
     volume_minute: u16,
     /// Looks since then that found other open interest, and of how many contracts.
     changed_looks: u32,
     changed_contracts: u32,
-    /// A bit for each of the last minutes in which many prices were found to be other ones; the lowest is the last look's.
+    /// A bit for each of the last minutes in which many prices became other ones; the lowest is the running one's.
     priced: u64,
     /// Contracts whose open interest can be judged, and those of them whose open interest cannot be.
     judged: u32,
@@ -100,8 +107,9 @@ struct ChainFields {
 impl ChainFields {
     const UNKNOWN: ChainFields = ChainFields {
         of: None,
+        looked: 0,
         open_interest_since: Timestamp::NEVER,
-        traded_looks: 0,
+        traded_minutes: 0,
         volume_since: Timestamp::NEVER,
         volume_minute: 0,
         changed_looks: 0,
@@ -176,6 +184,7 @@ pub struct StillField {
     pub chain: u32,
     pub provider: Provider,
     pub field: ChainField,
+    /// At the latest: the change before lies between two looks.
     pub since: Timestamp,
 }
 
@@ -198,7 +207,7 @@ pub struct StillLevel {
 }
 
 impl TradingDay {
-    /// Looks at the fields of every contract, once a minute.
+    /// Looks at the fields of the contracts of the chains whose turn it is, once a minute.
     pub(super) fn look_at_fields(&mut self, now: Timestamp) {
         let minute = now.us_since(self.hours.open) / MINUTE_US;
         let minute = u16::try_from(minute).unwrap_or(u16::MAX);
@@ -211,13 +220,25 @@ impl TradingDay {
             for chain in (0..self.chains.len()).filter(|chain| self.is_of_options(*chain)) {
                 let priced = &mut known.chains[chain].priced;
                 *priced = priced.checked_shl(u32::from(minutes)).unwrap_or(0);
-                if let Some(provider) = self.chains[chain].active {
+                let is_due = self.is_turn_of(chain, known.chains[chain].looked, minute);
+                if let Some(provider) = self.chains[chain].active.filter(|_| is_due) {
                     self.look_at_chain_fields(&mut known, chain, provider, minute, now);
                 }
             }
             self.look_at_levels(&mut known);
         }
         self.plausibility = known;
+    }
+
+    /// Minutes between the looks at a chain.
+    fn turn_minutes(&self, chain: usize) -> u16 {
+        if self.chains[chain].class == ChainClass::NearIndex { 1 } else { TURN_MINUTES }
+    }
+
+    /// Whether a look is due at a chain that was last looked at in another minute.
+    fn is_turn_of(&self, chain: usize, looked: u16, minute: u16) -> bool {
+        let turn = |minute: u16| (usize::from(minute) + chain) / usize::from(self.turn_minutes(chain));
+        turn(minute) != turn(looked)
     }
 
     fn look_at_chain_fields(
@@ -234,6 +255,7 @@ impl TradingDay {
             let of = Some(provider);
             known.chains[chain] = ChainFields {
                 of,
+                looked: minute,
                 open_interest_since: now,
                 volume_since: now,
                 volume_minute: minute,
@@ -249,12 +271,16 @@ impl TradingDay {
         if is_first {
             return;
         }
-        found.priced |= u64::from(look.priced >= CONTRACTS_MIN);
-        let traded_min = (slots.len() / 2).clamp(CONTRACTS_MIN as usize, TRADED_CONTRACTS);
+        let minutes = (minute - found.looked).min(self.turn_minutes(chain));
+        found.looked = minute;
+        if look.priced >= CONTRACTS_MIN {
+            found.priced |= (1 << minutes) - 1;
+        }
+        let traded_min = (slots.len() / 2).clamp(CONTRACTS_MIN as usize, TRADED_CONTRACTS) as u32;
         if let Some(at) = look.open_interest_at {
-            (found.open_interest_since, found.traded_looks) = (at.max(self.hours.open), 0);
-        } else if look.traded as usize >= traded_min {
-            found.traded_looks += 1;
+            (found.open_interest_since, found.traded_minutes) = (at.max(self.hours.open), 0);
+        } else {
+            found.traded_minutes += (look.traded / traded_min).min(u32::from(minutes));
         }
         if let Some(at) = look.volume_at {
             (found.volume_since, found.volume_minute) = (at.max(self.hours.open), minute);
@@ -283,7 +309,12 @@ impl TradingDay {
             judged: 0,
             impossible: 0,
         };
-        for slot in self.chains[chain].slots.iter().copied() {
+        let slots = &self.chains[chain].slots;
+        for (at, slot) in slots.iter().copied().enumerate() {
+            if let Some(ahead) = slots.get(at + SLOTS_AHEAD) {
+                self.fetch_latest(*ahead);
+                prefetch(&known.fields[*ahead as usize]);
+            }
             let Some(track) = self.track(provider, slot as usize).filter(|track| !track.latest.is_empty())
             else {
                 continue;
@@ -401,7 +432,7 @@ impl TradingDay {
     fn still_field(&self, found: &ChainFields, now: Timestamp) -> Option<(ChainField, Timestamp)> {
         let is_still = |since: Timestamp| now.us_since(since) >= STILL_US.max(self.silence_min_us);
         let ChainFields { open_interest_since, volume_since, changed_contracts: changed, .. } = *found;
-        if found.traded_looks >= TRADED_LOOKS_MIN && is_still(open_interest_since) {
+        if found.traded_minutes >= TRADED_MINUTES_MIN && is_still(open_interest_since) {
             return Some((ChainField::OpenInterest, open_interest_since));
         }
         let is_changed = changed >= CONTRACTS_MIN && found.changed_looks >= CHANGED_LOOKS_MIN;
@@ -433,7 +464,7 @@ impl TradingDay {
         let within = u32::try_from(looked).ok()?;
         let lately = 1_u64.checked_shl(within).map_or(priced, |beyond| priced & (beyond - 1));
         let provider = self.slots[slot as usize].provider()?;
-        let is_priced = lately.count_ones() >= PRICED_LOOKS_MIN;
+        let is_priced = lately.count_ones() >= PRICED_MINUTES_MIN;
         is_priced.then_some(StillLevel { slot, provider, price, since })
     }
 }

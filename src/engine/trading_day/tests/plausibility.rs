@@ -22,9 +22,13 @@ struct Chain {
 impl Chain {
     /// `base` of each contract.
     fn new(base: Option<(i64, OiBase)>) -> Chain {
+        Chain::of_class(ChainClass::NearIndex, base)
+    }
+
+    fn of_class(class: ChainClass, base: Option<(i64, OiBase)>) -> Chain {
         let order = vec![Provider::AngelOne, Provider::Nse];
         let mut day = TradingDay::new(hours(), GRACE_US, 0, order);
-        day.add_chain(ChainClass::NearIndex);
+        day.add_chain(class);
         let level = day.add_chain(ChainClass::Underlying);
         for number in 0..CONTRACTS {
             day.add_slot(SlotSpec { base, ..spec(number) }, at(9, 0, 0));
@@ -203,6 +207,45 @@ fn open_interest_that_stands_still_while_volume_is_added_is_found() {
     chain.run(37..39, 20, lively);
     assert_eq!(chain.still(39), [], "it moves again");
     assert_eq!(chain.played.day.still_fields(hours().close), [], "after the close nothing moves");
+}
+
+#[test]
+fn a_chain_that_is_not_near_is_looked_at_each_fifth_minute() {
+    let far = |base| Chain::of_class(ChainClass::Share, base);
+    let mut chain = far(OWN_BASE);
+    for minute in 0..120 {
+        chain.run(minute..minute + 1, 20, lively);
+        assert_eq!((chain.still(minute + 1), chain.level(minute + 1)), (vec![], None));
+        assert_eq!(chain.impossible(), None);
+    }
+    let mut chain = far(OWN_BASE);
+    chain.run(0..5, 20, |minute, slot| in_lots_of(75, lively(minute, slot)));
+    assert_eq!(chain.impossible(), None, "its turn has not come");
+    chain.run(5..6, 20, |minute, slot| in_lots_of(75, lively(minute, slot)));
+    assert_eq!(chain.impossible().map(|found| found.contracts), Some(CONTRACTS));
+    // A look finds volume in all of its contracts, as much as two minutes must bring.
+    let mut chain = far(None);
+    chain.run(0..50, 20, stuck(20));
+    assert_eq!(chain.still(50), [], "four looks of two minutes");
+    chain.run(50..51, 20, stuck(20));
+    let [(ChainField::OpenInterest, since)] = chain.still(51)[..] else { panic!("{:?}", chain.still(51)) };
+    assert!(open_plus(20 * 60) <= since && since <= open_plus(25 * 60), "the look after the change: {since}");
+    let mut chain = far(None);
+    // As many as a look finds within one minute speak for one minute only.
+    let few = |minute: i64, slot| {
+        let frozen = stuck(20)(20, slot);
+        if slot < 20 { stuck(20)(minute, slot) } else { frozen }
+    };
+    chain.run(20..70, 20, few);
+    assert_eq!(chain.still(70), [], "nine looks");
+    chain.run(70..71, 20, few);
+    assert_eq!(chain.still(71).len(), 1);
+    let mut chain = far(None);
+    chain.run(0..45, 20, without_volume(20, 5));
+    assert_eq!(chain.still(45).len(), 1);
+    let mut chain = far(None);
+    chain.run_with_level(0..36, 20, lively, |minute| Some(26_000 + minute.min(20)));
+    assert_eq!(chain.level(36).map(|(price, _)| price), Some(26_020));
 }
 
 #[test]
