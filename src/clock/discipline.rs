@@ -99,12 +99,21 @@ impl StampWatch {
         let is_at_work = moved_us * 2 >= passed_us && moved_us <= passed_us * 2;
         if (passed_us >= Self::SPAN_US_MIN && is_at_work) || !(0..Self::SPAN_US_MAX).contains(&passed_us) {
             self.begun = Some((stamp, now));
-            let off_us = now.us_since(stamp);
-            let is_off = off_us >= Self::BEHIND_US_MIN || refutes(stamp, now);
-            self.found_us = (is_at_work && is_off).then_some(off_us);
-            self.has_agreed |= is_at_work && !is_off;
+            // A market that closes within the span leaves a stamp that is only off at its end.
+            let is_off = Self::is_off(stamp_before, before) && Self::is_off(stamp, now);
+            self.found_us = (is_at_work && is_off).then(|| now.us_since(stamp));
+            self.has_agreed |= is_at_work && !Self::is_off(stamp, now);
         }
         self.found_us
+    }
+
+    /// The market has closed: what it stamps now says nothing of the clock.
+    pub fn end(&mut self) {
+        (self.begun, self.found_us) = (None, None);
+    }
+
+    fn is_off(stamp: Timestamp, clock: Timestamp) -> bool {
+        clock.us_since(stamp) >= Self::BEHIND_US_MIN || refutes(stamp, clock)
     }
 
     /// Whether stamps of a market at work have agreed with the clock since it was last set.
@@ -184,6 +193,20 @@ mod tests {
         let mut watch = StampWatch::default();
         let polled = (0..200).map(|second| watch.note(Some(at(second / 60 * 60)), at(DAY + second)));
         assert!(polled.last().flatten().is_some());
+    }
+
+    #[test]
+    fn a_span_in_which_the_market_closed_shows_nothing() {
+        let minutes = |minutes: i64| at(60 * minutes);
+        let mut watch = StampWatch::default();
+        assert_eq!(watch.note(Some(minutes(0)), minutes(0)), None);
+        assert_eq!(watch.note(Some(minutes(61)), minutes(112)), None, "the close was in the 61st minute");
+        assert_eq!(watch.note(Some(minutes(61)), minutes(224)), None);
+        let mut watch = StampWatch::default();
+        let ahead = (0..40).map(|second| watch.note(Some(at(second)), at(DAY + second)));
+        assert_eq!(ahead.last(), Some(Some(us(DAY))));
+        watch.end();
+        assert_eq!(watch.note(Some(at(41)), at(DAY + 41)), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! daemon ends in order then, and its next start puts aside what was received ahead (`node/beginning.rs`).
 
 use crate::{
+    calendar::Calendar,
     clock::{AGREED_US, Clock, StampWatch, Verdict},
     logging::Event,
     market::{Provider, Timestamp, TradingDate},
@@ -108,7 +109,13 @@ pub struct ClockWatch {
 
 impl ClockWatch {
     /// Looks at the clock, which follows a step that is right. `held` is the log's last receive time.
-    pub fn look(&mut self, clock: &Clock, stamp: Option<Timestamp>, held: Timestamp) -> Look {
+    pub fn look(
+        &mut self,
+        clock: &Clock,
+        calendar: &Calendar,
+        stamp: Option<Timestamp>,
+        held: Timestamp,
+    ) -> Look {
         let mut look = Look::default();
         if let Some(readings) = clock.readings(stamp) {
             match readings.judge() {
@@ -141,11 +148,18 @@ impl ClockWatch {
                 describe_span(ahead_us)
             ));
         }
-        if let Some(off_us) = self.stamps.note(stamp, now) {
+        if stamp.is_some_and(|stamp| is_after_close(calendar, stamp)) {
+            self.stamps.end();
+        } else if let Some(off_us) = self.stamps.note(stamp, now) {
             look.problems.push(describe_off(off_us, self.stamps.has_agreed()));
         }
         look
     }
+}
+
+/// What is stamped after the close of its own day is no sign of a market at work.
+fn is_after_close(calendar: &Calendar, stamp: Timestamp) -> bool {
+    calendar.session(stamp.date_ist()).is_some_and(|session| stamp >= session.close)
 }
 
 /// A clock that is off the exchange's stamps. One that has agreed with them and was not set since is right: stamps that are
@@ -202,25 +216,28 @@ mod tests {
         let mut watch = ClockWatch::default();
         let begun = clock.now();
         let stamp = Some(begun);
-        assert_eq!(watch.look(&clock, stamp, Timestamp::NEVER), Look::default());
+        assert_eq!(watch.look(&clock, &Calendar::embedded(), stamp, Timestamp::NEVER), Look::default());
         step_us.store(24 * HOUR_US, Relaxed);
-        let look = watch.look(&clock, stamp, Timestamp::NEVER);
+        let look = watch.look(&clock, &Calendar::embedded(), stamp, Timestamp::NEVER);
         assert_eq!((look.step_us, look.is_set_back), (None, false));
         let [problem] = &look.problems[..] else { panic!("{look:?}") };
         assert!(problem.starts_with("the machine's clock was set forward 2"), "{problem}");
         assert!(clock.now().us_since(begun) < HOUR_US, "time goes on as it did");
         step_us.store(0, Relaxed);
-        assert_eq!(watch.look(&clock, stamp, Timestamp::NEVER), Look::default());
+        assert_eq!(watch.look(&clock, &Calendar::embedded(), stamp, Timestamp::NEVER), Look::default());
     }
 
     #[test]
     fn a_step_that_nothing_contradicts_is_followed_and_named() {
         let (step_us, clock) = settable();
         step_us.store(HOUR_US, Relaxed);
-        let look = ClockWatch::default().look(&clock, None, Timestamp::NEVER);
+        let look = ClockWatch::default().look(&clock, &Calendar::embedded(), None, Timestamp::NEVER);
         assert_eq!((look.problems, look.is_set_back), (Vec::new(), false));
         assert!((look.step_us.expect("a step") - HOUR_US).abs() < HOUR_US / 60);
-        assert_eq!(ClockWatch::default().look(&clock, None, Timestamp::NEVER), Look::default());
+        assert_eq!(
+            ClockWatch::default().look(&clock, &Calendar::embedded(), None, Timestamp::NEVER),
+            Look::default()
+        );
     }
 
     #[test]
@@ -241,19 +258,39 @@ mod tests {
         let (step_us, clock) = settable();
         let mut watch = ClockWatch::default();
         step_us.store(-HOUR_US, Relaxed);
-        let look = watch.look(&clock, None, Timestamp::NEVER);
+        let look = watch.look(&clock, &Calendar::embedded(), None, Timestamp::NEVER);
         assert!(look.is_set_back && look.step_us.expect("a step") < -HOUR_US / 2, "{look:?}");
-        let again = watch.look(&clock, None, Timestamp::NEVER);
+        let again = watch.look(&clock, &Calendar::embedded(), None, Timestamp::NEVER);
         assert_eq!((again.is_set_back, again.step_us), (false, None));
+    }
+
+    #[test]
+    fn stamps_of_a_closed_market_say_nothing_of_the_clock() {
+        let calendar = Calendar::embedded();
+        let session = calendar.session("2026-01-30".parse().expect("a date")).expect("a session");
+        assert!(!is_after_close(&calendar, session.close.plus_us(-1)));
+        assert!(is_after_close(&calendar, session.close));
+        let clock = Clock::system();
+        let problems = |first: Timestamp| {
+            let mut watch = ClockWatch::default();
+            let begun = (first, clock.now().plus_seconds(-60));
+            watch.stamps.note(Some(begun.0), begun.1);
+            watch.look(&clock, &calendar, Some(first.plus_seconds(60)), Timestamp::NEVER).problems.len()
+        };
+        assert_eq!(problems(session.close.plus_seconds(-600)), 1);
+        assert_eq!(problems(session.close.plus_seconds(-30)), 0);
     }
 
     #[test]
     fn receive_times_that_wait_are_a_problem() {
         let clock = Clock::system();
         let held = clock.now().plus_seconds(600);
-        let look = ClockWatch::default().look(&clock, None, held);
+        let look = ClockWatch::default().look(&clock, &Calendar::embedded(), None, held);
         let [problem] = &look.problems[..] else { panic!("{look:?}") };
         assert!(problem.contains("until the clock is there"), "{problem}");
-        assert_eq!(ClockWatch::default().look(&clock, None, clock.now()).problems, [""; 0]);
+        assert_eq!(
+            ClockWatch::default().look(&clock, &Calendar::embedded(), None, clock.now()).problems,
+            [""; 0]
+        );
     }
 }

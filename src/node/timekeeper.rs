@@ -74,7 +74,7 @@ impl Timekeeper {
 
     async fn look_at_clock(&self, watch: &mut ClockWatch, sink: &IntakeSink) -> Result<(), NotAccepted> {
         let status = &self.status.clock;
-        let look = watch.look(&self.clock, status.stamp(), self.intake.last_received());
+        let look = watch.look(&self.clock, &self.calendar, status.stamp(), self.intake.last_received());
         status.set_problems(look.problems);
         if let Some(by_us) = look.step_us {
             log::warn!(event = Event::ClockSet, by_us; "the machine's clock was set by {} s", by_us / 1_000_000);
