@@ -19,6 +19,8 @@ pub struct ReplayRejudgeResponse {
     pub records: u64,
     /// Whose rules the day's rows follow.
     pub judged_by: JudgedBy,
+    /// What today's rules say otherwise than those in the day's log, in words.
+    pub rules: Vec<String>,
     /// Rows of buckets that are as before.
     pub unchanged: u64,
     /// Rows of buckets with another state or other values, by states.

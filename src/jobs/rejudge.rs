@@ -41,6 +41,8 @@ pub struct Rejudged {
     pub records: u64,
     /// Whose rules the day's rows follow.
     pub judged_by: JudgedBy,
+    /// What today's rules say otherwise than those in the day's log, in words.
+    pub rules: Vec<String>,
     /// Rows of buckets that are as before.
     pub unchanged: u64,
     /// Rows of buckets with another state or other values, by states.
@@ -65,7 +67,7 @@ pub async fn rejudge_day(
     pulse: &Pulse,
 ) -> Result<Rejudged, VerifyError> {
     let replayed = replay(url, spool_directory, settings, (date, WhichRules::Todays), pulse).await?;
-    let Replayed { records, judged_by, store, losses: damages, .. } = replayed;
+    let Replayed { records, judged_by, store, losses: damages, rules, .. } = replayed;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
     let mut changes = Changes::default();
     for part in store::day_parts(date) {
@@ -80,6 +82,7 @@ pub async fn rejudge_day(
     Ok(Rejudged {
         records,
         judged_by,
+        rules,
         unchanged,
         changes: by_states.into_values().collect(),
         tables,
@@ -167,6 +170,7 @@ mod tests {
         place.play(day(true)).await;
         let rejudged = rejudged(&place, &PipelineSettings::of_tests()).await;
         assert_eq!((rejudged.judged_by, rejudged.changes.len()), (JudgedBy::Log, 0), "{rejudged:?}");
+        assert_eq!(rejudged.rules, [""; 0]);
         assert!(rejudged.unchanged > 0 && rejudged.tables.iter().all(|table| table.different == 0));
     }
 
@@ -194,8 +198,11 @@ mod tests {
         place.play(day(true)).await;
         let mut nothing_watched = PipelineSettings::of_tests();
         nothing_watched.watch.underlyings.clear();
+        nothing_watched.grace_us += 250_000;
         let rejudged = rejudged(&place, &nothing_watched).await;
         assert_eq!((rejudged.judged_by, rejudged.unchanged), (JudgedBy::Log, 0), "the log's rules judged it");
         assert!(rejudged.changes.iter().all(|change| change.to.is_none()), "{rejudged:?}");
+        let told = ["watch list: * (all expiries); today nothing", "grace: 5 s; today 5250 ms"];
+        assert_eq!(rejudged.rules, told, "and they are named");
     }
 }

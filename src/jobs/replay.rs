@@ -129,7 +129,7 @@ pub async fn verify_day(
         },
         replayed => replayed?,
     };
-    let Replayed { records, judged_by, store, losses, set_aside } = replayed;
+    let Replayed { records, judged_by, store, losses, set_aside, rules: _ } = replayed;
     #[cfg(feature = "chaos")]
     super::chaos::wait(super::JobName::Verify).await;
     let (ours, theirs) = (Reader::open(url).await?, store.reader().await?);
@@ -182,6 +182,8 @@ pub(super) struct Replayed {
     pub losses: Vec<String>,
     /// See [`Verified::set_aside`].
     pub set_aside: Vec<String>,
+    /// What today's rules say otherwise than those of the log that they stood in for, in words.
+    pub rules: Vec<String>,
 }
 
 pub(super) async fn replay(
@@ -197,9 +199,15 @@ pub(super) async fn replay(
     let mut store = store::open_scratch(Birth::Simulated).await?;
     let mut batch = Batch::new(date, 0);
     let mut log = DayLog::open(spool_directory, date, pulse)?;
+    let (todays, mut rules) = (settings.rules(date), Vec::new());
     while let Some((mut record, excused)) = log.next(&mut pipeline).await? {
-        if which == WhichRules::Todays && rules_of(&record).is_some() {
-            let todays = Mark::Rules { rules: settings.rules(date) };
+        if which == WhichRules::Todays
+            && let Some(of_log) = rules_of(&record)
+        {
+            // Within a day they may have changed; all of them give way.
+            let differences = of_log.differences(&todays);
+            rules.extend(differences.into_iter().filter(|told| !rules.contains(told)).collect::<Vec<_>>());
+            let todays = Mark::Rules { rules: todays.clone() };
             record = NewRecord::mark(record.received_time, &todays).numbered(record.seq);
         }
         pipeline.apply(&record, &mut NoLive, &mut batch);
@@ -215,7 +223,7 @@ pub(super) async fn replay(
         pipeline.apply(&record, &mut NoLive, &mut batch);
     }
     store.append(&batch).await?;
-    Ok(Replayed { records, judged_by, store, losses, set_aside })
+    Ok(Replayed { records, judged_by, store, losses, set_aside, rules })
 }
 
 async fn has_rows(url: &str, date: TradingDate) -> Result<bool, StoreError> {
@@ -232,7 +240,7 @@ async fn no_log(spool_directory: &Path, date: TradingDate) -> Result<Replayed, V
     );
     let store = store::open_scratch(Birth::Simulated).await?;
     let (judged_by, losses) = (JudgedBy::NotKnown, vec![loss]);
-    Ok(Replayed { records: 0, judged_by, store, losses, set_aside: Vec::new() })
+    Ok(Replayed { records: 0, judged_by, store, losses, set_aside: Vec::new(), rules: Vec::new() })
 }
 
 /// A pipeline that knows what the store knew before a day.

@@ -103,7 +103,8 @@ impl ControlChild {
         let judged = self.status.jobs.rejudge(date).map_err(unavailable)?.await;
         let judged =
             judged.map_err(|_| unavailable("jobs/verify began anew meanwhile; ask again".to_owned()))?;
-        let Rejudged { records, judged_by, unchanged, changes, tables, damages } = judged.map_err(refusal)?;
+        let Rejudged { records, judged_by, rules, unchanged, changes, tables, damages } =
+            judged.map_err(refusal)?;
         let changes = changes.into_iter().map(|change| RejudgedRows {
             old_state: change.from.map(RowState::from),
             new_state: change.to.map(RowState::from),
@@ -115,6 +116,7 @@ impl ControlChild {
             date,
             records,
             judged_by: rules_of(judged_by),
+            rules,
             unchanged,
             changes: changes.collect(),
             rows: table_rows(tables),

@@ -5,7 +5,10 @@ use crate::{
     engine::watch::WatchedUnderlying,
     market::{Provider, Timestamp, TradingDate},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Counts the versions of the engine's judgement: one more whenever the same log and rules give other rows.
 pub const RULES_SCHEMA: u32 = 1;
@@ -54,9 +57,65 @@ impl DayRules {
         self.preference.iter().filter_map(|name| name.parse().ok()).collect()
     }
 
+    /// What `other` says otherwise, in words: a line for each kind of rule.
+    pub fn differences(&self, other: &DayRules) -> Vec<String> {
+        let channels = self.channels.keys().chain(other.channels.keys()).collect::<BTreeSet<_>>();
+        let of_channels = channels.into_iter().map(|channel| {
+            let told = |rules: &DayRules| describe_channel(rules.channels.get(channel));
+            (format!("channel {channel}"), told(self), told(other))
+        });
+        let both = |what: &str, told: fn(&DayRules) -> String| (what.to_owned(), told(self), told(other));
+        let rules = [
+            both("version of the judgement", |rules| rules.schema.to_string()),
+            both("watch list", DayRules::describe_universe),
+            both("grace", |rules| seconds(rules.grace_us)),
+            both("shortest silence", |rules| seconds(rules.silence_min_us)),
+            both("preference", |rules| rules.preference.join(", ")),
+            both("session", |rules| {
+                rules.session.map_or_else(|| "none".to_owned(), |session| session.to_string())
+            }),
+        ];
+        let differ = rules.into_iter().chain(of_channels).filter(|(_, ours, theirs)| ours != theirs);
+        differ.map(|(what, ours, theirs)| format!("{what}: {ours}; today {theirs}")).collect()
+    }
+
+    fn describe_universe(&self) -> String {
+        let told = self.universe.iter().map(|WatchedUnderlying { underlying, expiries }| match expiries {
+            0 => format!("{underlying} (all expiries)"),
+            1 => format!("{underlying} (1 expiry)"),
+            expiries => format!("{underlying} ({expiries} expiries)"),
+        });
+        let told = told.collect::<Vec<_>>().join(", ");
+        if told.is_empty() { "nothing".to_owned() } else { told }
+    }
+
     /// Whether this version of the engine judges a day of these rules as the one that recorded it did.
     pub fn is_current(&self) -> bool {
         self.schema == RULES_SCHEMA
+    }
+}
+
+fn describe_channel(times: Option<&ChannelTimes>) -> String {
+    let Some(ChannelTimes { lateness_us, gap_max_us }) = times else { return "not declared".to_owned() };
+    format!("lateness {}, longest gap {}", seconds(*lateness_us), seconds(*gap_max_us))
+}
+
+/// `5 s`, `250 ms`.
+fn seconds(us: i64) -> String {
+    match us % 1_000_000 {
+        0 => format!("{} s", us / 1_000_000),
+        _ => format!("{} ms", us / 1_000),
+    }
+}
+
+impl fmt::Display for SessionTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |at: Timestamp| at.to_ist().format("%H:%M");
+        write!(f, "{} to {}", time(self.open()), time(self.close()))?;
+        match self.expiring_index_close_us {
+            Some(us) => write!(f, ", expiring index options to {}", time(Timestamp::from_us(us))),
+            None => Ok(()),
+        }
     }
 }
 

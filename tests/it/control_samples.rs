@@ -418,6 +418,10 @@ pub fn rejudged() -> ReplayRejudgeResponse {
         date: date(27),
         records: 1_843_298,
         judged_by: JudgedBy::OtherVersion,
+        rules: vec![
+            "watch list: NIFTY (2 expiries), BANKNIFTY (1 expiry); today NIFTY (all expiries)".to_owned(),
+            "channel nse_chain: not declared; today lateness 160 s, longest gap 180 s".to_owned(),
+        ],
         unchanged: 155_712,
         changes: vec![
             rows(Some(RowState::Live), Some(RowState::Live), 12, 12, later),

@@ -18,6 +18,14 @@ pub(super) fn rejudged(answer: &ReplayRejudgeResponse, style: Style) -> String {
         answer.date,
         grouped_count(answer.records),
     );
+    match (&answer.rules[..], answer.judged_by) {
+        ([], JudgedBy::Log) => text.push_str("today's rules are those of the day\n\n"),
+        ([], _) => {}
+        (rules, _) => text.push_str(&format!(
+            "rules of the day, and those that stood in for them in this replay:\n{}\n",
+            lines(rules)
+        )),
+    }
     let heads = [
         ("rows of buckets", Align::Left),
         ("by today's rules", Align::Left),
