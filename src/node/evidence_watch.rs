@@ -68,6 +68,8 @@ pub struct Lacks {
     pub notices: Vec<String>,
     /// The same of the day as a whole: it stays when the session is over.
     pub of_day: Vec<String>,
+    /// Values that could not be when the session closed: a problem of the day until the next one begins.
+    pub problems_of_day: Vec<String>,
 }
 
 /// See the module's head.
@@ -100,9 +102,12 @@ impl EvidenceWatch {
         problems.extend(describe_missing(&pipeline.missing_chains()));
         problems.extend(describe_disputes(&pipeline.oi_disputes(), |of| pipeline.contract(of)));
         let impossible = pipeline.impossible_open_interest();
-        problems.extend(describe_impossible(&impossible, |of| pipeline.contract(of)));
-        problems.extend(describe_still(&pipeline.still_fields(now)));
-        problems.extend(pipeline.still_levels(now).iter().map(describe_level));
+        let mut values = describe_impossible(&impossible, |of| pipeline.contract(of));
+        values.extend(describe_still(&pipeline.still_fields(now)));
+        values.extend(pipeline.still_levels(now).iter().map(describe_level));
+        let close = pipeline.day().map(|day| day.hours().close);
+        let problems_of_day = of_past_session(&mut values, close, now);
+        problems.extend(values);
         let counts = Provider::ALL.map(|provider| {
             let faults = DayFaults {
                 contradicted_volumes: pipeline.contradicted_volumes(provider).count,
@@ -127,7 +132,7 @@ impl EvidenceWatch {
         });
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
         let of_day = volumes.chain(unrecorded(&pipeline.unrecorded_sessions())).chain(unclosed).collect();
-        Some(Lacks { problems, notices, of_day })
+        Some(Lacks { problems, notices, of_day, problems_of_day })
     }
 
     /// An open session without a source, from when all sources may have been late on.
@@ -335,6 +340,13 @@ fn describe_level((index, found): &(String, StillLevel)) -> String {
     )
 }
 
+/// What was found until the close, once the session is over: taken out of `found`.
+fn of_past_session(found: &mut Vec<String>, close: Option<Timestamp>, now: Timestamp) -> Vec<String> {
+    let Some(close) = close.filter(|close| now >= *close) else { return Vec::new() };
+    let close = close.to_ist().format("%H:%M of %Y-%m-%d");
+    found.drain(..).map(|text| format!("until the close at {close}: {text}")).collect()
+}
+
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     let name = |(title, found): &(String, UnwitnessedChain)| {
         let UnwitnessedChain { is_underlying, contracts, unwitnessed, active, since, still, .. } = found;
@@ -539,6 +551,18 @@ mod tests {
         let lacks = describe_missing(&chains);
         assert_eq!(lacks[0], "chain NIFTY 0: 23 of 24 rows of 09:15 and 09:18 are missing");
         assert_eq!(lacks[3], "most of the latest rows of 2 more chains are missing");
+    }
+
+    #[test]
+    fn what_could_not_be_at_the_close_stays_a_problem_of_that_day() {
+        let close = Timestamp::from_us(1_769_744_700_000_000).plus_seconds(22_500);
+        let found = || vec!["volume of chain NIFTY W has not changed".to_owned()];
+        let mut values = found();
+        assert_eq!(of_past_session(&mut values, Some(close), close.plus_us(-1)), [""; 0]);
+        assert_eq!(values, found());
+        let said = of_past_session(&mut values, Some(close), close);
+        assert_eq!(said, ["until the close at 15:30 of 2026-01-30: volume of chain NIFTY W has not changed"]);
+        assert_eq!(values, [""; 0]);
     }
 
     #[test]

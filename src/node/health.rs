@@ -48,6 +48,7 @@ pub fn problems(
     if is_in_session(status, now) {
         problems.extend(status.pipeline.lacks().problems);
     }
+    problems.extend(status.pipeline.lacks().problems_of_day);
     problems.extend(unheeded_order(status, now));
     let set_aside = status.pipeline.set_aside.load(Relaxed);
     if set_aside > 0 {

@@ -1,8 +1,11 @@
 //! Recorded values that cannot be, with the names of their chains and contracts.
+//!
+//! Invariant: what stands at the close stays found until the day's end. No look is made after the close, so what the looks had
+//! found by then is what the log's records give, also after a restart.
 
 use super::Pipeline;
 use crate::{
-    engine::{ImpossibleOi, StillField, StillLevel},
+    engine::{ImpossibleOi, StillField, StillLevel, TradingDay},
     market::{InstrumentId, InstrumentKind, Timestamp, is_index_underlying},
 };
 
@@ -16,21 +19,26 @@ impl Pipeline {
             .collect()
     }
 
-    /// Chains of which one field stands still while another one moves, with their names.
+    /// Chains of which one field stands still while another one moves, with their names; after the close those of which it did
+    /// so until then.
     pub fn still_fields(&self, now: Timestamp) -> Vec<(String, StillField)> {
-        let found = self.day.as_ref().map(|day| day.still_fields(now)).unwrap_or_default();
+        let last_in_session = |day: &TradingDay| day.hours().close.plus_us(-1);
+        let found = self.day.as_ref().map(|day| day.still_fields(now.min(last_in_session(day))));
+        let found = found.unwrap_or_default();
         found.into_iter().map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
     }
 
-    /// Indices whose level stands still while their options are traded, with their names.
+    /// Indices whose level stands still while their options are traded, with their names; after the close those of which it did
+    /// so before the shares' closing auction.
     pub fn still_levels(&self, now: Timestamp) -> Vec<(String, StillLevel)> {
         let Some(day) = &self.day else { return Vec::new() };
+        let at = if now < day.hours().close { now } else { day.last_look_at_levels() };
         let still = day.level_slots().filter_map(|slot| {
             let contract = self.contract(day.instrument_of(slot))?;
             let is_index =
                 contract.kind == InstrumentKind::Index && is_index_underlying(&contract.underlying);
             let chains = is_index.then(|| self.chains.of_underlying(contract))?;
-            Some((contract.underlying.to_string(), day.still_level(slot, chains, now)?))
+            Some((contract.underlying.to_string(), day.still_level(slot, chains, at)?))
         });
         still.collect()
     }

@@ -269,6 +269,11 @@ impl TradingDay {
         self.hours
     }
 
+    /// The last instant at which [`TradingDay::still_level`] says something.
+    pub fn last_look_at_levels(&self) -> Timestamp {
+        self.hours.close.plus_us(-silence::ENDING_US - 1)
+    }
+
     pub fn counters(&self) -> DayCounters {
         self.counters
     }

@@ -249,6 +249,19 @@ fn a_chain_that_is_not_near_is_looked_at_each_fifth_minute() {
 }
 
 #[test]
+fn what_stood_still_until_the_close_can_be_found_after_it() {
+    let close_minute = hours().close.us_since(hours().open) / 60_000_000;
+    let mut chain = Chain::new(None);
+    chain.run_with_level(0..close_minute + 20, 60, stuck(20), |minute| Some(minute.min(20) + 1));
+    let day = &chain.played.day;
+    assert_eq!(chain.still(close_minute + 20), []);
+    assert_eq!(day.still_fields(hours().close.plus_us(-1)).len(), 1);
+    let level = |at| day.still_level(LEVEL, [OPTIONS], at);
+    assert!(level(day.last_look_at_levels()).is_some());
+    assert_eq!(level(day.last_look_at_levels().plus_us(1)), None);
+}
+
+#[test]
 fn sparse_values_are_found_by_the_looks_they_came_in() {
     let mut chain = Chain::new(None);
     chain.run(0..70, 300, stuck(20));
