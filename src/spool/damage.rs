@@ -164,6 +164,13 @@ mod tests {
         let (seqs, damages) = read(directory.path());
         assert_eq!(seqs.last(), Some(&4));
         assert_eq!((damages.len(), damages[0].to), (1, None));
+        let told = damages[0].to_string();
+        let begun = format!("{} is damaged from byte ", compressed.display());
+        assert!(
+            told.starts_with(&begun) && told.contains(" to its end: it cannot be decompressed any further ("),
+            "{told}"
+        );
+        assert!(told.ends_with("put the copy in its place, start bhavd again"), "{told}");
         assert_eq!(Spool::open(directory.path()).expect("opens").spool.next_seq(), 5);
     }
 

@@ -183,7 +183,8 @@ impl<'a> SegmentReader<'a> {
         match self.next_found() {
             Ok(found) => found,
             Err(error) => {
-                let (path, from, reason) = (self.path.clone(), self.sound_end, error.to_string());
+                let (path, from) = (self.path.clone(), self.sound_end);
+                let reason = describe_unreadable(&path, &error);
                 self.skip(self.buffer.len() - self.at);
                 Some(Found::Tail { damage: Damage { path, from, to: None, reason }, is_torn: false })
             }
@@ -247,6 +248,22 @@ impl<'a> SegmentReader<'a> {
         }
         Ok(true)
     }
+}
+
+/// What is lost where a segment cannot be read on, and what to do: a library's own words say neither.
+fn describe_unreadable(path: &Path, error: &SpoolError) -> String {
+    let cause = match error {
+        SpoolError::Io { source, .. } => source.to_string(),
+        error => error.to_string(),
+    };
+    let step = match path.extension().is_some_and(|extension| extension == COMPRESSED_EXTENSION) {
+        true => "decompressed",
+        false => "read",
+    };
+    format!(
+        "it cannot be {step} any further ({cause}), and its records from there on are lost; the store keeps the rows that it has \
+         of them. With a sound copy of the file: stop bhavd, put the copy in its place, start bhavd again"
+    )
 }
 
 /// All records of one day in order. Reading while the day is still being written gives what was complete.
