@@ -78,9 +78,8 @@ impl CalendarWarning {
     /// Whether something should have been done about it by now.
     pub fn is_urgent(&self) -> bool {
         match self {
-            CalendarWarning::YearUnknown { .. } => true,
+            CalendarWarning::YearUnknown { .. } | CalendarWarning::HoursUnpublished { .. } => true,
             CalendarWarning::NextYearUnknown { date } => date.day() >= NEXT_YEAR_DUE_DAY,
-            CalendarWarning::HoursUnpublished { .. } => false,
         }
     }
 }
@@ -276,7 +275,7 @@ mod tests {
         assert!(calendar.warnings(date(2026, 1, 30)).is_empty());
         let warning = &calendar.warnings(date(2026, 11, 8))[0];
         let expected = "Muhurat trading on 2026-11-08 has no published hours, so the date counts as closed";
-        assert!(warning.to_string().starts_with(expected), "{warning}");
+        assert!(warning.to_string().starts_with(expected) && warning.is_urgent(), "{warning}");
         assert!(!calendar.is_known(2027));
         assert!(calendar.session(date(2027, 1, 26)).is_some());
         let warning = &calendar.warnings(date(2027, 1, 26))[0];

@@ -29,8 +29,8 @@ pub fn problems(
     now: Timestamp,
 ) -> Vec<String> {
     let mut problems = reasons(status, tree, now);
-    let lacking = calendar.next_year_warning(now.date_ist()).filter(CalendarWarning::is_urgent);
-    problems.extend(lacking.map(|warning| warning.to_string()));
+    let urgent = calendar_warnings(calendar, now).filter(CalendarWarning::is_urgent);
+    problems.extend(urgent.map(|warning| warning.to_string()));
     problems.extend(status.spool.sync.trouble());
     problems.extend(status.spool.damage());
     problems.extend(status.spool.holes());
@@ -72,13 +72,17 @@ pub fn problems(
 
 /// What an operator should know without having to do anything today.
 pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Vec<String> {
-    let next_year = calendar.next_year_warning(now.date_ist()).filter(|warning| !warning.is_urgent());
-    let today = calendar.warnings(now.date_ist());
-    let of_calendar = today.into_iter().chain(next_year).map(|warning| warning.to_string());
+    let of_calendar = calendar_warnings(calendar, now).filter(|warning| !warning.is_urgent());
+    let of_calendar = of_calendar.map(|warning| warning.to_string());
     let lacks = status.pipeline.lacks();
     let of_session = if is_in_session(status, now) { lacks.notices } else { Vec::new() };
     let of_log = status.clock.set_aside().into_iter().chain(unknown_records(status));
     of_calendar.chain(of_log).chain(of_session).chain(lacks.of_day).collect()
+}
+
+/// What is doubtful about today, and about the year after this one.
+fn calendar_warnings(calendar: &Calendar, now: Timestamp) -> impl Iterator<Item = CalendarWarning> {
+    calendar.warnings(now.date_ist()).into_iter().chain(calendar.next_year_warning(now.date_ist()))
 }
 
 /// The log has records that another version of bhavd wrote, which this one makes no rows of.
