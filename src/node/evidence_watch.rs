@@ -4,6 +4,7 @@
 //!
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
+use super::day_news::DayNews;
 use crate::{
     engine::{
         ChainField, ContradictedVolume, ContradictedVolumes, ImpossibleOi, MissingChain, OiDispute,
@@ -47,7 +48,7 @@ const KINDS: [Kind; 9] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
-    ("had a newer stamp and older values", |counters, _| counters.older_copies),
+    ("had lower volumes than what it had sent before", |counters, _| counters.older_copies),
     ("were stamped in the future", |counters, _| counters.from_the_future),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
     ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
@@ -68,6 +69,8 @@ pub struct Lacks {
     pub notices: Vec<String>,
     /// The same of the day as a whole: it stays when the session is over.
     pub of_day: Vec<String>,
+    /// What of it the log is told now.
+    pub news: Vec<String>,
     /// Values that could not be when the session closed: a problem of the day until the next one begins.
     pub problems_of_day: Vec<String>,
 }
@@ -80,11 +83,17 @@ pub struct EvidenceWatch {
     counted: VecDeque<(Timestamp, Counts)>,
     /// Since when no provider covers a chain, while the session is open.
     sourceless_since: Option<Timestamp>,
+    news: DayNews,
 }
 
 impl EvidenceWatch {
     pub fn new() -> EvidenceWatch {
-        EvidenceWatch { next_look: Timestamp::NEVER, counted: VecDeque::new(), sourceless_since: None }
+        EvidenceWatch {
+            next_look: Timestamp::NEVER,
+            counted: VecDeque::new(),
+            sourceless_since: None,
+            news: DayNews::default(),
+        }
     }
 
     /// What there is to say now; `None` until the next look.
@@ -131,8 +140,12 @@ impl EvidenceWatch {
             describe_volumes(provider, &volumes, |instrument| pipeline.contract(instrument))
         });
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
-        let of_day = volumes.chain(unrecorded(&pipeline.unrecorded_sessions())).chain(unclosed).collect();
-        Some(Lacks { problems, notices, of_day, problems_of_day })
+        let mut of_day: Vec<String> = volumes.collect();
+        let others: Vec<String> =
+            unrecorded(&pipeline.unrecorded_sessions()).into_iter().chain(unclosed).collect();
+        let news = self.news.take(&of_day, &others, now);
+        of_day.extend(others);
+        Some(Lacks { problems, notices, of_day, news, problems_of_day })
     }
 
     /// An open session without a source, from when all sources may have been late on.
@@ -360,7 +373,7 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
             None => "no provider covers it".to_owned(),
         };
         let still = still
-            .map_or_else(String::new, |still| format!("; {still} sends the same values again and again"));
+            .map_or_else(String::new, |still| format!("; {still}'s values have not moved since although data come: a trading halt, or a source that stands still"));
         format!("{title}: nothing shows {lacked} {since}; {active}{still}")
     };
     name_first(chains, name, |more| format!("{more} more chains have no witness"))

@@ -9,6 +9,7 @@ mod clock_watch;
 mod control_child;
 mod daemon;
 mod daemon_report;
+mod day_news;
 mod dbus_child;
 mod dead_batch;
 pub mod demo;

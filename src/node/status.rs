@@ -409,14 +409,14 @@ impl PipelineStatus {
         (close_us != 0).then(|| (Timestamp::from_us(open_us), Timestamp::from_us(close_us)))
     }
 
-    /// Chains without a witness, and what has been wrong with a provider's data lately. Logs when problems begin, and what is new
+    /// Chains without a witness, and what has been wrong with a provider's data lately. Logs when problems begin, and the news
     /// of the day as a whole.
     pub fn set_lacks(&self, lacks: Lacks) {
         let mut known = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
         if known.problems.is_empty() && !lacks.problems.is_empty() {
             log::warn!("the record lacks evidence: {}", lacks.problems.join("; "));
         }
-        for news in lacks.of_day.iter().filter(|news| !known.of_day.contains(news)) {
+        for news in &lacks.news {
             log::warn!("{news}");
         }
         *known = lacks;

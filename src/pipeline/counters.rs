@@ -86,7 +86,7 @@ pub struct ProviderCounters {
     pub refused: u64,
     /// Requested contracts that an answer did not contain.
     pub absent: u64,
-    /// Bodies with a newer stamp and older values.
+    /// Bodies whose volumes are lower than those of the body before, whatever their stamps say.
     pub older_copies: u64,
     /// Stamps too far ahead.
     pub from_the_future: u64,

@@ -221,7 +221,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.counters.last_error = Some(format!("{provider}: {what}"));
     }
 
-    /// A body with a newer stamp and older values.
+    /// A body whose volumes are lower than those of the body before.
     pub fn note_older_copy(&mut self, provider: Provider) {
         self.counters.of_mut(provider).older_copies += 1;
     }

@@ -226,7 +226,7 @@ impl Pipeline {
                     let reason = match reason {
                         ScopeReason::Silent => "no data, though the market is open",
                         ScopeReason::StandsStill => {
-                            "the same values again and again, though the market is open"
+                            "its values do not move although data come: a trading halt, or a source that stands still"
                         }
                         ScopeReason::Contradicted => "another provider showed what it had missed",
                         ScopeReason::MissedByStream => "its answers showed what its stream had missed",

@@ -1,0 +1,57 @@
+//! Which notices of the running day the log is told, and when.
+//!
+//! A notice is logged once. What a provider's contradicted volumes come to changes with each of them, hundreds of times an hour
+//! where a source is bad: of these the log is told the sum, once a minute of market time.
+
+use crate::market::Timestamp;
+
+const VOLUMES_US: i64 = 60_000_000;
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct DayNews {
+    told: Vec<String>,
+    volumes: Vec<String>,
+    volumes_at: Option<Timestamp>,
+}
+
+impl DayNews {
+    /// What of these notices is to be logged now: `volumes` are a provider's contradicted ones each.
+    pub fn take(&mut self, volumes: &[String], others: &[String], now: Timestamp) -> Vec<String> {
+        let new = |texts: &[String], told: &[String]| -> Vec<String> {
+            texts.iter().filter(|text| !told.contains(text)).cloned().collect()
+        };
+        let mut news = Vec::new();
+        if self.volumes_at.is_none_or(|at| now.us_since(at) >= VOLUMES_US) {
+            news = new(volumes, &self.volumes);
+            if !news.is_empty() {
+                self.volumes_at = Some(now);
+            }
+            self.volumes = volumes.to_vec();
+        }
+        news.extend(new(others, &self.told));
+        self.told = others.to_vec();
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_told_once_a_minute_and_other_notices_at_once() {
+        let at = |second: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(second);
+        let mut news = DayNews::default();
+        let mut take = |second: i64, times: &str, others: &[&str]| {
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            news.take(&[times.to_owned()], &others, at(second)).join(", ")
+        };
+        assert_eq!(take(0, "once", &[]), "once");
+        assert_eq!(take(10, "2 times", &["unclosed"]), "unclosed");
+        assert_eq!(take(50, "7 times", &["unclosed"]), "");
+        assert_eq!(take(60, "8 times", &["unclosed"]), "8 times");
+        assert_eq!(take(300, "8 times", &["unclosed"]), "", "nothing came since");
+        assert_eq!(take(301, "9 times", &["unclosed"]), "9 times");
+    }
+}
