@@ -16,5 +16,5 @@ pub use rows::Rows;
 pub use trading_day::{
     ChainClass, ChainField, DayCounters, EndEvidence, EndProof, ImpossibleOi, MissingChain, OiContradiction,
     OiDispute, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, TradingDay,
-    UntoldQuotes, UnwitnessedChain,
+    UntoldQuotes, UnwitnessedChain, WrongStamps,
 };

@@ -8,7 +8,7 @@ use super::day_news::DayNews;
 use crate::{
     engine::{
         ChainField, ContradictedVolume, ContradictedVolumes, ImpossibleOi, MissingChain, OiDispute,
-        StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain,
+        StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
     },
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
@@ -39,17 +39,20 @@ type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
 struct DayFaults {
     contradicted_volumes: u64,
     untold: UntoldQuotes,
+    stamps: WrongStamps,
     missed_changes: u64,
 }
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 11] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
     ("had lower volumes than what it had sent before", |counters, _| counters.older_copies),
     ("were stamped in the future", |counters, _| counters.from_the_future),
+    ("changed under the stamp of earlier ones and were refused", |_, day| day.stamps.standing),
+    ("came later after their stamp than the source may be late", |_, day| day.stamps.delayed),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
     ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
     ("did not tell the open interest or the level", |_, day| day.untold.absent),
@@ -121,6 +124,7 @@ impl EvidenceWatch {
             let faults = DayFaults {
                 contradicted_volumes: pipeline.contradicted_volumes(provider).count,
                 untold: pipeline.untold(provider),
+                stamps: pipeline.wrong_stamps(provider),
                 missed_changes: pipeline.missed_changes(provider),
             };
             KINDS.map(|(_, count)| count(pipeline.counters().of(provider), &faults))
@@ -411,6 +415,30 @@ mod tests {
         let text = "3 of nse's values could not be decoded in the last five minutes; the last: chain NIFTY 2026-02-03 lost 1 legs";
         assert_eq!(lacks, [text]);
         assert!(watch.note(counts(10), &last, at(430)).is_empty(), "not again since");
+    }
+
+    #[test]
+    fn stamps_that_are_not_those_of_their_values_are_a_problem() {
+        let counted = |standing, delayed| {
+            let day = DayFaults {
+                contradicted_volumes: 0,
+                untold: UntoldQuotes::default(),
+                stamps: WrongStamps { standing, delayed },
+                missed_changes: 0,
+            };
+            let mut counts = Counts::default();
+            counts[Provider::AngelOne.index()] =
+                KINDS.map(|(_, count)| count(&ProviderCounters::default(), &day));
+            counts
+        };
+        let at = |second: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(second);
+        let (mut watch, last) = (EvidenceWatch::new(), LastMalformed::default());
+        assert!(watch.note(counted(0, 0), &last, at(0)).is_empty());
+        let texts = [
+            "12 of angel_one's values changed under the stamp of earlier ones and were refused in the last five minutes",
+            "40 of angel_one's values came later after their stamp than the source may be late in the last five minutes",
+        ];
+        assert_eq!(watch.note(counted(12, 40), &last, at(10)), texts);
     }
 
     #[test]

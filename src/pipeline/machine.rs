@@ -8,7 +8,7 @@ use crate::{
     calendar::{Calendar, Session},
     engine::{
         ContradictedVolumes, DayCounters, MissingChain, Observation, OiDispute, Rows, SessionHours,
-        TradingDay, UntoldQuotes, UnwitnessedChain, watch::WatchList,
+        TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps, watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -197,6 +197,11 @@ impl Pipeline {
     /// Quotes of a provider, today, that did not tell the open interest or the level.
     pub fn untold(&self, provider: Provider) -> UntoldQuotes {
         self.day.as_ref().map_or_else(UntoldQuotes::default, |day| day.untold(provider))
+    }
+
+    /// Quotes of a provider, today, under stamps that are not of their instant.
+    pub fn wrong_stamps(&self, provider: Provider) -> WrongStamps {
+        self.day.as_ref().map_or_else(WrongStamps::default, |day| day.wrong_stamps(provider))
     }
 
     /// How often a provider has missed what another one showed, today.

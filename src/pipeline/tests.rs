@@ -2,10 +2,13 @@
 
 use super::*;
 use crate::{
-    market::{BucketState, OptionType, Price, Provider, Timestamp, Told, TradingDate},
+    market::{
+        BucketState, Contract, Exchange, Listing, OptionType, Price, Provider, ProviderToken, Segment,
+        Timestamp, Told, TradingDate,
+    },
     spool::{Frames, Mark, NewRecord, Record, Source},
     store::{Batch, GapRow},
-    wire::nse,
+    wire::{angel_one, nse},
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -398,4 +401,79 @@ fn an_index_whose_level_no_body_shows_is_missing_and_named() {
     assert_eq!((title.as_str(), found.is_underlying, found.since), ("the index MIDCPNIFTY", true, None));
     assert!(!pipeline.is_listed(found.chain), "no list has a token of it");
     assert_eq!(pipeline.missing_chains(), [], "it is named already");
+}
+
+#[test]
+fn packets_that_change_under_an_old_stamp_make_no_row_and_are_counted() {
+    let expiry = TradingDate::from_ymd_opt(2026, 2, 3).expect("a date");
+    let listing = |number: u32| Listing {
+        provider: Provider::AngelOne,
+        token: Some(ProviderToken { segment: Segment::NseFo, token: 35_000 + number }),
+        symbol: format!("N{number}CE").into(),
+        contract: Contract::option(
+            Exchange::Nse,
+            "NIFTY",
+            expiry,
+            Price::from_e4(250_000_000 + 1_000_000 * i64::from(number)),
+            OptionType::Call,
+        ),
+        lot_size: 65,
+        tick_size: Price::from_e4(500),
+    };
+    let packet = |number: u32, stamp: Timestamp, volume: i64| {
+        let mut bytes = Vec::new();
+        let day = angel_one::DayStatistics { volume, ..Default::default() };
+        let snapshot = angel_one::Snapshot { open_interest: 1_000 + volume, ..Default::default() };
+        angel_one::Packet {
+            token: ProviderToken { segment: Segment::NseFo, token: 35_000 + number },
+            sequence: 1,
+            exchange_time_ms: stamp.as_ms(),
+            last_price_paise: 10_000 + volume,
+            detail: angel_one::Detail::SnapQuote(day, snapshot),
+        }
+        .encode_into(&mut bytes);
+        bytes
+    };
+    let master = angel_one::encode_master(&[listing(0), listing(1)]);
+    let mut records = vec![
+        NewRecord {
+            source: Source::ANGEL_ONE_MASTER,
+            received_time: at(29, 33_000),
+            context: String::new(),
+            frames: Frames::one(&master),
+        },
+        NewRecord::mark(at(29, 33_001), &Mark::stream_up(Provider::AngelOne, 0)),
+    ];
+    let (open, stuck) = (33_300, at(29, 33_300 + 420));
+    for second in (open..open + 2_400).step_by(10) {
+        let (now, volume) = (at(29, second), second - open);
+        let mut frames = Frames::default();
+        frames.push(&packet(0, now.min(stuck), volume));
+        frames.push(&packet(1, now, volume));
+        let (source, context) = (Source::ANGEL_ONE_STREAM, "stream=0".to_owned());
+        records.push(NewRecord { source, received_time: now.plus_us(200_000), context, frames });
+    }
+    let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
+    for (seq, record) in (1..).zip(records) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+    }
+    let refused = pipeline.wrong_stamps(Provider::AngelOne);
+    assert_eq!((refused.standing, refused.delayed), ((2_400 - 420 - 120) / 10, 0));
+    let rows_of = |number: u32| {
+        let of =
+            batch.instruments.iter().find(|row| row.contract == listing(number).contract).expect("known");
+        let mut last = BTreeMap::new();
+        for row in batch.buckets.iter().filter(|row| row.instrument == of.id) {
+            last.insert(row.bucket, (row.state, row.volume, row.revision));
+        }
+        last.into_values().collect::<Vec<_>>()
+    };
+    let (stuck, sound) = (rows_of(0), rows_of(1));
+    assert!(stuck.len() > 8 && sound.len() > 8, "{stuck:?}");
+    assert!(sound.iter().all(|(state, ..)| *state == BucketState::Live), "{sound:?}");
+    assert!(stuck[2..].iter().all(|(state, ..)| *state == BucketState::Missing), "{stuck:?}");
+    let is_of_its_time = |(_, volume, revision): &(_, Option<i64>, u16)| {
+        volume.is_none_or(|volume| volume <= 420 + 120) && *revision <= 1
+    };
+    assert!(stuck.iter().all(is_of_its_time), "{stuck:?}");
 }

@@ -72,7 +72,9 @@ impl TradingDay {
             Delivery::Stream => self.epochs.extend(arrival.epoch, arrival.live_us),
             Delivery::Chain => {
                 let cover = self.chains[arrival.chain as usize].cover_mut(arrival.provider);
+                let last = cover.last_stamp;
                 cover.last_stamp = cover.last_stamp.max(arrival.stamp);
+                self.note_delayed_body(arrival, last);
                 self.look_at_body(arrival);
                 self.check_chain(arrival.chain as usize, arrival.received, rows);
             }

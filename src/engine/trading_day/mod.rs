@@ -35,6 +35,7 @@ mod open_interest;
 mod plausibility;
 mod silence;
 mod slot;
+mod stamps;
 mod stated;
 mod switching;
 mod track;
@@ -45,6 +46,7 @@ pub use explain::EndEvidence;
 pub use open_interest::{OiContradiction, OiDispute};
 pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
+pub use stamps::WrongStamps;
 pub use stated::MissingChain;
 pub use track::Proof as EndProof;
 pub use untold::UntoldQuotes;
@@ -59,11 +61,12 @@ use self::{
     open_interest::Disputes,
     plausibility::Plausibility,
     slot::{Slot, SlotContext},
+    stamps::Stamps,
     track::{Ends, Others, TrackView},
 };
 use super::{
     candle::{CandleBook, CandleDay, ContradictedVolumes, Seen, Trade, UnderlyingCandles},
-    channel::{AHEAD_US_MAX, Arrival, ChannelTraits},
+    channel::{Arrival, ChannelTraits},
     coverage::BucketMark,
     intervals::Intervals,
     observation::Observation,
@@ -173,6 +176,7 @@ pub struct TradingDay {
     underlyings: BTreeMap<usize, UnderlyingCandles>,
     after_close: BTreeMap<usize, Observation>,
     counters: DayCounters,
+    stamps: Stamps,
     /// In the order of [`Provider::ALL`].
     untold: [UntoldQuotes; Provider::ALL.len()],
     /// The same.
@@ -260,6 +264,7 @@ impl TradingDay {
             underlyings: BTreeMap::new(),
             after_close: BTreeMap::new(),
             counters: DayCounters::default(),
+            stamps: Stamps::default(),
             untold: [UntoldQuotes::default(); Provider::ALL.len()],
             missed_changes: [0; Provider::ALL.len()],
         }
@@ -472,11 +477,10 @@ impl TradingDay {
     #[inline]
     pub fn observe(&mut self, slot: u32, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
         self.counters.observations += 1;
-        if quote.event_time.us_since(arrival.received) > AHEAD_US_MAX {
-            self.counters.from_the_future += 1;
+        let index = slot as usize;
+        if !arrival.is_timely(quote.event_time) && self.refuses_stamp(index, arrival, quote, rows) {
             return;
         }
-        let index = slot as usize;
         if self.slots[index].active == 0 {
             // None has spoken of it before: as long as no other does, it is this one's.
             self.slots[index].active = arrival.provider.code();

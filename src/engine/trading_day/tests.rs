@@ -6,6 +6,7 @@ use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
 mod contradictions;
+mod stamps;
 mod stated;
 
 const GRACE_US: i64 = 5_000_000;

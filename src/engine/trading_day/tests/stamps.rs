@@ -1,0 +1,158 @@
+//! Stamps that stand still or lag behind while values move on.
+
+use super::*;
+
+/// Ten seconds' steps from 09:15:00 until `minutes` later; contract 1 moves in each, contract 0 under the stamp that `stamp_of`
+/// gives for the receipt.
+fn play(minutes: i64, stamp_of: impl Fn(Timestamp) -> Timestamp) -> Played {
+    let mut played = Played::new(2);
+    for step in 0..minutes * 6 {
+        let now = at(9, 15, 0).plus_seconds(step * 10);
+        played.advance(now);
+        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        let stamps = [stamp_of(now), now];
+        for (slot, stamp) in stamps.into_iter().enumerate() {
+            played.day.observe(slot as u32, &mut arrival, &quote(stamp, 1_000 + step), &mut played.rows);
+        }
+        played.day.end_arrival(&arrival, &mut played.rows);
+    }
+    played
+}
+
+fn wrong_stamps(played: &Played) -> (u64, u64) {
+    let WrongStamps { standing, delayed } = played.day.wrong_stamps(Provider::AngelOne);
+    (standing, delayed)
+}
+
+#[test]
+fn values_that_move_under_a_stamp_that_stands_still_are_refused() {
+    let stuck = at(9, 22, 0);
+    let played = play(40, |now| now.min(stuck));
+    // From 09:24:10 on, and no more of them than came.
+    assert_eq!(wrong_stamps(&played), ((40 - 9) * 6 - 1, 0));
+    let latest = played.day.latest(0);
+    assert_eq!((latest.event_time(), latest.open_interest()), (stuck, Some(1_000 + 54)));
+    let stated = played.stated(0);
+    let states: Vec<BucketState> = stated.iter().map(|(state, ..)| *state).collect();
+    assert_eq!(states[..2], [Live, Live]);
+    assert!(states.len() > 10 && states[2..].iter().all(|state| *state == Missing), "{stated:?}");
+    assert!(stated.iter().all(|(_, _, revision)| *revision <= 1), "nothing is written over: {stated:?}");
+    assert!(played.states(1).iter().all(|state| *state == Live));
+}
+
+#[test]
+fn a_stamp_that_moves_on_again_proves_again() {
+    let (from, until) = (at(9, 22, 0), at(9, 40, 0));
+    let played = play(45, |now| if now < until { now.min(from) } else { now });
+    let states = played.states(0);
+    assert_eq!(states[2..8], [Missing; 6], "{states:?}");
+    assert!(states.len() > 10 && states[9..].iter().all(|state| *state == Live), "{states:?}");
+}
+
+#[test]
+fn an_answer_proves_what_the_stream_does_not_and_the_stamp_of_before_stays_refused() {
+    let mut played = play(20, |now| now.min(at(9, 22, 0)));
+    let (refused, _) = wrong_stamps(&played);
+    played.answer(at(9, 35, 20), at(9, 35, 30), 0, 1_120);
+    let stated = played.stated(0);
+    played.stream_late(at(9, 22, 0), at(9, 35, 40), &[(0, 1_110)]);
+    played.stream_late(at(9, 22, 0), at(9, 35, 41), &[(0, 1_120)]);
+    assert_eq!(wrong_stamps(&played).0, refused + 2);
+    assert_eq!(played.stated(0), stated, "an older stamp is not late either");
+    assert_eq!(played.day.latest(0).open_interest(), Some(1_120));
+}
+
+#[test]
+fn a_stamp_that_stood_still_before_it_was_first_seen_is_found_too() {
+    // Before the open values are of another day.
+    let played = play(20, |now| now.min(at(9, 10, 0)));
+    assert_eq!(wrong_stamps(&played), (20 * 6 - 2, 0));
+    assert!(played.states(0).iter().all(|state| *state == Missing), "{:?}", played.states(0));
+}
+
+#[test]
+fn the_same_values_under_the_same_stamp_are_no_fault() {
+    let mut played = Played::new(2);
+    for step in 0..120 {
+        let now = at(9, 15, 0).plus_seconds(step * 10);
+        played.stream(now, &[(1, 100 + step)]);
+        played.stream_late(at(9, 15, 0), now, &[(0, 500)]);
+    }
+    assert_eq!(wrong_stamps(&played), (0, 0));
+    assert!(played.states(0)[1..].iter().all(|state| *state == Carried), "{:?}", played.states(0));
+}
+
+#[test]
+fn what_a_subscription_begins_with_may_be_of_the_same_second() {
+    let mut played = Played::new(1);
+    played.stream(at(9, 15, 10), &[(0, 100)]);
+    played.day.begin_stream(Provider::AngelOne, 0, at(9, 20, 0));
+    played.stream_late(at(9, 15, 10), at(9, 20, 1), &[(0, 110)]);
+    assert_eq!(wrong_stamps(&played), (0, 0));
+    assert_eq!(played.day.latest(0).open_interest(), Some(110));
+    // What was held back comes at once.
+    for (stamp, open_interest) in [(20, 120), (20, 121), (21, 130), (21, 131)] {
+        played.stream_late(at(9, 15, stamp), at(9, 20, 2), &[(0, open_interest)]);
+    }
+    assert_eq!(played.day.latest(0).open_interest(), Some(131));
+    assert_eq!(wrong_stamps(&played).0, 0);
+}
+
+#[test]
+fn a_body_that_changes_under_its_stamp_is_refused() {
+    let mut played = Played::new(1);
+    for minute in 15..=60 {
+        let now = at(9, 0, 0).plus_seconds(minute * 60);
+        let stamp = now.plus_us(-60 * SECOND_US).max(at(9, 15, 0)).min(at(9, 22, 0));
+        played.body(stamp, now, &[(0, 1_000 + minute)]);
+    }
+    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { standing: 60 - 26, delayed: 0 });
+    assert_eq!(played.day.latest(0).open_interest(), Some(1_026));
+    let states = played.states(0);
+    assert!(states[2..].iter().all(|state| *state == Missing), "{states:?}");
+}
+
+#[test]
+fn after_the_close_its_stamp_is_the_last() {
+    let mut played = Played::new(1);
+    for second in 0..40 {
+        played.body(at(15, 30, 0), at(15, 30, 10).plus_seconds(second * 30), &[(0, 1_000 + second)]);
+    }
+    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps::default());
+    assert_eq!(played.day.latest(0).open_interest(), Some(1_039));
+}
+
+#[test]
+fn a_stream_that_is_late_all_the_time_is_counted_and_never_live() {
+    for (late_s, is_late) in [(110, false), (130, true), (3_600, true)] {
+        let mut played = Played::new(1);
+        for step in 0..400 {
+            let stamp = at(9, 15, 0).plus_seconds(step * 10);
+            played.stream_late(stamp, stamp.plus_seconds(late_s), &[(0, 1_000 + step)]);
+        }
+        let states = played.states(0);
+        assert!(states.len() > 10);
+        if is_late {
+            // The first packet may be of any time.
+            assert_eq!(wrong_stamps(&played), (0, 399), "{late_s}");
+            assert!(states.iter().all(|state| [Backfilled, Missing].contains(state)), "{late_s}: {states:?}");
+        } else {
+            assert_eq!(wrong_stamps(&played), (0, 0), "{late_s}");
+            assert!(states.iter().all(|state| *state == Live), "{late_s}: {states:?}");
+        }
+    }
+}
+
+#[test]
+fn bodies_that_are_late_all_the_time_are_counted_and_never_live() {
+    let mut played = Played::new(1);
+    for minute in 0..60 {
+        let stamp = at(9, 15, 0).plus_seconds(minute * 60);
+        // The site serves each twice.
+        for later in [600, 630] {
+            played.body(stamp, stamp.plus_seconds(later), &[(0, 1_000 + minute)]);
+        }
+    }
+    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { standing: 0, delayed: 60 });
+    assert!(played.states(0).iter().all(|state| [Backfilled, Missing].contains(state)));
+}
