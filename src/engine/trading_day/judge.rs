@@ -1,8 +1,8 @@
 //! What is claimed of a bucket: the one place that decides it, for every provider.
 //!
 //! Each provider's track says what it knew of a contract at the bucket's end and how that is proved. Volume only grows, so
-//! the value with most of it is the true one: a proof of a value with less is refuted. A bucket is claimed where the true
-//! value is proved; otherwise it is missing.
+//! the value with most of it is the true one: a proof of a value with less is refuted, unless its provider is seen to count
+//! from another number. A bucket is claimed where the true value is proved; otherwise it is missing.
 //!
 //! Owns no state. [`TradingDay::judge_again`] holds closed rows to it after every change of a track.
 
@@ -14,11 +14,11 @@ use crate::{
     engine::{candle::Seen, observation::Observation, rows::Rows},
     market::{BucketState, Provider, Quote, Timestamp},
 };
+use std::cmp::Ordering;
 
 /// A stream that brought data so shortly before the close has brought the session's last: nothing is due after it.
 const FINAL_SILENCE_US: i64 = 10_000_000;
-/// Stamps of two sources may differ by so much in the order of their values. Less volume with a stamp later by more is not an
-/// older copy: the provider counts anew.
+/// Stamps of two sources may differ by so much in the order of their values.
 const SKEW_US: i64 = 180_000_000;
 
 /// What is known of a contract at a bucket's end.
@@ -68,16 +68,9 @@ impl Step {
     }
 }
 
-/// Volume only grows: whether `other` is of a later trade than `own`.
-fn is_later_trade(other: &Observation, own: &Observation) -> bool {
-    // Values from before the open have no volume.
-    let volume = |observation: &Observation| observation.volume().unwrap_or(0);
-    let is_far_behind = |a: &Observation, b: &Observation| b.event_time().us_since(a.event_time()) > SKEW_US;
-    match volume(other).cmp(&volume(own)) {
-        std::cmp::Ordering::Greater => !is_far_behind(other, own),
-        std::cmp::Ordering::Less => is_far_behind(own, other),
-        std::cmp::Ordering::Equal => false,
-    }
+/// Values from before the open have no volume.
+fn volume_of(observation: &Observation) -> i64 {
+    observation.volume().unwrap_or(0)
 }
 
 impl TradingDay {
@@ -172,15 +165,38 @@ impl TradingDay {
         let is_own_proved = own.is_some_and(|(_, proof)| proof != Proof::None);
         let said = || known.iter().flatten();
         let Some((first, _)) = said().next() else { return Verdict::default() };
-        let last =
-            said().fold(first, |last, (value, _)| if is_later_trade(value, last) { value } else { last });
-        let volume = last.volume().unwrap_or(0);
-        let is_last = |value: &Observation| value.volume().unwrap_or(0) == volume;
+        let last = said().fold(
+            first,
+            |last, (value, _)| if self.is_later_trade(slot, value, last) { value } else { last },
+        );
+        let volume = volume_of(last);
+        let is_last = |value: &Observation| volume_of(value) == volume;
         let with = |wanted: Proof| said().find(|(value, proof)| *proof == wanted && is_last(value));
         let (full, is_bridged) = (with(Proof::Full), said().any(|(_, proof)| *proof == Proof::Bridged));
         let value = full.or_else(|| with(Proof::Bridged)).map_or(*last, |(value, _)| *value);
         let is_own = is_own_proved && own.is_some_and(|(own, _)| is_last(&own));
         Verdict { value: Some(value), is_proved: full.is_some() || is_bridged, is_own }
+    }
+
+    /// Volume only grows: whether `other` is of a later trade than `own`.
+    fn is_later_trade(&self, slot: usize, other: &Observation, own: &Observation) -> bool {
+        match volume_of(other).cmp(&volume_of(own)) {
+            Ordering::Greater => !self.counts_otherwise(slot, own, other),
+            Ordering::Less => self.counts_otherwise(slot, other, own),
+            Ordering::Equal => false,
+        }
+    }
+
+    /// Whether the provider of `less` counts from another number than that of `more`: it had said more than `less` before, or it
+    /// went on counting to it where the stamps are too far behind those of `more` for an older copy. One that stands still shows
+    /// old values, however they are stamped.
+    fn counts_otherwise(&self, slot: usize, less: &Observation, more: &Observation) -> bool {
+        let comparable = more.event_time().plus_us(SKEW_US);
+        if less.event_time() <= comparable {
+            return false;
+        }
+        let track = less.provider().and_then(|provider| self.track(provider, slot));
+        track.is_some_and(|track| track.ends.counts_otherwise(less, comparable))
     }
 
     /// Of what providers knew at a bucket's end, values that are not believed prove nothing, and are shown only where there are no

@@ -8,6 +8,7 @@ use crate::{
     engine::observation::Observation,
     market::{Provider, Quote, Timestamp},
 };
+use std::cmp::Ordering;
 
 /// How a provider's last values before an instant are known to be those at the instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +41,35 @@ pub(super) struct Ends {
     kept: u8,
     /// Buckets before this one are forgotten.
     forgotten: u16,
+    /// How volume last changed from one end to the next, each way; that is kept when the values are forgotten.
+    grew: Change,
+    fell: Change,
 }
+
+/// The volumes and the stamps of two ends.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    volume_before: i64,
+    /// Of growth the stamp before it, of a fall the one after.
+    stamp: Timestamp,
+}
+
+const NO_CHANGE: Change = Change { volume_before: i64::MIN, stamp: Timestamp::NEVER };
+
+// In the day's tables, one a contract.
+const _: () = assert!(size_of::<Ends>() == 320);
 
 impl Default for Ends {
     fn default() -> Ends {
         let run = Run { first: 0, last: 0, proof: Proof::None };
-        Ends { values: [Observation::default(); RUNS_KEPT], runs: [run; RUNS_KEPT], kept: 0, forgotten: 0 }
+        Ends {
+            values: [Observation::default(); RUNS_KEPT],
+            runs: [run; RUNS_KEPT],
+            kept: 0,
+            forgotten: 0,
+            grew: NO_CHANGE,
+            fell: NO_CHANGE,
+        }
     }
 }
 
@@ -65,6 +89,15 @@ impl Ends {
         {
             newest.last = run.last;
             return;
+        }
+        if let Some(newest) = self.values[..kept].last()
+            && let (Some(volume_before), Some(volume)) = (newest.volume(), value.volume())
+        {
+            match volume.cmp(&volume_before) {
+                Ordering::Greater => self.grew = Change { volume_before, stamp: newest.event_time() },
+                Ordering::Less => self.fell = Change { volume_before, stamp: value.event_time() },
+                Ordering::Equal => {}
+            }
         }
         let at = if kept == RUNS_KEPT {
             self.forgotten = self.runs[0].last + 1;
@@ -95,6 +128,24 @@ impl Ends {
         Some((&self.values[at], self.runs[at].proof))
     }
 
+    /// Whether less volume was said than at an end before, or it went on growing to this after `since`.
+    pub fn counts_otherwise(&self, less: &Observation, since: Timestamp) -> bool {
+        let Some(volume) = less.volume() else { return false };
+        let Change { volume_before, stamp } = self.fell;
+        let has_fallen = volume < volume_before && stamp <= less.event_time();
+        let has_grown = |before: i64, stamp: Timestamp| before < volume && since < stamp;
+        let kept = self.values[..usize::from(self.kept)].iter();
+        let mut earlier = kept.filter(|value| value.event_time() < less.event_time());
+        has_fallen
+            || self.grew.volume_before != NO_CHANGE.volume_before
+                && self.grew.stamp < less.event_time()
+                && has_grown(self.grew.volume_before, self.grew.stamp)
+            || earlier.any(|value| {
+                let before = value.volume().unwrap_or(0);
+                before > volume || has_grown(before, value.event_time())
+            })
+    }
+
     /// Whether what was known at a bucket's end is not kept any more.
     pub fn is_forgotten(&self, bucket: usize) -> bool {
         bucket < usize::from(self.forgotten)
@@ -116,7 +167,8 @@ impl Ends {
         if is_of_later_copy {
             return false;
         }
-        let mut changed = Ends { forgotten: self.forgotten, ..Ends::default() };
+        let Ends { forgotten, grew, fell, .. } = *self;
+        let mut changed = Ends { forgotten, grew, fell, ..Ends::default() };
         let mut is_taken = false;
         let first = match self.kept {
             0 => bucket,
@@ -129,10 +181,10 @@ impl Ends {
                 continue;
             }
             let (mut value, mut how) = known.unwrap_or((Observation::default(), Proof::None));
-            // A later stamp with less volume than an earlier one is of an older copy.
-            if value.event_time() <= quote.event_time
-                && !(quote.volume.is_some() && quote.volume < value.volume())
-            {
+            // A later stamp with less volume than an earlier one is of an older copy, whichever of them was said late.
+            let is_older_copy = quote.volume.is_some() && quote.volume < value.volume();
+            let refutes = value.volume().is_some() && value.volume() < quote.volume;
+            if refutes || value.event_time() <= quote.event_time && !is_older_copy {
                 if value.volume() != quote.volume {
                     how = proof(end).unwrap_or(how);
                 }

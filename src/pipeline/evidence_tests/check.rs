@@ -97,9 +97,6 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
             shown.stamp < end - slack
                 && shown.received < end + MEMORY_S
                 && shown.volume > volume
-                // Values that stood still are held to the website alone, and to bodies of not long before: where it fell silent, less
-                // volume under much later stamps is a count that began anew.
-                && (frozen.is_none() || shown.provider == Provider::Nse && shown.stamp > stamp - SITE_SLACK_S)
                 && ordered.is_none_or(|ordered| shown.provider == ordered)
         });
         if let Some(newer) = newer {

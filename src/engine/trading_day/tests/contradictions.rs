@@ -239,3 +239,50 @@ fn open_interest_that_stands_still_beside_a_moving_one_is_disbelieved() {
     assert_eq!(played.day.latest(0).provider(), Some(Provider::Nse));
     assert_eq!(played.day.latest(1).provider(), Some(Provider::AngelOne));
 }
+
+/// The stream stands still from 09:20 on with stamps that move, and another provider shows what is traded until it falls silent at
+/// 09:30. Then the stream shows what `later` gives for a minute.
+fn outlived(later: impl Fn(i64) -> i64) -> Played {
+    let mut played = Played::new(2);
+    for minute in 0..60 {
+        let now = at(9, 15, 20).plus_seconds(minute * 60);
+        let shown = if minute < 15 { minute.min(5) * 100 } else { later(minute) };
+        played.packets(now, &[(0, 10_000 + shown, 500), (1, 900 + minute, 700)]);
+        if (1..15).contains(&minute) {
+            played.legs(now.plus_us(-50 * SECOND_US), now, &[(0, 10_000 + (minute - 1) * 100, 500)]);
+        }
+    }
+    played
+}
+
+#[test]
+fn values_that_stand_still_are_not_right_because_the_other_provider_falls_silent() {
+    let played = outlived(|_| 500);
+    let stated = played.stated(0);
+    assert!(stated.len() > 15, "{stated:?}");
+    assert!(stated[5..].iter().all(|(state, ..)| *state == Missing), "{stated:?}");
+    assert!(played.states(1).iter().all(|state| *state == Live));
+}
+
+#[test]
+fn a_provider_that_goes_on_counting_from_a_lower_number_counts_otherwise() {
+    let played = outlived(|minute| 500 + (minute - 15) * 10);
+    let states = played.states(0);
+    assert_eq!(states[5], Missing, "its count is of a few minutes: {states:?}");
+    assert!(states.len() > 15 && states[9..].iter().all(|state| *state == Live), "{states:?}");
+}
+
+#[test]
+fn a_provider_whose_volume_fell_counts_anew() {
+    let mut played = Played::new(2);
+    for minute in 0..30 {
+        let now = at(9, 15, 20).plus_seconds(minute * 60);
+        let volume = if minute < 8 { 10_000 + minute * 100 } else { 50 };
+        played.packets(now, &[(0, volume, 500), (1, 900 + minute, 700)]);
+        if (1..8).contains(&minute) {
+            played.legs(now.plus_us(-50 * SECOND_US), now, &[(0, 10_000 + (minute - 1) * 100, 500)]);
+        }
+    }
+    let stated = played.stated(0);
+    assert!(stated[4..7].iter().all(|(state, ..)| *state == Live), "{stated:?}");
+}
