@@ -1,10 +1,10 @@
 //! What the evidence of the running day lacks, in words: chains that no provider shows or whose latest rows are missing, data of
-//! a provider that again and again could not be used, volumes that a provider itself has contradicted, open interest that
-//! another one contradicts, and values that cannot be.
+//! a provider that again and again could not be used, volumes that a provider itself has contradicted, open interest and levels
+//! that another one contradicts, and values that cannot be.
 //!
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
-use super::day_news::DayNews;
+use super::{day_news::DayNews, price_lacks::describe_levels};
 use crate::{
     engine::{
         ChainField, ContradictedVolume, ContradictedVolumes, ImpossibleOi, MissingChain, OiDispute,
@@ -113,6 +113,7 @@ impl EvidenceWatch {
         let (mut problems, notices) = (describe(&many), describe(&few));
         problems.extend(describe_missing(&pipeline.missing_chains()));
         problems.extend(describe_disputes(&pipeline.oi_disputes(), |of| pipeline.contract(of)));
+        problems.extend(describe_levels(&pipeline.level_disputes()));
         let impossible = pipeline.impossible_open_interest();
         let mut values = describe_impossible(&impossible, |of| pipeline.contract(of));
         values.extend(describe_still(&pipeline.still_fields(now)));
@@ -204,7 +205,7 @@ fn is_problem(found: &UnwitnessedChain, is_listed: impl Fn(u32) -> bool) -> bool
 }
 
 /// `10:15:03`.
-fn clock(at: Timestamp) -> impl fmt::Display {
+pub(super) fn clock(at: Timestamp) -> impl fmt::Display {
     at.to_ist().format("%H:%M:%S")
 }
 
@@ -218,7 +219,7 @@ fn name_of<'a>(instrument: InstrumentId, contract: impl Fn(InstrumentId) -> Opti
 }
 
 /// The first of what was found, and in one text that there are more.
-fn name_first<T>(
+pub(super) fn name_first<T>(
     found: &[T],
     name: impl Fn(&T) -> String,
     more: impl FnOnce(usize) -> String,

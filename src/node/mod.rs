@@ -31,6 +31,7 @@ mod log_filter;
 mod market_queries;
 mod notifier;
 mod opening_steps;
+mod price_lacks;
 #[cfg(test)]
 mod quiet_days_tests;
 mod reading_room;

@@ -20,6 +20,7 @@ mod loss;
 mod machine;
 mod marks;
 mod plausibility;
+mod prices;
 
 pub use catalog::Catalog;
 pub use counters::{PipelineCounters, ProviderCounters, Undecoded};

@@ -26,9 +26,11 @@ mod chain;
 mod closing;
 mod correction;
 mod cross_check;
+mod disputes;
 mod epoch;
 mod explain;
 mod judge;
+mod levels;
 mod marks;
 mod movement;
 mod open_interest;
@@ -42,8 +44,10 @@ mod track;
 mod untold;
 
 pub use chain::{ChainClass, Preference};
+pub use disputes::OiContradiction;
 pub use explain::EndEvidence;
-pub use open_interest::{OiContradiction, OiDispute};
+pub use levels::LevelDispute;
+pub use open_interest::OiDispute;
 pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
 pub use stamps::WrongStamps;
@@ -54,11 +58,13 @@ pub use untold::UntoldQuotes;
 use self::{
     chain::Chain,
     cross_check::Doubt,
+    disputes::Disputes,
     epoch::Epochs,
     judge::Step,
+    levels::LevelDifference,
     marks::Marks,
     movement::Print,
-    open_interest::Disputes,
+    open_interest::OiDifference,
     plausibility::Plausibility,
     slot::{Slot, SlotContext},
     stamps::Stamps,
@@ -166,6 +172,10 @@ pub struct TradingDay {
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
     disputes: Disputes,
+    /// Open interest that two providers show differently, by contract.
+    oi_differences: BTreeMap<u32, OiDifference>,
+    /// The same of levels, by underlying.
+    level_differences: BTreeMap<u32, LevelDifference>,
     plausibility: Plausibility,
     /// By slot: the base by another source than today's providers.
     bases_before: Vec<Option<(i64, OiBase)>>,
@@ -256,6 +266,8 @@ impl TradingDay {
             contradicted: BTreeMap::new(),
             doubts: BTreeMap::new(),
             disputes: Disputes::default(),
+            oi_differences: BTreeMap::new(),
+            level_differences: BTreeMap::new(),
             plausibility: Plausibility::default(),
             bases_before: Vec::new(),
             owed: VecDeque::new(),

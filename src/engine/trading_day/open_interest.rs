@@ -8,11 +8,10 @@
 //! before, than was traded; or they stood still while the other's moved. Where that cannot be decided, neither is believed.
 //! Past half of a chain's contracts, a provider is disbelieved of the whole chain.
 //!
-//! Owns the differences that are followed and the disputes of the day. [`super::judge`] claims no value of a provider for the
-//! time in which it is disbelieved: such a row is the other's, or missing. A dispute ends when both have shown the same
-//! again; where one of them falls silent it goes on, since silence corrects nothing. An operator's override stands above it.
+//! Decides which differences become [`super::disputes`]. A dispute ends when both have shown the same again; where one of them
+//! falls silent it goes on, since silence corrects nothing.
 
-use super::{TradingDay, judge::Verdict, silence::ScopeReason};
+use super::{TradingDay, disputes::Dispute, judge::Verdict, silence::ScopeReason};
 use crate::{
     engine::{observation::Observation, rows::Rows},
     market::{OiBase, Provider, Timestamp},
@@ -21,16 +20,16 @@ use std::collections::BTreeMap;
 
 /// Three published steps of a minute, and one more.
 pub(super) const SETTLED_US: i64 = 240_000_000;
-const SAMPLES_MIN: u8 = 3;
+pub(super) const SAMPLES_MIN: u8 = 3;
 /// The same of figures that are near each other: both may have moved to and fro between the samples.
 const NEAR_SETTLED_US: i64 = 480_000_000;
 const NEAR_SAMPLES_MIN: u8 = 6;
 /// Both have shown something anew since the sample before, so much later.
-const SAMPLE_US: i64 = 15_000_000;
+pub(super) const SAMPLE_US: i64 = 15_000_000;
 /// Between samples further apart the figures may have met.
 const SAMPLE_GAP_US: i64 = 200_000_000;
 /// As often both must show the same for a dispute to end.
-const AGREEMENTS_MIN: u8 = 2;
+pub(super) const AGREEMENTS_MIN: u8 = 2;
 
 /// The values that a provider showed while another one showed different ones.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +55,7 @@ impl Shown {
 
 /// A difference that is followed.
 #[derive(Clone, Copy, Debug)]
-struct Difference {
+pub(super) struct OiDifference {
     /// The older stamp of the first values.
     since: Timestamp,
     /// The newer one.
@@ -69,93 +68,6 @@ struct Difference {
     shown: [Shown; 2],
     /// What both showed before: the open interest, and the volume that is in it.
     agreed: Option<(i64, i64)>,
-}
-
-/// A time in which the open interest of two providers is contradicted by each other.
-#[derive(Clone, Copy, Debug)]
-struct Dispute {
-    since: Timestamp,
-    until: Option<Timestamp>,
-    between: [Provider; 2],
-    /// `None`: neither is believed.
-    disbelieved: Option<Provider>,
-}
-
-impl Dispute {
-    fn concerns(&self, provider: Provider) -> bool {
-        match self.disbelieved {
-            Some(disbelieved) => disbelieved == provider,
-            None => self.between.contains(&provider),
-        }
-    }
-
-    fn holds_at(&self, end: Timestamp) -> bool {
-        self.since < end && self.until.is_none_or(|until| end <= until)
-    }
-}
-
-/// See the module's head.
-#[derive(Debug, Default)]
-pub(super) struct Disputes {
-    differences: BTreeMap<u32, Difference>,
-    /// By contract; the last one may go on.
-    of_contracts: BTreeMap<u32, Vec<Dispute>>,
-    /// By chain; those that go on may be of several providers.
-    of_chains: BTreeMap<u32, Vec<Dispute>>,
-}
-
-/// Providers that are not believed of something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Disbelieved(u32);
-
-const _: () = assert!(Provider::ALL.len() <= 32, "a bit each");
-
-impl Disbelieved {
-    pub fn is_none(self) -> bool {
-        self.0 == 0
-    }
-
-    pub fn has(self, provider: Option<Provider>) -> bool {
-        provider.is_some_and(|provider| self.0 & 1 << provider.index() != 0)
-    }
-
-    fn add(&mut self, dispute: &Dispute) {
-        for provider in dispute.between.into_iter().filter(|provider| dispute.concerns(*provider)) {
-            self.0 |= 1 << provider.index();
-        }
-    }
-}
-
-impl Disputes {
-    fn of(&self, slot: u32, chain: u32) -> impl Iterator<Item = &Dispute> {
-        let of_contract = self.of_contracts.get(&slot).into_iter().flatten();
-        of_contract.chain(self.of_chains.get(&chain).into_iter().flatten())
-    }
-
-    /// The dispute of a contract that goes on.
-    fn running(&self, slot: u32) -> Option<&Dispute> {
-        self.of_contracts.get(&slot)?.last().filter(|dispute| dispute.until.is_none())
-    }
-
-    fn running_mut(&mut self, slot: u32) -> Option<&mut Dispute> {
-        self.of_contracts.get_mut(&slot)?.last_mut().filter(|dispute| dispute.until.is_none())
-    }
-
-    fn running_of_chain(&mut self, chain: u32, provider: Provider) -> Option<&mut Dispute> {
-        let mut running = self.of_chains.get_mut(&chain)?.iter_mut().filter(|of| of.until.is_none());
-        running.find(|of| of.disbelieved == Some(provider))
-    }
-}
-
-/// A contract's open interest in dispute, for the explanation of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OiContradiction {
-    pub with: Provider,
-    /// What that one showed last.
-    pub shown: Option<i64>,
-    pub since: Timestamp,
-    /// The other one is believed; else it is not known which of them is right.
-    pub is_decided: bool,
 }
 
 /// Open interest in dispute, of the contracts of a chain.
@@ -200,17 +112,17 @@ impl TradingDay {
         let lacks_trades = volumes.0 < volumes.1 && stamps.1 <= reaches.0.max(stamps.0)
             || volumes.1 < volumes.0 && stamps.0 <= reaches.1.max(stamps.1);
         if lacks_trades {
-            self.disputes.differences.remove(&key);
+            self.oi_differences.remove(&key);
             return;
         }
-        let known = self.disputes.differences.get(&key).copied();
+        let known = self.oi_differences.get(&key).copied();
         if our_value == their_value && known.is_none() {
             return;
         }
         let reach = reaches.0.min(reaches.1);
         let mut shown = [Shown::new(recorded, our_value), Shown::new(provider, their_value)];
         shown.sort_by_key(|shown| shown.provider.index());
-        let begin = |agreed| Difference {
+        let begin = |agreed| OiDifference {
             since: stamps.0.min(stamps.1),
             from: stamps.0.max(stamps.1),
             samples: 1,
@@ -222,7 +134,7 @@ impl TradingDay {
         let agreed = || self.agreed_before(slot, [recorded, provider], stamps.0.min(stamps.1));
         let Some(mut difference) = known else {
             let difference = begin(agreed());
-            self.disputes.differences.insert(key, difference);
+            self.oi_differences.insert(key, difference);
             return;
         };
         let is_of_both = |(known, now): (&Shown, &Shown)| known.provider == now.provider;
@@ -236,11 +148,11 @@ impl TradingDay {
         if difference.shown[0].meets(&difference.shown[1]) {
             let agreements = difference.agreements + 1;
             if our_value == their_value && !is_disputed {
-                self.disputes.differences.remove(&key);
+                self.oi_differences.remove(&key);
                 return;
             }
             let agreed = if is_disputed { difference.agreed } else { agreed() };
-            self.disputes.differences.insert(key, Difference { agreements, ..begin(agreed) });
+            self.oi_differences.insert(key, OiDifference { agreements, ..begin(agreed) });
             if is_disputed && agreements >= AGREEMENTS_MIN {
                 self.end_dispute(slot, stamps.0.min(stamps.1), rows);
             }
@@ -248,7 +160,7 @@ impl TradingDay {
         }
         let gap_us = reach.us_since(difference.sampled);
         if gap_us > SAMPLE_GAP_US.max(self.silence_min_us) {
-            self.disputes.differences.insert(key, begin(difference.agreed));
+            self.oi_differences.insert(key, begin(difference.agreed));
             return;
         }
         if gap_us >= SAMPLE_US {
@@ -261,7 +173,7 @@ impl TradingDay {
         let is_settled = reach.us_since(difference.from) >= settled_us.max(self.silence_min_us)
             && difference.samples >= samples_min;
         let kept = if is_settled { begin(difference.agreed) } else { difference };
-        self.disputes.differences.insert(key, kept);
+        self.oi_differences.insert(key, kept);
         if is_settled {
             self.settle_dispute(slot, &difference, now, rows);
         }
@@ -284,7 +196,7 @@ impl TradingDay {
     }
 
     /// Which of two providers cannot be right; `None` where that cannot be decided.
-    fn impossible_of(&self, slot: usize, difference: &Difference) -> Option<Provider> {
+    fn impossible_of(&self, slot: usize, difference: &OiDifference) -> Option<Provider> {
         let latest = |shown: &Shown| {
             self.track(shown.provider, slot).map_or_else(Observation::default, |track| *track.latest)
         };
@@ -321,7 +233,7 @@ impl TradingDay {
     }
 
     /// A difference has lasted for longer than copies are old.
-    fn settle_dispute(&mut self, slot: usize, difference: &Difference, now: Timestamp, rows: &mut Rows) {
+    fn settle_dispute(&mut self, slot: usize, difference: &OiDifference, now: Timestamp, rows: &mut Rows) {
         let key = slot as u32;
         let chain = self.contexts[slot].chain;
         let between = difference.shown.each_ref().map(|shown| shown.provider);
@@ -342,20 +254,6 @@ impl TradingDay {
         }
         self.follow_dispute(slot, &stated, now, rows);
         disbelieved.into_iter().for_each(|provider| self.follow_chain(chain, provider, now, rows));
-    }
-
-    /// A contract's recorded provider and its rows, which stated this before, follow what is believed of it.
-    fn follow_dispute(&mut self, slot: usize, stated: &[(usize, Verdict)], now: Timestamp, rows: &mut Rows) {
-        let recorded = self.slots[slot].provider();
-        let other = self.disputes.running(slot as u32).and_then(|dispute| {
-            let disbelieved = dispute.disbelieved.filter(|of| Some(*of) == recorded)?;
-            dispute.between.into_iter().find(|provider| *provider != disbelieved)
-        });
-        if let Some(other) = other.filter(|_| !self.is_forced(slot)) {
-            self.exceptions.insert(slot as u32, now);
-            self.switch(slot, other, rows);
-        }
-        self.judge_changed(slot, stated, rows);
     }
 
     /// Past half of a chain's contracts, or not any more.
@@ -409,7 +307,7 @@ impl TradingDay {
 
     /// Both have shown the same again.
     fn end_dispute(&mut self, slot: usize, at: Timestamp, rows: &mut Rows) {
-        self.disputes.differences.remove(&(slot as u32));
+        self.oi_differences.remove(&(slot as u32));
         let stated = self.verdicts_since(slot, at);
         let Some(dispute) = self.disputes.running_mut(slot as u32) else { return };
         dispute.until = Some(at);
@@ -420,25 +318,6 @@ impl TradingDay {
         }
     }
 
-    /// Which providers are not believed of a contract at a bucket's end.
-    pub(super) fn disbelieved_at(&self, slot: usize, end: Timestamp) -> Disbelieved {
-        let mut disbelieved = Disbelieved::default();
-        if !self.disputes.of_contracts.is_empty() {
-            let of = self.disputes.of(slot as u32, self.contexts[slot].chain);
-            of.filter(|dispute| dispute.holds_at(end)).for_each(|dispute| disbelieved.add(dispute));
-        }
-        disbelieved
-    }
-
-    /// Whether what a provider says of a contract now is not believed.
-    pub(super) fn is_disbelieved(&self, slot: usize, provider: Provider) -> bool {
-        !self.disputes.of_contracts.is_empty()
-            && self
-                .disputes
-                .of(slot as u32, self.contexts[slot].chain)
-                .any(|dispute| dispute.until.is_none() && dispute.concerns(provider))
-    }
-
     /// How often a provider has missed what another one showed.
     pub fn missed_changes(&self, provider: Provider) -> u64 {
         self.missed_changes[provider.index()]
@@ -447,7 +326,8 @@ impl TradingDay {
     /// The disputes that go on, by chain and by which provider is not believed.
     pub fn oi_disputes(&self) -> Vec<OiDispute> {
         let mut found: BTreeMap<(u32, Option<Provider>), OiDispute> = BTreeMap::new();
-        for slot in self.disputes.of_contracts.keys().copied() {
+        let of_options = self.disputes.of_contracts.keys().copied();
+        for slot in of_options.filter(|slot| self.slots[*slot as usize].is_option()) {
             let Some(running) = self.disputes.running(slot) else { continue };
             let (chain, disbelieved) = (self.contexts[slot as usize].chain, running.disbelieved);
             let shown = running.between.map(|provider| (provider, self.open_interest_of(slot, provider)));
@@ -458,25 +338,7 @@ impl TradingDay {
         found.into_values().collect()
     }
 
-    /// What contradicts a provider's open interest of a contract at an instant.
-    pub(super) fn contradiction_at(
-        &self,
-        slot: usize,
-        provider: Provider,
-        end: Timestamp,
-    ) -> Option<OiContradiction> {
-        let mut disputes = self.disputes.of(slot as u32, self.contexts[slot].chain);
-        let dispute = disputes.find(|dispute| dispute.holds_at(end) && dispute.concerns(provider))?;
-        let with = dispute.between.into_iter().find(|other| *other != provider)?;
-        Some(OiContradiction {
-            with,
-            shown: self.open_interest_of(slot as u32, with),
-            since: dispute.since,
-            is_decided: dispute.disbelieved.is_some(),
-        })
-    }
-
-    fn open_interest_of(&self, slot: u32, provider: Provider) -> Option<i64> {
+    pub(super) fn open_interest_of(&self, slot: u32, provider: Provider) -> Option<i64> {
         self.track(provider, slot as usize)?.latest.open_interest()
     }
 }

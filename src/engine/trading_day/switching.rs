@@ -269,6 +269,8 @@ impl TradingDay {
             self.counters.inactive_provider += 1;
             if self.slots[index].is_option() {
                 self.cross_check(index, provider, now, rows);
+            } else {
+                self.compare_levels(index, provider, now, rows);
             }
         }
     }

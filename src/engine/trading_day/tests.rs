@@ -1,3 +1,4 @@
+mod levels;
 mod movement;
 mod plausibility;
 

@@ -1,0 +1,214 @@
+//! Prices that cannot be are found, and those of a natural market are not.
+
+use super::*;
+
+const RUPEE: i64 = 10_000;
+const CONTRACTS: u32 = 12;
+const LEVEL: u32 = CONTRACTS;
+
+/// What a contract shows: price, bid and ask in e4, volume.
+#[derive(Clone, Copy)]
+struct Shown {
+    price: i64,
+    bid: i64,
+    ask: i64,
+    volume: i64,
+}
+
+/// A contract that is traded every minute, at a price of its own.
+fn lively(minute: i64, slot: u32) -> Shown {
+    let price = (20 + i64::from(slot) * 30 + minute % 7) * RUPEE;
+    Shown { price, bid: price - RUPEE, ask: price + RUPEE, volume: (minute + 1) * 65 }
+}
+
+/// A chain of calls and puts at 25000, with its index at 25000.
+struct Chain {
+    played: Played,
+    minute: i64,
+}
+
+impl Chain {
+    fn new(class: ChainClass) -> Chain {
+        let order = vec![Provider::AngelOne, Provider::Nse];
+        let mut day = TradingDay::new(hours(), GRACE_US, 0, order);
+        let options = day.add_chain(class);
+        let level = day.add_chain(ChainClass::Underlying);
+        day.set_underlying(options, level);
+        for number in 0..CONTRACTS {
+            let bound = match number % 2 {
+                0 => PriceBound::Level,
+                _ => PriceBound::Strike(Price::from_e4(25_000 * RUPEE)),
+            };
+            day.add_slot(SlotSpec { price_bound: Some(bound), ..spec(number) }, at(9, 0, 0));
+        }
+        day.add_slot(SlotSpec { is_option: false, chain: level, ..spec(LEVEL) }, at(9, 0, 0));
+        Chain { played: Played { day, rows: Rows::default() }, minute: 0 }
+    }
+
+    /// Packets of every contract and of the index each minute, and the website's body of the same where it has one.
+    fn run(
+        &mut self,
+        until: i64,
+        shown: impl Fn(i64, u32) -> Shown,
+        body: Option<&dyn Fn(i64, u32) -> Shown>,
+    ) {
+        let quote = |stamp: Timestamp, shown: Shown| Quote {
+            event_time: stamp,
+            last_price: Told::Value(Price::from_e4(shown.price)),
+            bid: Told::Value(Price::from_e4(shown.bid)),
+            ask: Told::Value(Price::from_e4(shown.ask)),
+            volume: Some(shown.volume),
+            open_interest: Some(1_000),
+            ..Quote::default()
+        };
+        for minute in self.minute..until {
+            let now = hours().open.plus_seconds(minute * 60 + 5);
+            let Played { day, rows } = &mut self.played;
+            day.advance(now, rows);
+            let mut arrival = day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+            for slot in 0..CONTRACTS {
+                day.observe(slot, &mut arrival, &quote(now, shown(minute, slot)), rows);
+            }
+            let last_price = Told::Value(Price::from_e4((25_000 + minute) * RUPEE));
+            let level = Quote { event_time: now, last_price, ..Quote::default() };
+            day.observe(LEVEL, &mut arrival, &level, rows);
+            day.end_arrival(&arrival, rows);
+            if let Some(body) = body {
+                let received = now.plus_seconds(20);
+                day.advance(received, rows);
+                let mut arrival = day.chain_arrival(Provider::Nse, 0, now, BODY, received);
+                for slot in 0..CONTRACTS {
+                    day.observe(slot, &mut arrival, &quote(now, body(minute, slot)), rows);
+                }
+                day.end_arrival(&arrival, rows);
+            }
+        }
+        self.minute = until;
+    }
+
+    fn found(&self) -> Vec<ImpossiblePrice> {
+        self.played.day.impossible_prices()
+    }
+
+    /// Minutes at which five-minute candles of a contract begin that are marked.
+    fn marked(&self, slot: u32) -> Vec<i64> {
+        let stored = stored_candles(&self.played, slot).into_iter();
+        stored.filter(|(length, _, _, mark)| *length == 5 && *mark).map(|(_, start, ..)| start).collect()
+    }
+}
+
+#[test]
+fn prices_above_what_an_option_is_on_are_found_of_a_chain() {
+    let in_paise = |minute: i64, slot: u32| {
+        let Shown { price, bid, ask, volume } = lively(minute, slot);
+        Shown { price: price * 100, bid: bid * 100, ask: ask * 100, volume }
+    };
+    let mut chain = Chain::new(ChainClass::NearIndex);
+    chain.run(20, lively, None);
+    assert_eq!(chain.found(), []);
+    chain.run(23, in_paise, None);
+    let [found] = chain.found()[..] else { panic!("one chain: {:?}", chain.found()) };
+    // At more than 250 rupees they are above 25000.
+    assert_eq!((found.of_chain, found.slot, found.provider), (Some((4, 12)), 8, Provider::AngelOne));
+    assert!(matches!(found.fault, PriceFault::AboveLevel(_)), "{found:?}");
+    assert!(found.price > Price::from_e4(26_000 * RUPEE));
+    chain.run(45, lively, None);
+    assert_eq!(chain.found(), [], "they are right again");
+    assert_eq!(chain.marked(8), [15, 20], "09:30, since it was right at 09:34, and 09:35");
+    assert_eq!(chain.marked(9), [15, 20]);
+    assert_eq!(chain.marked(0), [0; 0], "which was never found");
+}
+
+#[test]
+fn one_price_alone_is_found_when_it_persists() {
+    // The index' level in the place of a call's price is no impossible one by less than the tolerance.
+    let wrong = |price: i64| {
+        move |minute: i64, slot: u32| match (minute, slot) {
+            (10.., 3) => Shown { price: price * RUPEE, ..lively(minute, slot) },
+            _ => lively(minute, slot),
+        }
+    };
+    for (price, is_found) in [(25_500, true), (1_200, true), (10, true), (300, false), (130, false)] {
+        let mut chain = Chain::new(ChainClass::NearIndex);
+        chain.run(13, wrong(price), None);
+        assert_eq!(chain.found(), [], "{price}: two looks say nothing");
+        chain.run(16, wrong(price), None);
+        let found = chain.found();
+        assert_eq!(found.len(), usize::from(is_found), "{price}: {found:?}");
+        for found in found {
+            assert_eq!((found.slot, found.of_chain), (3, None));
+            assert!(matches!(found.fault, PriceFault::OutsideBook { .. }), "{found:?}");
+        }
+        chain.run(40, lively, None);
+        assert_eq!(chain.found(), []);
+        let marked: &[i64] = if is_found { &[5, 10, 15] } else { &[] };
+        assert_eq!(chain.marked(3), marked, "{price}");
+    }
+}
+
+#[test]
+fn a_market_that_moved_away_from_its_last_trade_is_natural() {
+    // Bid and ask fall to a tenth, and nothing is traded there.
+    let quiet = |minute: i64, slot: u32| match minute {
+        ..10 => lively(minute, slot),
+        _ => Shown { bid: 2 * RUPEE, ask: 3 * RUPEE, ..lively(9, slot) },
+    };
+    // Of prices of a few ticks.
+    let cheap = |minute: i64, _: u32| Shown { price: 9_000, bid: 500, ask: 1_000, volume: minute * 65 };
+    // The last trade lies a minute before the fall, now and then.
+    let one_falls = |minute: i64, slot: u32| match (minute % 3, slot) {
+        (0, 5) => Shown { bid: 2 * RUPEE, ask: 3 * RUPEE, ..lively(minute, slot) },
+        _ => lively(minute, slot),
+    };
+    for natural in [quiet as fn(i64, u32) -> Shown, cheap, one_falls] {
+        let mut chain = Chain::new(ChainClass::NearIndex);
+        for minute in 1..60 {
+            chain.run(minute, natural, None);
+            assert_eq!(chain.found(), [], "minute {minute}");
+        }
+        assert!((0..CONTRACTS).all(|slot| chain.marked(slot).is_empty()));
+    }
+}
+
+#[test]
+fn two_prices_of_the_same_trades_are_found() {
+    let third = |minute: i64, slot: u32| {
+        let Shown { price, bid, ask, volume } = lively(minute, slot);
+        Shown { price: price / 3, bid: bid / 3, ask: ask / 3, volume }
+    };
+    let mut chain = Chain::new(ChainClass::NearIndex);
+    chain.run(20, lively, Some(&lively));
+    assert_eq!(chain.found(), []);
+    // Each body is of the minute's own trades; the look comes with the next minute.
+    chain.run(26, lively, Some(&third));
+    let [found] = chain.found()[..] else { panic!("one chain: {:?}", chain.found()) };
+    assert_eq!(found.of_chain, Some((12, 12)));
+    assert!(matches!(found.fault, PriceFault::Other(Provider::Nse, _)), "{found:?}");
+    // Older copies have other prices, and less volume.
+    let mut chain = Chain::new(ChainClass::NearIndex);
+    let wild = |minute: i64, slot: u32| {
+        let of = lively(minute, slot);
+        if minute % 2 == 0 {
+            of
+        } else {
+            Shown { price: of.price / 3, bid: of.bid / 3, ask: of.ask / 3, ..of }
+        }
+    };
+    let before = |minute: i64, slot: u32| wild((minute - 1).max(0), slot);
+    chain.run(40, wild, Some(&before));
+    assert_eq!(chain.found(), []);
+}
+
+#[test]
+fn other_chains_are_looked_at_in_turns() {
+    let wrong = |minute: i64, slot: u32| Shown { price: 30_000 * RUPEE, ..lively(minute, slot) };
+    let mut chain = Chain::new(ChainClass::Share);
+    chain.run(11, lively, None);
+    let mut minutes = 11;
+    while chain.found().is_empty() && minutes < 30 {
+        minutes += 1;
+        chain.run(minutes, wrong, None);
+    }
+    assert_eq!(minutes, 16, "each fifth minute");
+    assert_eq!(chain.found().len(), 1);
+}
