@@ -4,7 +4,10 @@
 //!
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
-use super::{day_news::DayNews, price_lacks::describe_levels};
+use super::{
+    day_news::DayNews,
+    price_lacks::{describe_levels, describe_prices},
+};
 use crate::{
     engine::{
         ChainField, ContradictedVolume, ContradictedVolumes, ImpossibleOi, MissingChain, OiDispute,
@@ -116,6 +119,7 @@ impl EvidenceWatch {
         problems.extend(describe_levels(&pipeline.level_disputes()));
         let impossible = pipeline.impossible_open_interest();
         let mut values = describe_impossible(&impossible, |of| pipeline.contract(of));
+        values.extend(describe_prices(&pipeline.impossible_prices(), |of| pipeline.contract(of)));
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
         let close = pipeline.day().map(|day| day.hours().close);
@@ -214,7 +218,10 @@ fn since_when(since: Option<Timestamp>) -> String {
 }
 
 /// The contract, or what is known of one that the catalog does not have.
-fn name_of<'a>(instrument: InstrumentId, contract: impl Fn(InstrumentId) -> Option<&'a Contract>) -> String {
+pub(super) fn name_of<'a>(
+    instrument: InstrumentId,
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> String {
     contract(instrument).map_or_else(|| format!("instrument {}", instrument.0), ToString::to_string)
 }
 

@@ -1,7 +1,10 @@
 //! Prices and levels that cannot be right, in words, for what [`super::evidence_watch`] says of the running day.
 
-use super::evidence_watch::{clock, name_first};
-use crate::engine::LevelDispute;
+use super::evidence_watch::{clock, name_first, name_of};
+use crate::{
+    engine::{ImpossiblePrice, LevelDispute, PriceFault},
+    market::{Contract, InstrumentId},
+};
 
 /// Of the first underlyings, with what either provider shows.
 pub(super) fn describe_levels(disputes: &[(String, LevelDispute)]) -> Vec<String> {
@@ -22,10 +25,42 @@ pub(super) fn describe_levels(disputes: &[(String, LevelDispute)]) -> Vec<String
     name_first(disputes, name, |more| format!("the levels of {more} more underlyings are contradicted"))
 }
 
+/// Of the first chains and contracts, with both values.
+pub(super) fn describe_prices<'a>(
+    found: &[(String, InstrumentId, ImpossiblePrice)],
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Vec<String> {
+    let name = |(chain, instrument, found): &(String, InstrumentId, ImpossiblePrice)| {
+        let ImpossiblePrice { provider, price, fault, since, of_chain, .. } = found;
+        let (contract, since) = (name_of(*instrument, &contract), clock(*since));
+        let against = match fault {
+            PriceFault::AboveLevel(level) => format!("above its underlying's {level}"),
+            PriceFault::AboveStrike(strike) => format!("above its strike {strike}"),
+            PriceFault::OutsideBook { bid, ask } => format!("with a bid of {bid} and an ask of {ask}"),
+            PriceFault::Other(other, price) => {
+                format!("where {other} shows {price} with the same volume")
+            }
+        };
+        let whose = match of_chain {
+            Some((contracts, judged)) => {
+                format!(
+                    "prices of {contracts} of {judged} contracts of chain {chain} cannot be: {contract} is"
+                )
+            }
+            None => format!("a price cannot be: {contract} is"),
+        };
+        format!(
+            "{whose} at {price} {against}, after {since}; its candles are to be resolved; check units; it is recorded from \
+             {provider}"
+        )
+    };
+    name_first(found, name, |more| format!("prices of {more} more chains or contracts cannot be"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::{Price, Provider, Timestamp};
+    use crate::market::{Exchange, Price, Provider, Timestamp};
 
     #[test]
     fn a_dispute_of_levels_is_named_with_both() {
@@ -47,5 +82,39 @@ mod tests {
                  25000.00; nse is not believed, whose level stood still",
             ]
         );
+    }
+
+    #[test]
+    fn prices_that_cannot_be_are_named_with_what_speaks_against_them() {
+        let rupees = |rupees: i64| Price::from_e4(rupees * 10_000);
+        let found = |fault, of_chain| ImpossiblePrice {
+            chain: 0,
+            slot: 7,
+            provider: Provider::AngelOne,
+            price: rupees(30_000),
+            fault,
+            since: Timestamp::from_us(1_769_744_700_000_000),
+            of_chain,
+        };
+        let book = PriceFault::OutsideBook { bid: rupees(299), ask: rupees(301) };
+        let all = [
+            found(PriceFault::AboveLevel(rupees(25_000)), Some((12, 20))),
+            found(book, None),
+            found(PriceFault::Other(Provider::Nse, rupees(300)), None),
+            found(PriceFault::AboveStrike(rupees(25_100)), None),
+        ];
+        let index = Contract::index(Exchange::Nse, "NIFTY");
+        let named = all.map(|found| ("NIFTY W".to_owned(), InstrumentId(7), found));
+        let lacks = describe_prices(&named, |_| Some(&index));
+        let text = format!(
+            "prices of 12 of 20 contracts of chain NIFTY W cannot be: {index} is at 30000.00 above its underlying's 25000.00, \
+             after 09:15:00; its candles are to be resolved; check units; it is recorded from angel_one"
+        );
+        assert_eq!(lacks[0], text);
+        let start =
+            format!("a price cannot be: {index} is at 30000.00 with a bid of 299.00 and an ask of 301.00, ");
+        assert!(lacks[1].starts_with(&start), "{}", lacks[1]);
+        assert!(lacks[2].contains(" where nse shows 300.00 with the same volume, "), "{}", lacks[2]);
+        assert_eq!(lacks[3], "prices of 1 more chains or contracts cannot be");
     }
 }

@@ -48,7 +48,22 @@ impl ChainTable {
         let (exchange, underlying) = (key.exchange, Arc::clone(&key.underlying));
         self.numbers.insert(key, number);
         self.classify(exchange, &underlying, day);
+        self.link(number, expiry.is_some(), contract, day);
         number
+    }
+
+    /// Links a new chain of options with that of their underlying, whichever came first.
+    fn link(&self, number: u32, is_of_options: bool, contract: &Contract, day: &mut TradingDay) {
+        if !is_of_options {
+            return self
+                .of_underlying(contract)
+                .into_iter()
+                .for_each(|chain| day.set_underlying(chain, number));
+        }
+        let (exchange, underlying) = (contract.exchange, Arc::clone(&contract.underlying));
+        if let Some(of) = self.numbers.get(&ChainKey { exchange, underlying, expiry: None }) {
+            day.set_underlying(number, *of);
+        }
     }
 
     /// By the order of an underlying's expiries.

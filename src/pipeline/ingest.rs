@@ -7,10 +7,13 @@ use super::{
 use crate::{
     calendar::Session,
     engine::{
-        Arrival, ChannelTraits, Rows, SlotSpec, TradingDay,
+        Arrival, ChannelTraits, PriceBound, Rows, SlotSpec, TradingDay,
         watch::{ListedExpiries, WatchList, WatchedExpiries},
     },
-    market::{Bar, Contract, InstrumentId, Listing, Price, Provider, Quote, Timestamp, TradingDate},
+    market::{
+        Bar, Contract, InstrumentId, InstrumentKind, Listing, OptionType, Price, Provider, Quote, Timestamp,
+        TradingDate,
+    },
     spool::DayRules,
     store::Batch,
 };
@@ -85,6 +88,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
             is_option: contract.is_option(),
             chain,
             base: None,
+            price_bound: price_bound(contract),
             is_new,
         };
         let slot = day.add_slot(spec, self.received);
@@ -230,5 +234,16 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.counters.unknown_lots += legs as u64;
         self.counters.last_error =
             Some(format!("no lot size is known for {underlying} {expiry}: is fo_mktlots.csv out of reach?"));
+    }
+}
+
+/// No call is worth more than its underlying, no put more than its strike.
+fn price_bound(contract: &Contract) -> Option<PriceBound> {
+    match contract.kind {
+        InstrumentKind::Option { option_type: OptionType::Call, .. } => Some(PriceBound::Level),
+        InstrumentKind::Option { strike, option_type: OptionType::Put, .. } => {
+            Some(PriceBound::Strike(strike))
+        }
+        _ => None,
     }
 }

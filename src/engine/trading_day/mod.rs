@@ -35,6 +35,7 @@ mod marks;
 mod movement;
 mod open_interest;
 mod plausibility;
+mod prices;
 mod silence;
 mod slot;
 mod stamps;
@@ -49,6 +50,7 @@ pub use explain::EndEvidence;
 pub use levels::LevelDispute;
 pub use open_interest::OiDispute;
 pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
+pub use prices::{ImpossiblePrice, PriceBound, PriceFault};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
 pub use stamps::WrongStamps;
 pub use stated::MissingChain;
@@ -66,6 +68,7 @@ use self::{
     movement::Print,
     open_interest::OiDifference,
     plausibility::Plausibility,
+    prices::Prices,
     slot::{Slot, SlotContext},
     stamps::Stamps,
     track::{Ends, Others, TrackView},
@@ -111,6 +114,8 @@ pub struct SlotSpec {
     pub chain: u32,
     /// The previous session's open interest, where it is known.
     pub base: Option<(i64, OiBase)>,
+    /// What no price of it can be above, where that is known.
+    pub price_bound: Option<PriceBound>,
     /// The exchange listed it during the session: what lies before is *unlisted*, not *missing*.
     pub is_new: bool,
 }
@@ -177,6 +182,7 @@ pub struct TradingDay {
     /// The same of levels, by underlying.
     level_differences: BTreeMap<u32, LevelDifference>,
     plausibility: Plausibility,
+    prices: Prices,
     /// By slot: the base by another source than today's providers.
     bases_before: Vec<Option<(i64, OiBase)>>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.
@@ -269,6 +275,7 @@ impl TradingDay {
             oi_differences: BTreeMap::new(),
             level_differences: BTreeMap::new(),
             plausibility: Plausibility::default(),
+            prices: Prices::default(),
             bases_before: Vec::new(),
             owed: VecDeque::new(),
             scope_changes: Vec::new(),
@@ -370,6 +377,7 @@ impl TradingDay {
         self.bases_before.push(base.filter(|(_, kind)| *kind != OiBase::Provider));
         self.contexts.push(SlotContext { base, proved_until: Timestamp::NEVER, chain });
         self.marks.add_slot();
+        self.prices.add_slot(spec.price_bound);
         self.add_print();
         self.candles.add_slot();
         if !spec.is_option {

@@ -26,7 +26,7 @@ use super::{
     silence::{ENDING_US, MINUTE_US},
 };
 use crate::{
-    engine::observation::Observation,
+    engine::{observation::Observation, rows::Rows},
     market::{Price, Provider, Timestamp},
     prefetch::prefetch,
 };
@@ -207,8 +207,8 @@ pub struct StillLevel {
 }
 
 impl TradingDay {
-    /// Looks at the fields of the contracts of the chains whose turn it is, once a minute.
-    pub(super) fn look_at_fields(&mut self, now: Timestamp) {
+    /// Looks at the fields and the prices of the chains whose turn it is, once a minute.
+    pub(super) fn look_at_values(&mut self, now: Timestamp, rows: &mut Rows) {
         let minute = now.us_since(self.hours.open) / MINUTE_US;
         let minute = u16::try_from(minute).unwrap_or(u16::MAX);
         let mut known = std::mem::take(&mut self.plausibility);
@@ -217,12 +217,16 @@ impl TradingDay {
             known.minute = Some(minute);
             known.fields.resize(self.slots.len(), Fields::UNKNOWN);
             known.chains.resize(self.chains.len(), ChainFields::UNKNOWN);
-            for chain in (0..self.chains.len()).filter(|chain| self.is_of_options(*chain)) {
+            for chain in 0..self.chains.len() {
+                if !self.is_of_options(chain) {
+                    continue;
+                }
                 let priced = &mut known.chains[chain].priced;
                 *priced = priced.checked_shl(u32::from(minutes)).unwrap_or(0);
                 let is_due = self.is_turn_of(chain, known.chains[chain].looked, minute);
                 if let Some(provider) = self.chains[chain].active.filter(|_| is_due) {
                     self.look_at_chain_fields(&mut known, chain, provider, minute, now);
+                    self.look_at_chain_prices(chain, now, rows);
                 }
             }
             self.look_at_levels(&mut known);

@@ -7,8 +7,8 @@
 //! just been traded has a last price far outside of its own bid and ask. Where two providers know the same trades of a
 //! contract, they know the same last price.
 //!
-//! Owns the volume of each contract at the last look, and what the looks have found. A look is made once a minute at the
-//! nearest chains of the indices, and each fifth minute at the others, in turns; it is no part of the tick path.
+//! Owns the volume of each contract at the last look, and what the looks have found. A chain is looked at after its fields
+//! ([`super::plausibility`]), whose turns and memory these looks share; they are no part of the tick path.
 //!
 //! Invariants:
 //! - Only contracts that were traded since the last look are held to their bid and ask: a quiet market moves away from its last
@@ -16,15 +16,13 @@
 //! - Findings change no row. Candles that may contain such prices have `resolve_required`.
 //! - One contract alone is a finding after [`LOOKS_MIN`] looks, since a look may fall between a price and its book.
 
-use super::{ChainClass, TradingDay, open_interest::are_far_apart, silence::MINUTE_US};
+use super::{TradingDay, open_interest::are_far_apart};
 use crate::{
     engine::{observation::Observation, rows::Rows},
     market::{Price, Provider, Timestamp},
 };
 use std::collections::BTreeMap;
 
-/// Other chains than the nearest ones are looked at each so many minutes.
-const TURN: i64 = 5;
 /// The level may be that of minutes ago: so large a part more than it is no error.
 const TOLERANCE_PART: i64 = 20;
 /// So many times its ask, or so small a part of its bid, is no price of a contract that was just traded.
@@ -78,7 +76,6 @@ struct Found {
 /// The last look at a chain.
 #[derive(Clone, Copy, Debug)]
 struct Look {
-    minute: i64,
     at: Timestamp,
     judged: u32,
     impossible: u32,
@@ -93,7 +90,6 @@ impl Look {
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Prices {
-    minute: Option<i64>,
     /// By slot.
     bounds: Vec<Option<PriceBound>>,
     /// By slot: the lower half of the volume.
@@ -132,37 +128,17 @@ impl TradingDay {
         self.prices.underlyings.insert(chain, underlying);
     }
 
-    /// Looks at the prices of options, once a minute.
-    pub(super) fn look_at_prices(&mut self, now: Timestamp, rows: &mut Rows) {
-        let minute = now.us_since(self.hours.open) / MINUTE_US;
-        if now < self.hours.open || now >= self.hours.close || self.prices.minute == Some(minute) {
-            return;
-        }
+    /// Looks at the prices of a chain of options.
+    pub(super) fn look_at_chain_prices(&mut self, chain: usize, now: Timestamp, rows: &mut Rows) {
         let mut known = std::mem::take(&mut self.prices);
-        known.minute = Some(minute);
-        for chain in 0..self.chains.len() {
-            let is_near = self.chains[chain].class == ChainClass::NearIndex;
-            let turn = |minute: i64| (minute + chain as i64) / TURN;
-            let before = known.looks.get(&(chain as u32)).copied();
-            let is_due = before.is_none_or(|look| is_near || turn(look.minute) != turn(minute));
-            if is_due && self.is_of_options(chain) {
-                self.look_at_chain_prices(&mut known, chain, minute, now, rows);
-            }
-        }
+        self.compare_prices(&mut known, chain, now, rows);
         self.prices = known;
     }
 
-    fn look_at_chain_prices(
-        &mut self,
-        known: &mut Prices,
-        chain: usize,
-        minute: i64,
-        now: Timestamp,
-        rows: &mut Rows,
-    ) {
+    fn compare_prices(&mut self, known: &mut Prices, chain: usize, now: Timestamp, rows: &mut Rows) {
         let before = known.looks.get(&(chain as u32)).map_or(self.hours.open, |look| look.at);
         let level = self.level_of(known, chain as u32);
-        let mut look = Look { minute, at: now, judged: 0, impossible: 0 };
+        let mut look = Look { at: now, judged: 0, impossible: 0 };
         let (mut found, mut ended) = (Vec::new(), Vec::new());
         for slot in self.chains[chain].slots.iter().copied() {
             let Some(track) = self.recorded_track(slot as usize) else { continue };

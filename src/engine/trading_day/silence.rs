@@ -89,7 +89,7 @@ impl TradingDay {
             self.tell_scopes_up(chain, now);
             self.arbitrate(chain, now, rows);
         }
-        self.look_at_fields(now);
+        self.look_at_values(now, rows);
     }
 
     fn look_at_chain(&mut self, chain: usize, now: Timestamp, is_new_minute: bool, rows: &mut Rows) {

@@ -1,6 +1,7 @@
 mod levels;
 mod movement;
 mod plausibility;
+mod prices;
 
 use super::*;
 use crate::market::{BucketRow, Price, Told};
@@ -49,6 +50,7 @@ fn spec(number: u32) -> SlotSpec {
         is_option: true,
         chain: 0,
         base: None,
+        price_bound: None,
         is_new: false,
     }
 }

@@ -289,7 +289,12 @@ impl Play {
         if let Some(lacks) = self.evidence.look(&self.pipeline)
             && lacks != Default::default()
         {
-            day.fault("an alarm", || format!("{}: {lacks:?}", self.pipeline.last_received()));
+            // Each as soon as it is told, by its first words: their figures change.
+            for told in lacks.problems.iter().chain(&lacks.notices).chain(&lacks.problems_of_day) {
+                let words: String = told.chars().filter(|letter| !letter.is_ascii_digit()).take(24).collect();
+                let at = self.pipeline.last_received();
+                day.fault(&format!("an alarm ({words})"), || format!("{at}: {told}"));
+            }
         }
     }
 

@@ -42,7 +42,7 @@ impl Chain {
             day.add_slot(SlotSpec { price_bound: Some(bound), ..spec(number) }, at(9, 0, 0));
         }
         day.add_slot(SlotSpec { is_option: false, chain: level, ..spec(LEVEL) }, at(9, 0, 0));
-        Chain { played: Played { day, rows: Rows::default() }, minute: 0 }
+        Chain { played: Played { day, rows: Rows::default() }, minute: -1 }
     }
 
     /// Packets of every contract and of the index each minute, and the website's body of the same where it has one.
@@ -106,7 +106,7 @@ fn prices_above_what_an_option_is_on_are_found_of_a_chain() {
     let mut chain = Chain::new(ChainClass::NearIndex);
     chain.run(20, lively, None);
     assert_eq!(chain.found(), []);
-    chain.run(23, in_paise, None);
+    chain.run(22, in_paise, None);
     let [found] = chain.found()[..] else { panic!("one chain: {:?}", chain.found()) };
     // At more than 250 rupees they are above 25000.
     assert_eq!((found.of_chain, found.slot, found.provider), (Some((4, 12)), 8, Provider::AngelOne));
@@ -148,13 +148,13 @@ fn one_price_alone_is_found_when_it_persists() {
 
 #[test]
 fn a_market_that_moved_away_from_its_last_trade_is_natural() {
-    // Bid and ask fall to a tenth, and nothing is traded there.
-    let quiet = |minute: i64, slot: u32| match minute {
-        ..10 => lively(minute, slot),
+    // Bid and ask fall to a tenth, and nothing is traded there but one contract.
+    let quiet = |minute: i64, slot: u32| match (minute, slot) {
+        (..10, _) | (_, 11) => lively(minute, slot),
         _ => Shown { bid: 2 * RUPEE, ask: 3 * RUPEE, ..lively(9, slot) },
     };
     // Of prices of a few ticks.
-    let cheap = |minute: i64, _: u32| Shown { price: 9_000, bid: 500, ask: 1_000, volume: minute * 65 };
+    let cheap = |minute: i64, _: u32| Shown { price: 9_000, bid: 500, ask: 1_000, volume: (minute + 1) * 65 };
     // The last trade lies a minute before the fall, now and then.
     let one_falls = |minute: i64, slot: u32| match (minute % 3, slot) {
         (0, 5) => Shown { bid: 2 * RUPEE, ask: 3 * RUPEE, ..lively(minute, slot) },
@@ -166,7 +166,9 @@ fn a_market_that_moved_away_from_its_last_trade_is_natural() {
             chain.run(minute, natural, None);
             assert_eq!(chain.found(), [], "minute {minute}");
         }
-        assert!((0..CONTRACTS).all(|slot| chain.marked(slot).is_empty()));
+        for slot in 0..CONTRACTS {
+            assert_eq!(chain.marked(slot), [0; 0], "{slot}");
+        }
     }
 }
 
