@@ -3,9 +3,10 @@
 //! Only what is certain is a problem: where this user may not look, the daemon's start will say.
 
 use super::{Config, error::Problem};
-use crate::calendar::Calendar;
+use crate::{calendar::Calendar, store::Address};
 use std::{
     fs, io,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 use toml::de::DeTable;
@@ -40,6 +41,24 @@ pub(super) fn check(text: &str, config: &Config) -> Vec<Problem> {
         );
         complain(("spool", "dir"), complaint);
     }
+    // The directory of the store that counts without the key is made by the service manager.
+    if line(text, "store", "url").is_some()
+        && let Some(reason) = fault_of_store(config)
+    {
+        let complaint = format!(
+            "found \"{}\", {reason}, allowed is a file in a directory that is there: make the directory, or give another path",
+            config.store.url
+        );
+        complain(("store", "url"), complaint);
+    }
+    let socket = &config.control.socket;
+    if fs::symlink_metadata(socket).is_ok_and(|found| !found.file_type().is_socket()) {
+        let complaint = format!(
+            "found \"{}\", which is not a stream socket; remove it or set another [control] socket",
+            socket.display()
+        );
+        complain(("control", "socket"), complaint);
+    }
     problems
 }
 
@@ -50,6 +69,22 @@ fn fault_of_calendar(path: &Path) -> Option<String> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
         Err(error) => Some(format!("which cannot be read: {error}")),
     }
+}
+
+/// Why a store's file cannot be made there. The start makes the log's directory first, with what leads to it.
+fn fault_of_store(config: &Config) -> Option<String> {
+    let Ok(Address::SqliteFile { path }) = Address::parse(&config.store.url) else { return None };
+    let path = Path::new(&path);
+    if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
+        return Some("which is a directory".to_owned());
+    }
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty())?;
+    if let Some(file) = file_on_the_way(directory) {
+        return Some(format!("but {} is a file", file.display()));
+    }
+    let is_absent = fs::metadata(directory).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let is_made = config.spool.dir.starts_with(directory);
+    (is_absent && !is_made).then(|| format!("but there is no directory {}", directory.display()))
 }
 
 /// The first part of a path that is there and is no directory.
@@ -87,6 +122,32 @@ mod tests {
         assert!(text.contains("a/b\", but /") && text.contains("/a is a file"), "{text}");
         config.spool.dir = home.path().join("a");
         assert!(problems(&config, "")[0].2.contains("but it is a file"));
+    }
+
+    #[test]
+    fn a_store_needs_a_directory_and_a_socket_a_place() {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut config = Config::default();
+        config.spool.dir = home.path().join("spool");
+        let mut told = |store: &str, socket: &str| {
+            config.store.url = format!("sqlite:{}", home.path().join(store).display());
+            config.control.socket = home.path().join(socket);
+            problems(&config, "[store]\nurl = \"x\"\n")
+                .into_iter()
+                .map(|(_, key, text)| format!("{key}: {text}"))
+                .collect::<Vec<_>>()
+        };
+        fs::write(home.path().join("file"), "").expect("written");
+        std::os::unix::net::UnixListener::bind(home.path().join("old")).expect("bound");
+        assert_eq!(told("bhavd.sqlite", "run/new"), [""; 0]);
+        assert_eq!(told("spool/bhavd.sqlite", "old"), [""; 0], "the start makes the log's directory");
+        let is_said = |texts: Vec<String>, begin: &str, what: &str| {
+            assert!(texts.len() == 1 && texts[0].starts_with(begin) && texts[0].contains(what), "{texts:?}");
+        };
+        is_said(told("absent/bhavd.sqlite", "new"), "store.url: ", "but there is no directory /");
+        is_said(told("file/bhavd.sqlite", "new"), "store.url: ", "/file is a file");
+        is_said(told("", "new"), "store.url: ", "which is a directory");
+        is_said(told("bhavd.sqlite", "file"), "control.socket: ", "is not a stream socket");
     }
 
     #[test]

@@ -405,8 +405,9 @@ impl TradingDay {
             return;
         }
         let seq = if before.event_time() == event_time { before.deltas_at_event } else { 0 };
-        // From a value that was not believed there is no change.
-        let is_believed = before.provider().is_none_or(|of| !self.is_disbelieved(slot, of));
+        // From a value that was not believed there is no change, nor to one of before the trades that were shown.
+        let is_believed = latest.volume() >= before.volume()
+            && before.provider().is_none_or(|of| !self.is_disbelieved(slot, of));
         self.tell_delta(slot, before.baseline().filter(|_| is_believed), seq, rows);
         let seen = Seen::Nothing(self.held_until(held, before.event_time(), event_time));
         let (last_price, volume) = (latest.last_price(), latest.volume());

@@ -202,10 +202,26 @@ pub(super) fn is_disputed(play: &Play, contract: usize, start: i64, end: i64) ->
     play.faults.iter().any(|fault| {
         let Kind::Lots(of) = &fault.kind else { return false };
         let is_of = of.contains(&contract) || of.range(chain.clone()).count() * 2 > play.per_chain;
-        let mut shown_since = play.bodies[contract].iter().filter(|stamp| **stamp > fault.until);
-        let agreed = shown_since.nth(1).map_or(END_S, |stamp| *stamp);
-        is_of && fault.from <= end + DISPUTE_S && start <= agreed + DISPUTE_S
+        is_of
+            && fault.from <= end + DISPUTE_S
+            && start <= agreed_after(play, contract, fault.until) + DISPUTE_S
     })
+}
+
+/// When both providers have shown the same of a contract again: with the second body after `second`, unless the stream shows
+/// nothing then, or nothing new.
+fn agreed_after(play: &Play, contract: usize, second: i64) -> i64 {
+    let mut shown_since = play.bodies[contract].iter().filter(|stamp| **stamp > second);
+    let agreed = shown_since.nth(1).map_or(END_S, |stamp| *stamp);
+    let silent = play.faults.iter().filter(|fault| {
+        matches!(
+            &fault.kind,
+            Kind::MuteContracts(_) | Kind::MuteStream(_) | Kind::LostStream(..) | Kind::Frozen(_)
+        ) && fault.from <= agreed
+            && second < fault.until
+    });
+    let ended = silent.map(|fault| fault.until).max();
+    ended.map_or(agreed, |ended| agreed_after(play, contract, ended))
 }
 
 /// Whether a witness that worked proved a contract at a bucket's end.

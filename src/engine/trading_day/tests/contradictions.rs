@@ -265,6 +265,24 @@ fn values_that_stand_still_are_not_right_because_the_other_provider_falls_silent
 }
 
 #[test]
+fn a_return_to_values_of_before_is_no_change_of_open_interest() {
+    let mut played = Played::new(2);
+    for minute in 0..30 {
+        let now = at(9, 15, 20).plus_seconds(minute * 60);
+        let stood = minute.min(5);
+        played.packets(now, &[(0, 10_000 + stood * 100, 500 + stood), (1, 900 + minute, 700)]);
+        if (1..9).contains(&minute) {
+            let shown = minute - 1;
+            played.legs(now.plus_us(-50 * SECOND_US), now, &[(0, 10_000 + shown * 100, 500 + shown)]);
+        }
+    }
+    let changes = played.rows.deltas.iter().filter(|delta| delta.instrument == InstrumentId(0));
+    let changes: Vec<_> = changes.map(|delta| (delta.old_open_interest, delta.new_open_interest)).collect();
+    assert!(changes.iter().all(|(old, new)| old < new), "{changes:?}");
+    assert_eq!(changes.last().map(|(_, new)| *new), Some(507));
+}
+
+#[test]
 fn a_provider_that_goes_on_counting_from_a_lower_number_counts_otherwise() {
     let played = outlived(|minute| 500 + (minute - 15) * 10);
     let states = played.states(0);
