@@ -43,7 +43,8 @@ impl Answer {
         }
         let is_newer = quote.event_time.plus_us(QUOTE_STAMP_US) >= before.event_time();
         let is_more = before.volume() < quote.volume;
-        if !is_newer || !(is_more || before.volume() == quote.volume) {
+        // Of a later trade it is, whatever the stamps say: volume only grows.
+        if !is_more && !(is_newer && before.volume() == quote.volume) {
             return Answer::Outdated;
         }
         let event_time = quote.event_time.max(before.event_time());
@@ -148,7 +149,7 @@ impl TradingDay {
         if quote.event_time >= self.close_of(&self.slots[index]) {
             return self.observe_after_close(index, arrival, quote, rows);
         }
-        let (quote, is_more) = match Answer::of(quote, self.own_track(index)) {
+        let (said, quote, is_more) = match Answer::of(quote, self.own_track(index)) {
             Answer::Same => {
                 self.take_earlier(index, arrival, quote, rows);
                 return self.prove(index, arrival.provider, arrival.proved, rows);
@@ -157,7 +158,7 @@ impl TradingDay {
                 self.take_late(index, arrival, quote, rows);
                 return self.counters.outdated += 1;
             }
-            Answer::New { quote, is_more } => (quote, is_more),
+            Answer::New { quote: counted, is_more } => (quote, counted, is_more),
         };
         let mut is_contradicted = false;
         let epoch = self.epochs.get(self.slots[index].spoken);
@@ -165,7 +166,7 @@ impl TradingDay {
             let delay_us = STREAM_DELAY_US.max(self.silence_min_us);
             let is_due = epoch.live_until.us_since(quote.event_time) >= delay_us;
             if !is_due && now.us_since(arrival.received) < delay_us {
-                return self.doubt_stream(index, arrival, &quote);
+                return self.doubt_stream(index, arrival, said);
             }
             // The stream has missed what was traded: the contract is asked for again and again from now on.
             self.counters.contradicted += 1;
@@ -178,6 +179,7 @@ impl TradingDay {
         self.pass_ends(index, &quote, step, rows);
         let seen = self.seen(index, arrival, step, quote.event_time);
         self.take(index, arrival.provider, seen, arrival.received, &quote, rows);
+        self.take_earlier(index, arrival, said, rows);
         self.prove(index, arrival.provider, arrival.proved, rows);
         self.wake_rows(index, quote.event_time);
         if is_contradicted {
@@ -285,8 +287,7 @@ impl TradingDay {
     pub(super) fn take_earlier(&mut self, slot: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
         let Some(track) = self.track(arrival.provider, slot) else { return };
         let bucket = self.buckets.index_of(quote.event_time);
-        let at_end = (bucket < self.bucket_count).then(|| self.at_end(track, slot, bucket)).flatten();
-        if at_end.is_some_and(|(value, _)| value.volume() < quote.volume) {
+        if track.ends.first_since(bucket).is_some_and(|value| value.volume() < quote.volume) {
             self.take_late(slot, arrival, quote, rows);
         }
     }

@@ -146,6 +146,13 @@ impl Ends {
             })
     }
 
+    /// What was known at the first of the kept ends of this bucket and of those after it.
+    pub fn first_since(&self, bucket: usize) -> Option<&Observation> {
+        let kept = &self.runs[..usize::from(self.kept)];
+        let at = kept.iter().position(|run| bucket <= usize::from(run.last))?;
+        Some(&self.values[at])
+    }
+
     /// Whether what was known at a bucket's end is not kept any more.
     pub fn is_forgotten(&self, bucket: usize) -> bool {
         bucket < usize::from(self.forgotten)

@@ -304,3 +304,29 @@ fn a_provider_whose_volume_fell_counts_anew() {
     let stated = played.stated(0);
     assert!(stated[4..7].iter().all(|(state, ..)| *state == Live), "{stated:?}");
 }
+
+#[test]
+fn an_answer_with_more_volume_under_an_older_stamp_refutes_what_stood_still() {
+    // The stream repeats one contract's values; the answer has a trade of the first bucket.
+    for (until_minute, is_kept) in [(8, true), (26, false)] {
+        let mut played = Played::new(2);
+        for minute in 0..until_minute {
+            let now = at(9, 15, 20).plus_seconds(minute * 60);
+            played.packets(now, &[(0, 1_000 + minute, 500), (1, 900, 700)]);
+        }
+        let asked = at(9, 15, 30).plus_seconds((until_minute - 1) * 60);
+        played.advance(asked);
+        let mut arrival = played.day.quote_arrival(Provider::AngelOne, QUOTES, Some(asked), asked);
+        played.day.observe(1, &mut arrival, &values(at(9, 16, 0), 1_300, 760), &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+        played.packets(asked.plus_seconds(40), &[(0, 5_000, 500), (1, 900, 700)]);
+        played.advance(asked.plus_seconds(60));
+        assert_eq!(played.day.counters().contradicted, 1);
+        let stated = played.stated(1);
+        assert!(stated.len() >= 2, "{stated:?}");
+        let shown: Vec<_> = stated.iter().filter_map(|(_, open_interest, _)| *open_interest).collect();
+        // Buckets of more than four ends ago are not restated.
+        assert_eq!(shown[0], if is_kept { 760 } else { 700 }, "{stated:?}");
+        assert_eq!(shown.last(), Some(&760), "{stated:?}");
+    }
+}
