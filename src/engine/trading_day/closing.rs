@@ -243,6 +243,15 @@ impl TradingDay {
         }
     }
 
+    /// Candles of these instants may contain prices that are not believed.
+    pub(super) fn mark_candles(&mut self, slot: usize, from: Timestamp, until: Timestamp, rows: &mut Rows) {
+        let (first, last) = (self.buckets.index_of(from), self.buckets.index_of(until));
+        for index in first..=last.min(self.bucket_count - 1) {
+            self.marks.of_mut(slot)[index].set_hole();
+            self.touch_candles(slot, self.bucket(index), rows);
+        }
+    }
+
     /// Tries missing rows again that a stream's later data may prove.
     fn prove_again(&mut self, chain: usize, rows: &mut Rows) {
         let Some(from) = self.chains[chain].unproved_from.take() else { return };

@@ -208,15 +208,6 @@ impl TradingDay {
         self.judge_changed(slot, &stated, rows);
     }
 
-    /// Candles of these instants may contain prices that are not believed.
-    pub(super) fn mark_candles(&mut self, slot: usize, from: Timestamp, until: Timestamp, rows: &mut Rows) {
-        let (first, last) = (self.buckets.index_of(from), self.buckets.index_of(until));
-        for index in first..=last.min(self.bucket_count - 1) {
-            self.marks.of_mut(slot)[index].set_hole();
-            self.touch_candles(slot, self.bucket(index), rows);
-        }
-    }
-
     /// The disputes of levels that go on.
     pub fn level_disputes(&self) -> Vec<LevelDispute> {
         let found = self.level_differences.keys().filter_map(|slot| {
