@@ -43,8 +43,12 @@ impl Answer {
         }
         let is_newer = quote.event_time.plus_us(QUOTE_STAMP_US) >= before.event_time();
         let is_more = before.volume() < quote.volume;
-        // Of a later trade it is, whatever the stamps say: volume only grows.
-        if !is_more && !(is_newer && before.volume() == quote.volume) {
+        // Volume only grows: more of it is of a later trade, whatever the stamps say, but for those of one moment.
+        let is_refuting = is_more
+            && before.volume().is_some()
+            && before.event_time().us_since(quote.event_time) > STREAM_DELAY_US;
+        let is_next = is_newer && (is_more || before.volume() == quote.volume);
+        if !is_refuting && !is_next {
             return Answer::Outdated;
         }
         let event_time = quote.event_time.max(before.event_time());

@@ -261,7 +261,10 @@ impl TradingDay {
     pub fn unwitnessed_slots(&self, now: Timestamp) -> Vec<u32> {
         let mut unwitnessed = Vec::new();
         for number in 0..self.chains.len() {
-            let (_, lateness_us) = self.active_of(number);
+            // What no provider covers is not waited for.
+            let (active, lateness_us) = self.active_of(number);
+            let is_lost = active.is_none() && self.chains[number].active.is_some();
+            let lateness_us = if is_lost { 0 } else { lateness_us };
             for slot in &self.chains[number].slots {
                 let until = now.min(self.close_of(&self.slots[*slot as usize]));
                 let due = self.witness_due(lateness_us, until);

@@ -8,6 +8,7 @@ use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
 mod contradictions;
+mod jumps;
 mod stamps;
 mod stated;
 
