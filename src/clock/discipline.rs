@@ -77,6 +77,11 @@ pub fn refutes(stamp: Timestamp, time: Timestamp) -> bool {
 pub struct StampWatch {
     /// The newest stamp, and the clock, as a span began in which the stamps are followed.
     begun: Option<(Timestamp, Timestamp)>,
+    /// The last stamp, and whether each since the span began was off when it was first seen.
+    last: Option<Timestamp>,
+    are_all_off: bool,
+    /// How far ahead stamps may be beyond what clocks that are set right differ by: of a simulated clock.
+    allowed_us: i64,
     found_us: Option<i64>,
     /// They were once those of the time that the clock shows.
     has_agreed: bool,
@@ -88,23 +93,41 @@ impl StampWatch {
     const SPAN_US_MAX: i64 = 180_000_000;
     /// More than any source is late.
     const BEHIND_US_MIN: i64 = 600_000_000;
+    /// Nothing is stamped before it happens, and clocks that are set over the network differ by less than a second.
+    const AHEAD_US_MIN: i64 = 10_000_000;
+
+    /// `allowed_us`: how far a simulated clock and the source's may be apart.
+    pub fn new(allowed_us: i64) -> StampWatch {
+        StampWatch { allowed_us, ..StampWatch::default() }
+    }
 
     /// By how much the clock is ahead of a market at work, or (negative) behind it; `None` if it is neither, for all that is
     /// known. `now` is the clock.
     pub fn note(&mut self, stamp: Option<Timestamp>, now: Timestamp) -> Option<i64> {
         let Some(stamp) = stamp else { return self.found_us };
-        let (stamp_before, before) = *self.begun.get_or_insert((stamp, now));
+        // One packet that is ahead of the others is no clock's.
+        if self.last.replace(stamp) != Some(stamp) {
+            self.are_all_off &= self.is_off(stamp, now);
+        }
+        if self.begun.is_none() {
+            self.begin(stamp, now);
+        }
+        let (stamp_before, before) = self.begun.unwrap_or((stamp, now));
         let (moved_us, passed_us) = (stamp.us_since(stamp_before), now.us_since(before));
         // One that catches up with a market moves faster than the clock.
         let is_at_work = moved_us * 2 >= passed_us && moved_us <= passed_us * 2;
         if (passed_us >= Self::SPAN_US_MIN && is_at_work) || !(0..Self::SPAN_US_MAX).contains(&passed_us) {
-            self.begun = Some((stamp, now));
             // A market that closes within the span leaves a stamp that is only off at its end.
-            let is_off = Self::is_off(stamp_before, before) && Self::is_off(stamp, now);
+            let is_off = self.are_all_off && self.is_off(stamp_before, before) && self.is_off(stamp, now);
+            self.begin(stamp, now);
             self.found_us = (is_at_work && is_off).then(|| now.us_since(stamp));
-            self.has_agreed |= is_at_work && !Self::is_off(stamp, now);
+            self.has_agreed |= is_at_work && !self.is_off(stamp, now);
         }
         self.found_us
+    }
+
+    fn begin(&mut self, stamp: Timestamp, now: Timestamp) {
+        (self.begun, self.are_all_off) = (Some((stamp, now)), self.is_off(stamp, now));
     }
 
     /// The market has closed: what it stamps now says nothing of the clock.
@@ -112,8 +135,9 @@ impl StampWatch {
         (self.begun, self.found_us) = (None, None);
     }
 
-    fn is_off(stamp: Timestamp, clock: Timestamp) -> bool {
-        clock.us_since(stamp) >= Self::BEHIND_US_MIN || refutes(stamp, clock)
+    fn is_off(&self, stamp: Timestamp, clock: Timestamp) -> bool {
+        clock.us_since(stamp) >= Self::BEHIND_US_MIN
+            || stamp.us_since(clock) > Self::AHEAD_US_MIN.max(self.allowed_us)
     }
 
     /// Whether stamps of a market at work have agreed with the clock since it was last set.
@@ -193,6 +217,28 @@ mod tests {
         let mut watch = StampWatch::default();
         let polled = (0..200).map(|second| watch.note(Some(at(second / 60 * 60)), at(DAY + second)));
         assert!(polled.last().flatten().is_some());
+    }
+
+    #[test]
+    fn stamps_that_stay_ahead_by_seconds_are_found_within_two_minutes() {
+        for (ahead_s, allowed_s, is_found) in
+            [(5, 0, false), (12, 0, true), (100, 0, true), (100, 240, false), (110, 60, true)]
+        {
+            let mut watch = StampWatch::new(us(allowed_s));
+            let sound = (0..600).map(|second| watch.note(Some(at(second - 1)), at(second)));
+            assert_eq!(sound.last(), Some(None));
+            let ahead = (600..720).map(|second| watch.note(Some(at(second + ahead_s)), at(second)));
+            assert_eq!(ahead.last(), Some(is_found.then_some(us(-ahead_s))), "{ahead_s} {allowed_s}");
+            let sound = (720..900).map(|second| watch.note(Some(at(second - 1)), at(second)));
+            assert_eq!(sound.last(), Some(None), "{ahead_s} {allowed_s}");
+        }
+        // Some packets that are ahead of the others.
+        let mut watch = StampWatch::default();
+        let found = (0..600).filter_map(|second| {
+            let ahead_s = if second % 40 < 3 { 100 } else { 0 };
+            watch.note(Some(at(second + ahead_s)), at(second))
+        });
+        assert_eq!(found.count(), 0);
     }
 
     #[test]

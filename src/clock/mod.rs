@@ -33,6 +33,14 @@ pub struct Simulation {
     pub speed: f64,
 }
 
+impl Simulation {
+    /// How much of simulated time passes while machines respond: two real seconds. None at the speed of real time.
+    pub fn response_us(&self) -> i64 {
+        const RESPONSE_US: f64 = 2e6;
+        if self.speed > 1.0 { (self.speed * RESPONSE_US) as i64 } else { 0 }
+    }
+}
+
 /// Cheap to clone; clones agree.
 #[derive(Clone, Debug)]
 pub struct Clock {

@@ -14,6 +14,10 @@ use crate::market::{Delivery, Provider, Timestamp};
 /// would shut out every true one after it.
 pub const AHEAD_US_MAX: i64 = 120_000_000;
 
+/// A stamp further ahead than this is taken only where its provider's other stamps are ahead too: clocks that are set over
+/// the network differ by less.
+pub(super) const AHEAD_DOUBTED_US: i64 = 10_000_000;
+
 /// What a provider declares of one of its channels. The lateness is a rule of the day and stands in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelTraits {

@@ -8,6 +8,7 @@
 use crate::{
     calendar::Calendar,
     clock::{AGREED_US, Clock, StampWatch, Verdict},
+    engine::AHEAD_US_MAX,
     logging::Event,
     market::{Provider, Timestamp, TradingDate},
     spool::NewRecord,
@@ -108,6 +109,11 @@ pub struct ClockWatch {
 }
 
 impl ClockWatch {
+    pub fn new(clock: &Clock) -> ClockWatch {
+        let allowed_us = clock.simulation().map_or(0, |simulation| simulation.response_us());
+        ClockWatch { stamps: StampWatch::new(allowed_us), is_ending: false }
+    }
+
     /// Looks at the clock, which follows a step that is right. `held` is the log's last receive time.
     pub fn look(
         &mut self,
@@ -174,6 +180,14 @@ fn describe_off(off_us: i64, has_agreed: bool) -> String {
         return format!(
             "the source's stamps have jumped to 5 h 30 min {side} the machine's clock, with which they agreed before: the source \
              confuses UTC and IST, and what it stamps so counts for the wrong time or not at all"
+        );
+    }
+    // Values under such stamps are taken, so that a clock that is behind does not cost the day.
+    if (-AHEAD_US_MAX..0).contains(&off_us) {
+        return format!(
+            "stamps are {} s ahead of this clock: it is behind, or the source stamps what has not happened yet, and values count \
+             for the time of their stamps; set the clock right (timedatectl) if it is wrong",
+            -off_us / 1_000_000
         );
     }
     let side = if off_us > 0 { "ahead of" } else { "behind" };
@@ -251,6 +265,20 @@ mod tests {
             "a hardware clock in local time"
         );
         assert!(says(HOUR_US, true, "the machine's clock is 1 h 0 min ahead of"));
+    }
+
+    #[test]
+    fn stamps_that_stay_ahead_are_a_problem() {
+        let (clock, calendar) = (Clock::system(), Calendar::embedded());
+        let problems = |ahead_s: i64| {
+            let mut watch = ClockWatch::new(&clock);
+            let stamp = |since_s: i64| clock.now().plus_seconds(ahead_s + since_s);
+            watch.stamps.note(Some(stamp(-60)), clock.now().plus_seconds(-60));
+            watch.look(&clock, &calendar, Some(stamp(0)), Timestamp::NEVER).problems
+        };
+        assert_eq!(problems(5), [""; 0]);
+        let [problem] = &problems(100)[..] else { panic!("it is told") };
+        assert!(problem.contains(" s ahead of this clock: it is behind"), "{problem}");
     }
 
     #[test]

@@ -376,13 +376,9 @@ impl Daemon {
     }
 }
 
-/// A simulated day passes faster than machines respond: two real seconds of silence say nothing.
+/// A simulated day passes faster than machines respond: so long a silence says nothing.
 fn silence_min_us(config: &Config) -> i64 {
-    const RESPONSE_US: f64 = 2e6;
-    config.clock.map_or(
-        0,
-        |simulation| if simulation.speed > 1.0 { (simulation.speed * RESPONSE_US) as i64 } else { 0 },
-    )
+    config.clock.map_or(0, |simulation| simulation.response_us())
 }
 
 /// What the configuration changes of what the providers declare.

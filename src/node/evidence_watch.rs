@@ -54,6 +54,7 @@ const KINDS: [Kind; 12] = [
     ("were about something else than was requested", |counters, _| counters.refused),
     ("had lower volumes than what it had sent before", |counters, _| counters.older_copies),
     ("were stamped in the future", |counters, _| counters.from_the_future),
+    ("were stamped ahead of the source's others and were refused", |_, day| day.stamps.ahead),
     ("changed under the stamp of earlier ones and were refused", |_, day| day.stamps.standing),
     ("came later after their stamp than the source may be late", |_, day| day.stamps.delayed),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
@@ -433,7 +434,7 @@ mod tests {
             let day = DayFaults {
                 contradicted_volumes: 0,
                 untold: UntoldQuotes::default(),
-                stamps: WrongStamps { standing, delayed },
+                stamps: WrongStamps { standing, delayed, ahead: 0 },
                 missed_changes: 0,
             };
             let mut counts = Counts::default();

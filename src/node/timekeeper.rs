@@ -43,7 +43,7 @@ impl Timekeeper {
         let sink = self.intake.sink(&lease);
         let mut sync = tokio::time::interval(SYNC_INTERVAL);
         sync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut watch = ClockWatch::default();
+        let mut watch = ClockWatch::new(&self.clock);
         loop {
             let next = self.next_mark(self.clock.now());
             tokio::select! {

@@ -230,6 +230,18 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.counters.of_mut(provider).older_copies += 1;
     }
 
+    /// Whether what arrives now is of the running session and its stamp lies before the close.
+    pub fn is_of_session(&self, stamp: Timestamp) -> bool {
+        self.session.is_some_and(|session| self.received >= session.open && stamp < session.close)
+    }
+
+    /// A body that shows other values under the stamp of the one before, of which nothing is taken.
+    pub fn note_standing_body(&mut self, provider: Provider) {
+        if let Some(day) = self.day.as_deref_mut() {
+            day.note_standing_body(provider);
+        }
+    }
+
     pub fn note_unknown_lots(&mut self, legs: usize, underlying: &str, expiry: TradingDate) {
         self.counters.unknown_lots += legs as u64;
         self.counters.last_error =

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     market::{
-        BucketState, Contract, Exchange, Listing, OptionType, Price, Provider, ProviderToken, Segment,
-        Timestamp, Told, TradingDate,
+        BucketState, Contract, Exchange, InstrumentKind, Listing, OptionType, Price, Provider, ProviderToken,
+        Segment, Timestamp, Told, TradingDate,
     },
     spool::{Frames, Mark, NewRecord, Record, Source},
     store::{Batch, GapRow},
@@ -476,4 +476,82 @@ fn packets_that_change_under_an_old_stamp_make_no_row_and_are_counted() {
         volume.is_none_or(|volume| volume <= 420 + 120) && *revision <= 1
     };
     assert!(stuck.iter().all(is_of_its_time), "{stuck:?}");
+}
+
+#[test]
+fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
+    let date = |month, day| TradingDate::from_ymd_opt(2026, month, day).expect("a date");
+    let row = nse::LotRow {
+        section: nse::LotSection::Indices,
+        name: "NIFTY 50".to_owned(),
+        symbol: "NIFTY".to_owned(),
+        lots: vec![Some(65)],
+    };
+    let table = nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] };
+    let body = |(stamp, lots): (i64, f64)| {
+        let leg = |option_type, lots| nse::Leg {
+            underlying: "NIFTY".into(),
+            expiry: date(2, 3),
+            strike: Price::from_e4(250_000_000),
+            option_type,
+            open_interest_lots: Some(lots),
+            open_interest_change_lots: None,
+            volume_lots: Some(lots),
+            last_price: Told::Value(Price::from_e4(1_000_000)),
+            bid: Told::Nothing,
+            ask: Told::Nothing,
+            implied_volatility_e4: Told::Nothing,
+        };
+        let chain = nse::Chain {
+            timestamp: at(29, stamp),
+            underlying_value: Some(Price::from_e4(250_000_000)),
+            expiries: vec![date(2, 3)],
+            legs: vec![leg(OptionType::Call, lots), leg(OptionType::Put, 7.0)],
+            rowless_strikes: Vec::new(),
+            malformed: Vec::new(),
+        };
+        nse::encode_chain(&chain, nse::ChainShape::V3)
+    };
+    let record = |source, received, body: &[u8]| NewRecord {
+        source,
+        received_time: at(29, received),
+        context: String::new(),
+        frames: Frames::one(body),
+    };
+    let open = 33_300;
+    // Until 09:21:10 each body has its stamp; that of 09:21:10 stays until 09:22:40; the last ones are of after the close.
+    let frozen = open + 370;
+    let mut records = vec![record(Source::NSE_LOTS, 33_000, &nse::encode_lots(&table))];
+    let mut play = |second: i64, stamp: i64, lots: i64| {
+        records.push(record(Source::NSE_CHAIN, second, &body((stamp, lots as f64))));
+    };
+    for second in (open + 10..=open + 910).step_by(30) {
+        let stamp = if (frozen..frozen + 120).contains(&second) { frozen } else { second };
+        play(second, stamp, second - open);
+        // A copy of the same.
+        play(second + 10, stamp, second - open);
+    }
+    for second in (0..10).map(|step| 55_800 + 30 * step) {
+        play(second, 55_800, second);
+    }
+    let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
+    for (seq, record) in (1..).zip(records) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+    }
+    // Three bodies and the copy of each.
+    assert_eq!(pipeline.wrong_stamps(Provider::Nse).standing, 6);
+    let call = batch.instruments.iter().find(|row| {
+        matches!(row.contract.kind, InstrumentKind::Option { option_type: OptionType::Call, .. })
+    });
+    let call = call.expect("it is known").id;
+    let mut rows = BTreeMap::new();
+    for row in batch.buckets.iter().filter(|row| row.instrument == call) {
+        rows.insert(row.bucket, (row.state, row.open_interest.map(|units| units / 65), row.revision));
+    }
+    let rows: Vec<_> = rows.into_values().take(5).collect();
+    // The third of them is over at 09:24:00; its stamp moves on at 09:23:10.
+    let live = |lots| (BucketState::Live, Some(lots), 0);
+    assert_eq!(rows, [live(160), live(340), live(520), live(700), live(880)]);
+    let closing = batch.closes.iter().map(|close| close.open_interest).max();
+    assert_eq!(closing.flatten(), Some(65 * (55_800 + 270)), "after the close values go on to change");
 }

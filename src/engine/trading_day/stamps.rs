@@ -1,32 +1,43 @@
 //! Stamps that cannot be those of the values under them: a source's clock that stands still, or lags behind.
 //!
-//! A quote that is received later than its channel may be late is looked at here; the tick path does no more than find it.
+//! A quote that is received later than its channel may be late, or before its stamp, is looked at here; the tick path does no more than find it.
 //! - *Standing*: a contract's values go on to change under the stamp of an earlier quote. They are of no known instant, so
 //!   nothing of them is taken, and the stream proves nothing of the contract until its stamp moves on.
 //! - *Delayed*: stamps move on, and each is older than the channel may be late. The values are of their stamps, which their rows
 //!   have waited for in vain: they are backfilled. It is counted, because a source that goes on so has no live row.
+//! - *Ahead*: a stamp lies after its receipt. Where the provider's other contracts are stamped in time, it is refused, and the
+//!   stream proves nothing of the contract until its stamp is in time again. Where most of them are as far ahead, the local
+//!   clock may be the one that is behind: they are taken, and the daemon's watch of its clock names it.
 //!
-//! Owns the stamps that stand still, one a provider and contract at most, and what was counted of each provider.
+//! Owns the stamps that stand still or were refused as ahead, one a provider and contract at most, and what was counted of each
+//! provider.
 //!
 //! Left out: answers to requests, which are stamped with the last trade, and what a source says outside the session.
 
 use super::{Arrival, Delivery, TradingDay};
 use crate::{
-    engine::{channel::AHEAD_US_MAX, rows::Rows},
+    engine::{
+        channel::{AHEAD_DOUBTED_US, AHEAD_US_MAX},
+        rows::Rows,
+    },
     market::{Provider, Quote, Timestamp},
 };
 use std::collections::BTreeMap;
 
 /// What was under way while the process stood still is read within this time; equal stamps of it are of one second.
 const DRAIN_US: i64 = 10_000_000;
+/// How often a provider's stamps are compared while some are ahead.
+const LEAD_LOOK_US: i64 = 1_000_000;
 
 /// Quotes of a provider under stamps that are not of their instant, counted over the day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WrongStamps {
-    /// Refused: other values under the stamp of earlier ones.
+    /// Refused, packets and bodies: other values under the stamp of earlier ones.
     pub standing: u64,
     /// Packets and bodies that came later than their channel may be late.
     pub delayed: u64,
+    /// Refused: further ahead of their receipt than the provider's others.
+    pub ahead: u64,
 }
 
 /// A stamp under which more than one value of a contract came late.
@@ -38,21 +49,38 @@ struct Repeated {
     stands_still: bool,
 }
 
+/// How far a contract's stamp was ahead of its receipt when it was refused.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    received: Timestamp,
+    lead_us: i64,
+}
+
+/// How far most of a provider's contracts are stamped ahead of their receipt; negative where stamps come late, as they should.
+#[derive(Clone, Copy, Debug)]
+struct Lead {
+    looked_at: Timestamp,
+    usual_us: Option<i64>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stamps {
     repeated: BTreeMap<(Provider, u32), Repeated>,
+    refused: BTreeMap<(Provider, u32), Refused>,
+    /// By [`Provider::index`], as the next.
+    leads: [Option<Lead>; Provider::ALL.len()],
     /// In the order of [`Provider::ALL`].
     counts: [WrongStamps; Provider::ALL.len()],
 }
 
 impl Arrival {
-    /// Whether a stamp is not further from the receipt than the channel may be late, nor further ahead than clocks may differ.
+    /// Whether a stamp is not further from the receipt than the channel may be late, nor further ahead than clocks differ.
     #[inline(always)]
     pub(super) fn is_timely(&self, stamp: Timestamp) -> bool {
         let late_us_max = self.traits.lateness_us;
         // One comparison for both ends of the range.
         let from_earliest_us = stamp.us_since(self.received).wrapping_add(late_us_max);
-        from_earliest_us as u64 <= AHEAD_US_MAX.wrapping_add(late_us_max) as u64
+        from_earliest_us as u64 <= AHEAD_DOUBTED_US.wrapping_add(late_us_max) as u64
     }
 }
 
@@ -67,12 +95,13 @@ impl TradingDay {
     pub(super) fn refuses_stamp(
         &mut self,
         index: usize,
-        arrival: &Arrival,
+        arrival: &mut Arrival,
         quote: &Quote,
         rows: &mut Rows,
     ) -> bool {
-        if quote.event_time.us_since(arrival.received) > AHEAD_US_MAX {
-            self.counters.from_the_future += 1;
+        let lead_us = quote.event_time.us_since(arrival.received);
+        if lead_us > AHEAD_US_MAX || self.is_alone_ahead(arrival, lead_us) {
+            self.refuse_ahead(index, arrival, lead_us, rows);
             return true;
         }
         if arrival.traits.delivery == Delivery::Quote
@@ -89,6 +118,64 @@ impl TradingDay {
         }
         self.note_delayed_packet(index, arrival, quote);
         false
+    }
+
+    /// Whether a stamp is ahead, and most of the provider's contracts are not as far.
+    fn is_alone_ahead(&mut self, arrival: &Arrival, lead_us: i64) -> bool {
+        if lead_us <= AHEAD_DOUBTED_US.max(self.silence_min_us) {
+            return false;
+        }
+        let (now, place) = (arrival.received, arrival.provider.index());
+        let known = self.stamps.leads[place];
+        let known = known.filter(|known| (0..LEAD_LOOK_US).contains(&now.us_since(known.looked_at)));
+        let usual_us = match known {
+            Some(known) => known.usual_us,
+            None => self.usual_lead_us(arrival),
+        };
+        if known.is_none() {
+            self.stamps.leads[place] = Some(Lead { looked_at: now, usual_us });
+        }
+        usual_us.is_some_and(|usual_us| usual_us * 2 < lead_us)
+    }
+
+    /// How far the provider's contracts were stamped ahead when they last spoke, those that spoke of late: the middle one.
+    fn usual_lead_us(&self, arrival: &Arrival) -> Option<i64> {
+        let mut leads: Vec<(Timestamp, i64)> =
+            (0..self.slots.len()).filter_map(|slot| self.last_lead(slot, arrival)).collect();
+        let newest = leads.iter().map(|(received, _)| *received).max()?;
+        let window_us = arrival.traits.gap_max_us.max(self.silence_min_us);
+        leads.retain(|(received, _)| newest.us_since(*received) <= window_us);
+        leads.sort_unstable_by_key(|(_, lead_us)| *lead_us);
+        leads.get((leads.len() - 1) / 2).map(|(_, lead_us)| *lead_us)
+    }
+
+    /// When a provider last spoke of a contract, and how far ahead its stamp was. One that is older than the channel may be late is
+    /// of a copy, and says nothing.
+    fn last_lead(&self, slot: usize, arrival: &Arrival) -> Option<(Timestamp, i64)> {
+        let provider = arrival.provider;
+        let refused = self.stamps.refused.get(&(provider, slot as u32));
+        let refused = refused.map(|refused| (refused.received, refused.lead_us));
+        let taken = self.track(provider, slot).map(|track| track.latest).filter(|latest| {
+            latest.provider() == Some(provider)
+                && latest.received_time().us_since(latest.event_time()) <= arrival.traits.lateness_us
+        });
+        let taken = taken
+            .map(|latest| (latest.received_time(), latest.event_time().us_since(latest.received_time())));
+        refused.max(taken)
+    }
+
+    fn refuse_ahead(&mut self, index: usize, arrival: &mut Arrival, lead_us: i64, rows: &mut Rows) {
+        let Arrival { provider, received, .. } = *arrival;
+        self.counters.from_the_future += 1;
+        self.stamps.refused.insert((provider, index as u32), Refused { received, lead_us });
+        if lead_us <= AHEAD_US_MAX {
+            self.stamps.counts[provider.index()].ahead += 1;
+        }
+        // Of a body: it proves nothing, and the next one is not of an earlier time.
+        arrival.stamp = Timestamp::NEVER;
+        if arrival.traits.delivery == Delivery::Stream {
+            self.mute_provider(index, provider, received, rows);
+        }
     }
 
     fn is_late(&self, arrival: &Arrival, stamp: Timestamp) -> bool {
@@ -134,6 +221,11 @@ impl TradingDay {
                 track.spoken == arrival.epoch && track.latest.event_time() < quote.event_time
             });
         self.stamps.counts[arrival.provider.index()].delayed += u64::from(is_moving);
+    }
+
+    /// A body of other values than those of an earlier one of its stamp, of which nothing was taken.
+    pub fn note_standing_body(&mut self, provider: Provider) {
+        self.stamps.counts[provider.index()].standing += 1;
     }
 
     /// A body whose stamp is a newer one than that of the chain's body before, `last`.

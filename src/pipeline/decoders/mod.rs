@@ -5,6 +5,7 @@
 
 mod angel_one;
 mod nse;
+mod nse_stamps;
 mod token_table;
 
 pub use nse::chain_times as nse_chain_times;

@@ -1,6 +1,6 @@
 //! NSE's option chains and lot sizes: contracts appear in the chains rather than in a master, and quantities are in lots.
 
-use super::Decode;
+use super::{Decode, nse_stamps::Repeats};
 use crate::{
     engine::ChannelTraits,
     market::{Contract, Delivery, Exchange, Listing, Price, Provider, Quote, Timestamp, Told, TradingDate},
@@ -53,6 +53,7 @@ pub(super) struct Decoder {
     listed: BTreeMap<(Arc<str>, TradingDate), (Timestamp, Vec<Price>)>,
     /// When a chain's volumes first went back, while they do.
     older_since: BTreeMap<(Arc<str>, TradingDate), Timestamp>,
+    repeats: Repeats,
 }
 
 impl Decode for Decoder {
@@ -107,6 +108,12 @@ impl Decoder {
             return;
         }
         ingest.note_event(PROVIDER, chain.timestamp);
+        if ingest.is_of_session(chain.timestamp) {
+            if self.repeats.contradict(&chain) {
+                return ingest.note_standing_body(PROVIDER);
+            }
+            self.repeats.take(&chain);
+        }
         self.decode_level(&chain, &underlying, ingest);
         for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
             self.decode_legs(&chain, &underlying, expiry, ingest);

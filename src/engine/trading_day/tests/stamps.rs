@@ -20,7 +20,7 @@ fn play(minutes: i64, stamp_of: impl Fn(Timestamp) -> Timestamp) -> Played {
 }
 
 fn wrong_stamps(played: &Played) -> (u64, u64) {
-    let WrongStamps { standing, delayed } = played.day.wrong_stamps(Provider::AngelOne);
+    let WrongStamps { standing, delayed, .. } = played.day.wrong_stamps(Provider::AngelOne);
     (standing, delayed)
 }
 
@@ -106,7 +106,10 @@ fn a_body_that_changes_under_its_stamp_is_refused() {
         let stamp = now.plus_us(-60 * SECOND_US).max(at(9, 15, 0)).min(at(9, 22, 0));
         played.body(stamp, now, &[(0, 1_000 + minute)]);
     }
-    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { standing: 60 - 26, delayed: 0 });
+    assert_eq!(
+        played.day.wrong_stamps(Provider::Nse),
+        WrongStamps { standing: 60 - 26, delayed: 0, ahead: 0 }
+    );
     assert_eq!(played.day.latest(0).open_interest(), Some(1_026));
     let states = played.states(0);
     assert!(states[2..].iter().all(|state| *state == Missing), "{states:?}");
@@ -153,6 +156,73 @@ fn bodies_that_are_late_all_the_time_are_counted_and_never_live() {
             played.body(stamp, stamp.plus_seconds(later), &[(0, 1_000 + minute)]);
         }
     }
-    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { standing: 0, delayed: 60 });
+    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { standing: 0, delayed: 60, ahead: 0 });
     assert!(played.states(0).iter().all(|state| [Backfilled, Missing].contains(state)));
+}
+
+fn refused_ahead(played: &Played) -> u64 {
+    played.day.wrong_stamps(Provider::AngelOne).ahead
+}
+
+#[test]
+fn a_contract_that_is_stamped_ahead_of_the_others_is_refused_and_not_witnessed() {
+    let (from, until) = (at(9, 22, 0), at(9, 40, 0));
+    let ahead = |now: Timestamp| if now >= from && now < until { now.plus_seconds(100) } else { now };
+    let played = play(45, ahead);
+    assert_eq!((refused_ahead(&played), played.day.counters().from_the_future), (18 * 6, 18 * 6));
+    let (states, sound) = (played.states(0), played.states(1));
+    assert_eq!(states[..2], [Live; 2]);
+    assert_eq!(states[2..8], [Missing; 6], "{states:?}");
+    assert!(states.len() > 10 && states[9..].iter().all(|state| *state == Live), "{states:?}");
+    assert!(sound.iter().all(|state| *state == Live), "{sound:?}");
+    // 09:21 to 09:24 is of the packet before, not of one that came at 09:22:20.
+    assert!(played.stated(0).iter().all(|(_, _, revision)| *revision == 0), "{:?}", played.stated(0));
+}
+
+#[test]
+fn a_single_packet_from_ahead_does_not_shut_out_the_next() {
+    let played = play(30, |now| if now == at(9, 22, 50) { now.plus_seconds(110) } else { now });
+    assert_eq!(refused_ahead(&played), 1);
+    assert!(played.states(0).iter().all(|state| *state == Live), "{:?}", played.states(0));
+    assert_eq!(played.stated(0)[2].1, played.stated(1)[2].1, "as of 09:23:50");
+}
+
+#[test]
+fn a_feed_that_is_ahead_as_a_whole_is_taken() {
+    for ahead_s in [12, 100] {
+        let mut played = Played::new(20);
+        for step in 0..40 * 6 {
+            let now = at(9, 15, 0).plus_seconds(step * 10);
+            let stamp = if step >= 60 { now.plus_seconds(ahead_s) } else { now };
+            let values: Vec<(u32, i64)> = (0..20).map(|slot| (slot, 1_000 + step)).collect();
+            played.stream_late(stamp, now, &values);
+        }
+        // Those of the first packet, as nothing else was known then.
+        assert_eq!(refused_ahead(&played), 20, "{ahead_s}");
+        for slot in 0..20 {
+            let states = played.states(slot);
+            assert!(states.len() > 10 && states.iter().all(|state| *state == Live), "{ahead_s}: {states:?}");
+        }
+    }
+}
+
+#[test]
+fn clocks_that_differ_by_seconds_refuse_nothing() {
+    let played = play(30, |now| now.plus_seconds(9));
+    assert_eq!((refused_ahead(&played), played.day.counters().from_the_future), (0, 0));
+}
+
+#[test]
+fn a_body_from_ahead_is_refused_once_and_proves_nothing() {
+    let mut played = Played::new(1);
+    for step in 0..60 {
+        let now = at(9, 15, 0).plus_seconds(step * 30);
+        let stamp = if step == 11 { now.plus_seconds(100) } else { now.plus_seconds(-10) };
+        played.body(stamp, now, &[(0, 1_000 + step)]);
+    }
+    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { ahead: 1, ..WrongStamps::default() });
+    let stated = played.stated(0);
+    assert!(stated.iter().all(|(state, ..)| *state == Live), "{stated:?}");
+    // 09:18 to 09:21 ends before 09:20:30 came with a stamp of 09:22:10.
+    assert_eq!(stated[1].1, Some(1_012));
 }
