@@ -1,11 +1,23 @@
 //! Which notices of the running day the log is told, and when.
 //!
-//! A notice is logged once. What a provider's contradicted volumes come to changes with each of them, hundreds of times an hour
+//! A notice is logged once, and so is a finding that goes on: its text contains what is shown at the moment, so it is known by
+//! what it is of and since when. What a provider's contradicted volumes come to changes with each of them, hundreds of times an hour
 //! where a source is bad: of these the log is told the sum, once a minute of market time.
 
 use crate::market::Timestamp;
+use std::collections::BTreeSet;
 
 const VOLUMES_US: i64 = 60_000_000;
+
+/// What a finding is of, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    Level(u32, Timestamp),
+    /// Prices of a chain.
+    Prices(u32, Timestamp),
+    /// The price of a contract alone.
+    Price(u32, Timestamp),
+}
 
 /// See the module's head.
 #[derive(Debug, Default)]
@@ -13,9 +25,17 @@ pub struct DayNews {
     told: Vec<String>,
     volumes: Vec<String>,
     volumes_at: Option<Timestamp>,
+    findings: BTreeSet<Finding>,
 }
 
 impl DayNews {
+    /// Those of the findings that go on now that did not at the last call.
+    pub fn begun(&mut self, findings: BTreeSet<Finding>) -> BTreeSet<Finding> {
+        let begun = findings.difference(&self.findings).copied().collect();
+        self.findings = findings;
+        begun
+    }
+
     /// What of these notices is to be logged now: `volumes` are a provider's contradicted ones each.
     pub fn take(&mut self, volumes: &[String], others: &[String], now: Timestamp) -> Vec<String> {
         let new = |texts: &[String], told: &[String]| -> Vec<String> {
@@ -53,5 +73,21 @@ mod tests {
         assert_eq!(take(60, "8 times", &["unclosed"]), "8 times");
         assert_eq!(take(300, "8 times", &["unclosed"]), "", "nothing came since");
         assert_eq!(take(301, "9 times", &["unclosed"]), "9 times");
+    }
+
+    #[test]
+    fn a_finding_is_news_when_it_begins() {
+        let at = |second: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(second);
+        let mut news = DayNews::default();
+        let mut begun = |findings: &[Finding]| {
+            let begun = news.begun(findings.iter().copied().collect());
+            begun.into_iter().collect::<Vec<_>>()
+        };
+        let (first, second) = (Finding::Level(3, at(0)), Finding::Prices(3, at(0)));
+        assert_eq!(begun(&[first]), [first]);
+        assert_eq!(begun(&[first, second]), [second]);
+        assert_eq!(begun(&[second]), []);
+        let again = Finding::Level(3, at(60));
+        assert_eq!(begun(&[again, second]), [again]);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{
     day_news::DayNews,
-    price_lacks::{describe_jumps, describe_levels, describe_prices},
+    price_lacks::{describe_begun, describe_jumps, describe_levels, describe_prices},
 };
 use crate::{
     engine::{
@@ -92,6 +92,8 @@ pub struct EvidenceWatch {
     /// Since when no provider covers a chain, while the session is open.
     sourceless_since: Option<Timestamp>,
     news: DayNews,
+    /// Whether there were problems at the last look.
+    had_problems: bool,
 }
 
 impl EvidenceWatch {
@@ -101,6 +103,7 @@ impl EvidenceWatch {
             counted: VecDeque::new(),
             sourceless_since: None,
             news: DayNews::default(),
+            had_problems: false,
         }
     }
 
@@ -118,11 +121,13 @@ impl EvidenceWatch {
         let (mut problems, notices) = (describe(&many), describe(&few));
         problems.extend(describe_missing(&pipeline.missing_chains()));
         problems.extend(describe_disputes(&pipeline.oi_disputes(), |of| pipeline.contract(of)));
-        problems.extend(describe_levels(&pipeline.level_disputes()));
+        let levels = pipeline.level_disputes();
+        problems.extend(describe_levels(&levels));
         let impossible = pipeline.impossible_open_interest();
         let mut values = describe_impossible(&impossible, |of| pipeline.contract(of));
         values.extend(describe_jumps(&pipeline.jumps(), |of| pipeline.contract(of)));
-        values.extend(describe_prices(&pipeline.impossible_prices(), |of| pipeline.contract(of)));
+        let prices = pipeline.impossible_prices();
+        values.extend(describe_prices(&prices, |of| pipeline.contract(of)));
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
         let close = pipeline.day().map(|day| day.hours().close);
@@ -155,7 +160,12 @@ impl EvidenceWatch {
         let mut of_day: Vec<String> = volumes.collect();
         let others: Vec<String> =
             unrecorded(&pipeline.unrecorded_sessions()).into_iter().chain(unclosed).collect();
-        let news = self.news.take(&of_day, &others, now);
+        let mut news = self.news.take(&of_day, &others, now);
+        let begun = describe_begun(&mut self.news, levels, prices, |of| pipeline.contract(of));
+        // The first problems are logged together.
+        if std::mem::replace(&mut self.had_problems, !problems.is_empty()) {
+            news.extend(begun);
+        }
         of_day.extend(others);
         Some(Lacks { problems, notices, of_day, news, problems_of_day })
     }

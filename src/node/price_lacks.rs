@@ -1,10 +1,33 @@
 //! Prices, levels and open interest that cannot be right, in words, for what [`super::evidence_watch`] says of the running day.
 
-use super::evidence_watch::{clock, name_first, name_of};
+use super::{
+    day_news::{DayNews, Finding},
+    evidence_watch::{clock, name_first, name_of},
+};
 use crate::{
     engine::{ImpossiblePrice, Jump, LevelDispute, PriceFault},
     market::{Contract, InstrumentId, Price},
 };
+
+/// In words, those levels and prices that the log has not been told of.
+pub(super) fn describe_begun<'a>(
+    news: &mut DayNews,
+    mut levels: Vec<(String, LevelDispute)>,
+    mut prices: Vec<(String, InstrumentId, ImpossiblePrice)>,
+    contract_of: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Vec<String> {
+    let of_level = |(_, found): &(String, LevelDispute)| Finding::Level(found.slot, found.since);
+    let of_price = |(_, _, found): &(String, InstrumentId, ImpossiblePrice)| match found.of_chain {
+        Some(_) => Finding::Prices(found.chain, found.since),
+        None => Finding::Price(found.slot, found.since),
+    };
+    let begun = news.begun(levels.iter().map(of_level).chain(prices.iter().map(of_price)).collect());
+    levels.retain(|found| begun.contains(&of_level(found)));
+    prices.retain(|found| begun.contains(&of_price(found)));
+    let mut texts = describe_levels(&levels);
+    texts.extend(describe_prices(&prices, contract_of));
+    texts
+}
 
 /// Of the first underlyings, with what either provider shows.
 pub(super) fn describe_levels(disputes: &[(String, LevelDispute)]) -> Vec<String> {
@@ -48,15 +71,19 @@ pub(super) fn describe_jumps<'a>(
 /// Of the first chains and contracts, with both values.
 pub(super) fn describe_prices<'a>(
     found: &[(String, InstrumentId, ImpossiblePrice)],
-    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+    contract_of: impl Fn(InstrumentId) -> Option<&'a Contract>,
 ) -> Vec<String> {
     let name = |(chain, instrument, found): &(String, InstrumentId, ImpossiblePrice)| {
         let ImpossiblePrice { provider, price, fault, since, of_chain, .. } = found;
-        let (contract, since) = (name_of(*instrument, &contract), clock(*since));
+        let (contract, since) = (name_of(*instrument, &contract_of), clock(*since));
         let against = match fault {
             PriceFault::AboveLevel(level) => format!("above its underlying's {level}"),
             PriceFault::AboveStrike(strike) => format!("above its strike {strike}"),
             PriceFault::OutsideBook { bid, ask } => format!("with a bid of {bid} and an ask of {ask}"),
+            PriceFault::Partner { instrument, price, level } => {
+                let partner = name_of(*instrument, &contract_of);
+                format!("with {partner} at {price} and their underlying at {level}")
+            }
             PriceFault::Other(other, price) => {
                 format!("where {other} shows {price} with the same volume")
             }
@@ -167,5 +194,34 @@ mod tests {
         assert!(lacks[1].starts_with(&start), "{}", lacks[1]);
         assert!(lacks[2].contains(" where nse shows 300.00 with the same volume, "), "{}", lacks[2]);
         assert_eq!(lacks[3], "prices of 1 more chains or contracts cannot be");
+        let (price, level) = (rupees(150), rupees(25_000));
+        let partner = found(PriceFault::Partner { instrument: InstrumentId(8), price, level }, None);
+        let lacks = describe_prices(&[("NIFTY W".to_owned(), InstrumentId(7), partner)], |_| None);
+        let start = "a price cannot be: instrument 7 is at 30000.00 with instrument 8 at 150.00 and their underlying at \
+                     25000.00, after 09:15:00; ";
+        assert!(lacks[0].starts_with(start), "{}", lacks[0]);
+    }
+
+    #[test]
+    fn an_ongoing_finding_is_news_once_whatever_it_shows() {
+        let mut news = DayNews::default();
+        let mut told = |slot: u32, rupees: i64, of_chain| {
+            let found = ImpossiblePrice {
+                chain: 0,
+                slot,
+                provider: Provider::AngelOne,
+                price: Price::from_e4(rupees * 10_000),
+                fault: PriceFault::AboveStrike(Price::from_e4(10_000)),
+                since: Timestamp::from_us(1_769_744_700_000_000),
+                of_chain,
+            };
+            let prices = vec![("NIFTY W".to_owned(), InstrumentId(slot), found)];
+            describe_begun(&mut news, Vec::new(), prices, |_| None).len()
+        };
+        assert_eq!(told(7, 30_000, None), 1);
+        assert_eq!(told(7, 30_001, None), 0);
+        assert_eq!(told(8, 30_001, None), 1, "another contract");
+        assert_eq!(told(8, 30_001, Some((3, 10))), 1, "it is its chain's now");
+        assert_eq!(told(7, 30_002, Some((4, 10))), 0);
     }
 }

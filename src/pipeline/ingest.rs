@@ -11,8 +11,7 @@ use crate::{
         watch::{ListedExpiries, WatchList, WatchedExpiries},
     },
     market::{
-        Bar, Contract, InstrumentId, InstrumentKind, Listing, OptionType, Price, Provider, Quote, Timestamp,
-        TradingDate,
+        Bar, Contract, InstrumentId, InstrumentKind, Listing, Price, Provider, Quote, Timestamp, TradingDate,
     },
     spool::DayRules,
     store::Batch,
@@ -88,7 +87,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
             is_option: contract.is_option(),
             chain,
             base: None,
-            price_bound: price_bound(contract),
+            price_bound: price_bound(contract, self.date),
             is_new,
         };
         let slot = day.add_slot(spec, self.received);
@@ -249,13 +248,9 @@ impl<Live: LiveSink> Ingest<'_, Live> {
     }
 }
 
-/// No call is worth more than its underlying, no put more than its strike.
-fn price_bound(contract: &Contract) -> Option<PriceBound> {
-    match contract.kind {
-        InstrumentKind::Option { option_type: OptionType::Call, .. } => Some(PriceBound::Level),
-        InstrumentKind::Option { strike, option_type: OptionType::Put, .. } => {
-            Some(PriceBound::Strike(strike))
-        }
-        _ => None,
-    }
+/// What bounds an option's price on a day.
+fn price_bound(contract: &Contract, date: TradingDate) -> Option<PriceBound> {
+    let InstrumentKind::Option { expiry, strike, option_type } = contract.kind else { return None };
+    let days = u16::try_from((expiry - date).num_days()).unwrap_or(0);
+    Some(PriceBound { option_type, strike, days })
 }

@@ -5,7 +5,8 @@
 //! prices move. With a second provider [`super::open_interest`] finds that; this finds it also where there is one alone.
 //!
 //! Four things are found, of what is recorded:
-//! - open interest of many contracts of a chain that is further from the session before than was traded;
+//! - open interest that is further from the session before than was traded: of many contracts of a chain, or of a few for
+//!   [`IMPOSSIBLE_LOOKS_MIN`] looks;
 //! - open interest of a chain that stands still while volume is added, and the other way round;
 //! - the level of an underlying that stands still while its options are traded at new prices.
 //!
@@ -50,6 +51,8 @@ const PRICED_MINUTES_MIN: u32 = 5;
 /// Open interest that cannot be is named from so many contracts on, if they are more than this part of those judged.
 const IMPOSSIBLE_MIN: u32 = 3;
 const IMPOSSIBLE_PART: u32 = 4;
+/// Fewer are named after so many looks in a row.
+const IMPOSSIBLE_LOOKS_MIN: u32 = 3;
 
 /// In place of a value that was not told.
 const UNTOLD: i64 = i64::MIN;
@@ -126,6 +129,7 @@ struct Impossible {
     open_interest: i64,
     volume: i64,
     at: Timestamp,
+    looks: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +167,7 @@ struct Look {
     impossible: u32,
 }
 
-/// Open interest of a chain that cannot be, with the first of its contracts.
+/// Open interest of a chain's contracts that cannot be, with the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImpossibleOi {
     pub chain: u32,
@@ -367,7 +371,8 @@ impl TradingDay {
         let (base, _) = self.bases_before[slot as usize]?;
         let Fields { open_interest, volume, .. } = *fields;
         let is_possible = can_become(base, open_interest, volume);
-        let is_found = known.impossible.get(&slot).is_some_and(|found| {
+        let is_found = known.impossible.get_mut(&slot).is_some_and(|found| {
+            found.looks = found.looks.saturating_add(1);
             let is_replaced = can_become(base, found.open_interest, found.volume);
             let distance = |open_interest: i64| open_interest.saturating_sub(base).unsigned_abs();
             let is_corrected = is_possible && distance(open_interest) < distance(found.open_interest) / 2;
@@ -379,7 +384,7 @@ impl TradingDay {
         if is_possible {
             known.impossible.remove(&slot);
         } else {
-            known.impossible.insert(slot, Impossible { open_interest, volume, at: stamp });
+            known.impossible.insert(slot, Impossible { open_interest, volume, at: stamp, looks: 1 });
         }
         (base != 0 || open_interest != 0).then_some(is_possible)
     }
@@ -399,22 +404,27 @@ impl TradingDay {
         }
     }
 
-    /// Chains whose open interest cannot be, after what was traded since the session before.
+    /// Chains with open interest that cannot be, after what was traded since the session before.
     pub fn impossible_open_interest(&self) -> Vec<ImpossibleOi> {
         let chains = self.plausibility.chains.iter().enumerate();
         chains.filter_map(|(chain, found)| self.impossible_of_chain(chain, found)).collect()
     }
 
     fn impossible_of_chain(&self, chain: usize, found: &ChainFields) -> Option<ImpossibleOi> {
-        let ChainFields { of, judged, impossible: contracts, .. } = *found;
-        if contracts < IMPOSSIBLE_MIN || contracts * IMPOSSIBLE_PART <= judged {
+        let ChainFields { of, judged, impossible, .. } = *found;
+        if impossible == 0 {
             return None;
         }
-        let first = self.chains[chain].slots.iter().find_map(|slot| {
+        let is_of_chain = impossible >= IMPOSSIBLE_MIN && impossible * IMPOSSIBLE_PART > judged;
+        let looks_min = if is_of_chain { 0 } else { IMPOSSIBLE_LOOKS_MIN };
+        let slots = self.chains[chain].slots.iter();
+        let mut named = slots.filter_map(|slot| {
             let impossible = self.plausibility.impossible.get(slot)?;
-            Some((*slot, *impossible, self.bases_before[*slot as usize]?.0))
+            (impossible.looks >= looks_min).then_some((*slot, *impossible))
         });
-        let (slot, Impossible { open_interest, volume, at }, base) = first?;
+        let (slot, Impossible { open_interest, volume, at, .. }) = named.next()?;
+        let contracts = if is_of_chain { impossible } else { 1 + named.count() as u32 };
+        let (base, _) = self.bases_before[slot as usize]?;
         let chain = chain as u32;
         Some(ImpossibleOi { chain, provider: of?, contracts, judged, slot, open_interest, base, volume, at })
     }

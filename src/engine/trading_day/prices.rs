@@ -3,23 +3,27 @@
 //! Example: a provider sends paise where rupees are due, or the index' level in the place of an option's price. Its volume and
 //! open interest are right, so nothing else shows it.
 //!
-//! No option is worth more than what it is on: a call more than its underlying, a put more than its strike. No contract that has
-//! just been traded has a last price far outside of its own bid and ask. Where two providers know the same trades of a
-//! contract, they know the same last price.
+//! No option is worth more than what it is on: a call more than its underlying, a put more than its strike. A call and a put of
+//! one strike differ by what the level is above it ([`pairs`]). No contract that has just been traded has a last price far
+//! outside of its own bid and ask. Where two providers know the same trades of a contract, they know the same last price.
 //!
 //! Owns the volume of each contract at the last look, and what the looks have found. A chain is looked at after its fields
 //! ([`super::plausibility`]), whose turns and memory these looks share; they are no part of the tick path.
 //!
 //! Invariants:
-//! - Only contracts that were traded since the last look are held to their bid and ask: a quiet market moves away from its last
-//!   price.
-//! - Findings change no row. Candles that may contain such prices have `resolve_required`.
+//! - Only contracts that were traded since the last look are held to their bid and ask and to their partner: a quiet market
+//!   moves away from its last price. A price that was found once goes on as a finding while it is shown and nothing clears it.
+//! - Findings change no row. Candles that may contain such prices have `resolve_required`; if a chain is found, those of all of
+//!   its contracts that were traded since the look before the first of its findings.
 //! - One contract alone is a finding after [`LOOKS_MIN`] looks, since a look may fall between a price and its book.
 
+mod pairs;
+
+use self::pairs::{Pairs, are_no_pair};
 use super::{TradingDay, open_interest::are_far_apart};
 use crate::{
     engine::{observation::Observation, rows::Rows},
-    market::{Price, Provider, Timestamp},
+    market::{InstrumentId, OptionType, Price, Provider, Timestamp},
 };
 use std::collections::BTreeMap;
 
@@ -35,16 +39,19 @@ const CONTRACTS_PART: u32 = 4;
 /// Looks in a row after which a contract alone is a finding.
 const LOOKS_MIN: u32 = 3;
 
+/// For so long after its last trade the partner of a found contract says something of what is traded later.
+const PARTNER_US: i64 = 900_000_000;
+
 /// In place of a volume that no look has seen.
 const UNSEEN: u32 = u32::MAX;
 
-/// What no price of an option can be above.
+/// What bounds the price of an option: a call's the level of its underlying, a put's its strike, and both that of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PriceBound {
-    /// A call's: the level of its underlying.
-    Level,
-    /// A put's: its strike.
-    Strike(Price),
+pub struct PriceBound {
+    pub option_type: OptionType,
+    pub strike: Price,
+    /// Until the expiry.
+    pub days: u16,
 }
 
 /// What speaks against a price.
@@ -55,6 +62,12 @@ pub enum PriceFault {
     OutsideBook {
         bid: Price,
         ask: Price,
+    },
+    /// The other option of its strike shows this price: at the level they cannot both be right.
+    Partner {
+        instrument: InstrumentId,
+        price: Price,
+        level: Price,
     },
     /// Another provider shows it, with the same volume.
     Other(Provider, Price),
@@ -77,14 +90,47 @@ struct Found {
 #[derive(Clone, Copy, Debug)]
 struct Look {
     at: Timestamp,
+    /// Contracts whose last price is of this session.
     judged: u32,
+    /// Those of them that say something now: they were traded since the look before, or were found.
+    weighed: u32,
     impossible: u32,
+    /// While the chain is a finding: it was right then.
+    since: Option<Timestamp>,
 }
 
 impl Look {
     fn is_of_chain(&self) -> bool {
-        self.impossible >= CONTRACTS_MIN && self.impossible * CONTRACTS_PART > self.judged
+        self.impossible >= CONTRACTS_MIN && self.impossible * CONTRACTS_PART > self.weighed
     }
+}
+
+/// What the looks know of a contract's trades.
+#[derive(Clone, Copy, Debug)]
+struct Traded {
+    /// The lower half of the volume.
+    volume: u32,
+    /// It is the first that a look saw, of trades of whenever.
+    is_first: bool,
+    /// When a look saw this volume first.
+    at: Timestamp,
+}
+
+/// A contract of a chain that is a finding, without one of its own.
+#[derive(Clone, Copy, Debug)]
+struct Swept {
+    volume: u32,
+    /// Up to when candles are marked.
+    marked: Timestamp,
+}
+
+/// What a contract shows at a look that weighs it.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    slot: u32,
+    provider: Provider,
+    price: Price,
+    is_changed: bool,
 }
 
 /// See the module's head.
@@ -92,20 +138,23 @@ impl Look {
 pub(super) struct Prices {
     /// By slot.
     bounds: Vec<Option<PriceBound>>,
-    /// By slot: the lower half of the volume.
-    volumes: Vec<u32>,
+    /// By slot.
+    traded: Vec<Traded>,
+    pairs: Pairs,
     /// By chain of options: that of its underlying.
     underlyings: BTreeMap<u32, u32>,
     /// By chain.
     looks: BTreeMap<u32, Look>,
     /// By slot.
     found: BTreeMap<u32, Found>,
+    /// The same.
+    swept: BTreeMap<u32, Swept>,
 }
 
 impl Prices {
     pub fn add_slot(&mut self, bound: Option<PriceBound>) {
         self.bounds.push(bound);
-        self.volumes.push(UNSEEN);
+        self.traded.push(Traded { volume: UNSEEN, is_first: false, at: Timestamp::NEVER });
     }
 }
 
@@ -136,33 +185,17 @@ impl TradingDay {
     }
 
     fn compare_prices(&mut self, known: &mut Prices, chain: usize, now: Timestamp, rows: &mut Rows) {
-        let before = known.looks.get(&(chain as u32)).map_or(self.hours.open, |look| look.at);
+        let last = known.looks.get(&(chain as u32)).copied();
+        let before = last.map_or(self.hours.open, |look| look.at);
         let level = self.level_of(known, chain as u32);
-        let mut look = Look { at: now, judged: 0, impossible: 0 };
+        known.pairs.link(chain as u32, &self.chains[chain].slots, &known.bounds);
+        let mut look = Look { at: now, judged: 0, weighed: 0, impossible: 0, since: None };
+        let weighed = self.weighed_prices(known, chain, &mut look);
+        look.weighed = weighed.len() as u32;
         let (mut found, mut ended) = (Vec::new(), Vec::new());
-        for slot in self.chains[chain].slots.iter().copied() {
-            let Some(track) = self.recorded_track(slot as usize) else { continue };
-            let latest = *track.latest;
-            let (Some(provider), Some(price), Some(volume)) =
-                (latest.provider(), latest.last_price(), latest.volume())
-            else {
-                continue;
-            };
-            if volume == 0 || price <= Price::ZERO || latest.event_time() < self.hours.open {
-                continue;
-            }
-            let seen = std::mem::replace(&mut known.volumes[slot as usize], volume as u32);
-            let is_known = known.found.contains_key(&slot);
-            if seen == volume as u32 && !is_known {
-                continue;
-            }
-            look.judged += 1;
-            let is_traded = seen != UNSEEN && seen != volume as u32;
-            let bound = known.bounds[slot as usize];
-            let fault = above(price, bound, level)
-                .or_else(|| self.other_price(slot as usize, &latest))
-                .or_else(|| outside_book(&latest).filter(|_| is_traded));
-            match fault {
+        for shown in weighed {
+            let Shown { slot, provider, price, .. } = shown;
+            match self.fault_of(known, &shown, level, now) {
                 Some(fault) => {
                     look.impossible += 1;
                     let new = Found { provider, price, fault, since: before, looks: 0, marked: None };
@@ -170,9 +203,15 @@ impl TradingDay {
                     *kept = Found { provider, price, fault, looks: kept.looks + 1, ..*kept };
                     found.push(slot);
                 }
-                None if is_known => ended.push(slot),
+                None if known.found.contains_key(&slot) => ended.push(slot),
                 None => {}
             }
+        }
+        if look.is_of_chain() {
+            // Those that were told alone before are no beginning of it.
+            let recent = found.iter().filter_map(|slot| known.found.get(slot));
+            let recent = recent.filter(|found| found.looks <= LOOKS_MIN).map(|found| found.since);
+            look.since = last.and_then(|last| last.since).or(recent.min()).or(Some(before));
         }
         known.looks.insert(chain as u32, look);
         for slot in found {
@@ -186,6 +225,122 @@ impl TradingDay {
             let marked = known.found.remove(&slot).and_then(|found| found.marked);
             // Until when the prices were wrong is not known.
             marked.into_iter().for_each(|from| self.mark_candles(slot as usize, from, now, rows));
+        }
+        let is_new = last.is_none_or(|last| last.since.is_none());
+        let from = look.since.map(|since| if is_new { since } else { before });
+        self.sweep_chain(known, chain, from, now, rows);
+    }
+
+    /// What the contracts of a chain show that have something to say at this look.
+    fn weighed_prices(&self, known: &mut Prices, chain: usize, look: &mut Look) -> Vec<Shown> {
+        let mut weighed = Vec::new();
+        for slot in self.chains[chain].slots.iter().copied() {
+            let Some(track) = self.recorded_track(slot as usize) else { continue };
+            let latest = track.latest;
+            let (Some(provider), Some(price), Some(volume)) =
+                (latest.provider(), latest.last_price(), latest.volume())
+            else {
+                continue;
+            };
+            if price <= Price::ZERO || latest.event_time() < self.hours.open {
+                continue;
+            }
+            let traded = &mut known.traded[slot as usize];
+            let is_changed = traded.volume != volume as u32;
+            if is_changed {
+                let is_first = traded.volume == UNSEEN;
+                *traded = Traded { volume: volume as u32, is_first, at: look.at };
+            }
+            if volume == 0 {
+                continue;
+            }
+            look.judged += 1;
+            if is_changed || known.found.contains_key(&slot) {
+                weighed.push(Shown { slot, provider, price, is_changed });
+            }
+        }
+        weighed
+    }
+
+    /// What speaks against a price.
+    fn fault_of(
+        &self,
+        known: &Prices,
+        shown: &Shown,
+        level: Option<Price>,
+        now: Timestamp,
+    ) -> Option<PriceFault> {
+        let Shown { slot, price, is_changed, .. } = *shown;
+        let latest = self.recorded_track(slot as usize)?.latest;
+        let is_near = |found: &&Found| !are_far_apart(found.price.as_e4(), price.as_e4());
+        let found = known.found.get(&slot).filter(is_near);
+        let is_held_to_book = !is_changed || !known.traded[slot as usize].is_first;
+        let is_unclear = |fault: &PriceFault| match fault {
+            PriceFault::AboveLevel(_) | PriceFault::Partner { .. } => level.is_none(),
+            PriceFault::OutsideBook { .. } => book(latest).is_none(),
+            PriceFault::AboveStrike(_) | PriceFault::Other(..) => false,
+        };
+        above(price, known.bounds[slot as usize], level)
+            .or_else(|| self.other_price(slot as usize, latest))
+            .or_else(|| outside_book(latest).filter(|_| is_held_to_book))
+            .or_else(|| self.against_partner(known, shown, level?, now))
+            .or_else(|| found.map(|found| found.fault).filter(is_unclear))
+    }
+
+    /// The other option of its strike, if both cannot be right. Last prices that are not of one time say nothing, but of what was
+    /// found already.
+    fn against_partner(
+        &self,
+        known: &Prices,
+        shown: &Shown,
+        level: Price,
+        now: Timestamp,
+    ) -> Option<PriceFault> {
+        let Shown { slot, price, is_changed, .. } = *shown;
+        let partner = known.pairs.partner(slot)?;
+        let latest = self.recorded_track(partner as usize)?.latest;
+        let theirs = latest.last_price().filter(|price| *price > Price::ZERO)?;
+        let [ours, other] = [slot, partner].map(|slot| known.traded[slot as usize]);
+        let is_fresh = |traded: Traded| traded.at == now && !traded.is_first;
+        let is_pair = |slot| {
+            known.found.get(&slot).is_some_and(|found| matches!(found.fault, PriceFault::Partner { .. }))
+        };
+        let goes_on = is_pair(slot) && (!is_changed || now.us_since(other.at) <= PARTNER_US);
+        if !(goes_on || is_fresh(ours) && is_fresh(other)) {
+            return None;
+        }
+        let instrument = self.slots[partner as usize].instrument;
+        let bound = known.bounds[slot as usize]?;
+        are_no_pair(&bound, price, theirs, level).then_some(PriceFault::Partner {
+            instrument,
+            price: theirs,
+            level,
+        })
+    }
+
+    /// Marks the candles of a chain's contracts that no rule found alone, those traded `from` when the chain is a finding; after
+    /// that, until each has been traded again.
+    fn sweep_chain(
+        &mut self,
+        known: &mut Prices,
+        chain: usize,
+        from: Option<Timestamp>,
+        now: Timestamp,
+        rows: &mut Rows,
+    ) {
+        for at in 0..self.chains[chain].slots.len() {
+            let slot = self.chains[chain].slots[at];
+            let Traded { volume, at, .. } = known.traded[slot as usize];
+            let swept = known.swept.remove(&slot);
+            if volume == 0 || volume == UNSEEN || known.found.contains_key(&slot) {
+                continue;
+            }
+            let from_new = from.filter(|from| at > *from);
+            let Some(marked) = swept.map(|swept| swept.marked).or(from_new) else { continue };
+            self.mark_candles(slot as usize, marked, now, rows);
+            if from.is_some() || swept.is_some_and(|swept| swept.volume == volume) {
+                known.swept.insert(slot, Swept { volume, marked: now });
+            }
         }
     }
 
@@ -224,7 +379,8 @@ impl TradingDay {
         let is_whole = |chain: u32| looks.get(&chain).is_some_and(Look::is_of_chain);
         let whole = looks.iter().filter(|(_, look)| look.is_of_chain()).filter_map(|(chain, look)| {
             let mut slots = self.chains[*chain as usize].slots.iter();
-            slots.find_map(|slot| told(*slot, Some((look.impossible, look.judged))))
+            let first = slots.find_map(|slot| told(*slot, Some((look.impossible, look.judged))))?;
+            Some(ImpossiblePrice { since: look.since.unwrap_or(first.since), ..first })
         });
         let alone = found.iter().filter(|(slot, found)| {
             found.looks >= LOOKS_MIN && !is_whole(self.contexts[**slot as usize].chain)
@@ -235,21 +391,25 @@ impl TradingDay {
 
 /// Whether a price is above what its option is on.
 fn above(price: Price, bound: Option<PriceBound>, level: Option<Price>) -> Option<PriceFault> {
-    let (limit, fault) = match bound? {
-        PriceBound::Level => (level?, PriceFault::AboveLevel(level?)),
-        PriceBound::Strike(strike) => (strike, PriceFault::AboveStrike(strike)),
+    let PriceBound { option_type, strike, .. } = bound?;
+    let (limit, fault) = match option_type {
+        OptionType::Call => (level?, PriceFault::AboveLevel(level?)),
+        OptionType::Put => (strike, PriceFault::AboveStrike(strike)),
     };
     let limit_e4 = limit.as_e4();
     (price.as_e4() > limit_e4 + limit_e4 / TOLERANCE_PART).then_some(fault)
 }
 
-/// Whether a price is far outside of the bid and the ask that were told with it.
+/// The bid and the ask that were told with a price.
+fn book(latest: &Observation) -> Option<(Price, Price)> {
+    let (bid, ask) = (latest.bid()?, latest.ask()?);
+    (bid > Price::ZERO && ask >= bid).then_some((bid, ask))
+}
+
+/// Whether a price is far outside of its bid and ask.
 fn outside_book(latest: &Observation) -> Option<PriceFault> {
-    let (price, bid, ask) = (latest.last_price()?, latest.bid()?, latest.ask()?);
+    let (price, (bid, ask)) = (latest.last_price()?, book(latest)?);
     let (price_e4, bid_e4, ask_e4) = (price.as_e4(), bid.as_e4(), ask.as_e4());
-    if bid_e4 <= 0 || ask_e4 < bid_e4 {
-        return None;
-    }
     let is_far =
         price_e4 > ask_e4.saturating_mul(BOOK_FACTOR) || price_e4.saturating_mul(BOOK_FACTOR) < bid_e4;
     let distance_e4 = (price_e4 - ask_e4).max(bid_e4 - price_e4);

@@ -180,6 +180,34 @@ fn what_can_be_or_is_not_known_is_not_named() {
 }
 
 #[test]
+fn open_interest_of_one_contract_alone_is_named_when_it_persists() {
+    let base = Some((130_000, OiBase::OwnFinal));
+    let usual = |minute: i64, slot: i64| Shown {
+        open_interest: Some(130_000 + minute * 65),
+        volume: Some((minute + 1) * 130),
+        price: 500 + minute + slot,
+    };
+    let wrong = |open_interest: i64| {
+        move |minute, slot| match slot {
+            7 => Shown { open_interest: Some(open_interest), ..usual(minute, slot) },
+            _ => usual(minute, slot),
+        }
+    };
+    for open_interest in [1_300_000, 65] {
+        let mut chain = Chain::new(base);
+        chain.run(0..10, 20, usual);
+        chain.run(10..12, 20, wrong(open_interest));
+        assert_eq!(chain.impossible(), None, "two looks");
+        chain.run(12..14, 20, wrong(open_interest));
+        let found = chain.impossible().expect("it persists");
+        assert_eq!((found.slot, found.contracts, found.judged), (7, 1, CONTRACTS));
+        assert_eq!((found.open_interest, found.base), (open_interest, 130_000));
+        chain.run(14..16, 20, usual);
+        assert_eq!(chain.impossible(), None, "it is corrected");
+    }
+}
+
+#[test]
 fn open_interest_of_the_day_before_is_not_judged_before_the_session() {
     let mut chain = Chain::new(OWN_BASE);
     chain.run(-10..0, 20, |_, slot| in_lots_of(75, lively(0, slot)));
