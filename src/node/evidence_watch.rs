@@ -48,7 +48,7 @@ struct DayFaults {
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
