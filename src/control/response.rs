@@ -392,7 +392,7 @@ pub struct ReplayVerifyResponse {
     /// What a clock that was ahead received among the day's records, which counts for no day; in words.
     #[serde(default)]
     pub set_aside: Vec<String>,
-    /// The first differences in words, 20 at most.
+    /// What they likely come of, where that is known; then the first differences in words, 20 at most.
     pub differences: Vec<String>,
     pub took_ms: u64,
 }

@@ -193,13 +193,14 @@ impl Observer {
                 *known = Some(follow(known.as_ref(), &evidence, record.source, at));
             }
         }
-        self.note_rows(instrument, at, &batch.buckets);
+        self.note_rows(instrument, at, batch);
     }
 
-    fn note_rows(&mut self, instrument: InstrumentId, at: RecordAt, rows: &[BucketRow]) {
+    /// Rows of the time before a loss are supplements: they are what the log gives of it.
+    fn note_rows(&mut self, instrument: InstrumentId, at: RecordAt, batch: &Batch) {
+        let rows = batch.buckets.iter().chain(&batch.supplements.buckets);
         let is_asked = |row: &&BucketRow| row.instrument == instrument && row.bucket == self.bucket;
         let stated: Vec<Statement> = rows
-            .iter()
             .filter(is_asked)
             .map(|row| Statement { record: at, row: *row, evidence: self.evidence() })
             .collect();
@@ -310,7 +311,7 @@ pub async fn explain_row(
         pipeline.apply(&record, &mut NoLive, &mut batch);
         observer.gaps.append(&mut batch.gaps);
         open_gaps.clear();
-        instrument.into_iter().for_each(|instrument| observer.note_rows(instrument, at, &batch.buckets));
+        instrument.into_iter().for_each(|instrument| observer.note_rows(instrument, at, &batch));
     }
     let last = observer.statements.last();
     let known = last.map_or(&evidence, |statement| &statement.evidence);

@@ -5,7 +5,7 @@ use crate::{
     actor::Pulse,
     market::TradingDate,
     pipeline::{Catalog, NoLive, Pipeline, PipelineSettings},
-    spool::{Mark, NewRecord, SpoolError},
+    spool::{LostParts, Mark, NewRecord, SpoolError},
     store::{self, Batch, Birth, OpenStore, Reader, Store, StoreError},
 };
 use std::{cmp::Ordering, path::Path, time::Duration};
@@ -48,6 +48,8 @@ pub struct Verified {
     pub set_aside: Vec<String>,
     /// The first differences in words, 20 at most.
     pub differences: Vec<String>,
+    /// What the differences likely come of, and what to do, where that is known.
+    pub likely_cause: Option<String>,
 }
 
 /// What a comparison says of a day.
@@ -136,7 +138,16 @@ pub async fn verify_day(
     let mut differences = Vec::new();
     let tables =
         compare_tables((&ours, &theirs), date, store::dumped_tables(), &mut differences, pulse).await?;
-    Ok(Verified { records, judged_by, tables, losses, set_aside, differences })
+    let cause = LostParts::read(spool_directory)?.of(date).map(|lost| describe_mended_loss(date, lost));
+    let likely_cause = cause.filter(|_| !differences.is_empty() && losses.is_empty());
+    Ok(Verified { records, judged_by, tables, losses, set_aside, differences, likely_cause })
+}
+
+fn describe_mended_loss(date: TradingDate, lost: &str) -> String {
+    format!(
+        "likely cause: rows of {date} were written while a part of its log was away ({lost}), which is back; restart bhavd: the \
+         start that finds the log whole from {date} on writes its rows again"
+    )
 }
 
 /// Compares these tables of the day, and adds the first differences to `differences`.
@@ -493,6 +504,20 @@ mod tests {
         let is_marked = |row: &&String| !before["price_history_intraday"].contains(row);
         let candles: Vec<&String> = after["price_history_intraday"].iter().filter(is_marked).collect();
         assert!(candles.iter().all(|row| row.ends_with("|1")), "{candles:?}");
+    }
+
+    #[tokio::test]
+    async fn rows_of_a_log_that_is_whole_again_differ_for_a_cause_that_is_named() {
+        let mut place = Place::new();
+        place.spoil = |batch| {
+            let row = batch.buckets.iter_mut().find(|row| row.open_interest.is_some()).expect("a row");
+            row.open_interest = None;
+        };
+        place.play(day(true)).await;
+        assert_eq!(verified(&place).await.likely_cause, None);
+        LostParts::note(&place.spool(), date(), "the log lacks records 3 to 6").expect("noted");
+        let cause = verified(&place).await.likely_cause.expect("it is known");
+        assert!(cause.contains("lacks records 3 to 6") && cause.contains("restart bhavd"), "{cause}");
     }
 
     #[tokio::test]

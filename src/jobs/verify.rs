@@ -119,7 +119,8 @@ fn describe(date: TradingDate, verified: &Verified) -> String {
         .filter(|table| table.different > 0)
         .map(|table| format!("{} rows of {}", table.different, table.table))
         .collect();
-    format!("the log of {date} does not give what the store holds: {} differ", tables.join(", "))
+    let cause = verified.likely_cause.iter().map(|cause| format!("; {cause}")).collect::<String>();
+    format!("the log of {date} does not give what the store holds: {} differ{cause}", tables.join(", "))
 }
 
 #[cfg(test)]

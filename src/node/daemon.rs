@@ -12,6 +12,7 @@ use super::{
     intake::Intake,
     job_surroundings::JobSurroundings,
     live_state::LiveState,
+    mending::Mending,
     opening_steps::OpeningSteps,
     reading_room::ReadingRoom,
     recorder::Recorder,
@@ -34,9 +35,9 @@ use crate::{
     feed::{FeedState, FeedStatus},
     jobs::JobParts,
     logging::Event,
-    market::Provider,
+    market::{Provider, TradingDate},
     pipeline::{PipelineSettings, nse_chain_times},
-    spool::{ChannelTimes, Record, Spool, SpoolError},
+    spool::{self, ChannelTimes, Record, Spool, SpoolError},
     store::{self, Batch, Birth, Checkpoint, ErrorClass, NoteOpening, Store, StoreError},
 };
 use std::{
@@ -186,7 +187,16 @@ impl Daemon {
         let mut spool = opened.spool;
         let now = clock.now();
         let ahead = find_ahead(&spool, now)?;
-        let stored = load_record(&config.store.url, birth, &steps, ahead)?;
+        let mending = match ahead {
+            Some(_) => Mending::default(),
+            None => find_mending(&spool, &steps),
+        };
+        let take_back = |stored: Checkpoint| {
+            let is_stored = |ahead: &Checkpoint| stored.session_date >= ahead.session_date;
+            ahead.filter(is_stored).or_else(|| mending.takes_back(stored))
+        };
+        let stored = load_record(&config.store.url, birth, &steps, take_back)?;
+        let mended_from = mending.settle(&config.spool.dir, stored.checkpoint);
         let clock_status = ClockStatus::default();
         let set_aside = match ahead {
             // After the store has taken it back: killed in between, the next start finds the log ahead again.
@@ -221,6 +231,10 @@ impl Daemon {
             ..DaemonStatus::default()
         });
         status.jobs.set_keep_days(config.spool.keep_days);
+        let is_mended = |date: &TradingDate| mended_from.is_some_and(|from| *date >= from);
+        let mended = spool::days(&config.spool.dir)?.into_iter().filter(is_mended);
+        mended.for_each(|date| status.jobs.reopen(date));
+        mending.waiting.into_iter().for_each(|(date, text)| status.note_poorer_rows(date, text));
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
         let dead_batches = config.spool.dir.clone();
@@ -409,23 +423,29 @@ fn feed_status(provider: Provider, config: &Config) -> Arc<FeedStatus> {
     Arc::new(status)
 }
 
-/// What the store contains already, without what came of records that are `ahead`. It is closed again: the writer opens it
-/// on its own thread.
+/// What cannot be read of it is told and mends nothing: recording does not wait for that.
+fn find_mending(spool: &Spool, steps: &OpeningSteps) -> Mending {
+    steps.open_log(|| Mending::find(spool)).unwrap_or_else(|error| {
+        log::error!(event = Event::SpoolIncomplete, error:%; "whether lost parts of the log are back is not known: {error}");
+        Mending::default()
+    })
+}
+
+/// What the store contains already, once it has taken back what it is to, by where it stands. It is closed again: the writer
+/// opens it on its own thread.
 fn load_record(
     url: &str,
     birth: Birth,
     steps: &OpeningSteps,
-    ahead: Option<Checkpoint>,
+    take_back: impl Fn(Checkpoint) -> Option<Checkpoint>,
 ) -> Result<StoreRecord, DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     let load = async |note: NoteOpening<'_>| {
         let mut store = store::open_noting(url, birth, note).await?;
         let stored = store.checkpoint().await?;
-        if let (Some(ahead), Some(stored)) = (ahead, stored)
-            && stored.session_date >= ahead.session_date
-        {
-            store.forget_from(ahead).await?;
+        if let Some(from) = stored.and_then(&take_back) {
+            store.forget_from(from).await?;
         }
         StoreRecord::read(&store.reader().await?).await
     };

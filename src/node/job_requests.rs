@@ -86,7 +86,7 @@ impl ControlChild {
             rows: table_rows(verified.tables),
             losses: verified.losses,
             set_aside: verified.set_aside,
-            differences: verified.differences,
+            differences: verified.likely_cause.into_iter().chain(verified.differences).collect(),
             took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
     }

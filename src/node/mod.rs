@@ -29,6 +29,7 @@ mod job_surroundings;
 mod live_state;
 mod log_filter;
 mod market_queries;
+mod mending;
 mod notifier;
 mod opening_steps;
 mod price_lacks;

@@ -20,7 +20,7 @@ use crate::{
     logging::{self, Event},
     market::TradingDate,
     pipeline::{Pipeline, PipelineSettings},
-    spool::{self, Continuity, DeadLetter, DeadLetters, Record, SpoolError, SpoolReader},
+    spool::{self, Continuity, DeadLetter, DeadLetters, LostParts, Record, SpoolError, SpoolReader},
     store::Batch,
 };
 use std::{
@@ -70,6 +70,8 @@ impl Recorder {
         let StoreRecord { catalog, checkpoint } = self.stored_record(&lease).await;
         let mut pipeline = Pipeline::new(self.settings.clone(), catalog);
         let mut applied = 0;
+        // Numbers may repeat where a part of the log was away and is back: rows are left out by where this incarnation begins.
+        let handed_over = self.handed_over.load(Ordering::Acquire);
         let from = checkpoint.map(|checkpoint| checkpoint.session_date);
         for date in days_from(&self.spool_directory, from)? {
             let mut continuity = Continuity::new(date);
@@ -79,6 +81,7 @@ impl Recorder {
                     Ok(record) => record,
                     Err(SpoolError::Damaged(damage)) => {
                         self.status.note_damage(&damage, date);
+                        self.note_lost(date, &damage.to_string());
                         pipeline.note_loss();
                         continuity.note_damage();
                         continue;
@@ -90,13 +93,14 @@ impl Recorder {
                     && !hole.is_filled(&self.spool_directory)?
                 {
                     self.status.note_hole(&hole, &self.spool_directory);
+                    self.note_lost(hole.date(), &hole.lost());
                     pipeline.note_loss();
                 }
                 let mut batch = empty_batch(date);
                 work.apply(&mut pipeline, &record, &mut live, &mut batch)?;
                 applied = record.seq;
                 work.tell_watchers(&batch, applied);
-                if record.seq > self.handed_over.load(Ordering::Acquire) && !batch.is_empty() {
+                if record.seq > handed_over && !batch.is_empty() {
                     work.hand_over(&writer, batch).await?;
                 }
             }
@@ -160,6 +164,16 @@ impl Recorder {
                 "the store does not say what it contains, so the log is read from where it last said: {reason}");
             self.recovery.stored()
         })
+    }
+
+    /// Before any row that comes of what is left is handed over.
+    fn note_lost(&self, date: TradingDate, lost: &str) {
+        if let Err(error) = LostParts::note(&self.spool_directory, date, lost) {
+            log::error!(
+                event = Event::SpoolIncomplete, error:%;
+                "rows that are written from now on will not be written again once that part is back: {error}"
+            );
+        }
     }
 
     /// Has the feeds request what their streams have been silent about.

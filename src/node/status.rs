@@ -47,6 +47,13 @@ impl DaemonStatus {
         }
     }
 
+    /// Rows of a day know less than its log: a problem as a hole is.
+    pub fn note_poorer_rows(&self, date: TradingDate, text: String) {
+        if self.spool.note_hole(text) {
+            self.jobs.reopen(date);
+        }
+    }
+
     /// The same of a part that is damaged.
     pub fn note_damage(&self, damage: &Damage, date: TradingDate) {
         if self.spool.note_damage(damage) {

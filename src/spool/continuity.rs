@@ -11,6 +11,10 @@ use crate::market::{Timestamp, TradingDate};
 use chrono::NaiveTime;
 use std::path::Path;
 
+/// What to do with a file of the hour in which the daemon went on without it.
+const BESIDE_NEWER: &str = "where a newer file of the same hour is there, keep both: 14.spool goes beside it as 14-before.spool, \
+                            14.spool.zst as 14-before.spool.zst";
+
 /// Records of a day that its log does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hole {
@@ -48,9 +52,9 @@ impl Hole {
         Ok(records.any(|read| read.is_ok_and(|record| record.seq == *store_seq)))
     }
 
-    /// What is lost, and what to do about it.
-    pub fn describe(&self, directory: &Path) -> String {
-        let lost = match self {
+    /// What the log lacks.
+    pub fn lost(&self) -> String {
+        match self {
             Hole::Head { date, first_seq, received } => format!(
                 "the log of {date} lacks its head: its first record is {first_seq}, received at {}",
                 received.to_ist().format("%H:%M:%S")
@@ -65,11 +69,16 @@ impl Hole {
                 "the log of {date} lacks records {} to {store_seq}, whose rows the store has",
                 after + 1
             ),
-        };
+        }
+    }
+
+    /// What is lost, and what to do about it.
+    pub fn describe(&self, directory: &Path) -> String {
         format!(
-            "{lost}; the store keeps its rows, but that part cannot be replayed: if its files were moved away, stop bhavd, put \
-             them back into {} and start it again",
-            directory.display()
+            "{}; the store keeps its rows, but that part cannot be replayed: if its files were moved away, stop bhavd, put \
+             them back into {} and start it again, which writes the rows of that time again; {BESIDE_NEWER}",
+            self.lost(),
+            directory.join(self.date().to_string()).display()
         )
     }
 }

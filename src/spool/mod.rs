@@ -3,7 +3,8 @@
 //! Owns the files under the spool directory: one segment an hour, `YYYY-MM-DD/HH.spool` by the receive time in IST,
 //! compressed to `HH.spool.zst` some time after the next one has begun. A record is appended before anything decodes it,
 //! and the pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the
-//! same order. A torn tail is cut when the log is opened, and the cut is reported; damage elsewhere is reported and left
+//! same order. An hour's file that another life of the daemon left may stand beside it as `HH-before.spool`, and is read first.
+//! A torn tail is cut when the log is opened, and the cut is reported; damage elsewhere is reported and left
 //! as it is.
 //!
 //! Left out: when a finished segment is compressed ([`pack`]) and which days are removed ([`remove_day`]), which are jobs
@@ -17,6 +18,7 @@ mod damage;
 mod dead_letters;
 mod flusher;
 mod log_size;
+mod lost_parts;
 mod reader;
 mod record;
 mod removal;
@@ -34,6 +36,7 @@ pub use continuity::{AsideRecords, Continuity, Hole};
 pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use log_size::LogSize;
+pub use lost_parts::{LostParts, Wholeness};
 pub use reader::{SpoolReader, days};
 pub use record::{Frames, Mark, NewRecord, Record, Skip};
 pub use removal::{Removed, remove_day, sweep};

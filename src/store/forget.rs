@@ -1,4 +1,5 @@
-//! Takes back what the store holds from a day on, where the log of that time was set aside.
+//! Takes back what the store holds from a day on, where the log of that time was set aside, or is whole again after rows were
+//! written without a part of it.
 //!
 //! The store is what the log gives. Records whose receive times were wrong leave the log; the rows that came of them leave
 //! the store the same way, and what remains of the log is read again from that day on. The exchange's own figures in

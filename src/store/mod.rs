@@ -153,7 +153,8 @@ impl OpenStore {
     }
 
     /// Takes back every row of the checkpoint's day and of later ones, in one transaction: the store contains the log up to
-    /// `checkpoint` afterwards. For records that were set aside because the machine's clock was ahead.
+    /// `checkpoint` afterwards. For records that were set aside because the machine's clock
+    /// was ahead, and for days of which a lost part of the log is back.
     pub async fn forget_from(&mut self, checkpoint: Checkpoint) -> Result<(), StoreError> {
         let statements = forget::statements(&checkpoint);
         match self {

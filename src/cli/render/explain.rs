@@ -21,7 +21,10 @@ pub(super) fn explanation(answer: &ExplainResponse, style: Style) -> String {
     );
     let mut lines: Vec<(&str, String)> = Vec::new();
     match answer.statements.last() {
-        None => lines.push(("row", "not stated yet: it waits for proof".to_owned())),
+        None if answer.damages.is_empty() => {
+            lines.push(("row", "not stated yet: it waits for proof".to_owned()));
+        }
+        None => lines.push(("row", "not stated by what is left of the log: a part of it is lost".to_owned())),
         Some(last) => {
             lines.push(("row", row(&last.row)));
             lines.push(("stated", record(&last.record)));
@@ -156,6 +159,10 @@ fn store(answer: &ExplainResponse, style: Style) -> String {
         (StoreAgreement::Equal, Some(_)) => "has the same row".to_owned(),
         (StoreAgreement::Equal, None) => "has no row yet either".to_owned(),
         (StoreAgreement::Behind, _) => format!("is not as far as the log yet; it has {}", stored()),
+        // The log gives less than the store was given.
+        (StoreAgreement::Different, Some(_)) if !answer.damages.is_empty() => {
+            format!("keeps {}, of before a part of the log was lost", stored())
+        }
         (StoreAgreement::Different, _) => style.bad(&format!("differs; it has {}", stored())),
     }
 }

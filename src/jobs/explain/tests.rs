@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
-    jobs::test_day::{self, Place, at, call, date, day, put},
+    jobs::test_day::{self, Place, at, call, clock, date, day, head, packet, put},
     market::BucketState,
+    spool::{Mark, NewRecord, Skip},
 };
 
 async fn explain(
@@ -180,4 +181,24 @@ async fn a_bucket_that_has_not_begun_is_not_one_that_waits() {
     assert!(error.starts_with("the bucket from 10:30 of 2026-01-30 has not begun"), "{error}");
     let open = explain(&place, put(), Some(at(9, 49, 0))).await.expect("the bucket that is open");
     assert_eq!(open.bucket.start(), at(9, 48, 0));
+}
+
+#[tokio::test]
+async fn a_row_of_before_a_loss_is_stated_and_not_one_that_waits() {
+    let place = Place::new();
+    place.play([head(true), vec![packet(at(9, 16, 0), 0, 100, 10)]].concat()).await;
+    let mark = |mark: Mark| NewRecord::mark(at(9, 40, 0), &mark);
+    let skip = Some(Skip::BehindStore { store_seq: 10_000, session: date() });
+    let mut records = vec![
+        mark(Mark::Rules { rules: PipelineSettings::of_tests().rules(date()) }),
+        mark(Mark::Started { version: String::new(), skip }),
+    ];
+    records.extend((41..50).map(|minute| clock(at(9, minute, 0))));
+    place.play_after(10_000, records).await;
+    for minute in [15, 24] {
+        let explained = explain(&place, call(), Some(at(9, minute, 0))).await.expect("explained");
+        let last = explained.statements.last().expect("a row");
+        assert_eq!(last.row.state, BucketState::Missing);
+        assert!(explained.damages[0].contains("lacks records"), "{explained:?}");
+    }
 }
