@@ -50,7 +50,8 @@ impl Exit {
 pub(super) fn explain(error: &ClientError) -> String {
     match error {
         ClientError::Unreachable { .. } => format!(
-            "{error}. Start it with `systemctl start bhavd`, try it out with `bhavd demo`, or name its socket with --socket."
+            "{error}. Start the bhavd whose [control] socket that is (`systemctl start bhavd` where it is the system's service), \
+             try it out with `bhavd demo`, or name its socket with --socket."
         ),
         ClientError::NotAdmitted { .. } => {
             format!(

@@ -43,10 +43,10 @@ pub(super) fn check(text: &str, config: &Config) -> Vec<Problem> {
     }
     // The directory of the store that counts without the key is made by the service manager.
     if line(text, "store", "url").is_some()
-        && let Some(reason) = fault_of_store(config)
+        && let Some((reason, step)) = fault_of_store(config)
     {
         let complaint = format!(
-            "found \"{}\", {reason}, allowed is a file in a directory that is there: make the directory, or give another path",
+            "found \"{}\", {reason}, allowed is a file in a directory that is there: {step}",
             config.store.url
         );
         complain(("store", "url"), complaint);
@@ -71,20 +71,30 @@ fn fault_of_calendar(path: &Path) -> Option<String> {
     }
 }
 
-/// Why a store's file cannot be made there. The start makes the log's directory first, with what leads to it.
-fn fault_of_store(config: &Config) -> Option<String> {
+/// Why a store's file cannot be made there, and what to do. The start makes the log's directory first, with what leads to it.
+fn fault_of_store(config: &Config) -> Option<(String, &'static str)> {
     let Ok(Address::SqliteFile { path }) = Address::parse(&config.store.url) else { return None };
     let path = Path::new(&path);
     if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
-        return Some("which is a directory".to_owned());
+        return Some(("which is a directory".to_owned(), "give the path of a file in it"));
     }
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty())?;
     if let Some(file) = file_on_the_way(directory) {
-        return Some(format!("but {} is a file", file.display()));
+        return Some((
+            format!("but {} is a file", file.display()),
+            "give another path, or move the file away",
+        ));
+    }
+    if path.starts_with("~") && !directory.exists() {
+        let reason = "in which ~ is no home directory, but a name like any other".to_owned();
+        return Some((reason, "write the home directory out"));
     }
     let is_absent = fs::metadata(directory).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let is_made = config.spool.dir.starts_with(directory);
-    (is_absent && !is_made).then(|| format!("but there is no directory {}", directory.display()))
+    (is_absent && !is_made).then(|| {
+        let reason = format!("but there is no directory {}", directory.display());
+        (reason, "make the directory, or give another path")
+    })
 }
 
 /// The first part of a path that is there and is no directory.
@@ -122,6 +132,22 @@ mod tests {
         assert!(text.contains("a/b\", but /") && text.contains("/a is a file"), "{text}");
         config.spool.dir = home.path().join("a");
         assert!(problems(&config, "")[0].2.contains("but it is a file"));
+    }
+
+    #[test]
+    fn a_store_that_is_a_directory_or_begins_with_a_tilde_is_told_so() {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut config = Config::default();
+        for (path, reason, step) in [
+            (home.path().display().to_string(), "which is a directory", "a file in it"),
+            ("~/bhavd/x.sqlite".to_owned(), "~ is no home directory", "write the home directory out"),
+        ] {
+            config.store.url = format!("sqlite:{path}");
+            let found = problems(&config, "[store]\nurl = \"x\"\n");
+            let [(_, key, text)] = &found[..] else { panic!("one: {found:?}") };
+            assert!(key == "store.url" && text.contains(reason) && text.contains(step), "{text}");
+            assert!(!text.contains("make the directory"), "{text}");
+        }
     }
 
     #[test]

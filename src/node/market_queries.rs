@@ -145,6 +145,7 @@ impl RecordQueries {
         })?;
         let rows = self.reader().await?.oi_history(&contract, date).await.map_err(unavailable)?;
         if rows.is_empty() {
+            self.check_watched(&contract.underlying, date).await?;
             return Err(ControlError::NoData { reason: format!("{contract} has no bucket on {date}") });
         }
         let rows = rows.into_iter().map(|row| OpenInterestRow {
@@ -159,6 +160,16 @@ impl RecordQueries {
             revision: u32::from(row.revision),
         });
         Ok(OpenInterestResponse { contract: contract.to_string(), date, rows: rows.collect() })
+    }
+
+    /// As the chain refuses an underlying; on a day without any nothing is said of this one.
+    async fn check_watched(&self, underlying: &str, date: TradingDate) -> Result<(), ControlError> {
+        let listed = self.reader().await?.listed_expiries(date).await.map_err(unavailable)?;
+        if listed.is_empty() || listed.contains_key(underlying) {
+            return Ok(());
+        }
+        let known = listed.into_keys().collect();
+        Err(ControlError::UnknownUnderlying { underlying: underlying.to_owned(), known })
     }
 
     async fn show_deltas(&self, request: DeltasRequest) -> Result<DeltasResponse, ControlError> {
@@ -182,6 +193,11 @@ impl RecordQueries {
         };
         // One more than asked for tells whether there are more.
         let mut rows = self.reader().await?.deltas(&filter, limit as u32 + 1).await.map_err(unavailable)?;
+        // Rows that show no change are an answer; a day without rows is none.
+        if rows.is_empty() && self.reader().await?.bucket_states(date).await.map_err(unavailable)?.is_empty()
+        {
+            return Err(ControlError::NoData { reason: format!("no bucket was recorded on {date}") });
+        }
         let truncated = rows.len() > limit;
         rows.truncate(limit);
         let rows = rows.into_iter().map(|row| DeltaRow {
@@ -203,6 +219,9 @@ impl RecordQueries {
             .ok_or_else(|| ControlError::invalid("interval_minutes", "allowed are 3, 5 and 1440"))?;
         let rows = self.reader().await?.candles(&symbol, interval, date).await.map_err(unavailable)?;
         if rows.is_empty() {
+            let contract = symbol.parse::<Contract>().ok();
+            let underlying = contract.as_ref().map_or(symbol.as_str(), |contract| &contract.underlying);
+            self.check_watched(underlying, date).await?;
             return Err(ControlError::NoData {
                 reason: format!("{symbol} has no {interval_minutes}-minute candle on {date}"),
             });
@@ -476,6 +495,40 @@ mod tests {
             let answer = coverage(&place, date).await.expect("today");
             assert_eq!((answer.date, answer.buckets), (day(30), 2));
             assert_eq!(answer.rows, [row("NIFTY", 1, 2), row("RELIANCE", 1, 2)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_day_without_rows_is_no_day_without_changes() {
+        let place = place().await;
+        let deltas = async |date| {
+            let request = serde_json::from_value(serde_json::json!({ "date": date })).expect("a request");
+            place.queries.show_deltas(request).await
+        };
+        assert_eq!(deltas("2026-01-27").await.expect("it was recorded").rows, []);
+        let error = deltas("2026-01-20").await.expect_err("no data");
+        assert!(
+            matches!(&error, ControlError::NoData { reason } if reason.contains("2026-01-20")),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_watched_is_refused_as_the_chain_does() {
+        let place = place().await;
+        let said = async |contract: &str| {
+            let request = serde_json::json!({ "contract": contract, "date": "2026-01-27" });
+            let request = serde_json::from_value(request).expect("a request");
+            let open_interest = place.queries.show_open_interest(request).await.expect_err("no row");
+            let request = serde_json::json!({ "symbol": contract, "date": "2026-01-27" });
+            let request = serde_json::from_value(request).expect("a request");
+            [open_interest, place.queries.show_candles(request).await.expect_err("no row")]
+        };
+        for error in said("TCS 2026-01-31 3000 CE").await {
+            assert!(error.to_string().starts_with("TCS is not watched"), "{error}");
+        }
+        for error in said("NIFTY 2026-01-31 25000 CE").await {
+            assert!(matches!(error, ControlError::NoData { .. }), "{error}");
         }
     }
 

@@ -33,9 +33,7 @@ pub enum StoreError {
         "the store {store} was made by a later bhavd (its schema has {migration}, unknown here); install that version"
     )]
     Later { store: String, migration: String },
-    #[error(
-        "the store {store} refused access: {reason}; check user, password, database and file permissions"
-    )]
+    #[error("the store {store} refused access: {reason}; check {}", what_to_check(store))]
     Refused { store: String, reason: String },
     #[error("the store {store} is busy: {reason}")]
     Busy { store: String, reason: String },
@@ -75,6 +73,14 @@ impl StoreError {
     }
 }
 
+/// A file has neither a user nor a password of its own.
+fn what_to_check(store: &str) -> &'static str {
+    match store.starts_with("sqlite") {
+        true => "that its directory is there, and the permissions of both",
+        false => "user, password and database",
+    }
+}
+
 /// Adds up an error and all its causes; the database's own words are in the last one.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -88,4 +94,21 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_has_users() {
+        let refused = |store: &str| {
+            StoreError::Refused { store: store.to_owned(), reason: "unable to open".to_owned() }.to_string()
+        };
+        assert!(
+            refused("sqlite:/no/such/x.sqlite")
+                .ends_with("that its directory is there, and the permissions of both")
+        );
+        assert!(refused("postgres://bhavd@desk/record").ends_with("user, password and database"));
+    }
 }

@@ -196,6 +196,6 @@ fn bhavctl_says_that_nobody_answers() {
         let said = complaints(&output);
         assert_eq!(output.status.code(), Some(NOT_REACHABLE), "{said}");
         assert!(said.starts_with(&format!("bhavctl: no daemon answers at {} (", socket.display())), "{said}");
-        assert!(said.contains("Start it with `systemctl start bhavd`"), "{said}");
+        assert!(said.contains("`systemctl start bhavd` where it is the system's service"), "{said}");
     }
 }
