@@ -161,7 +161,7 @@ fn store(answer: &ExplainResponse, style: Style) -> String {
         (StoreAgreement::Behind, _) => format!("is not as far as the log yet; it has {}", stored()),
         // The log gives less than the store was given.
         (StoreAgreement::Different, Some(_)) if !answer.damages.is_empty() => {
-            format!("keeps {}, of before a part of the log was lost", stored())
+            format!("differs; it has {}; it may come of the lost part of the log", stored())
         }
         (StoreAgreement::Different, _) => style.bad(&format!("differs; it has {}", stored())),
     }
