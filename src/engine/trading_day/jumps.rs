@@ -15,6 +15,7 @@
 //! - While another provider shows what is nearer to the value before, the new one is not taken.
 //! - Small changes are not looked at ([`Observation::is_near`]): the tick path does no more than find them.
 //! - What is traded while a value is withheld explains it no better.
+//! - The values before a withheld one are not taken to have held until the next ones.
 //! - Open interest 0 of a contract that has some is never taken by waiting ([`super::untold`]).
 
 use super::{
@@ -41,8 +42,11 @@ const UNIT_OI_MIN: i64 = 1_000;
 /// Buckets before a value in which what it came of may have been traded.
 pub(super) const PUBLISHED_BUCKETS: usize = 2;
 /// So many contracts of a chain may lose all of their open interest within [`ZEROS_US`].
-const ZEROS_MAX: u32 = 2;
+const ZEROS_MAX: usize = 2;
 const ZEROS_US: i64 = 600_000_000;
+
+/// In place of a value that was not told.
+const NO_VALUE: i64 = i64::MIN;
 
 /// What is withheld of a provider's contract.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +71,11 @@ pub struct Jump {
 }
 
 /// Contracts of a chain that lost all of their open interest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Zeros {
     since: Timestamp,
-    contracts: u32,
+    /// At most [`ZEROS_MAX`].
+    contracts: Vec<u32>,
 }
 
 /// See the module's head.
@@ -95,25 +100,34 @@ impl Jumps {
         let known = known.filter(|known| latest.event_time() <= known.since);
         known.is_some_and(|known| match (known.value, value) {
             (0, 0) => true,
-            (0, _) | (_, 0) => false,
+            (0 | NO_VALUE, _) | (_, 0) => false,
             _ => can_become(known.value, value, volume - known.volume),
         })
     }
 
-    /// An open interest of 0 is withheld.
-    pub fn withhold_zero(&mut self, provider: Provider, slot: u32, latest: &Observation) {
+    /// Something is withheld that has no value, or 0.
+    pub fn withhold(&mut self, provider: Provider, slot: u32, latest: &Observation, value: Option<i64>) {
         let (since, volume) = (latest.event_time(), latest.volume().unwrap_or(0));
-        self.withheld.insert((provider, slot), Withheld { value: 0, volume, since, samples: 0 });
+        let value = value.unwrap_or(NO_VALUE);
+        self.withheld.insert((provider, slot), Withheld { value, volume, since, samples: 0 });
     }
 
-    /// Counts a contract that is said to have lost all of its open interest; false where too many of its chain have at once.
-    pub fn note_zero(&mut self, provider: Provider, chain: u32, stamp: Timestamp) -> bool {
-        let zeros = self.zeros.entry((provider, chain)).or_insert(Zeros { since: stamp, contracts: 0 });
+    /// Whether anything was withheld since a provider's values of this stamp were taken: they may not have held.
+    pub fn is_refused_since(&self, provider: Provider, slot: u32, stamp: Timestamp) -> bool {
+        self.withheld.get(&(provider, slot)).is_some_and(|withheld| stamp <= withheld.since)
+    }
+
+    /// Notes a contract that is said to have lost all of its open interest; false where too many others of its chain have at once.
+    pub fn note_zero(&mut self, provider: Provider, chain: u32, slot: u32, stamp: Timestamp) -> bool {
+        let new = || Zeros { since: stamp, contracts: Vec::new() };
+        let zeros = self.zeros.entry((provider, chain)).or_insert_with(new);
         if stamp.us_since(zeros.since) > ZEROS_US {
-            *zeros = Zeros { since: stamp, contracts: 0 };
+            *zeros = new();
         }
-        zeros.contracts += 1;
-        zeros.contracts <= ZEROS_MAX
+        if zeros.contracts.len() < ZEROS_MAX && !zeros.contracts.contains(&slot) {
+            zeros.contracts.push(slot);
+        }
+        zeros.contracts.contains(&slot)
     }
 }
 
@@ -121,8 +135,8 @@ impl TradingDay {
     /// The value that a quote's jump is from, and the one that it is to; `None` where it is no jump.
     pub(super) fn jump_of(&self, index: usize, track: TrackView<'_>, quote: &Quote) -> Option<(i64, i64)> {
         let latest = track.latest;
-        // What is older than the value before tells nothing of what became of it.
-        if quote.event_time < latest.event_time() {
+        // What is older than the value before tells nothing of what became of it; after the close the exchange corrects.
+        if quote.event_time < latest.event_time() || quote.event_time >= self.close_of(&self.slots[index]) {
             return None;
         }
         if !self.slots[index].is_option() {

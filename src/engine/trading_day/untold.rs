@@ -97,9 +97,12 @@ impl TradingDay {
             }
             Telling::Zero => {
                 untold.zeros += 1;
-                self.jumps.withhold_zero(provider, index as u32, &latest);
+                self.jumps.withhold(provider, index as u32, &latest, Some(0));
             }
-            Telling::Untold => untold.absent += 1,
+            Telling::Untold => {
+                untold.absent += 1;
+                self.jumps.withhold(provider, index as u32, &latest, None);
+            }
             Telling::Jump { before, after } => {
                 if self.is_to_take_jump(index, provider, latest, quote, (before, after)) {
                     return true;
@@ -132,7 +135,7 @@ impl TradingDay {
             (0, _) if is_withheld => Telling::Zero,
             (0, _) => {
                 let chain = self.contexts[index].chain;
-                let is_natural = self.jumps.note_zero(provider, chain, quote.event_time);
+                let is_natural = self.jumps.note_zero(provider, chain, index as u32, quote.event_time);
                 if is_natural { Telling::Told } else { Telling::Zero }
             }
             _ if is_withheld => Telling::Jump { before, after },
