@@ -30,7 +30,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// A level does not move by a larger part within [`LEVEL_US`]; after a longer time a market may have been halted at a tenth.
-const LEVEL_PART: i64 = 50;
+const LEVEL_PART: i64 = 20;
 const LEVEL_US: i64 = 300_000_000;
 const HALTED_LEVEL_PART: i64 = 10;
 /// Below this a tick is too large a part.
