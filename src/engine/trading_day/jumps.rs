@@ -190,7 +190,7 @@ impl TradingDay {
         if !is_settled || self.is_refuted(index, provider, (before, after), since) {
             return false;
         }
-        self.jumps.withheld.remove(&key);
+        // What was withheld still shows that the values before did not hold.
         self.take_jump(Jump { slot: index as u32, provider, before, after, at: since }, volume);
         true
     }

@@ -89,7 +89,8 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
     simulator.wait_until(midnight.plus_seconds(15 * 3_600 + 59 * 60));
     let verified = daemon.ask(&["replay", "verify", &date.to_string()]);
     assert_eq!(verified["equal"], true, "{verified:#}");
-    assert_eq!(daemon.ask(&["status"])["healthy"], true);
+    let status = daemon.ask(&["status"]);
+    assert_eq!(status["healthy"], true, "{status:#}");
     daemon.stop();
 
     let answer = Answer::read(&recording);
