@@ -14,7 +14,7 @@ pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits};
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
-    ChainClass, ChainField, DayCounters, EndEvidence, EndProof, ImpossibleOi, ImpossiblePrice, Jump,
-    LevelDispute, MissingChain, OiContradiction, OiDispute, PriceBound, PriceFault, ScopeChange, ScopeReason,
-    SessionHours, SlotSpec, StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
+    ChainClass, ChainField, DayCounters, EndEvidence, EndProof, ImpossibleOi, ImpossiblePrice, LevelDispute,
+    MissingChain, OiContradiction, OiDispute, PriceBound, PriceFault, ScopeChange, ScopeReason, SessionHours,
+    SlotSpec, StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
 };

@@ -117,17 +117,6 @@ impl Observation {
         if self.has_baseline { packed(self.open_interest) } else { None }
     }
 
-    /// Whether a quote tells an open interest that is near this one: by less than a quarter. None is near 0, or the first one.
-    #[inline(always)]
-    pub(super) fn is_near(&self, quote: &Quote) -> bool {
-        const _: () = assert!(NONE == i64::MIN, "which nothing is near");
-        let is_near = |open_interest: i64| {
-            let distance = open_interest.wrapping_sub(self.open_interest).unsigned_abs();
-            open_interest != 0 && distance <= (self.open_interest / 4).unsigned_abs()
-        };
-        quote.open_interest.is_some_and(is_near)
-    }
-
     /// What the next value is a change of is not known.
     pub(super) fn forget_baseline(&mut self) {
         self.has_baseline = false;

@@ -6,7 +6,7 @@
 
 use super::{
     day_news::DayNews,
-    price_lacks::{describe_begun, describe_jumps, describe_levels, describe_prices},
+    price_lacks::{describe_begun, describe_levels, describe_prices},
 };
 use crate::{
     engine::{
@@ -48,7 +48,7 @@ struct DayFaults {
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 12] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
@@ -60,7 +60,6 @@ const KINDS: [Kind; 13] = [
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
     ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
     ("did not tell the open interest or the level", |_, day| day.untold.absent),
-    ("had open interest or a level that cannot have come of the one before", |_, day| day.untold.jumps),
     ("were behind what another provider showed", |_, day| day.missed_changes),
 ];
 
@@ -125,7 +124,6 @@ impl EvidenceWatch {
         problems.extend(describe_levels(&levels));
         let impossible = pipeline.impossible_open_interest();
         let mut values = describe_impossible(&impossible, |of| pipeline.contract(of));
-        values.extend(describe_jumps(&pipeline.jumps(), |of| pipeline.contract(of)));
         let prices = pipeline.impossible_prices();
         values.extend(describe_prices(&prices, |of| pipeline.contract(of)));
         values.extend(describe_still(&pipeline.still_fields(now)));

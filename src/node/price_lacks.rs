@@ -1,12 +1,12 @@
-//! Prices, levels and open interest that cannot be right, in words, for what [`super::evidence_watch`] says of the running day.
+//! Prices and levels that cannot be right, in words, for what [`super::evidence_watch`] says of the running day.
 
 use super::{
     day_news::{DayNews, Finding},
     evidence_watch::{clock, name_first, name_of},
 };
 use crate::{
-    engine::{ImpossiblePrice, Jump, LevelDispute, PriceFault},
-    market::{Contract, InstrumentId, Price},
+    engine::{ImpossiblePrice, LevelDispute, PriceFault},
+    market::{Contract, InstrumentId},
 };
 
 /// In words, those levels and prices that the log has not been told of.
@@ -48,26 +48,6 @@ pub(super) fn describe_levels(disputes: &[(String, LevelDispute)]) -> Vec<String
     name_first(disputes, name, |more| format!("the levels of {more} more underlyings are contradicted"))
 }
 
-/// Of the first contracts, with both values.
-pub(super) fn describe_jumps<'a>(
-    jumps: &[(InstrumentId, Jump)],
-    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
-) -> Vec<String> {
-    let name = |(instrument, jump): &(InstrumentId, Jump)| {
-        let Jump { provider, before, after, at, .. } = *jump;
-        let (what, values) = match contract(*instrument).is_some_and(Contract::is_option) {
-            true => ("open interest", format!("from {before} to {after}, by more than was traded")),
-            false => ("the level", format!("from {} to {}", Price::from_e4(before), Price::from_e4(after))),
-        };
-        let (name, at) = (name_of(*instrument, &contract), clock(at));
-        format!(
-            "{what} of {name} jumped {values}, at {at}, and {provider} has shown that since: its rows may be wrong before or \
-             after it; check units"
-        )
-    };
-    name_first(jumps, name, |more| format!("open interest or levels of {more} more contracts jumped"))
-}
-
 /// Of the first chains and contracts, with both values.
 pub(super) fn describe_prices<'a>(
     found: &[(String, InstrumentId, ImpossiblePrice)],
@@ -107,7 +87,7 @@ pub(super) fn describe_prices<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::{Exchange, OptionType, Provider, Timestamp};
+    use crate::market::{Exchange, Price, Provider, Timestamp};
 
     #[test]
     fn a_dispute_of_levels_is_named_with_both() {
@@ -129,37 +109,6 @@ mod tests {
                  25000.00; nse is not believed, whose level stood still",
             ]
         );
-    }
-
-    #[test]
-    fn jumps_are_named_with_both_values() {
-        let index = Contract::index(Exchange::Nse, "NIFTY");
-        let at = Timestamp::from_us(1_769_744_700_000_000);
-        let jump = |before| Jump { slot: 7, provider: Provider::AngelOne, before, after: 2_500_000, at };
-        let jumps = [1, 2, 3, 4].map(|rupees| (InstrumentId(7), jump(rupees * 260_000_000)));
-        let lacks = describe_jumps(&jumps, |_| Some(&index));
-        let text = format!(
-            "the level of {index} jumped from 26000.00 to 250.00, at 09:15:00, and angel_one has shown that since: its rows may \
-             be wrong before or after it; check units"
-        );
-        assert_eq!(lacks[0], text);
-        assert_eq!(lacks[3], "open interest or levels of 1 more contracts jumped");
-        let option = lacks_of_option();
-        assert_eq!(
-            option,
-            "open interest of NIFTY 2026-02-10 25000 CE jumped from 100000 to 1538, by more than was traded"
-        );
-    }
-
-    /// What is said of an option's jump, up to when it was.
-    fn lacks_of_option() -> String {
-        let expiry = "2026-02-10".parse().expect("a date");
-        let strike = Price::from_e4(250_000_000);
-        let option = Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call);
-        let at = Timestamp::from_us(1_769_744_700_000_000);
-        let jump = Jump { slot: 7, provider: Provider::AngelOne, before: 100_000, after: 1_538, at };
-        let lacks = describe_jumps(&[(InstrumentId(7), jump)], |_| Some(&option));
-        lacks[0].split(", at ").next().expect("a text").to_owned()
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Prices, levels and open interest that cannot be right, with the names of their underlyings, chains and contracts.
+//! Prices and levels that cannot be right, with the names of their underlyings, chains and contracts.
 
 use super::Pipeline;
 use crate::{
-    engine::{ImpossiblePrice, Jump, LevelDispute, TradingDay},
+    engine::{ImpossiblePrice, LevelDispute},
     market::InstrumentId,
 };
 
@@ -12,13 +12,6 @@ impl Pipeline {
         let Some(day) = &self.day else { return Vec::new() };
         let title = |found: &LevelDispute| self.chains.title(day.chain_of(found.slot)).to_owned();
         day.level_disputes().into_iter().map(|found| (title(&found), found)).collect()
-    }
-
-    /// Open interest and levels that jumped, and are shown since, with their contracts.
-    pub fn jumps(&self) -> Vec<(InstrumentId, Jump)> {
-        let named =
-            |day: &TradingDay| day.jumps().map(|jump| (day.instrument_of(jump.slot), *jump)).collect();
-        self.day.as_ref().map(named).unwrap_or_default()
     }
 
     /// Prices of options that cannot be, with the name of the chain and the contract.

@@ -79,9 +79,7 @@ impl TradingDay {
         let is_same = arrival.epoch != 0 && arrival.epoch == before.spoken;
         let is_stream = arrival.traits.delivery == Delivery::Stream;
         // What lies in an outage was not seen, however short it was.
-        let said = before.latest.event_time();
-        let is_broken = !is_same && self.has_known_break(slot, arrival.provider, before)
-            || self.jumps.is_refused_since(arrival.provider, slot as u32, said);
+        let is_broken = !is_same && self.has_known_break(slot, arrival.provider, before);
         // Where no break is known, two snapshots may be as far apart as a silence that says nothing.
         let declared_us = arrival.traits.gap_max_us;
         let gap_max_us = if is_same { declared_us.max(self.silence_min_us) } else { declared_us };

@@ -30,7 +30,6 @@ mod disputes;
 mod epoch;
 mod explain;
 mod judge;
-mod jumps;
 mod levels;
 mod marks;
 mod movement;
@@ -48,7 +47,6 @@ mod untold;
 pub use chain::{ChainClass, Preference};
 pub use disputes::OiContradiction;
 pub use explain::EndEvidence;
-pub use jumps::Jump;
 pub use levels::LevelDispute;
 pub use open_interest::OiDispute;
 pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
@@ -65,7 +63,6 @@ use self::{
     disputes::Disputes,
     epoch::Epochs,
     judge::Step,
-    jumps::Jumps,
     levels::LevelDifference,
     marks::Marks,
     movement::Print,
@@ -180,7 +177,6 @@ pub struct TradingDay {
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
     disputes: Disputes,
-    jumps: Jumps,
     /// Open interest that two providers show differently, by contract.
     oi_differences: BTreeMap<u32, OiDifference>,
     /// The same of levels, by underlying.
@@ -276,7 +272,6 @@ impl TradingDay {
             contradicted: BTreeMap::new(),
             doubts: BTreeMap::new(),
             disputes: Disputes::default(),
-            jumps: Jumps::default(),
             oi_differences: BTreeMap::new(),
             level_differences: BTreeMap::new(),
             plausibility: Plausibility::default(),
@@ -521,9 +516,15 @@ impl TradingDay {
     /// The recorded provider speaks.
     #[inline(always)]
     fn observe_recorded(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
-        if !self.slots[index].latest.is_near(quote) && !self.is_told(index, arrival, quote, rows) {
-            return;
+        if quote.open_interest.is_none_or(|open_interest| open_interest == 0) {
+            return self.observe_untold(index, arrival, quote, rows);
         }
+        self.observe_told(index, arrival, quote, rows);
+    }
+
+    /// The same of a quote that tells what the contract's rows are about.
+    #[inline(always)]
+    fn observe_told(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
         if arrival.traits.delivery == Delivery::Quote {
             self.observe_quote(index, arrival, quote, arrival.received, rows);
         } else {

@@ -7,6 +7,7 @@ use super::{
     Arrival, Delivery, TradingDay,
     correction::Answer,
     track::{Ends, Track, TrackView},
+    untold::Telling,
 };
 use crate::{
     engine::{
@@ -244,8 +245,11 @@ impl TradingDay {
                 return self.observe_recorded(index, arrival, quote, rows);
             }
         }
-        if !known.latest.is_near(quote) && !self.is_told(index, arrival, quote, rows) {
-            return;
+        if quote.open_interest.is_none_or(|open_interest| open_interest == 0) {
+            match self.telling_of(index, known.view(), quote) {
+                Telling::Told => {}
+                telling => return self.leave_untold(index, provider, &telling, rows),
+            }
         }
         self.take_base(index, quote);
         if quote.event_time >= self.close_of(&self.slots[index]) {

@@ -8,7 +8,6 @@ use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
 mod contradictions;
-mod jumps;
 mod stamps;
 mod stated;
 

@@ -8,7 +8,7 @@ fn values(event_time: Timestamp, volume: i64, open_interest: i64) -> Quote {
 }
 
 impl Played {
-    pub fn packets(&mut self, now: Timestamp, quotes: &[(u32, i64, i64)]) {
+    fn packets(&mut self, now: Timestamp, quotes: &[(u32, i64, i64)]) {
         self.advance(now);
         let mut arrival = self.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
         for (slot, volume, open_interest) in quotes {
@@ -17,7 +17,7 @@ impl Played {
         self.day.end_arrival(&arrival, &mut self.rows);
     }
 
-    pub fn legs(&mut self, stamp: Timestamp, now: Timestamp, quotes: &[(u32, i64, i64)]) {
+    fn legs(&mut self, stamp: Timestamp, now: Timestamp, quotes: &[(u32, i64, i64)]) {
         self.advance(now);
         let mut arrival = self.day.chain_arrival(Provider::Nse, 0, stamp, BODY, now);
         for (slot, volume, open_interest) in quotes {
@@ -84,8 +84,6 @@ struct Lots {
     played: Played,
     contracts: u32,
     minute: i64,
-    /// The first minute in lots.
-    since: Option<i64>,
 }
 
 const LOT: i64 = 65;
@@ -96,7 +94,7 @@ impl Lots {
         if let Some(base) = base {
             (0..contracts).for_each(|slot| played.day.set_base(slot, 65_000, base));
         }
-        Lots { played, contracts, minute: 0, since: None }
+        Lots { played, contracts, minute: 0 }
     }
 
     fn true_value(slot: u32, minute: i64) -> (u32, i64, i64) {
@@ -106,19 +104,10 @@ impl Lots {
     /// A minute in which the stream shows the contracts of `in_lots` in lots.
     fn minute(&mut self, in_lots: std::ops::Range<u32>) {
         let now = at(9, 15, 20).plus_seconds(self.minute * 60);
-        if !in_lots.is_empty() {
-            self.since = self.since.or(Some(self.minute));
-        }
-        let since = self.since;
         let value = |slot, minute| {
             let (_, volume, open_interest) = Self::true_value(slot, minute);
-            // At once from the beginning; later so slowly that it is no jump.
-            let shown = match since {
-                Some(0) => open_interest / LOT,
-                Some(since) => (since..=minute).fold(open_interest, |shown, _| shown * 5 / 6),
-                None => open_interest,
-            };
-            (slot, volume, if in_lots.contains(&slot) { shown } else { open_interest })
+            let unit = if in_lots.contains(&slot) { LOT } else { 1 };
+            (slot, volume, open_interest / unit)
         };
         let packets: Vec<_> = (0..self.contracts).map(|slot| value(slot, self.minute)).collect();
         self.played.packets(now, &packets);

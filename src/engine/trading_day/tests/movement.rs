@@ -47,8 +47,8 @@ fn a_stream_that_repeats_itself_with_new_stamps_proves_nothing_since_its_last_ch
     assert!(named.since.is_some_and(|named| since <= named && named <= at(9, 35, 0)), "{named:?}");
     // What moves is alive again; nothing was traded of a contract that says the same after it.
     played.stream(at(10, 35, 0), &[(0, 200)]);
-    played.stream(at(10, 35, 5), &values(320));
-    played.stream(at(10, 36, 5), &values(323));
+    played.stream(at(10, 35, 5), &values(80));
+    played.stream(at(10, 36, 5), &values(81));
     played.advance(at(10, 40, 0));
     assert_eq!(played.states(0).last(), Some(&Live));
     assert!(

@@ -195,14 +195,14 @@ fn open_interest_of_one_contract_alone_is_named_when_it_persists() {
     };
     for open_interest in [1_300_000, 65] {
         let mut chain = Chain::new(base);
-        chain.run(0..3, 20, wrong(open_interest));
+        chain.run(0..10, 20, usual);
+        chain.run(10..12, 20, wrong(open_interest));
         assert_eq!(chain.impossible(), None, "two looks");
-        chain.run(3..14, 20, wrong(open_interest));
+        chain.run(12..14, 20, wrong(open_interest));
         let found = chain.impossible().expect("it persists");
         assert_eq!((found.slot, found.contracts, found.judged), (7, 1, CONTRACTS));
         assert_eq!((found.open_interest, found.base), (open_interest, 130_000));
-        // What jumps is taken after minutes.
-        chain.run(14..20, 20, usual);
+        chain.run(14..16, 20, usual);
         assert_eq!(chain.impossible(), None, "it is corrected");
     }
 }
