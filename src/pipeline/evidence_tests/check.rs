@@ -2,7 +2,7 @@
 
 use super::{
     BUCKET_S, BUCKETS, END_S, OPEN_S, at,
-    market::{Kind, LOT, Value, of_chain},
+    market::{Fault, Kind, LOT, Value, of_chain},
     play::Play,
 };
 use crate::market::{BucketRow, BucketState, Provider, Timestamp};
@@ -79,9 +79,14 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
         let frozen = Some(Provider::AngelOne) == row.provider;
         let frozen = play.frozen_since(stamp, *contract).filter(|_| frozen);
         let truth = play.market.at(*contract, stamp);
-        let shown = play.market.at(*contract, frozen.unwrap_or(stamp));
         let is_said = |value: Value| (value.volume, Some(value.open_interest)) == (volume, row.open_interest);
-        if !is_said(truth) && !is_said(shown) {
+        // Where one such fault outlasts another, the later values come under stamps of before.
+        let is_of_frozen = |fault: &Fault| {
+            let is_of = matches!(&fault.kind, Kind::Frozen(of) if of.contains(contract));
+            is_of && is_said(play.market.at(*contract, fault.from))
+        };
+        let is_shown = frozen.is_some() && play.faults.iter().any(is_of_frozen);
+        if !is_said(truth) && !is_shown {
             return Err(format!("it was never so: {truth:?} at {stamp}: {}", name()));
         }
         let slack = match row.provider {
@@ -216,7 +221,12 @@ fn agreed_after(play: &Play, contract: usize, second: i64) -> i64 {
     let silent = play.faults.iter().filter(|fault| {
         matches!(
             &fault.kind,
-            Kind::MuteContracts(_) | Kind::MuteStream(_) | Kind::LostStream(..) | Kind::Frozen(_)
+            Kind::MuteContracts(_)
+                | Kind::MuteStream(_)
+                | Kind::LostStream(..)
+                | Kind::Frozen(_)
+                | Kind::Refused(_)
+                | Kind::Restart
         ) && fault.from <= agreed
             && second < fault.until
     });
