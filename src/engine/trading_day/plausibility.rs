@@ -48,11 +48,16 @@ const CONTRACTS_MIN: u32 = 5;
 const CHANGED_LOOKS_MIN: u32 = 3;
 /// So many minutes must have brought other prices of options while the level stood still.
 const PRICED_MINUTES_MIN: u32 = 5;
-/// Open interest that cannot be is named from so many contracts on, if they are more than this part of those judged.
+/// Values that cannot be are their chain's from so many contracts on, if these are more than this part of those judged.
 const IMPOSSIBLE_MIN: u32 = 3;
 const IMPOSSIBLE_PART: u32 = 4;
-/// Fewer are named after so many looks in a row.
-const IMPOSSIBLE_LOOKS_MIN: u32 = 3;
+/// Those of fewer are named after so many looks in a row.
+pub(super) const IMPOSSIBLE_LOOKS_MIN: u32 = 3;
+
+/// Whether values that cannot be are in so many of a chain's contracts that they are the chain's.
+pub(super) fn is_of_chain(impossible: u32, judged: u32) -> bool {
+    impossible >= IMPOSSIBLE_MIN && impossible * IMPOSSIBLE_PART > judged
+}
 
 /// In place of a value that was not told.
 const UNTOLD: i64 = i64::MIN;
@@ -415,7 +420,7 @@ impl TradingDay {
         if impossible == 0 {
             return None;
         }
-        let is_of_chain = impossible >= IMPOSSIBLE_MIN && impossible * IMPOSSIBLE_PART > judged;
+        let is_of_chain = is_of_chain(impossible, judged);
         let looks_min = if is_of_chain { 0 } else { IMPOSSIBLE_LOOKS_MIN };
         let slots = self.chains[chain].slots.iter();
         let mut named = slots.filter_map(|slot| {

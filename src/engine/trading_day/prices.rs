@@ -15,12 +15,16 @@
 //!   moves away from its last price. A price that was found once goes on as a finding while it is shown and nothing clears it.
 //! - Findings change no row. Candles that may contain such prices have `resolve_required`; if a chain is found, those of all of
 //!   its contracts that were traded since the look before the first of its findings.
-//! - One contract alone is a finding after [`LOOKS_MIN`] looks, since a look may fall between a price and its book.
+//! - One contract alone is a finding after [`IMPOSSIBLE_LOOKS_MIN`] looks, since a look may fall between a price and its book.
 
 mod pairs;
 
 use self::pairs::{Pairs, are_no_pair};
-use super::{TradingDay, open_interest::are_far_apart};
+use super::{
+    TradingDay,
+    open_interest::are_far_apart,
+    plausibility::{IMPOSSIBLE_LOOKS_MIN, is_of_chain},
+};
 use crate::{
     engine::{observation::Observation, rows::Rows},
     market::{InstrumentId, OptionType, Price, Provider, Timestamp},
@@ -33,12 +37,6 @@ const TOLERANCE_PART: i64 = 20;
 const BOOK_FACTOR: i64 = 5;
 /// Between prices of a few ticks, multiples say nothing.
 const APART_E4_MIN: i64 = 20_000;
-/// Contracts that make it their chain's, if they are more than this part of those judged.
-const CONTRACTS_MIN: u32 = 3;
-const CONTRACTS_PART: u32 = 4;
-/// Looks in a row after which a contract alone is a finding.
-const LOOKS_MIN: u32 = 3;
-
 /// For so long after its last trade the partner of a found contract says something of what is traded later.
 const PARTNER_US: i64 = 900_000_000;
 
@@ -101,7 +99,7 @@ struct Look {
 
 impl Look {
     fn is_of_chain(&self) -> bool {
-        self.impossible >= CONTRACTS_MIN && self.impossible * CONTRACTS_PART > self.weighed
+        is_of_chain(self.impossible, self.weighed)
     }
 }
 
@@ -210,13 +208,13 @@ impl TradingDay {
         if look.is_of_chain() {
             // Those that were told alone before are no beginning of it.
             let recent = found.iter().filter_map(|slot| known.found.get(slot));
-            let recent = recent.filter(|found| found.looks <= LOOKS_MIN).map(|found| found.since);
+            let recent = recent.filter(|found| found.looks <= IMPOSSIBLE_LOOKS_MIN).map(|found| found.since);
             look.since = last.and_then(|last| last.since).or(recent.min()).or(Some(before));
         }
         known.looks.insert(chain as u32, look);
         for slot in found {
             let Some(kept) = known.found.get_mut(&slot) else { continue };
-            if look.is_of_chain() || kept.looks >= LOOKS_MIN {
+            if look.is_of_chain() || kept.looks >= IMPOSSIBLE_LOOKS_MIN {
                 let from = kept.marked.replace(now).unwrap_or(kept.since);
                 self.mark_candles(slot as usize, from, now, rows);
             }
@@ -328,6 +326,9 @@ impl TradingDay {
         now: Timestamp,
         rows: &mut Rows,
     ) {
+        if from.is_none() && known.swept.is_empty() {
+            return;
+        }
         for at in 0..self.chains[chain].slots.len() {
             let slot = self.chains[chain].slots[at];
             let Traded { volume, at, .. } = known.traded[slot as usize];
@@ -383,7 +384,7 @@ impl TradingDay {
             Some(ImpossiblePrice { since: look.since.unwrap_or(first.since), ..first })
         });
         let alone = found.iter().filter(|(slot, found)| {
-            found.looks >= LOOKS_MIN && !is_whole(self.contexts[**slot as usize].chain)
+            found.looks >= IMPOSSIBLE_LOOKS_MIN && !is_whole(self.contexts[**slot as usize].chain)
         });
         whole.chain(alone.filter_map(|(slot, _)| told(*slot, None))).collect()
     }

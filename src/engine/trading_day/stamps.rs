@@ -1,6 +1,7 @@
-//! Stamps that cannot be those of the values under them: a source's clock that stands still, or lags behind.
+//! Stamps that cannot be those of the values under them: a source's clock that stands still, lags behind or runs ahead.
 //!
-//! A quote that is received later than its channel may be late, or before its stamp, is looked at here; the tick path does no more than find it.
+//! A quote that is received later than its channel may be late, or before its stamp, is looked at here; the tick path does no
+//! more than find it.
 //! - *Standing*: a contract's values go on to change under the stamp of an earlier quote. They are of no known instant, so
 //!   nothing of them is taken, and the stream proves nothing of the contract until its stamp moves on.
 //! - *Delayed*: stamps move on, and each is older than the channel may be late. The values are of their stamps, which their rows
