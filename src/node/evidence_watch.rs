@@ -6,12 +6,14 @@
 
 use super::{
     day_news::DayNews,
-    price_lacks::{describe_begun, describe_levels, describe_prices},
+    value_lacks::{
+        describe_begun, describe_impossible, describe_level, describe_levels, describe_prices, describe_still,
+    },
 };
 use crate::{
     engine::{
-        ChainField, ContradictedVolume, ContradictedVolumes, ImpossibleOi, MissingChain, OiDispute,
-        StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
+        ContradictedVolume, ContradictedVolumes, MissingChain, OiDispute, TradingDay, UntoldQuotes,
+        UnwitnessedChain, WrongStamps,
     },
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
@@ -325,57 +327,6 @@ fn describe_disputes<'a>(
     name_first(disputes, name, |more| format!("open interest of {more} more chains is contradicted"))
 }
 
-/// Of the first chains, with what is shown of one contract.
-fn describe_impossible<'a>(
-    chains: &[(String, InstrumentId, ImpossibleOi)],
-    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
-) -> Vec<String> {
-    let name = |(chain, instrument, found): &(String, InstrumentId, ImpossibleOi)| {
-        let ImpossibleOi { provider, contracts, judged, open_interest, base, volume, at, .. } = found;
-        let (contract, at) = (name_of(*instrument, &contract), clock(*at));
-        format!(
-            "open interest of {contracts} of {judged} contracts of chain {chain} cannot be: {contract} shows {open_interest} \
-             after {base} the session before, with {volume} traded until {at}; check units and lot sizes; the chain is \
-             recorded from {provider}"
-        )
-    };
-    name_first(chains, name, |more| format!("open interest of {more} more chains cannot be"))
-}
-
-/// Of the first chains of each field.
-fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
-    let (open_interest, volume): (Vec<_>, Vec<_>) =
-        chains.iter().partition(|(_, found)| found.field == ChainField::OpenInterest);
-    let mut lacks = Vec::new();
-    for (field, chains) in [("open interest", open_interest), ("volume", volume)] {
-        let name = |(chain, found): &&(String, StillField)| {
-            let StillField { provider, field: still, since, .. } = found;
-            let since = clock(*since);
-            let although = match still {
-                ChainField::OpenInterest => "volume has, so its rows repeat an old value".to_owned(),
-                ChainField::Volume { changed } => {
-                    format!("open interest of {changed} contracts has, so its candles lack what was traded")
-                }
-            };
-            format!(
-                "{field} of chain {chain} has not changed since {since} although {although}; it is recorded from {provider}"
-            )
-        };
-        lacks.extend(name_first(&chains, name, |more| {
-            format!("{field} of {more} more chains does not change")
-        }));
-    }
-    lacks
-}
-
-fn describe_level((index, found): &(String, StillLevel)) -> String {
-    let StillLevel { provider, price, since, .. } = found;
-    let since = clock(*since);
-    format!(
-        "the level of {index} stands at {price} since {since} although its options are traded; it is recorded from {provider}"
-    )
-}
-
 /// What was found until the close, once the session is over: taken out of `found`.
 fn of_past_session(found: &mut Vec<String>, close: Option<Timestamp>, now: Timestamp) -> Vec<String> {
     let Some(close) = close.filter(|close| now >= *close) else { return Vec::new() };
@@ -396,7 +347,12 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
             None => "no provider covers it".to_owned(),
         };
         let still = still
-            .map_or_else(String::new, |still| format!("; {still}'s values have not moved since although data come: a trading halt, or a source that stands still"));
+            .map_or_else(String::new, |still| {
+                format!(
+                    "; {still}'s values have not moved since although data come: a trading halt, or a source that stands \
+                     still"
+                )
+            });
         format!("{title}: nothing shows {lacked} {since}; {active}{still}")
     };
     name_first(chains, name, |more| format!("{more} more chains have no witness"))
@@ -507,55 +463,6 @@ mod tests {
             lacks[1]
         );
         assert_eq!(lacks[3], "open interest of 1 more chains is contradicted");
-    }
-
-    #[test]
-    fn open_interest_that_cannot_be_is_named_with_a_contract() {
-        let found = ImpossibleOi {
-            chain: 0,
-            provider: Provider::Nse,
-            contracts: 80,
-            judged: 82,
-            slot: 7,
-            open_interest: 4_875_000,
-            base: 65_000,
-            volume: 9_750,
-            at: Timestamp::from_us(1_769_744_700_000_000),
-        };
-        let index = Contract::index(Exchange::Nse, "NIFTY");
-        let chains = [found; 4].map(|found| ("NIFTY W".to_owned(), InstrumentId(7), found));
-        let lacks = describe_impossible(&chains, |_| Some(&index));
-        let text = format!(
-            "open interest of 80 of 82 contracts of chain NIFTY W cannot be: {index} shows 4875000 after 65000 the session \
-             before, with 9750 traded until 09:15:00; check units and lot sizes; the chain is recorded from nse"
-        );
-        assert_eq!(lacks[0], text);
-        assert_eq!(lacks[3], "open interest of 1 more chains cannot be");
-    }
-
-    #[test]
-    fn a_field_that_stands_still_is_named_with_what_moves() {
-        let since = Timestamp::from_us(1_769_744_700_000_000);
-        let still = |field| {
-            ("NIFTY W".to_owned(), StillField { chain: 0, provider: Provider::AngelOne, field, since })
-        };
-        let chains = [still(ChainField::Volume { changed: 7 }), still(ChainField::OpenInterest)];
-        let lacks = describe_still(&chains);
-        let texts = [
-            "open interest of chain NIFTY W has not changed since 09:15:00 although volume has, so its rows repeat an old \
-             value; it is recorded from angel_one",
-            "volume of chain NIFTY W has not changed since 09:15:00 although open interest of 7 contracts has, so its candles \
-             lack what was traded; it is recorded from angel_one",
-        ];
-        assert_eq!(lacks, texts);
-        let many = [0; 5].map(|_| still(ChainField::OpenInterest));
-        assert_eq!(describe_still(&many)[3], "open interest of 2 more chains does not change");
-        let price = crate::market::Price::from_e4(260_450_000);
-        let level = StillLevel { slot: 3, provider: Provider::Nse, price, since };
-        assert_eq!(
-            describe_level(&("NIFTY".to_owned(), level)),
-            "the level of NIFTY stands at 26045.00 since 09:15:00 although its options are traded; it is recorded from nse"
-        );
     }
 
     #[test]

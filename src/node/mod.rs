@@ -32,7 +32,6 @@ mod market_queries;
 mod mending;
 mod notifier;
 mod opening_steps;
-mod price_lacks;
 #[cfg(test)]
 mod quiet_days_tests;
 mod reading_room;
@@ -45,6 +44,7 @@ mod status;
 mod store_record;
 mod timekeeper;
 mod tree;
+mod value_lacks;
 mod vigil;
 mod writer;
 
