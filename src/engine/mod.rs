@@ -2,6 +2,7 @@
 
 mod candle;
 mod channel;
+mod counted;
 mod coverage;
 mod intervals;
 mod observation;
@@ -9,12 +10,13 @@ mod rows;
 mod trading_day;
 pub mod watch;
 
-pub use candle::{ContradictedVolume, ContradictedVolumes};
+pub use candle::{ContradictedVolume, PriceOutlier};
 pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits};
+pub use counted::Counted;
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
     ChainClass, ChainField, DayCounters, EndEvidence, EndProof, ImpossibleOi, ImpossiblePrice, LevelDispute,
-    MissingChain, OiContradiction, OiDispute, PriceBound, PriceFault, ScopeChange, ScopeReason, SessionHours,
-    SlotSpec, StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
+    MissingChain, OiContradiction, OiDispute, OiJump, PriceBound, PriceFault, ScopeChange, ScopeReason,
+    SessionHours, SlotSpec, StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
 };

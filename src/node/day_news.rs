@@ -1,13 +1,13 @@
 //! Which notices of the running day the log is told, and when.
 //!
 //! A notice is logged once, and so is a finding that goes on: its text contains what is shown at the moment, so it is known by
-//! what it is of and since when. What a provider's contradicted volumes come to changes with each of them, hundreds of times an hour
-//! where a source is bad: of these the log is told the sum, once a minute of market time.
+//! what it is of and since when. What is counted of a provider, such as contradicted volumes, changes with each of them, hundreds of
+//! times an hour where a source is bad: of these the log is told the sum, once a minute of market time.
 
 use crate::market::Timestamp;
 use std::collections::BTreeSet;
 
-const VOLUMES_US: i64 = 60_000_000;
+const COUNTED_US: i64 = 60_000_000;
 
 /// What a finding is of, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +23,8 @@ pub enum Finding {
 #[derive(Debug, Default)]
 pub struct DayNews {
     told: Vec<String>,
-    volumes: Vec<String>,
-    volumes_at: Option<Timestamp>,
+    counted: Vec<String>,
+    counted_at: Option<Timestamp>,
     findings: BTreeSet<Finding>,
 }
 
@@ -36,18 +36,18 @@ impl DayNews {
         begun
     }
 
-    /// What of these notices is to be logged now: `volumes` are a provider's contradicted ones each.
-    pub fn take(&mut self, volumes: &[String], others: &[String], now: Timestamp) -> Vec<String> {
+    /// What of these notices is to be logged now: `counted` name how often something was found.
+    pub fn take(&mut self, counted: &[String], others: &[String], now: Timestamp) -> Vec<String> {
         let new = |texts: &[String], told: &[String]| -> Vec<String> {
             texts.iter().filter(|text| !told.contains(text)).cloned().collect()
         };
         let mut news = Vec::new();
-        if self.volumes_at.is_none_or(|at| now.us_since(at) >= VOLUMES_US) {
-            news = new(volumes, &self.volumes);
+        if self.counted_at.is_none_or(|at| now.us_since(at) >= COUNTED_US) {
+            news = new(counted, &self.counted);
             if !news.is_empty() {
-                self.volumes_at = Some(now);
+                self.counted_at = Some(now);
             }
-            self.volumes = volumes.to_vec();
+            self.counted = counted.to_vec();
         }
         news.extend(new(others, &self.told));
         self.told = others.to_vec();
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn volumes_are_told_once_a_minute_and_other_notices_at_once() {
+    fn what_is_counted_is_told_once_a_minute_and_other_notices_at_once() {
         let at = |second: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(second);
         let mut news = DayNews::default();
         let mut take = |second: i64, times: &str, others: &[&str]| {

@@ -6,15 +6,13 @@
 
 use super::{
     day_news::DayNews,
+    value_counts::describe_counted,
     value_lacks::{
         describe_begun, describe_impossible, describe_level, describe_levels, describe_prices, describe_still,
     },
 };
 use crate::{
-    engine::{
-        ContradictedVolume, ContradictedVolumes, MissingChain, OiDispute, TradingDay, UntoldQuotes,
-        UnwitnessedChain, WrongStamps,
-    },
+    engine::{MissingChain, OiDispute, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{Pipeline, ProviderCounters, Undecoded},
 };
@@ -43,6 +41,8 @@ type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
 /// What the day itself found wrong with a provider's values.
 struct DayFaults {
     contradicted_volumes: u64,
+    oi_jumps: u64,
+    price_outliers: u64,
     untold: UntoldQuotes,
     stamps: WrongStamps,
     missed_changes: u64,
@@ -50,7 +50,7 @@ struct DayFaults {
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 14] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
@@ -60,6 +60,8 @@ const KINDS: [Kind; 12] = [
     ("changed under the stamp of earlier ones and were refused", |_, day| day.stamps.standing),
     ("came later after their stamp than the source may be late", |_, day| day.stamps.delayed),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
+    ("changed open interest by more than was traded in the day", |_, day| day.oi_jumps),
+    ("were prices far from those before and after them", |_, day| day.price_outliers),
     ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
     ("did not tell the open interest or the level", |_, day| day.untold.absent),
     ("were behind what another provider showed", |_, day| day.missed_changes),
@@ -136,6 +138,8 @@ impl EvidenceWatch {
         let counts = Provider::ALL.map(|provider| {
             let faults = DayFaults {
                 contradicted_volumes: pipeline.contradicted_volumes(provider).count,
+                oi_jumps: pipeline.oi_jumps(provider).count,
+                price_outliers: pipeline.price_outliers(provider).count,
                 untold: pipeline.untold(provider),
                 stamps: pipeline.wrong_stamps(provider),
                 missed_changes: pipeline.missed_changes(provider),
@@ -152,12 +156,13 @@ impl EvidenceWatch {
         }
         let hours = pipeline.day().map(TradingDay::hours).map(|hours| (hours.open, hours.close));
         problems.extend(self.note_source(hours, pipeline.active_provider().is_some(), now));
-        let volumes = Provider::ALL.into_iter().filter_map(|provider| {
+        let counted = Provider::ALL.into_iter().flat_map(|provider| {
             let volumes = pipeline.contradicted_volumes(provider);
-            describe_volumes(provider, &volumes, |instrument| pipeline.contract(instrument))
+            let (jumps, outliers) = (pipeline.oi_jumps(provider), pipeline.price_outliers(provider));
+            describe_counted(provider, &volumes, &jumps, &outliers, |of| pipeline.contract(of))
         });
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
-        let mut of_day: Vec<String> = volumes.collect();
+        let mut of_day: Vec<String> = counted.collect();
         let others: Vec<String> =
             unrecorded(&pipeline.unrecorded_sessions()).into_iter().chain(unclosed).collect();
         let mut news = self.news.take(&of_day, &others, now);
@@ -271,23 +276,6 @@ fn unrecorded(sessions: &[TradingDate]) -> Option<String> {
     ))
 }
 
-fn describe_volumes<'a>(
-    provider: Provider,
-    volumes: &ContradictedVolumes,
-    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
-) -> Option<String> {
-    let ContradictedVolume { instrument, volume, later, event_time } = volumes.last?;
-    let times = match volumes.count {
-        1 => "once".to_owned(),
-        count => format!("{count} times, the last time"),
-    };
-    let (contract, at) = (name_of(instrument, contract), clock(event_time));
-    Some(format!(
-        "{provider} contradicted its own volume of the day {times} for {contract}: {volume}, then {later} at {at}; what was \
-         too much is taken out of the candles, which are marked"
-    ))
-}
-
 /// What a source did not show of the close: its last values are none.
 fn describe_unclosed(chains: &[(String, UnwitnessedChain)]) -> Option<String> {
     let (name, UnwitnessedChain { contracts, unwitnessed, since, .. }) = chains.first()?;
@@ -397,6 +385,8 @@ mod tests {
         let counted = |standing, delayed| {
             let day = DayFaults {
                 contradicted_volumes: 0,
+                oi_jumps: 0,
+                price_outliers: 0,
                 untold: UntoldQuotes::default(),
                 stamps: WrongStamps { standing, delayed, ahead: 0 },
                 missed_changes: 0,
@@ -414,27 +404,6 @@ mod tests {
             "40 of angel_one's values came later after their stamp than the source may be late in the last five minutes",
         ];
         assert_eq!(watch.note(counted(12, 40), &last, at(10)), texts);
-    }
-
-    #[test]
-    fn a_contradicted_volume_is_named_with_its_provider() {
-        let event_time = Timestamp::from_us(1_769_744_700_000_000);
-        let last = ContradictedVolume {
-            instrument: InstrumentId(7),
-            volume: 325_000_000,
-            later: 19_500,
-            event_time,
-        };
-        let index = Contract::index(Exchange::Nse, "NIFTY");
-        let named = |count, last| {
-            let volumes = ContradictedVolumes { count, last };
-            describe_volumes(Provider::AngelOne, &volumes, |_| Some(&index))
-        };
-        assert_eq!(named(0, None), None);
-        let once = named(1, Some(last)).expect("one is told");
-        assert!(once.starts_with("angel_one contradicted its own volume of the day once for"), "{once}");
-        assert!(once.contains("325000000, then 19500 at 09:15:00"), "{once}");
-        assert!(named(3, Some(last)).expect("they are told").contains("3 times, the last time for"));
     }
 
     #[test]

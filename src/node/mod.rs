@@ -44,6 +44,7 @@ mod status;
 mod store_record;
 mod timekeeper;
 mod tree;
+mod value_counts;
 mod value_lacks;
 mod vigil;
 mod writer;

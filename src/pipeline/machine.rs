@@ -7,8 +7,8 @@ use super::{
 use crate::{
     calendar::{Calendar, Session},
     engine::{
-        ContradictedVolumes, DayCounters, MissingChain, Observation, OiDispute, Rows, SessionHours,
-        TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps, watch::WatchList,
+        ContradictedVolume, Counted, DayCounters, MissingChain, Observation, OiDispute, OiJump, PriceOutlier,
+        Rows, SessionHours, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps, watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -221,8 +221,18 @@ impl Pipeline {
     }
 
     /// Today's cumulative volumes of a provider that its own later ones contradicted.
-    pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
+    pub fn contradicted_volumes(&self, provider: Provider) -> Counted<ContradictedVolume> {
         self.day.as_ref().map(|day| day.contradicted_volumes(provider)).unwrap_or_default()
+    }
+
+    /// Today's changes of open interest of a provider by more than was traded.
+    pub fn oi_jumps(&self, provider: Provider) -> Counted<OiJump> {
+        self.day.as_ref().map(|day| day.oi_jumps(provider)).unwrap_or_default()
+    }
+
+    /// Today's prices of a provider that are far from those before and after them.
+    pub fn price_outliers(&self, provider: Provider) -> Counted<PriceOutlier> {
+        self.day.as_ref().map(|day| day.price_outliers(provider)).unwrap_or_default()
     }
 
     /// The contract that an instrument is.

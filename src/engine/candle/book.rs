@@ -3,9 +3,10 @@
 use super::{
     Seen, Trade,
     forming::{Forming, Ohlc},
+    outlier::{self, Priced},
 };
 use crate::{
-    engine::{intervals::Intervals, rows::Rows},
+    engine::{counted::Counted, intervals::Intervals, rows::Rows},
     market::{Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp, UnresolvedCandle},
 };
 
@@ -17,6 +18,8 @@ const PENDING: u16 = u16::MAX;
 const TOUCHED: u8 = 1;
 /// A smaller volume took back what was counted; a later one may contain it again.
 const TAKEN_BACK: u8 = 2;
+/// The interval that forms has an outlier that was counted.
+const OUTLIER: u8 = 4;
 
 /// What every observation of a slot touches; it lies beside the slot's observation.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,7 @@ pub struct SlotCandles {
     told: u16,
     /// Which sent the last price.
     provider: Option<Provider>,
-    /// Of [`TOUCHED`] and [`TAKEN_BACK`].
+    /// Of [`TOUCHED`], [`TAKEN_BACK`] and [`OUTLIER`].
     flags: u8,
     /// Candles of intervals before this one lack something, also if they begin later; `PENDING`: until the day's end.
     touched_until: u16,
@@ -73,8 +76,9 @@ impl SlotCandles {
 }
 
 /// What is touched once an interval, or when something is not as usual.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct SettledCandles {
+    priced: Priced,
     /// The interval before the one that forms: a late price may still change it.
     previous: Option<Forming>,
     /// Volume without a place that was traded right before the previous interval's, and between that and the one that forms.
@@ -89,6 +93,22 @@ struct SettledCandles {
     day_told: u16,
     /// Volume was taken back, or a price came too late for its candle.
     is_day_touched: bool,
+}
+
+impl SettledCandles {
+    fn new(priced: Priced) -> SettledCandles {
+        SettledCandles {
+            priced,
+            previous: None,
+            gap_before_previous: 0,
+            gap: 0,
+            taken_back: 0,
+            taken_from: 0,
+            day: None,
+            day_told: 0,
+            is_day_touched: false,
+        }
+    }
 }
 
 /// What a book must know of the day that a slot's candles are of.
@@ -110,11 +130,15 @@ pub struct ContradictedVolume {
     pub event_time: Timestamp,
 }
 
-/// The day's cumulative volumes of one provider that its own later ones contradicted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ContradictedVolumes {
-    pub count: u64,
-    pub last: Option<ContradictedVolume>,
+/// A price far from those before and after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriceOutlier {
+    pub instrument: InstrumentId,
+    pub price: Price,
+    /// Of the five minutes that it lies in.
+    pub start: Timestamp,
+    /// Last price of them.
+    pub close: Price,
 }
 
 /// See the module's head. The slots' own candles are passed in with each call.
@@ -123,7 +147,9 @@ pub struct CandleBook {
     settled: Vec<SettledCandles>,
     intervals: Intervals,
     /// In the order of [`Provider::ALL`].
-    contradicted: [ContradictedVolumes; Provider::ALL.len()],
+    contradicted: [Counted<ContradictedVolume>; Provider::ALL.len()],
+    /// The same.
+    outliers: [Counted<PriceOutlier>; Provider::ALL.len()],
 }
 
 impl CandleBook {
@@ -132,16 +158,23 @@ impl CandleBook {
         CandleBook {
             settled: Vec::new(),
             intervals: Intervals::new(open.floor_to_minutes(INTERVAL.minutes()), INTERVAL_US),
-            contradicted: [ContradictedVolumes::default(); Provider::ALL.len()],
+            contradicted: [Counted::default(); Provider::ALL.len()],
+            outliers: [Counted::default(); Provider::ALL.len()],
         }
     }
 
-    pub fn add_slot(&mut self) {
-        self.settled.push(SettledCandles::default());
+    pub fn add_slot(&mut self, priced: Priced) {
+        self.settled.push(SettledCandles::new(priced));
     }
 
-    pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
+    /// The day's cumulative volumes of a provider that its own later ones contradicted.
+    pub fn contradicted_volumes(&self, provider: Provider) -> Counted<ContradictedVolume> {
         self.contradicted[provider.index()]
+    }
+
+    /// The day's prices of a provider that are outliers, one a candle.
+    pub fn price_outliers(&self, provider: Provider) -> Counted<PriceOutlier> {
+        self.outliers[provider.index()]
     }
 
     /// Start of an interval; that of the next one is its end.
@@ -171,7 +204,7 @@ impl CandleBook {
             return self.observe_unpriced(slot, candles, instrument, trade, day, rows);
         };
         if !is_forming {
-            self.begin(slot, candles, interval, price);
+            self.begin(slot, candles, instrument, (interval, price), rows);
         }
         let mut traded = candles.take_volume(trade.volume);
         if traded < 0 || trade.seen != Seen::All || candles.flags & TAKEN_BACK != 0 {
@@ -184,9 +217,17 @@ impl CandleBook {
         }
     }
 
-    /// Puts what forms behind: the next interval begins.
+    /// Puts what forms behind: the next interval begins with its first price.
     #[inline(never)]
-    fn begin(&mut self, slot: usize, candles: &mut SlotCandles, interval: usize, price: Price) {
+    fn begin(
+        &mut self,
+        slot: usize,
+        candles: &mut SlotCandles,
+        instrument: InstrumentId,
+        (interval, price): (usize, Price),
+        rows: &mut Rows,
+    ) {
+        self.look_for_outlier(slot, candles, instrument, Some(price), rows);
         if let Some(forming) = self.forming(candles) {
             let settled = &mut self.settled[slot];
             settled.previous = Some(forming);
@@ -195,8 +236,35 @@ impl CandleBook {
         }
         candles.ohlc = Ohlc::begin(price, 0);
         (candles.interval, candles.told) = (interval as u16, 0);
-        candles.flags =
-            candles.flags & !TOUCHED | if candles.interval < candles.touched_until { TOUCHED } else { 0 };
+        candles.flags = candles.flags & !(TOUCHED | OUTLIER)
+            | if candles.interval < candles.touched_until { TOUCHED } else { 0 };
+    }
+
+    /// Marks what forms if one of its prices is an outlier. `next`: the first price after it, where that is known.
+    fn look_for_outlier(
+        &mut self,
+        slot: usize,
+        candles: &mut SlotCandles,
+        instrument: InstrumentId,
+        next: Option<Price>,
+        rows: &mut Rows,
+    ) {
+        let SettledCandles { priced, previous, .. } = self.settled[slot];
+        let Some(provider) = candles.provider.filter(|_| candles.flags & OUTLIER == 0) else { return };
+        let before = previous.map(|previous| previous.ohlc.close_e4);
+        let Some(price_e4) = outlier::find(priced, &candles.ohlc, before, next.map(Price::as_e4)) else {
+            return;
+        };
+        if !candles.is_touched() {
+            rows.unresolved.extend(candles.unresolved(instrument, &self.intervals));
+        }
+        candles.flags |= TOUCHED | OUTLIER;
+        self.outliers[provider.index()].add(PriceOutlier {
+            instrument,
+            price: Price::from_e4(price_e4),
+            start: self.intervals.start_of(usize::from(candles.interval)),
+            close: Price::from_e4(candles.ohlc.close_e4),
+        });
     }
 
     /// Volume without a price makes no candle.
@@ -253,10 +321,9 @@ impl CandleBook {
         if traded < 0 {
             if candles.provider == Some(trade.provider) {
                 let (later, event_time) = (candles.volume_seen, trade.event_time);
-                let contradicted = &mut self.contradicted[trade.provider.index()];
-                contradicted.count += 1;
                 let volume = later - traded;
-                contradicted.last = Some(ContradictedVolume { instrument, volume, later, event_time });
+                let contradicted = ContradictedVolume { instrument, volume, later, event_time };
+                self.contradicted[trade.provider.index()].add(contradicted);
             }
             self.take_back(slot, candles, instrument, -traded, day, rows);
             return 0;
@@ -452,6 +519,9 @@ impl CandleBook {
         rows: &mut Rows,
     ) {
         if usize::from(candles.interval) == interval {
+            if candles.ohlc.high_e4 != candles.ohlc.low_e4 {
+                self.look_for_outlier(slot, candles, instrument, None, rows);
+            }
             rows.candles.extend(self.tell(candles, instrument, day));
         } else if let Some(previous) = &mut self.settled[slot].previous
             && previous.start == self.intervals.start_of(interval)

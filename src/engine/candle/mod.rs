@@ -12,15 +12,18 @@
 //! - A candle that a span touched which was not seen has `resolve_required`; nothing is lacked where nothing was traded.
 //! - A cumulative value that a later one contradicts is taken back from what was counted last, candle or not, counted by
 //!   provider, and the candles that it touched are marked. Where another provider's value is smaller, it may be older.
+//! - A candle with a price from which the market came back at once ([`outlier`]) has `resolve_required`.
 //! - Prices of zero mean "never traded" and make no candle.
 //! - A candle that changes after it was emitted is restated with the next revision.
 //! - The day's candle is the sum of its five-minute candles, so a tick need not touch it.
 
 mod book;
 mod forming;
+mod outlier;
 mod underlying;
 
-pub use book::{CandleBook, CandleDay, ContradictedVolume, ContradictedVolumes, SlotCandles};
+pub use book::{CandleBook, CandleDay, ContradictedVolume, PriceOutlier, SlotCandles};
+pub use outlier::Priced;
 pub use underlying::UnderlyingCandles;
 
 use crate::market::{Price, Provider, Timestamp};

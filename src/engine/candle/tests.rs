@@ -1,6 +1,6 @@
 //! Of the book of five-minute and daily candles.
 
-use super::*;
+use super::{book::PriceOutlier, *};
 use crate::{
     engine::rows::Rows,
     market::{Candle, CandleInterval, InstrumentId, UnresolvedCandle},
@@ -53,7 +53,7 @@ struct OneSlot {
 impl OneSlot {
     fn new() -> OneSlot {
         let mut book = CandleBook::new(at(0, 0));
-        book.add_slot();
+        book.add_slot(Priced::Option);
         let (candles, rows) = (SlotCandles::default(), Rows::default());
         OneSlot { book, candles, rows, day: Closed(0, None) }
     }
@@ -356,4 +356,25 @@ fn a_volume_that_dips_once_gives_no_candle_the_day_s() {
     // 3,000 have no place any more.
     assert_eq!(slot.stored(), [(0, 0, true), (5, 500, true), (10, 100, false)]);
     assert_eq!(slot.tell_day().volume, 3_600);
+}
+
+#[test]
+fn a_price_from_which_the_market_came_back_marks_its_candle_and_is_counted_once() {
+    let mut slot = OneSlot::new();
+    slot.observe(&trade(at(1, 0), 100, 100));
+    slot.observe(&trade(at(1, 1), 25_000, 100));
+    slot.observe(&trade(at(1, 2), 101, 110));
+    slot.close_interval();
+    // As the last of its candle it is found with the next price.
+    slot.observe(&trade(at(6, 0), 102, 120));
+    slot.observe(&trade(at(9, 59), 25_000, 120));
+    slot.close_interval();
+    assert_eq!(slot.stored(), [(0, 110, true), (5, 10, false)]);
+    slot.observe(&trade(at(10, 0), 103, 130));
+    slot.close_interval();
+    assert_eq!(slot.stored(), [(0, 110, true), (5, 10, true), (10, 10, false)]);
+    let found = slot.book.price_outliers(Provider::Nse);
+    let last = PriceOutlier { instrument: ID, price: rupees(25_000), start: at(5, 0), close: rupees(25_000) };
+    assert_eq!((found.count, found.last), (2, Some(last)));
+    assert!(slot.tell_day().resolve_required, "its high is one of them");
 }

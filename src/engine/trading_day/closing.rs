@@ -213,7 +213,7 @@ impl TradingDay {
             });
             let (view, instrument) = (candle_view!(self, slot), self.slots[slot].instrument);
             if let Some(candles) = self.underlyings.get_mut(&slot) {
-                candles.close(instrument, bucket.start(), !is_missing, &view, &mut rows.candles);
+                candles.close(instrument, bucket.start(), !is_missing, &view, rows);
             }
         }
         if mark.is_unseen() {

@@ -30,6 +30,7 @@ mod disputes;
 mod epoch;
 mod explain;
 mod judge;
+mod jumps;
 mod levels;
 mod marks;
 mod movement;
@@ -47,6 +48,7 @@ mod untold;
 pub use chain::{ChainClass, Preference};
 pub use disputes::OiContradiction;
 pub use explain::EndEvidence;
+pub use jumps::OiJump;
 pub use levels::LevelDispute;
 pub use open_interest::OiDispute;
 pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
@@ -72,10 +74,14 @@ use self::{
     slot::{Slot, SlotContext},
     stamps::Stamps,
     track::{Ends, Others, TrackView},
+    untold::Zeros,
 };
 use super::{
-    candle::{CandleBook, CandleDay, ContradictedVolumes, Seen, Trade, UnderlyingCandles},
+    candle::{
+        CandleBook, CandleDay, ContradictedVolume, PriceOutlier, Priced, Seen, Trade, UnderlyingCandles,
+    },
     channel::{Arrival, ChannelTraits},
+    counted::Counted,
     coverage::BucketMark,
     intervals::Intervals,
     observation::Observation,
@@ -195,8 +201,11 @@ pub struct TradingDay {
     stamps: Stamps,
     /// In the order of [`Provider::ALL`].
     untold: [UntoldQuotes; Provider::ALL.len()],
+    zeros: Zeros,
     /// The same.
     missed_changes: [u64; Provider::ALL.len()],
+    /// The same.
+    jumps: [Counted<OiJump>; Provider::ALL.len()],
 }
 
 /// What the candles must know of the day, read where they ask.
@@ -285,7 +294,9 @@ impl TradingDay {
             counters: DayCounters::default(),
             stamps: Stamps::default(),
             untold: [UntoldQuotes::default(); Provider::ALL.len()],
+            zeros: Zeros::default(),
             missed_changes: [0; Provider::ALL.len()],
+            jumps: [Counted::default(); Provider::ALL.len()],
         }
     }
 
@@ -307,8 +318,14 @@ impl TradingDay {
         self.untold[provider.index()]
     }
 
-    pub fn contradicted_volumes(&self, provider: Provider) -> ContradictedVolumes {
+    /// Cumulative volumes of a provider that its own later ones contradicted.
+    pub fn contradicted_volumes(&self, provider: Provider) -> Counted<ContradictedVolume> {
         self.candles.contradicted_volumes(provider)
+    }
+
+    /// Prices of a provider that are far from those before and after them.
+    pub fn price_outliers(&self, provider: Provider) -> Counted<PriceOutlier> {
+        self.candles.price_outliers(provider)
     }
 
     pub fn slot_count(&self) -> usize {
@@ -379,7 +396,7 @@ impl TradingDay {
         self.marks.add_slot();
         self.prices.add_slot(spec.price_bound);
         self.add_print();
-        self.candles.add_slot();
+        self.candles.add_slot(if spec.is_option { Priced::Option } else { Priced::Level });
         if !spec.is_option {
             self.underlyings.insert(slot, UnderlyingCandles::default());
         }
@@ -629,6 +646,10 @@ impl TradingDay {
             return;
         }
         slot.latest.deltas_at_event = seq.saturating_add(1);
+        if jumps::is_jump(old, new, latest.volume()) {
+            self.note_jump(index, (old, new), provider);
+        }
+        let slot = &self.slots[index];
         rows.deltas.push(OiDelta {
             instrument: slot.instrument,
             event_time: latest.event_time(),

@@ -246,9 +246,9 @@ impl TradingDay {
             }
         }
         if quote.open_interest.is_none_or(|open_interest| open_interest == 0) {
-            match self.telling_of(index, known.view(), quote) {
+            match self.telling_of(index, provider, known.view(), quote) {
                 Telling::Told => {}
-                telling => return self.leave_untold(index, provider, &telling, rows),
+                telling => return self.leave_untold(index, provider, (telling, quote.event_time), rows),
             }
         }
         self.take_base(index, quote);

@@ -1,3 +1,4 @@
+mod jumps;
 mod levels;
 mod movement;
 mod plausibility;

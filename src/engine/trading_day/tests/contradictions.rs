@@ -8,7 +8,7 @@ fn values(event_time: Timestamp, volume: i64, open_interest: i64) -> Quote {
 }
 
 impl Played {
-    fn packets(&mut self, now: Timestamp, quotes: &[(u32, i64, i64)]) {
+    pub(super) fn packets(&mut self, now: Timestamp, quotes: &[(u32, i64, i64)]) {
         self.advance(now);
         let mut arrival = self.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
         for (slot, volume, open_interest) in quotes {
@@ -329,4 +329,49 @@ fn an_answer_with_more_volume_under_an_older_stamp_refutes_what_stood_still() {
         assert_eq!(shown[0], if is_kept { 760 } else { 700 }, "{stated:?}");
         assert_eq!(shown.last(), Some(&760), "{stated:?}");
     }
+}
+
+#[test]
+fn an_open_interest_that_falls_to_0_is_believed_after_minutes() {
+    let mut played = Played::new(1);
+    for minute in 0..45 {
+        let open_interest = if minute < 20 { 20_000 } else { 0 };
+        played.packets(
+            at(9, 15, 20).plus_seconds(minute * 60),
+            &[(0, 100_000 + minute * 5_000, open_interest)],
+        );
+    }
+    let states = played.states(0);
+    // Packets of 09:35:20 to 09:38:20 are left out.
+    assert_eq!((&states[5..9], states[9]), (&[Live, Missing, Missing, Live][..], Live), "{states:?}");
+    let [delta] = played.rows.deltas[..] else { panic!("one change: {:?}", played.rows.deltas) };
+    assert_eq!(
+        (delta.event_time, delta.old_open_interest, delta.new_open_interest),
+        (at(9, 39, 20), 20_000, 0)
+    );
+    assert_eq!(played.day.untold(Provider::AngelOne).zeros, 4);
+}
+
+#[test]
+fn many_contracts_of_a_chain_do_not_lose_all_their_open_interest_at_once() {
+    let mut played = Played::new(10);
+    for minute in 0..45 {
+        // All of it could have been traded away.
+        let value = |slot| (slot, 100_000 + minute * 50_000, if minute < 20 { 20_000 } else { 0 });
+        let values: Vec<_> = (0..10).map(value).collect();
+        played.packets(at(9, 15, 20).plus_seconds(minute * 60), &values);
+    }
+    for slot in 0..10 {
+        let states = played.states(slot);
+        assert!(states[7..].iter().all(|state| *state == Missing), "{states:?}");
+    }
+    assert!(played.rows.deltas.is_empty(), "{:?}", played.rows.deltas);
+    // One goes on, and the others stay 0.
+    for minute in 45..60 {
+        let value = |slot| (slot, 100_000 + minute * 50_000, if slot == 3 { 20_000 } else { 0 });
+        let values: Vec<_> = (0..10).map(value).collect();
+        played.packets(at(9, 15, 20).plus_seconds(minute * 60), &values);
+    }
+    assert_eq!(played.states(3)[17..], [Live, Live], "{:?}", played.states(3));
+    assert_eq!(played.states(4)[17..], [Missing, Missing]);
 }

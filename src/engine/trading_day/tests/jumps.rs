@@ -1,0 +1,63 @@
+//! Open interest that changes by more than was traded in the day is counted and named; what a market does is not.
+
+use super::*;
+
+/// A contract that is traded each minute, as it is after so many minutes: volume and open interest.
+fn lively(minute: i64) -> (i64, i64) {
+    (7_000 + minute * 130, 1_600 + minute * 10)
+}
+
+impl Played {
+    /// A packet each minute.
+    fn minutes(&mut self, minutes: std::ops::Range<i64>, shown: impl Fn(i64) -> (i64, i64)) {
+        for minute in minutes {
+            let (volume, open_interest) = shown(minute);
+            self.packets(at(9, 15, 20).plus_seconds(minute * 60), &[(0, volume, open_interest)]);
+        }
+    }
+}
+
+#[test]
+fn one_wild_packet_is_counted_there_and_back() {
+    let mut played = Played::new(1);
+    // The last before 09:24, so a row has it.
+    let wild = |minute| if minute == 8 { (lively(8).0, 1_616_000) } else { lively(minute) };
+    played.minutes(0..9, wild);
+    let jump = OiJump {
+        instrument: InstrumentId(0),
+        before: 1_670,
+        after: 1_616_000,
+        volume: 8_040,
+        event_time: at(9, 23, 20),
+    };
+    assert_eq!(played.day.oi_jumps(Provider::AngelOne), Counted { count: 1, last: Some(jump) });
+    played.minutes(9..30, wild);
+    assert_eq!(played.day.oi_jumps(Provider::AngelOne).count, 2);
+    assert_eq!(played.day.oi_jumps(Provider::Nse), Counted::default());
+}
+
+#[test]
+fn what_a_market_does_is_no_jump() {
+    // A quiet contract is traded, and what came of it is published minutes later, without further volume.
+    let late = |minute: i64| match minute {
+        ..10 => (650, 65),
+        10..13 => (715, 65),
+        _ => (715, 130),
+    };
+    // Recorded: 6,000 were traded in the five minutes before the ones in which 4,590 were added.
+    let recorded = |minute: i64| match minute {
+        ..12 => (11_580, 4_290),
+        12..17 => (17_580, 4_440),
+        _ => (17_760, 9_030),
+    };
+    // Traded to and fro within a minute.
+    let busy = |minute: i64| (minute * 100_000, 65_000 + minute % 2 * 50_000);
+    // One position of few.
+    let few = |minute: i64| (200, 900 + i64::from(minute > 20) * 300);
+    let all: [&dyn Fn(i64) -> (i64, i64); 4] = [&late, &recorded, &busy, &few];
+    for natural in all {
+        let mut played = Played::new(1);
+        played.minutes(0..60, natural);
+        assert_eq!(played.day.oi_jumps(Provider::AngelOne), Counted::default());
+    }
+}
