@@ -30,7 +30,11 @@ const EXIT_INTERNAL: u8 = 70;
 
 /// Simulates Angel One and NSE on loopback, speaking their real protocols.
 #[derive(Parser, Debug)]
-#[command(name = "bhavsim", version, about)]
+#[command(
+    name = "bhavsim",
+    version,
+    about = "Simulates the providers: plays a recorded or made day as Angel One and NSE's website would show it"
+)]
 #[command(group = ArgGroup::new("source").required(true).multiple(true).args(["recording", "synthetic", "bodies"]))]
 struct Arguments {
     /// Play a recorded day: CSV, or CSV in gzip (docs/recording-format.md)

@@ -170,9 +170,10 @@ pub enum Command {
     Feed(FeedCommand),
     /// Choose which provider's values count; holds until the next choice, over restarts as well
     ///
-    /// Values of one provider count at a time: of the first in the order of preference (angel_one, nse) that is up. A
-    /// provider named here goes before all others while it is up; while it is down, the others count in their order, and
-    /// status says so. auto leaves the choice to the order again. status and feeds show who counts.
+    /// Of a chain, the values of one provider count at a time: of the first in the order of preference (angel_one, nse)
+    /// that shows it. A provider named here goes before all others while it shows the chain; where it does not, the
+    /// others count in their order, and status says so. auto leaves the choice to the order again. status and feeds show
+    /// which provider counts for most chains, explain which one counts for a contract.
     Failover {
         #[arg(value_name = "PROVIDER", value_parser = destinations())]
         to: String,

@@ -11,8 +11,8 @@ use crate::{
     control::{
         CandleRow, CandlesRequest, CandlesResponse, ChainRequest, ChainResponse, ChainRow, ChainSide,
         ControlError, CoverageGap, CoverageRequest, CoverageResponse, CoverageRow, DeltaRow, DeltasRequest,
-        DeltasResponse, OpenInterestRequest, OpenInterestResponse, OpenInterestRow, Request, Response,
-        WallTime,
+        DeltasResponse, LocalTime, OpenInterestRequest, OpenInterestResponse, OpenInterestRow, Request,
+        Response, WallTime,
     },
     market::{
         Bucket, BucketState, CandleInterval, Contract, ContractError, Price, Provider, Timestamp, TradingDate,
@@ -83,6 +83,16 @@ impl RecordQueries {
         Reader::open(&self.config.store.url).await.map_err(unavailable)
     }
 
+    /// The instant that is asked about, now if none is named.
+    fn instant(&self, at: Option<LocalTime>) -> Result<Timestamp, ControlError> {
+        let now = self.clock.now();
+        let at = at.map_or(now, |at| at.resolve(self.today()));
+        match at > now {
+            true => Err(ControlError::NoData { reason: format!("{at} lies ahead: it is {now}") }),
+            false => Ok(at),
+        }
+    }
+
     async fn show_chain(&self, request: ChainRequest) -> Result<ChainResponse, ControlError> {
         let reader = self.reader().await?;
         let date = request.at.and_then(|at| at.date).unwrap_or_else(|| self.today());
@@ -105,7 +115,7 @@ impl RecordQueries {
                 reason: format!("{} has no expiry on or after {date}", request.underlying),
             })?,
         };
-        let at = request.at.map_or_else(|| self.clock.now(), |at| at.resolve(self.today()));
+        let at = self.instant(request.at)?;
         // The chain as it stood: the last bucket that had ended by then.
         let until = at.plus_us(-Bucket::LENGTH_US);
         let rows = reader.chain_at(&request.underlying, Some(expiry), until).await.map_err(unavailable)?;
@@ -467,6 +477,16 @@ mod tests {
 
     async fn coverage(place: &Place, date: Option<TradingDate>) -> Result<CoverageResponse, ControlError> {
         place.queries.show_coverage(CoverageRequest { date }).await
+    }
+
+    #[tokio::test]
+    async fn a_time_to_come_is_not_now() {
+        let queries = place().await.queries;
+        let instant = |text: &str| queries.instant(Some(text.parse().expect("a time")));
+        assert_eq!(instant("09:21").expect("it is past"), at(day(30), 9, 21));
+        assert_eq!(queries.instant(None).expect("now").date_ist(), day(30));
+        let refused = instant("15:00").expect_err("it lies ahead").to_string();
+        assert!(refused.contains("2026-01-30 15:00:00") && refused.contains("lies ahead"), "{refused}");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{
     Style,
-    number::{bytes, date_and_time, grouped_count, hour_and_minute, percent, span_ms, time_of_day},
+    number::{bytes, count_of, date_and_time, grouped_count, hour_and_minute, percent, span_ms, time_of_day},
     table::{Align, Grid, pairs},
 };
 use crate::control::{
@@ -34,9 +34,9 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
         (
             "watching",
             format!(
-                "{} contracts of {} underlyings",
-                grouped_count(status.contracts),
-                grouped_count(status.underlyings)
+                "{} of {}",
+                count_of(status.contracts, "contract"),
+                count_of(status.underlyings, "underlying")
             ),
         ),
         ("feeds", format!("{} of {} up", status.feeds_up, status.feeds)),
@@ -193,11 +193,11 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
     }
     for gap in &coverage.gaps {
         text.push_str(&format!(
-            "  {} to {}  {}, {} contracts\n",
+            "  {} to {}  {}, {}\n",
             hour_and_minute(gap.from),
             hour_and_minute(gap.to),
             gap.underlying,
-            grouped_count(gap.contracts),
+            count_of(gap.contracts, "contract"),
         ));
     }
     text

@@ -30,6 +30,11 @@ pub(super) fn grouped_count(number: u64) -> String {
     grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+/// A number with what it counts, in the singular or with an s: 1 contract, 1,234 contracts.
+pub(super) fn count_of(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped_count(number), if number == 1 { "" } else { "s" })
+}
+
 /// With its sign, and `0` for none.
 pub(super) fn signed(number: i64) -> String {
     if number > 0 { format!("+{}", grouped(number)) } else { grouped(number) }

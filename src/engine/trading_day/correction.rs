@@ -36,17 +36,18 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub fn of(quote: &Quote, before: TrackView<'_>) -> Answer {
+    /// What a quote that was received then says.
+    pub fn of(quote: &Quote, received: Timestamp, before: TrackView<'_>) -> Answer {
         let before = before.latest;
         if before.has_same_trades(quote) {
             return Answer::Same;
         }
         let is_newer = quote.event_time.plus_us(QUOTE_STAMP_US) >= before.event_time();
         let is_more = before.volume() < quote.volume;
-        // Volume only grows: more of it is of a later trade, whatever the stamps say, but for those of one moment.
-        let is_refuting = is_more
-            && before.volume().is_some()
-            && before.event_time().us_since(quote.event_time) > STREAM_DELAY_US;
+        // Volume only grows: more of it is of a later trade, whatever the stamps say, but for what is of one moment.
+        let is_of_another_moment = before.event_time().us_since(quote.event_time) > STREAM_DELAY_US
+            || received.us_since(before.received_time()) > STREAM_DELAY_US;
+        let is_refuting = is_more && before.volume().is_some() && is_of_another_moment;
         let is_next = is_newer && (is_more || before.volume() == quote.volume);
         if !is_refuting && !is_next {
             return Answer::Outdated;
@@ -153,7 +154,7 @@ impl TradingDay {
         if quote.event_time >= self.close_of(&self.slots[index]) {
             return self.observe_after_close(index, arrival, quote, rows);
         }
-        let (said, quote, is_more) = match Answer::of(quote, self.own_track(index)) {
+        let (said, quote, is_more) = match Answer::of(quote, arrival.received, self.own_track(index)) {
             Answer::Same => {
                 self.take_earlier(index, arrival, quote, rows);
                 return self.prove(index, arrival.provider, arrival.proved, rows);

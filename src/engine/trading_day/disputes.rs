@@ -14,6 +14,9 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
+/// Both have shown something anew since the sample before, so much later.
+const SAMPLE_US: i64 = 15_000_000;
+
 /// A time in which what two providers show of a contract contradicts each other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dispute {
@@ -34,6 +37,44 @@ impl Dispute {
 
     pub(super) fn holds_at(&self, end: Timestamp) -> bool {
         self.since < end && self.until.is_none_or(|until| end <= until)
+    }
+}
+
+/// How long and how often a difference has been seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sampling {
+    /// The older stamp of the first values.
+    pub(super) since: Timestamp,
+    /// The newer one.
+    from: Timestamp,
+    samples: u8,
+    /// Up to when both had shown something at the last sample.
+    sampled: Timestamp,
+}
+
+impl Sampling {
+    /// Both show something up to `reach`, stamped so.
+    pub(super) fn begin(stamps: (Timestamp, Timestamp), reach: Timestamp) -> Sampling {
+        let (since, from) = (stamps.0.min(stamps.1), stamps.0.max(stamps.1));
+        Sampling { since, from, samples: 1, sampled: reach }
+    }
+
+    /// Time since the last sample.
+    pub(super) fn gap_us(&self, reach: Timestamp) -> i64 {
+        reach.us_since(self.sampled)
+    }
+
+    /// Takes a sample if both have shown something anew since the one before.
+    pub(super) fn take(&mut self, reach: Timestamp) -> bool {
+        let is_sample = self.gap_us(reach) >= SAMPLE_US;
+        if is_sample {
+            (self.samples, self.sampled) = (self.samples.saturating_add(1), reach);
+        }
+        is_sample
+    }
+
+    pub(super) fn is_settled(&self, reach: Timestamp, settled_us: i64, samples_min: u8) -> bool {
+        self.samples >= samples_min && reach.us_since(self.from) >= settled_us
     }
 }
 
@@ -69,7 +110,7 @@ impl Disbelieved {
 }
 
 impl Disputes {
-    fn of(&self, slot: u32, chain: u32) -> impl Iterator<Item = &Dispute> {
+    pub(super) fn of(&self, slot: u32, chain: u32) -> impl Iterator<Item = &Dispute> {
         let of_contract = self.of_contracts.get(&slot).into_iter().flatten();
         of_contract.chain(self.of_chains.get(&chain).into_iter().flatten())
     }
@@ -87,17 +128,6 @@ impl Disputes {
         let mut running = self.of_chains.get_mut(&chain)?.iter_mut().filter(|of| of.until.is_none());
         running.find(|of| of.disbelieved == Some(provider))
     }
-}
-
-/// A contract's open interest in dispute, for the explanation of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OiContradiction {
-    pub with: Provider,
-    /// What that one showed last.
-    pub shown: Option<i64>,
-    pub since: Timestamp,
-    /// The other one is believed; else it is not known which of them is right.
-    pub is_decided: bool,
 }
 
 impl TradingDay {
@@ -138,23 +168,5 @@ impl TradingDay {
                 .disputes
                 .of(slot as u32, self.contexts[slot].chain)
                 .any(|dispute| dispute.until.is_none() && dispute.concerns(provider))
-    }
-
-    /// What contradicts a provider's open interest of a contract at an instant.
-    pub(super) fn contradiction_at(
-        &self,
-        slot: usize,
-        provider: Provider,
-        end: Timestamp,
-    ) -> Option<OiContradiction> {
-        let mut disputes = self.disputes.of(slot as u32, self.contexts[slot].chain);
-        let dispute = disputes.find(|dispute| dispute.holds_at(end) && dispute.concerns(provider))?;
-        let with = dispute.between.into_iter().find(|other| *other != provider)?;
-        Some(OiContradiction {
-            with,
-            shown: self.open_interest_of(slot as u32, with),
-            since: dispute.since,
-            is_decided: dispute.disbelieved.is_some(),
-        })
     }
 }

@@ -4,7 +4,7 @@
 //! Reads what [`super::judge`] decides by, and changes nothing. The last bucket ends of a contract are kept and no more, so
 //! it is asked between records, while the day goes on.
 
-use super::{TradingDay, disputes::OiContradiction, track::Proof};
+use super::{TradingDay, open_interest::OiContradiction, track::Proof};
 use crate::{
     engine::observation::Observation,
     market::{Bucket, Provider, Timestamp},

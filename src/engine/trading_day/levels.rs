@@ -17,8 +17,8 @@
 
 use super::{
     TradingDay,
-    disputes::Dispute,
-    open_interest::{AGREEMENTS_MIN, SAMPLE_US, SAMPLES_MIN, SETTLED_US, are_far_apart},
+    disputes::{Dispute, Sampling},
+    open_interest::{AGREEMENTS_MIN, SAMPLES_MIN, SETTLED_US, are_far_apart},
     silence::ENDING_US,
 };
 use crate::{
@@ -71,13 +71,7 @@ impl Shown {
 /// A difference that is followed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LevelDifference {
-    /// The older stamp of the first levels.
-    since: Timestamp,
-    /// The newer one.
-    from: Timestamp,
-    samples: u8,
-    /// Up to when both had shown something at the last sample.
-    sampled: Timestamp,
+    sampling: Sampling,
     /// Samples in a row in which both showed the same, of a dispute.
     agreements: u8,
     /// In the order of [`Provider::ALL`].
@@ -124,9 +118,8 @@ impl TradingDay {
         let (key, is_apart) = (slot as u32, shown[0].is_apart(&shown[1], is_ending));
         let Some(known) = self.level_differences.get_mut(&key) else {
             if is_apart {
-                let (since, from) = (stamps.0.min(stamps.1), stamps.0.max(stamps.1));
-                let difference =
-                    LevelDifference { since, from, samples: 1, sampled: reach, agreements: 0, shown };
+                let sampling = Sampling::begin(stamps, reach);
+                let difference = LevelDifference { sampling, agreements: 0, shown };
                 self.level_differences.insert(key, difference);
             }
             return;
@@ -137,10 +130,8 @@ impl TradingDay {
             }
             known.take(now.lowest_e4, reach);
         }
-        let is_sample = reach.us_since(known.sampled) >= SAMPLE_US;
+        let is_sample = known.sampling.take(reach);
         if is_sample {
-            known.sampled = reach;
-            known.samples = known.samples.saturating_add(1);
             known.agreements = if is_apart { 0 } else { known.agreements.saturating_add(1) };
         }
         let known = *known;
@@ -152,9 +143,7 @@ impl TradingDay {
             }
         } else if !known.shown[0].is_apart(&known.shown[1], is_ending) {
             self.level_differences.remove(&key);
-        } else if known.samples >= SAMPLES_MIN
-            && reach.us_since(known.from) >= SETTLED_US.max(self.silence_min_us)
-        {
+        } else if known.sampling.is_settled(reach, SETTLED_US.max(self.silence_min_us), SAMPLES_MIN) {
             self.settle_levels(slot, &known, reach, now, rows);
         }
     }
@@ -181,7 +170,7 @@ impl TradingDay {
         if running.is_some_and(|running| running.disbelieved.is_some() || disbelieved.is_none()) {
             return;
         }
-        let since = running.map_or(difference.since, |running| running.since);
+        let since = running.map_or(difference.sampling.since, |running| running.since);
         let stated = self.verdicts_since(slot, since);
         // What was shown until now is in candles, whichever provider is believed from now on.
         self.mark_candles(slot, since, now, rows);

@@ -46,11 +46,10 @@ mod track;
 mod untold;
 
 pub use chain::{ChainClass, Preference};
-pub use disputes::OiContradiction;
 pub use explain::EndEvidence;
 pub use jumps::OiJump;
 pub use levels::LevelDispute;
-pub use open_interest::OiDispute;
+pub use open_interest::{OiContradiction, OiDispute};
 pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
 pub use prices::{ImpossiblePrice, PriceBound, PriceFault};
 pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};

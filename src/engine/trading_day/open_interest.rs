@@ -11,7 +11,12 @@
 //! Decides which differences become [`super::disputes`]. A dispute ends when both have shown the same again; where one of them
 //! falls silent it goes on, since silence corrects nothing.
 
-use super::{TradingDay, disputes::Dispute, judge::Verdict, silence::ScopeReason};
+use super::{
+    TradingDay,
+    disputes::{Dispute, Sampling},
+    judge::Verdict,
+    silence::ScopeReason,
+};
 use crate::{
     engine::{observation::Observation, rows::Rows},
     market::{OiBase, Provider, Timestamp},
@@ -24,8 +29,6 @@ pub(super) const SAMPLES_MIN: u8 = 3;
 /// The same of figures that are near each other: both may have moved to and fro between the samples.
 const NEAR_SETTLED_US: i64 = 480_000_000;
 const NEAR_SAMPLES_MIN: u8 = 6;
-/// Both have shown something anew since the sample before, so much later.
-pub(super) const SAMPLE_US: i64 = 15_000_000;
 /// Between samples further apart the figures may have met.
 const SAMPLE_GAP_US: i64 = 200_000_000;
 /// As often both must show the same for a dispute to end.
@@ -56,13 +59,7 @@ impl Shown {
 /// A difference that is followed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OiDifference {
-    /// The older stamp of the first values.
-    since: Timestamp,
-    /// The newer one.
-    from: Timestamp,
-    samples: u8,
-    /// Up to when both had shown something at the last sample.
-    sampled: Timestamp,
+    sampling: Sampling,
     agreements: u8,
     /// In the order of [`Provider::ALL`].
     shown: [Shown; 2],
@@ -80,6 +77,17 @@ pub struct OiDispute {
     pub slot: u32,
     pub shown: [(Provider, Option<i64>); 2],
     pub since: Timestamp,
+}
+
+/// A contract's open interest in dispute, for the explanation of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OiContradiction {
+    pub with: Provider,
+    /// What that one showed last.
+    pub shown: Option<i64>,
+    pub since: Timestamp,
+    /// The other one is believed; else it is not known which of them is right.
+    pub is_decided: bool,
 }
 
 impl TradingDay {
@@ -122,15 +130,8 @@ impl TradingDay {
         let reach = reaches.0.min(reaches.1);
         let mut shown = [Shown::new(recorded, our_value), Shown::new(provider, their_value)];
         shown.sort_by_key(|shown| shown.provider.index());
-        let begin = |agreed| OiDifference {
-            since: stamps.0.min(stamps.1),
-            from: stamps.0.max(stamps.1),
-            samples: 1,
-            sampled: reach,
-            agreements: 0,
-            shown,
-            agreed,
-        };
+        let sampling = Sampling::begin(stamps, reach);
+        let begin = |agreed| OiDifference { sampling, agreements: 0, shown, agreed };
         let agreed = || self.agreed_before(slot, [recorded, provider], stamps.0.min(stamps.1));
         let Some(mut difference) = known else {
             let difference = begin(agreed());
@@ -158,20 +159,17 @@ impl TradingDay {
             }
             return;
         }
-        let gap_us = reach.us_since(difference.sampled);
-        if gap_us > SAMPLE_GAP_US.max(self.silence_min_us) {
+        if difference.sampling.gap_us(reach) > SAMPLE_GAP_US.max(self.silence_min_us) {
             self.oi_differences.insert(key, begin(difference.agreed));
             return;
         }
-        if gap_us >= SAMPLE_US {
-            (difference.samples, difference.sampled) = (difference.samples.saturating_add(1), reach);
-        }
+        difference.sampling.take(reach);
         let (settled_us, samples_min) = match are_far_apart(our_value, their_value) {
             true => (SETTLED_US, SAMPLES_MIN),
             false => (NEAR_SETTLED_US, NEAR_SAMPLES_MIN),
         };
-        let is_settled = reach.us_since(difference.from) >= settled_us.max(self.silence_min_us)
-            && difference.samples >= samples_min;
+        let settled_us = settled_us.max(self.silence_min_us);
+        let is_settled = difference.sampling.is_settled(reach, settled_us, samples_min);
         let kept = if is_settled { begin(difference.agreed) } else { difference };
         self.oi_differences.insert(key, kept);
         if is_settled {
@@ -243,7 +241,7 @@ impl TradingDay {
         if running.is_some_and(|running| running.disbelieved.is_some() || disbelieved.is_none()) {
             return;
         }
-        let since = running.map_or(difference.since, |running| running.since);
+        let since = running.map_or(difference.sampling.since, |running| running.since);
         let stated = self.verdicts_since(slot, since);
         if let Some(running) = self.disputes.running_mut(key) {
             running.disbelieved = disbelieved;
@@ -336,6 +334,24 @@ impl TradingDay {
             (dispute.contracts, dispute.since) = (dispute.contracts + 1, dispute.since.min(running.since));
         }
         found.into_values().collect()
+    }
+
+    /// What contradicts a provider's open interest of a contract at an instant.
+    pub(super) fn contradiction_at(
+        &self,
+        slot: usize,
+        provider: Provider,
+        end: Timestamp,
+    ) -> Option<OiContradiction> {
+        let mut disputes = self.disputes.of(slot as u32, self.contexts[slot].chain);
+        let dispute = disputes.find(|dispute| dispute.holds_at(end) && dispute.concerns(provider))?;
+        let with = dispute.between.into_iter().find(|other| *other != provider)?;
+        Some(OiContradiction {
+            with,
+            shown: self.open_interest_of(slot as u32, with),
+            since: dispute.since,
+            is_decided: dispute.disbelieved.is_some(),
+        })
     }
 
     pub(super) fn open_interest_of(&self, slot: u32, provider: Provider) -> Option<i64> {

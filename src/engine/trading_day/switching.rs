@@ -319,7 +319,7 @@ impl TradingDay {
     /// Takes what an answer says: it holds as of its request.
     fn take_answer_aside(&mut self, index: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) -> bool {
         let provider = arrival.provider;
-        match Answer::of(quote, self.others.reach(provider, index).view()) {
+        match Answer::of(quote, arrival.received, self.others.reach(provider, index).view()) {
             Answer::Outdated => return self.take_late(index, arrival, quote, rows),
             Answer::Same => self.take_earlier(index, arrival, quote, rows),
             Answer::New { quote: counted, is_more } => {

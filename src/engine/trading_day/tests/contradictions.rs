@@ -332,6 +332,22 @@ fn an_answer_with_more_volume_under_an_older_stamp_refutes_what_stood_still() {
 }
 
 #[test]
+fn an_answer_of_the_same_seconds_refutes_a_stream_that_has_been_silent_since() {
+    let answered = |received: Timestamp| {
+        let mut played = Played::new(1);
+        played.packets(at(9, 15, 20), &[(0, 900, 700)]);
+        played.packets(at(9, 17, 55), &[(0, 900, 700)]);
+        played.advance(received);
+        let mut arrival = played.day.quote_arrival(Provider::AngelOne, QUOTES, Some(received), received);
+        played.day.observe(0, &mut arrival, &values(at(9, 17, 50), 1_300, 760), &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+        played.day.latest(0).volume()
+    };
+    assert_eq!(answered(at(9, 18, 0)), Some(900), "a copy of the same moment");
+    assert_eq!(answered(at(9, 20, 3)), Some(1_300));
+}
+
+#[test]
 fn an_open_interest_that_falls_to_0_is_believed_after_minutes() {
     let mut played = Played::new(1);
     for minute in 0..45 {
