@@ -17,6 +17,7 @@ pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
     ChainClass, ChainField, DayCounters, EndEvidence, EndProof, ImpossibleOi, ImpossiblePrice, LevelDispute,
-    MissingChain, OiContradiction, OiDispute, OiJump, PriceBound, PriceFault, ScopeChange, ScopeReason,
-    SessionHours, SlotSpec, StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
+    MissingChain, OiContradiction, OiDispute, OiJump, OiJumpFault, PriceBound, PriceFault, ScopeChange,
+    ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain,
+    WrongStamps,
 };

@@ -60,7 +60,7 @@ const KINDS: [Kind; 14] = [
     ("changed under the stamp of earlier ones and were refused", |_, day| day.stamps.standing),
     ("came later after their stamp than the source may be late", |_, day| day.stamps.delayed),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
-    ("changed open interest by more than was traded in the day", |_, day| day.oi_jumps),
+    ("changed open interest as it cannot change", |_, day| day.oi_jumps),
     ("were prices far from those before and after them", |_, day| day.price_outliers),
     ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
     ("did not tell the open interest or the level", |_, day| day.untold.absent),

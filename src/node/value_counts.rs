@@ -3,7 +3,7 @@
 
 use super::evidence_watch::{clock, name_of};
 use crate::{
-    engine::{ContradictedVolume, Counted, OiJump, PriceOutlier},
+    engine::{ContradictedVolume, Counted, OiJump, OiJumpFault, PriceOutlier},
     market::{Contract, InstrumentId, Provider},
 };
 
@@ -46,11 +46,17 @@ fn describe_jumps<'a>(
     jumps: &Counted<OiJump>,
     contract_of: impl Fn(InstrumentId) -> Option<&'a Contract>,
 ) -> Option<String> {
-    let OiJump { instrument, before, after, volume, event_time } = jumps.last?;
+    let OiJump { instrument, before, after, event_time, fault } = jumps.last?;
     let (times, contract, at) = (times(jumps.count), name_of(instrument, contract_of), clock(event_time));
+    let (against, wrong) = match fault {
+        OiJumpFault::Volume(volume) => {
+            (format!(" with {volume} traded in the whole day"), "one of the two is wrong".to_owned())
+        }
+        OiJumpFault::Back(back) => (format!(" and back to {back}"), format!("{after} is wrong")),
+    };
     Some(format!(
-        "{provider}'s open interest cannot have changed as it did {times} for {contract}: from {before} to {after} at {at}, \
-         with {volume} traded in the whole day; one of the two is wrong, and so is a row or change that has it"
+        "{provider}'s open interest cannot have changed as it did {times} for {contract}: from {before} to {after} at \
+         {at}{against}; {wrong}, and so is a row or change that has it"
     ))
 }
 
@@ -98,12 +104,14 @@ mod tests {
         assert!(texts[0].contains("325000000, then 19500 at 09:15:00"), "{texts:?}");
         let texts = named(Counted { count: 3, ..once }, none().1, none().2);
         assert!(texts[0].contains("3 times, the last time for"), "{texts:?}");
-        let jump = OiJump { instrument, before: 65_000, after: 65_000_000, volume: 9_750, event_time: AT };
-        let texts = named(none().0, Counted { count: 1, last: Some(jump) }, none().2);
-        assert!(
-            texts[0].contains("from 65000 to 65000000 at 09:15:00, with 9750 traded in the whole day"),
-            "{texts:?}"
-        );
+        for (fault, text) in [
+            (OiJumpFault::Volume(9_750), " with 9750 traded in the whole day; one of the two is wrong"),
+            (OiJumpFault::Back(65_130), " and back to 65130; 65000000 is wrong"),
+        ] {
+            let jump = OiJump { instrument, before: 65_000, after: 65_000_000, event_time: AT, fault };
+            let texts = named(none().0, Counted { count: 1, last: Some(jump) }, none().2);
+            assert!(texts[0].contains(&format!("from 65000 to 65000000 at 09:15:00{text}")), "{texts:?}");
+        }
         let [price, close] = [25_000, 120].map(|rupees| Price::from_e4(rupees * 10_000));
         let outlier = PriceOutlier { instrument, price, start: AT, close };
         let texts = named(none().0, none().1, Counted { count: 1, last: Some(outlier) });

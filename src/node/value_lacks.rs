@@ -61,6 +61,7 @@ pub(super) fn describe_prices<'a>(
             PriceFault::AboveLevel(level) => format!("above its underlying's {level}"),
             PriceFault::AboveStrike(strike) => format!("above its strike {strike}"),
             PriceFault::OutsideBook { bid, ask } => format!("with a bid of {bid} and an ask of {ask}"),
+            PriceFault::CrossedBook { bid, ask } => format!("with a bid of {bid} above its ask of {ask}"),
             PriceFault::Partner { instrument, price, level } => {
                 let partner = name_of(*instrument, &contract_of);
                 format!("with {partner} at {price} and their underlying at {level}")
@@ -133,7 +134,7 @@ pub(super) fn describe_level((index, found): &(String, StillLevel)) -> String {
     let StillLevel { provider, price, since, .. } = found;
     let since = clock(*since);
     format!(
-        "the level of {index} stands at {price} since {since} although its options are traded; it is recorded from {provider}"
+        "the level of {index} stands at {price} since {since} although its options are traded, or stand still for too long; it is recorded from {provider}"
     )
 }
 
@@ -272,7 +273,7 @@ mod tests {
         let level = StillLevel { slot: 3, provider: Provider::Nse, price, since };
         assert_eq!(
             describe_level(&("NIFTY".to_owned(), level)),
-            "the level of NIFTY stands at 26045.00 since 09:15:00 although its options are traded; it is recorded from nse"
+            "the level of NIFTY stands at 26045.00 since 09:15:00 although its options are traded, or stand still for too long; it is recorded from nse"
         );
     }
 }

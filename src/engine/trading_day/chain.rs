@@ -123,6 +123,9 @@ impl Cadence {
         /// Before anything is learned, of so many contracts of an index' nearest expiry.
         const UNLEARNED_US: i64 = 300_000_000;
         const UNLEARNED_CONTRACTS: usize = 50;
+        /// Where nothing of the day has moved, of so many contracts: books move with their underlying, whatever is traded.
+        const UNMOVED_CONTRACTS: usize = 20;
+        const UNMOVED_CONTRACTS_NEAR: usize = 5;
         const SECOND_US: i64 = 1_000_000;
         let floor_us = match class {
             ChainClass::NearIndex => 60 * SECOND_US,
@@ -133,7 +136,15 @@ impl Cadence {
         };
         if self.minutes < MINUTES_KNOWN {
             let is_large = class == ChainClass::NearIndex && contracts >= UNLEARNED_CONTRACTS;
-            return is_large.then_some(UNLEARNED_US);
+            if is_large || self.minutes > 0 {
+                return is_large.then_some(UNLEARNED_US);
+            }
+            let (contracts_min, unmoved_us) = match class {
+                ChainClass::NearIndex => (UNMOVED_CONTRACTS_NEAR, 900 * SECOND_US),
+                ChainClass::MiddleIndex => (UNMOVED_CONTRACTS, 1_800 * SECOND_US),
+                _ => (UNMOVED_CONTRACTS, 3_600 * SECOND_US),
+            };
+            return (contracts >= contracts_min).then_some(unmoved_us);
         }
         let is_ebbing = class == ChainClass::ExpiringShare && is_ending;
         let average_x16 = if is_ebbing { self.average_x16 / 3 } else { self.average_x16 };
@@ -253,9 +264,14 @@ mod tests {
         assert_eq!(after(1, ChainClass::Share), None);
         assert_eq!(after(60, ChainClass::Underlying), None);
         let unlearned = |class, contracts| Cadence::default().silence_max_us(class, contracts, false);
-        assert_eq!(unlearned(ChainClass::NearIndex, 49), None, "nothing is learned yet");
         assert_eq!(unlearned(ChainClass::NearIndex, 50), Some(300_000_000), "so many are never still");
-        assert_eq!(unlearned(ChainClass::MiddleIndex, 50), None);
+        assert_eq!(unlearned(ChainClass::NearIndex, 49), Some(900_000_000), "nothing of the day has moved");
+        assert_eq!(unlearned(ChainClass::MiddleIndex, 20), Some(1_800_000_000));
+        assert_eq!(unlearned(ChainClass::Share, 20), Some(3_600_000_000));
+        assert_eq!(unlearned(ChainClass::MiddleIndex, 19), None, "so few may be still");
+        let mut moved_once = Cadence::default();
+        moved_once.note(1);
+        assert_eq!(moved_once.silence_max_us(ChainClass::MiddleIndex, 20, false), None);
         let mut cadence = Cadence::default();
         (0..20).for_each(|_| cadence.note(12));
         let ending = |class, is_ending| cadence.silence_max_us(class, 80, is_ending).map(|us| us / 1_000_000);

@@ -47,7 +47,7 @@ mod untold;
 
 pub use chain::{ChainClass, Preference};
 pub use explain::EndEvidence;
-pub use jumps::OiJump;
+pub use jumps::{OiJump, OiJumpFault};
 pub use levels::LevelDispute;
 pub use open_interest::{OiContradiction, OiDispute};
 pub use plausibility::{ChainField, ImpossibleOi, StillField, StillLevel};
@@ -64,6 +64,7 @@ use self::{
     disputes::Disputes,
     epoch::Epochs,
     judge::Step,
+    jumps::Jumps,
     levels::LevelDifference,
     marks::Marks,
     movement::Print,
@@ -203,8 +204,7 @@ pub struct TradingDay {
     zeros: Zeros,
     /// The same.
     missed_changes: [u64; Provider::ALL.len()],
-    /// The same.
-    jumps: [Counted<OiJump>; Provider::ALL.len()],
+    jumps: Jumps,
 }
 
 /// What the candles must know of the day, read where they ask.
@@ -295,7 +295,7 @@ impl TradingDay {
             untold: [UntoldQuotes::default(); Provider::ALL.len()],
             zeros: Zeros::default(),
             missed_changes: [0; Provider::ALL.len()],
-            jumps: [Counted::default(); Provider::ALL.len()],
+            jumps: Jumps::default(),
         }
     }
 
@@ -645,8 +645,8 @@ impl TradingDay {
             return;
         }
         slot.latest.deltas_at_event = seq.saturating_add(1);
-        if jumps::is_jump(old, new, latest.volume()) {
-            self.note_jump(index, (old, new), provider);
+        if jumps::is_large(old, new, latest.volume()) {
+            self.note_large_change(index, (old, new), provider);
         }
         let slot = &self.slots[index];
         rows.deltas.push(OiDelta {

@@ -141,6 +141,8 @@ struct Impossible {
 struct Level {
     price: Price,
     since: Timestamp,
+    /// It is not the day's first.
+    has_moved: bool,
 }
 
 /// See the module's head.
@@ -402,9 +404,10 @@ impl TradingDay {
                 known.levels.remove(&slot);
                 continue;
             };
-            if known.levels.get(&slot).is_none_or(|level| level.price != price) {
-                let since = latest.event_time().max(self.hours.open);
-                known.levels.insert(slot, Level { price, since });
+            let before = known.levels.get(&slot);
+            if before.is_none_or(|level| level.price != price) {
+                let (since, has_moved) = (latest.event_time().max(self.hours.open), before.is_some());
+                known.levels.insert(slot, Level { price, since, has_moved });
             }
         }
     }
@@ -463,20 +466,27 @@ impl TradingDay {
         self.underlyings.keys().map(|slot| *slot as u32)
     }
 
-    /// Whether an underlying's level stands still while the options of these chains are traded at new prices. In the last
-    /// part of the session it may: the shares are in their closing auction then.
+    /// Whether an underlying's level stands still while the options of these chains are traded at new prices; one that has not
+    /// moved at all also while one of them stands still. In the last part of the session it may: the shares are in their closing
+    /// auction then.
     pub fn still_level(
         &self,
         slot: u32,
         chains: impl IntoIterator<Item = u32>,
         now: Timestamp,
     ) -> Option<StillLevel> {
-        let Level { price, since } = *self.plausibility.levels.get(&slot)?;
+        let Level { price, since, has_moved } = *self.plausibility.levels.get(&slot)?;
         let still_us = now.us_since(since);
         if now >= self.hours.close.plus_us(-ENDING_US) || still_us < LEVEL_STILL_US.max(self.silence_min_us) {
             return None;
         }
+        let chains: Vec<u32> = chains.into_iter().collect();
+        let is_still = |chain: &u32| {
+            let chain = &self.chains[*chain as usize];
+            Provider::ALL.into_iter().any(|provider| chain.cover(provider).stands_still)
+        };
         let of_chain = |chain: u32| self.plausibility.chains.get(chain as usize).map_or(0, |of| of.priced);
+        let is_beside_still = !has_moved && chains.iter().any(is_still);
         let priced = chains.into_iter().map(of_chain).fold(0, |all, of| all | of);
         let minute_of_level = since.us_since(self.hours.open) / MINUTE_US;
         let looked = i64::from(self.plausibility.minute?) - minute_of_level;
@@ -484,6 +494,6 @@ impl TradingDay {
         let lately = 1_u64.checked_shl(within).map_or(priced, |beyond| priced & (beyond - 1));
         let provider = self.slots[slot as usize].provider()?;
         let is_priced = lately.count_ones() >= PRICED_MINUTES_MIN;
-        is_priced.then_some(StillLevel { slot, provider, price, since })
+        (is_priced || is_beside_still).then_some(StillLevel { slot, provider, price, since })
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! No option is worth more than what it is on: a call more than its underlying, a put more than its strike. A call and a put of
 //! one strike differ by what the level is above it ([`pairs`]). No contract that has just been traded has a last price far
-//! outside of its own bid and ask. Where two providers know the same trades of a contract, they know the same last price.
+//! outside of its own bid and ask, and no bid is above its ask. Where two providers know the same trades of a contract, they know the same last price.
 //!
 //! Owns the volume of each contract at the last look, and what the looks have found. A chain is looked at after its fields
 //! ([`super::plausibility`]), whose turns and memory these looks share; they are no part of the tick path.
@@ -19,9 +19,9 @@
 
 mod pairs;
 
-use self::pairs::{Pairs, are_no_pair};
+use self::pairs::{Allowed, Pairs, Parity, are_no_pair};
 use super::{
-    TradingDay,
+    ChainClass, TradingDay,
     open_interest::are_far_apart,
     plausibility::{IMPOSSIBLE_LOOKS_MIN, is_of_chain},
 };
@@ -58,6 +58,11 @@ pub enum PriceFault {
     AboveLevel(Price),
     AboveStrike(Price),
     OutsideBook {
+        bid: Price,
+        ask: Price,
+    },
+    /// Its bid is above its ask.
+    CrossedBook {
         bid: Price,
         ask: Price,
     },
@@ -112,6 +117,13 @@ struct Traded {
     is_first: bool,
     /// When a look saw this volume first.
     at: Timestamp,
+}
+
+impl Traded {
+    /// Whether a look at that instant found it to be traded.
+    fn is_fresh(self, now: Timestamp) -> bool {
+        self.at == now && !self.is_first
+    }
 }
 
 /// A contract of a chain that is a finding, without one of its own.
@@ -190,10 +202,11 @@ impl TradingDay {
         let mut look = Look { at: now, judged: 0, weighed: 0, impossible: 0, since: None };
         let weighed = self.weighed_prices(known, chain, &mut look);
         look.weighed = weighed.len() as u32;
+        let allowed = self.allowed_of_pairs(known, chain, &weighed, level, now);
         let (mut found, mut ended) = (Vec::new(), Vec::new());
         for shown in weighed {
             let Shown { slot, provider, price, .. } = shown;
-            match self.fault_of(known, &shown, level, now) {
+            match self.fault_of(known, &shown, level, allowed, now) {
                 Some(fault) => {
                     look.impossible += 1;
                     let new = Found { provider, price, fault, since: before, looks: 0, marked: None };
@@ -266,6 +279,7 @@ impl TradingDay {
         known: &Prices,
         shown: &Shown,
         level: Option<Price>,
+        allowed: Allowed,
         now: Timestamp,
     ) -> Option<PriceFault> {
         let Shown { slot, price, is_changed, .. } = *shown;
@@ -276,13 +290,47 @@ impl TradingDay {
         let is_unclear = |fault: &PriceFault| match fault {
             PriceFault::AboveLevel(_) | PriceFault::Partner { .. } => level.is_none(),
             PriceFault::OutsideBook { .. } => book(latest).is_none(),
+            PriceFault::CrossedBook { .. } => latest.bid().is_none() || latest.ask().is_none(),
             PriceFault::AboveStrike(_) | PriceFault::Other(..) => false,
         };
         above(price, known.bounds[slot as usize], level)
             .or_else(|| self.other_price(slot as usize, latest))
+            .or_else(|| crossed_book(latest))
             .or_else(|| outside_book(latest).filter(|_| is_held_to_book))
-            .or_else(|| self.against_partner(known, shown, level?, now))
+            .or_else(|| self.against_partner(known, shown, level?, allowed, now))
             .or_else(|| found.map(|found| found.fault).filter(is_unclear))
+    }
+
+    /// The other option of a contract's strike, with its price.
+    fn partner_of(&self, known: &Prices, slot: u32) -> Option<(u32, Price)> {
+        let partner = known.pairs.partner(slot)?;
+        let price = self.recorded_track(partner as usize)?.latest.last_price()?;
+        (price > Price::ZERO).then_some((partner, price))
+    }
+
+    /// What the pairs of a chain may be off, by what those of an index show together that are traded now.
+    fn allowed_of_pairs(
+        &self,
+        known: &Prices,
+        chain: usize,
+        weighed: &[Shown],
+        level: Option<Price>,
+        now: Timestamp,
+    ) -> Allowed {
+        let mut parity = Parity::default();
+        let class = self.chains[chain].class;
+        let is_of_index =
+            matches!(class, ChainClass::NearIndex | ChainClass::MiddleIndex | ChainClass::FarIndex);
+        let Some(level) = level.filter(|_| is_of_index) else { return Allowed::Usual };
+        for Shown { slot, price, .. } in weighed {
+            let is_fresh = |slot: u32| known.traded[slot as usize].is_fresh(now);
+            let bound = known.bounds[*slot as usize].filter(|of| of.option_type == OptionType::Call);
+            let Some((bound, (partner, theirs))) = bound.zip(self.partner_of(known, *slot)) else { continue };
+            if is_fresh(*slot) && is_fresh(partner) {
+                parity.take(&bound, *price, theirs, level);
+            }
+        }
+        parity.allowed()
     }
 
     /// The other option of its strike, if both cannot be right. Last prices that are not of one time say nothing, but of what was
@@ -292,24 +340,22 @@ impl TradingDay {
         known: &Prices,
         shown: &Shown,
         level: Price,
+        allowed: Allowed,
         now: Timestamp,
     ) -> Option<PriceFault> {
         let Shown { slot, price, is_changed, .. } = *shown;
-        let partner = known.pairs.partner(slot)?;
-        let latest = self.recorded_track(partner as usize)?.latest;
-        let theirs = latest.last_price().filter(|price| *price > Price::ZERO)?;
+        let (partner, theirs) = self.partner_of(known, slot)?;
         let [ours, other] = [slot, partner].map(|slot| known.traded[slot as usize]);
-        let is_fresh = |traded: Traded| traded.at == now && !traded.is_first;
         let is_pair = |slot| {
             known.found.get(&slot).is_some_and(|found| matches!(found.fault, PriceFault::Partner { .. }))
         };
         let goes_on = is_pair(slot) && (!is_changed || now.us_since(other.at) <= PARTNER_US);
-        if !(goes_on || is_fresh(ours) && is_fresh(other)) {
+        if !(goes_on || ours.is_fresh(now) && other.is_fresh(now)) {
             return None;
         }
         let instrument = self.slots[partner as usize].instrument;
         let bound = known.bounds[slot as usize]?;
-        are_no_pair(&bound, price, theirs, level).then_some(PriceFault::Partner {
+        are_no_pair(&bound, price, theirs, level, allowed).then_some(PriceFault::Partner {
             instrument,
             price: theirs,
             level,
@@ -405,6 +451,12 @@ fn above(price: Price, bound: Option<PriceBound>, level: Option<Price>) -> Optio
 fn book(latest: &Observation) -> Option<(Price, Price)> {
     let (bid, ask) = (latest.bid()?, latest.ask()?);
     (bid > Price::ZERO && ask >= bid).then_some((bid, ask))
+}
+
+/// A bid above the ask: none of 38,000 recorded books of a session.
+fn crossed_book(latest: &Observation) -> Option<PriceFault> {
+    let (bid, ask) = (latest.bid()?, latest.ask()?);
+    (bid > ask && ask > Price::ZERO).then_some(PriceFault::CrossedBook { bid, ask })
 }
 
 /// Whether a price is far outside of its bid and ask.

@@ -25,7 +25,7 @@ const WHAT: &str = "option chain";
 pub struct Chain {
     /// The exchange's own time, whole seconds. A body served on a holiday carries the last session's.
     pub timestamp: Timestamp,
-    /// The index level or share price; `None` where the body says 0 or nothing.
+    /// The index level or share price; `None` where the body says 0 or nothing, or its legs another one.
     pub underlying_value: Option<Price>,
     /// All listed expiries, also in a body that carries the legs of only one.
     pub expiries: Vec<TradingDate>,
@@ -201,14 +201,21 @@ pub fn peek_chain(body: &[u8]) -> Result<PeekedChain, WireError> {
 /// When the body as a whole is no option chain: no JSON, no time, no rows.
 pub fn decode_chain(body: &[u8]) -> Result<Chain, WireError> {
     match from_json::<BodyFields<Legs>>(WHAT, body) {
-        Ok(BodyFields { records }) => Ok(Chain {
-            timestamp: records.timestamp.0,
-            underlying_value: records.underlying_value.and_then(|rupees| not_zero(rupees.0)),
-            expiries: records.expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
-            rowless_strikes: rowless(records.strikes, &records.data.0),
-            legs: records.data.0,
-            malformed: Vec::new(),
-        }),
+        Ok(BodyFields { records }) => {
+            let Legs { legs, level } = records.data;
+            let underlying_value = level.judge(records.underlying_value);
+            if underlying_value.is_err() {
+                return decode_leg_by_leg(body);
+            }
+            Ok(Chain {
+                timestamp: records.timestamp.0,
+                underlying_value: underlying_value.ok().flatten(),
+                expiries: records.expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
+                rowless_strikes: rowless(records.strikes, &legs),
+                legs,
+                malformed: Vec::new(),
+            })
+        }
         Err(WireError::Json { .. }) => decode_leg_by_leg(body),
         Err(error) => Err(error),
     }
@@ -247,7 +254,44 @@ struct RecordsFields<Data> {
 }
 
 /// The rows of `data`, turned into legs while they are read.
-struct Legs(Vec<Leg>);
+struct Legs {
+    legs: Vec<Leg>,
+    level: LegsLevel,
+}
+
+/// The level that the legs of a body name: in every real body all that name one name the body's own.
+#[derive(Clone, Copy, Debug, Default)]
+struct LegsLevel {
+    /// Of the first leg that names one.
+    named: Option<Price>,
+    same: usize,
+    other: usize,
+}
+
+impl LegsLevel {
+    fn take(&mut self, level: Option<RupeesField>) {
+        let Some(level) = level.and_then(|rupees| not_zero(rupees.0)) else { return };
+        if *self.named.get_or_insert(level) == level {
+            self.same += 1;
+        } else {
+            self.other += 1;
+        }
+    }
+
+    /// The level of a body.
+    ///
+    /// # Errors
+    /// When its legs agree on another one.
+    fn judge(&self, level: Option<RupeesField>) -> Result<Option<Price>, String> {
+        let level = level.and_then(|rupees| not_zero(rupees.0));
+        match (level, self.named) {
+            (Some(level), Some(named)) if level != named && self.same > self.other => {
+                Err(format!("{level} where {} of its legs have {named}", self.same))
+            }
+            _ => Ok(level),
+        }
+    }
+}
 
 #[derive(Deserialize)]
 struct RowFields<'a> {
@@ -265,6 +309,8 @@ struct RowFields<'a> {
 struct LegFields<'a> {
     #[serde(rename = "underlying", borrow, default)]
     underlying: Option<Cow<'a, str>>,
+    #[serde(rename = "underlyingValue", default)]
+    underlying_value: Option<RupeesField>,
     #[serde(rename = "expiryDate", default)]
     expiry: Option<DateField>,
     #[serde(rename = "strikePrice", default)]
@@ -399,16 +445,17 @@ impl<'de> de::Visitor<'de> for LegsVisitor {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut rows: A) -> Result<Legs, A::Error> {
-        let mut legs: Vec<Leg> = Vec::new();
+        let (mut legs, mut level): (Vec<Leg>, _) = (Vec::new(), LegsLevel::default());
         while let Some(row) = rows.next_element::<RowFields<'de>>()? {
             let sides = [(OptionType::Call, row.call), (OptionType::Put, row.put)];
             for (option_type, fields) in sides {
                 let Some(fields) = fields else { continue };
+                level.take(fields.underlying_value);
                 let leg = fields.leg(row.expiry, option_type, legs.last());
                 legs.extend(leg.map_err(de::Error::custom)?);
             }
         }
-        Ok(Legs(legs))
+        Ok(Legs { legs, level })
     }
 }
 
@@ -448,10 +495,6 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
     let mut note = |raw: &RawValue, name: &str, reason: &dyn fmt::Display| {
         malformed.push(Unread { error: error(raw, name, reason), contract: None, is_leg: false });
     };
-    let underlying_value = records.underlying_value.and_then(|raw| {
-        let read = serde_json::from_str::<Option<RupeesField>>(raw.get());
-        read.inspect_err(|error| note(raw, "underlyingValue", error)).ok().flatten()
-    });
     let expiries = records.expiries.and_then(|raw| {
         let read = serde_json::from_str::<Option<Vec<DateField>>>(raw.get());
         read.inspect_err(|error| note(raw, "expiryDates", error)).ok().flatten()
@@ -460,7 +503,7 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
         let read = serde_json::from_str::<Option<Vec<RupeesField>>>(raw.get());
         read.inspect_err(|error| note(raw, "strikePrices", error)).ok().flatten()
     });
-    let mut legs: Vec<Leg> = Vec::new();
+    let (mut legs, mut level): (Vec<Leg>, _) = (Vec::new(), LegsLevel::default());
     let names = |raw: &RawValue| Names::read(raw, is_symbol, is_strike);
     for (number, raw) in records.data.into_iter().enumerate() {
         let row = match serde_json::from_str::<RawRow<'_>>(raw.get()) {
@@ -478,6 +521,7 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
             let Some(raw) = raw else { continue };
             let leg = serde_json::from_str::<Option<LegFields<'_>>>(raw.get())
                 .map_err(|error| error.to_string())
+                .inspect(|fields| level.take(fields.as_ref().and_then(|of| of.underlying_value)))
                 .and_then(|fields| fields.map_or(Ok(None), |f| f.leg(row.expiry, option_type, legs.last())));
             match leg {
                 Ok(leg) => legs.extend(leg),
@@ -493,9 +537,17 @@ fn decode_leg_by_leg(body: &[u8]) -> Result<Chain, WireError> {
             }
         }
     }
+    let underlying_value = records.underlying_value.and_then(|raw| {
+        let read = serde_json::from_str::<Option<RupeesField>>(raw.get()).map_err(|error| error.to_string());
+        let judged = read.and_then(|named| level.judge(named)).inspect_err(|reason| {
+            let error = error(raw, "underlyingValue", reason);
+            malformed.push(Unread { error, contract: None, is_leg: false });
+        });
+        judged.ok().flatten()
+    });
     Ok(Chain {
         timestamp: records.timestamp.0,
-        underlying_value: underlying_value.and_then(|rupees| not_zero(rupees.0)),
+        underlying_value,
         expiries: expiries.unwrap_or_default().into_iter().map(|date| date.0).collect(),
         rowless_strikes: rowless(strikes, &legs),
         legs,
@@ -647,6 +699,24 @@ mod tests {
         let long = body_with(|call| call.replace("1204", &format!("\"{}\"", "\\u0007x".repeat(100_000))));
         let error = decode_chain(long.as_bytes()).expect("a chain").malformed.remove(0).error.to_string();
         assert!(error.len() < 1_200 && !error.contains('\u{7}'), "{} bytes", error.len());
+    }
+
+    #[test]
+    fn a_level_that_the_legs_contradict_is_none() {
+        let level = |own: &str, legs: &str| {
+            let body = body_with(str::to_owned).replace("\"lastPrice\"", &format!("{legs}\"lastPrice\""));
+            let body = body.replace("\"timestamp\"", &format!("\"underlyingValue\":{own},\"timestamp\""));
+            let chain = decode_chain(body.as_bytes()).expect("a chain");
+            assert_eq!(chain.legs.len(), 10);
+            let errors: Vec<String> = chain.malformed.iter().map(ToString::to_string).collect();
+            (chain.underlying_value.map(Price::as_e4), errors.join(", "))
+        };
+        assert_eq!(level("27800", "\"underlyingValue\":27800,"), (Some(278_000_000), String::new()));
+        assert_eq!(level("27800", "\"underlyingValue\":0,"), (Some(278_000_000), String::new()));
+        assert_eq!(level("27800", ""), (Some(278_000_000), String::new()));
+        let (contradicted, error) = level("27800", "\"underlyingValue\":26000,");
+        assert_eq!(contradicted, None);
+        assert!(error.contains("underlyingValue: 27800.00 where 10 of its legs have 26000.00"), "{error}");
     }
 
     #[test]

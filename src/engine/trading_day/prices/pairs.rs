@@ -4,6 +4,9 @@
 //! the expiry and for dividends. So prices that are multiples of the right ones are found although no other rule does, also
 //! where the book is a multiple as well.
 //!
+//! One pair may be far off: a last price is old, a share cannot be borrowed. Of many pairs of an index that are traded now, half
+//! are not ([`Parity`]): a level that is another index', or prices in another unit whose strikes are near the level.
+//!
 //! Owns which contract is whose partner. A contract without one is not held to this.
 
 use super::PriceBound;
@@ -15,6 +18,13 @@ const PART_E2: i64 = 15;
 /// So many more for each year until the expiry: options of fourteen months were recorded at nine of them.
 const YEAR_PART_E2: i64 = 10;
 const YEAR_DAYS: i64 = 365;
+
+/// The same of half of an index' pairs.
+const MEDIAN_PART_E4: i64 = 100;
+/// Fewer pairs say nothing together.
+const PAIRS_MIN: usize = 5;
+/// Strikes nearer to the level say nothing of the unit of their prices.
+const FAR_PART: i64 = 200;
 
 /// In place of a partner that is not known.
 const NONE: u32 = u32::MAX;
@@ -60,15 +70,86 @@ fn other(option_type: OptionType) -> OptionType {
     }
 }
 
-/// Whether a contract's price and its partner's cannot both be right at a level.
-pub(super) fn are_no_pair(bound: &PriceBound, price: Price, partner: Price, level: Price) -> bool {
+/// What a pair may be off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// As much as has been recorded of one pair.
+    Usual,
+    /// As much as half of the pairs of an index may be: more than half are.
+    Median,
+    /// Half of what the strike is from the level: all pairs together are off by more.
+    Unit,
+}
+
+/// The pairs of a chain of an index that are traded now, together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parity {
+    /// By how many ten-thousandths of the level each is off.
+    off_e4: Vec<i64>,
+    days: u16,
+    /// Of the pairs with strikes that are far from the level: how many, and the sums of what their prices differ and of what the
+    /// strikes are from the level.
+    far: usize,
+    difference_e4: i64,
+    distance_e4: i64,
+}
+
+impl Parity {
+    /// Takes a contract and its partner.
+    pub fn take(&mut self, bound: &PriceBound, price: Price, partner: Price, level: Price) {
+        let (difference_e4, distance_e4) = difference_and_distance_e4(bound, price, partner, level);
+        self.days = bound.days;
+        self.off_e4.push((difference_e4 - distance_e4).abs().saturating_mul(10_000) / level.as_e4().max(1));
+        if distance_e4.abs() > level.as_e4() / FAR_PART {
+            self.far += 1;
+            self.difference_e4 += difference_e4.abs();
+            self.distance_e4 += distance_e4.abs();
+        }
+    }
+
+    pub fn allowed(mut self) -> Allowed {
+        let year_part_e4 = YEAR_PART_E2 * 100 * i64::from(self.days) / YEAR_DAYS;
+        self.off_e4.sort_unstable();
+        let median_e4 = self.off_e4.get(self.off_e4.len() / 2).copied().unwrap_or(0);
+        if self.off_e4.len() >= PAIRS_MIN && median_e4 > MEDIAN_PART_E4 + year_part_e4 {
+            return Allowed::Median;
+        }
+        let is_of_unit =
+            self.difference_e4 > 2 * self.distance_e4 || 2 * self.difference_e4 < self.distance_e4;
+        if self.far >= PAIRS_MIN && is_of_unit { Allowed::Unit } else { Allowed::Usual }
+    }
+}
+
+/// Call less put, and level less strike.
+fn difference_and_distance_e4(bound: &PriceBound, price: Price, partner: Price, level: Price) -> (i64, i64) {
     let difference_e4 = match bound.option_type {
         OptionType::Call => price.as_e4() - partner.as_e4(),
         OptionType::Put => partner.as_e4() - price.as_e4(),
     };
-    let off_e4 = (difference_e4 - (level.as_e4() - bound.strike.as_e4())).abs();
-    let part_e2 = PART_E2 * YEAR_DAYS + YEAR_PART_E2 * i64::from(bound.days);
-    let limit_e4 = level.as_e4().saturating_mul(part_e2) / (100 * YEAR_DAYS);
+    (difference_e4, level.as_e4() - bound.strike.as_e4())
+}
+
+/// Whether a contract's price and its partner's cannot both be right at a level.
+pub(super) fn are_no_pair(
+    bound: &PriceBound,
+    price: Price,
+    partner: Price,
+    level: Price,
+    allowed: Allowed,
+) -> bool {
+    let (difference_e4, distance_e4) = difference_and_distance_e4(bound, price, partner, level);
+    let off_e4 = (difference_e4 - distance_e4).abs();
+    let days = i64::from(bound.days);
+    let limit_e4 = match allowed {
+        Allowed::Usual => {
+            level.as_e4().saturating_mul(PART_E2 * YEAR_DAYS + YEAR_PART_E2 * days) / (100 * YEAR_DAYS)
+        }
+        Allowed::Median => {
+            let part_e4 = MEDIAN_PART_E4 + YEAR_PART_E2 * 100 * days / YEAR_DAYS;
+            level.as_e4().saturating_mul(part_e4) / 10_000
+        }
+        Allowed::Unit => (distance_e4 / 2).abs().max(level.as_e4() / (2 * FAR_PART)),
+    };
     off_e4 > limit_e4.max(super::APART_E4_MIN)
 }
 
@@ -114,15 +195,54 @@ mod tests {
         for (call, put, level, strike, days) in recorded {
             let [call, put, level, strike] = [call, put, level, strike].map(Price::from_e4);
             let of = |option_type| PriceBound { option_type, strike, days };
-            assert!(!are_no_pair(&of(OptionType::Call), call, put, level));
-            assert!(!are_no_pair(&of(OptionType::Put), put, call, level));
+            assert!(!are_no_pair(&of(OptionType::Call), call, put, level, Allowed::Usual));
+            assert!(!are_no_pair(&of(OptionType::Put), put, call, level, Allowed::Usual));
             let many = |price: Price| Price::from_e4(price.as_e4() * 100);
-            assert!(are_no_pair(&of(OptionType::Call), many(call), many(put), level));
-            assert!(are_no_pair(&of(OptionType::Put), many(put), many(call), level));
+            assert!(are_no_pair(&of(OptionType::Call), many(call), many(put), level, Allowed::Usual));
+            assert!(are_no_pair(&of(OptionType::Put), many(put), many(call), level, Allowed::Usual));
         }
         let call = bound(OptionType::Call, 25_050);
-        assert!(!are_no_pair(&call, rupees(100), rupees(150), rupees(25_000)));
-        assert!(are_no_pair(&call, rupees(10_000), rupees(15_000), rupees(25_000)), "both in paise");
-        assert!(are_no_pair(&call, rupees(10_000), rupees(150), rupees(25_000)), "one of them");
+        assert!(!are_no_pair(&call, rupees(100), rupees(150), rupees(25_000), Allowed::Usual));
+        assert!(
+            are_no_pair(&call, rupees(10_000), rupees(15_000), rupees(25_000), Allowed::Usual),
+            "both in paise"
+        );
+        assert!(
+            are_no_pair(&call, rupees(10_000), rupees(150), rupees(25_000), Allowed::Usual),
+            "one of them"
+        );
+    }
+
+    /// Pairs of strikes up to a thousand from 25000, with the level and the prices as they are shown.
+    fn allowed_of(level: i64, unit_e2: i64) -> Allowed {
+        let mut parity = Parity::default();
+        for strike in (24_000..=26_000).step_by(100) {
+            let time_value_e4 = 1_000_000 - (strike - 25_000_i64).abs() * 500;
+            let of = |intrinsic: i64| (intrinsic.max(0) * 10_000 + time_value_e4) * unit_e2 / 100;
+            let (call, put) = (of(25_000 - strike), of(strike - 25_000));
+            let bound = bound(OptionType::Call, strike);
+            parity.take(&bound, Price::from_e4(call), Price::from_e4(put), rupees(level));
+        }
+        parity.allowed()
+    }
+
+    #[test]
+    fn many_pairs_of_an_index_show_another_level_and_another_unit() {
+        assert_eq!(allowed_of(25_000, 100), Allowed::Usual);
+        assert_eq!(allowed_of(25_120, 100), Allowed::Usual, "what money costs");
+        for level in [24_000, 26_000, 27_800, 250] {
+            assert_eq!(allowed_of(level, 100), Allowed::Median, "{level}");
+        }
+        assert_eq!(allowed_of(25_000, 10), Allowed::Median, "strikes a thousand away are off by 3.6 %");
+        assert_ne!(allowed_of(25_000, 1), Allowed::Usual);
+        assert_eq!(allowed_of(25_000, 1_000), Allowed::Median);
+        // Nearer strikes.
+        let mut parity = Parity::default();
+        for strike in [24_800, 24_850, 25_150, 25_200, 25_250] {
+            let bound = bound(OptionType::Put, strike);
+            let tenth = |rupees: i64| Price::from_e4(rupees.max(0) * 1_000 + 50_000);
+            parity.take(&bound, tenth(strike - 25_000), tenth(25_000 - strike), rupees(25_000));
+        }
+        assert_eq!(parity.allowed(), Allowed::Unit);
     }
 }

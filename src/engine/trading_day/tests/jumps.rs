@@ -23,17 +23,41 @@ fn one_wild_packet_is_counted_there_and_back() {
     // The last before 09:24, so a row has it.
     let wild = |minute| if minute == 8 { (lively(8).0, 1_616_000) } else { lively(minute) };
     played.minutes(0..9, wild);
-    let jump = OiJump {
+    let jump = |fault| OiJump {
         instrument: InstrumentId(0),
         before: 1_670,
         after: 1_616_000,
-        volume: 8_040,
         event_time: at(9, 23, 20),
+        fault,
     };
-    assert_eq!(played.day.oi_jumps(Provider::AngelOne), Counted { count: 1, last: Some(jump) });
+    let counted = |count, fault| Counted { count, last: Some(jump(fault)) };
+    assert_eq!(played.day.oi_jumps(Provider::AngelOne), counted(1, OiJumpFault::Volume(8_040)));
     played.minutes(9..30, wild);
-    assert_eq!(played.day.oi_jumps(Provider::AngelOne).count, 2);
+    assert_eq!(played.day.oi_jumps(Provider::AngelOne), counted(2, OiJumpFault::Back(1_690)));
     assert_eq!(played.day.oi_jumps(Provider::Nse), Counted::default());
+}
+
+#[test]
+fn values_from_which_a_busy_contract_comes_back_are_counted() {
+    // What was traded explains each change by itself.
+    let busy = |minute: i64| (minute * 1_000_000, 650_000 + minute * 650);
+    let played = |shown: &dyn Fn(i64) -> i64| {
+        let mut played = Played::new(1);
+        played.minutes(1..60, |minute| (busy(minute).0, shown(minute)));
+        played.day.oi_jumps(Provider::AngelOne)
+    };
+    let once = played(&|minute| busy(minute).1 * if minute == 40 { 10 } else { 1 });
+    let (before, after) = (busy(39).1, busy(40).1 * 10);
+    let (instrument, event_time) = (InstrumentId(0), at(9, 55, 20));
+    let fault = OiJumpFault::Back(busy(41).1);
+    let last = OiJump { instrument, before, after, event_time, fault };
+    assert_eq!(once, Counted { count: 1, last: Some(last) });
+    let doubled_in_turns = played(&|minute| busy(minute).1 * (1 + minute % 2));
+    assert!(doubled_in_turns.count > 50, "{doubled_in_turns:?}");
+    let of_yesterday_in_turns = played(&|minute| if minute % 2 == 0 { 600_000 } else { busy(minute).1 });
+    assert!(of_yesterday_in_turns.count > 40, "{of_yesterday_in_turns:?}");
+    let doubled_for_good = played(&|minute| busy(minute).1 * if minute < 40 { 1 } else { 2 });
+    assert_eq!(doubled_for_good, Counted::default(), "a market may do that");
 }
 
 #[test]
@@ -50,8 +74,8 @@ fn what_a_market_does_is_no_jump() {
         12..17 => (17_580, 4_440),
         _ => (17_760, 9_030),
     };
-    // Traded to and fro within a minute.
-    let busy = |minute: i64| (minute * 100_000, 65_000 + minute % 2 * 50_000);
+    // Opened and closed within minutes.
+    let busy = |minute: i64| (minute * 100_000, 65_000 + i64::from((30..35).contains(&minute)) * 50_000);
     // One position of few.
     let few = |minute: i64| (200, 900 + i64::from(minute > 20) * 300);
     let all: [&dyn Fn(i64) -> (i64, i64); 4] = [&late, &recorded, &busy, &few];

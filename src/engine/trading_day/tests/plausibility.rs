@@ -393,7 +393,11 @@ fn a_level_may_stand_still_with_its_options() {
     chain.run_with_level(0..60, 20, lively, |_| None);
     assert_eq!(chain.level(60), None, "it was never told");
     let mut chain = Chain::new(None);
-    chain.run_with_level(0..20, 20, lively, |_| Some(1));
+    chain.run_with_level(0..20, 20, lively, |minute| Some(minute.min(1)));
     chain.run_with_level(20..200, 20, |_, slot| lively(20, slot), |_| Some(1));
     assert_eq!(chain.level(200).map(|(price, _)| price), None, "the options moved long ago");
+    // Of a market that is closed nothing moves from the open on.
+    let mut chain = Chain::new(None);
+    chain.run_with_level(0..30, 20, |_, slot| lively(0, slot), |_| Some(1));
+    assert_eq!(chain.level(30), Some((1, open_plus(5))));
 }
