@@ -10,7 +10,7 @@ mod rows;
 mod trading_day;
 pub mod watch;
 
-pub use candle::{ContradictedVolume, PriceOutlier};
+pub use candle::{ContradictedBar, ContradictedVolume, PriceOutlier};
 pub use channel::{AHEAD_US_MAX, Arrival, ChannelTraits};
 pub use counted::Counted;
 pub use observation::Observation;

@@ -6,7 +6,7 @@
 
 use super::{
     day_news::DayNews,
-    value_counts::describe_counted,
+    value_counts::{CountedValues, describe_counted},
     value_lacks::{
         describe_begun, describe_impossible, describe_level, describe_levels, describe_prices, describe_still,
     },
@@ -43,6 +43,7 @@ struct DayFaults {
     contradicted_volumes: u64,
     oi_jumps: u64,
     price_outliers: u64,
+    contradicted_bars: u64,
     untold: UntoldQuotes,
     stamps: WrongStamps,
     missed_changes: u64,
@@ -50,7 +51,7 @@ struct DayFaults {
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
@@ -62,6 +63,7 @@ const KINDS: [Kind; 14] = [
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
     ("changed open interest as it cannot change", |_, day| day.oi_jumps),
     ("were prices far from those before and after them", |_, day| day.price_outliers),
+    ("were candles that the prices seen contradict", |_, day| day.contradicted_bars),
     ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
     ("did not tell the open interest or the level", |_, day| day.untold.absent),
     ("were behind what another provider showed", |_, day| day.missed_changes),
@@ -140,6 +142,7 @@ impl EvidenceWatch {
                 contradicted_volumes: pipeline.contradicted_volumes(provider).count,
                 oi_jumps: pipeline.oi_jumps(provider).count,
                 price_outliers: pipeline.price_outliers(provider).count,
+                contradicted_bars: pipeline.contradicted_bars(provider).count,
                 untold: pipeline.untold(provider),
                 stamps: pipeline.wrong_stamps(provider),
                 missed_changes: pipeline.missed_changes(provider),
@@ -157,9 +160,13 @@ impl EvidenceWatch {
         let hours = pipeline.day().map(TradingDay::hours).map(|hours| (hours.open, hours.close));
         problems.extend(self.note_source(hours, pipeline.active_provider().is_some(), now));
         let counted = Provider::ALL.into_iter().flat_map(|provider| {
-            let volumes = pipeline.contradicted_volumes(provider);
-            let (jumps, outliers) = (pipeline.oi_jumps(provider), pipeline.price_outliers(provider));
-            describe_counted(provider, &volumes, &jumps, &outliers, |of| pipeline.contract(of))
+            let found = CountedValues {
+                volumes: pipeline.contradicted_volumes(provider),
+                jumps: pipeline.oi_jumps(provider),
+                outliers: pipeline.price_outliers(provider),
+                bars: pipeline.contradicted_bars(provider),
+            };
+            describe_counted(provider, &found, |of| pipeline.contract(of))
         });
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
         let mut of_day: Vec<String> = counted.collect();
@@ -387,6 +394,7 @@ mod tests {
                 contradicted_volumes: 0,
                 oi_jumps: 0,
                 price_outliers: 0,
+                contradicted_bars: 0,
                 untold: UntoldQuotes::default(),
                 stamps: WrongStamps { standing, delayed, ahead: 0 },
                 missed_changes: 0,

@@ -3,22 +3,30 @@
 
 use super::evidence_watch::{clock, name_of};
 use crate::{
-    engine::{ContradictedVolume, Counted, OiJump, OiJumpFault, PriceOutlier},
+    engine::{ContradictedBar, ContradictedVolume, Counted, OiJump, OiJumpFault, PriceOutlier},
     market::{Contract, InstrumentId, Provider},
 };
 
-/// All that was counted of a provider.
+/// What was counted of a provider.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CountedValues {
+    pub volumes: Counted<ContradictedVolume>,
+    pub jumps: Counted<OiJump>,
+    pub outliers: Counted<PriceOutlier>,
+    pub bars: Counted<ContradictedBar>,
+}
+
+/// A text for each kind that there is.
 pub(super) fn describe_counted<'a>(
     provider: Provider,
-    volumes: &Counted<ContradictedVolume>,
-    jumps: &Counted<OiJump>,
-    outliers: &Counted<PriceOutlier>,
+    found: &CountedValues,
     contract_of: impl Fn(InstrumentId) -> Option<&'a Contract>,
 ) -> Vec<String> {
-    let volumes = describe_volumes(provider, volumes, &contract_of);
-    let jumps = describe_jumps(provider, jumps, &contract_of);
-    let outliers = describe_outliers(provider, outliers, &contract_of);
-    [volumes, jumps, outliers].into_iter().flatten().collect()
+    let volumes = describe_volumes(provider, &found.volumes, &contract_of);
+    let jumps = describe_jumps(provider, &found.jumps, &contract_of);
+    let outliers = describe_outliers(provider, &found.outliers, &contract_of);
+    let bars = describe_bars(provider, &found.bars, &contract_of);
+    [volumes, jumps, outliers, bars].into_iter().flatten().collect()
 }
 
 fn times(count: u64) -> String {
@@ -73,6 +81,19 @@ fn describe_outliers<'a>(
     ))
 }
 
+fn describe_bars<'a>(
+    provider: Provider,
+    bars: &Counted<ContradictedBar>,
+    contract_of: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Option<String> {
+    let ContradictedBar { instrument, start, low, high, seen_low, seen_high } = bars.last?;
+    let (times, contract, at) = (times(bars.count), name_of(instrument, contract_of), clock(start));
+    Some(format!(
+        "{provider}'s own candles contradicted the prices seen {times} for {contract}: {low} to {high} from {at} on, where \
+         {seen_low} to {seen_high} was seen; they are not taken, and those of the prices seen are to be resolved"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,44 +101,55 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_us(1_769_744_700_000_000);
 
-    fn named(
-        volumes: Counted<ContradictedVolume>,
-        jumps: Counted<OiJump>,
-        outliers: Counted<PriceOutlier>,
-    ) -> Vec<String> {
+    fn named(found: CountedValues) -> Vec<String> {
         let index = Contract::index(Exchange::Nse, "NIFTY");
-        describe_counted(Provider::AngelOne, &volumes, &jumps, &outliers, |_| Some(&index))
+        describe_counted(Provider::AngelOne, &found, |_| Some(&index))
+    }
+
+    fn once<T>(found: T) -> Counted<T> {
+        Counted { count: 1, last: Some(found) }
     }
 
     #[test]
     fn what_was_counted_is_named_with_its_provider_and_the_last_of_it() {
         let instrument = InstrumentId(7);
-        let none = || (Counted::default(), Counted::default(), Counted::default());
-        assert_eq!(named(none().0, none().1, none().2), [""; 0]);
+        assert_eq!(named(CountedValues::default()), [""; 0]);
         let volume = ContradictedVolume { instrument, volume: 325_000_000, later: 19_500, event_time: AT };
-        let once = Counted { count: 1, last: Some(volume) };
-        let texts = named(once, none().1, none().2);
-        assert!(
-            texts[0].starts_with("angel_one contradicted its own volume of the day once for"),
-            "{texts:?}"
-        );
-        assert!(texts[0].contains("325000000, then 19500 at 09:15:00"), "{texts:?}");
-        let texts = named(Counted { count: 3, ..once }, none().1, none().2);
-        assert!(texts[0].contains("3 times, the last time for"), "{texts:?}");
-        for (fault, text) in [
+        let text = |found: CountedValues| named(found).join(", ");
+        let volumes = once(volume);
+        let told = text(CountedValues { volumes, ..CountedValues::default() });
+        assert!(told.starts_with("angel_one contradicted its own volume of the day once for"), "{told}");
+        assert!(told.contains("325000000, then 19500 at 09:15:00"), "{told}");
+        let volumes = Counted { count: 3, ..volumes };
+        let told = text(CountedValues { volumes, ..CountedValues::default() });
+        assert!(told.contains("3 times, the last time for"), "{told}");
+        for (fault, wrong) in [
             (OiJumpFault::Volume(9_750), " with 9750 traded in the whole day; one of the two is wrong"),
             (OiJumpFault::Back(65_130), " and back to 65130; 65000000 is wrong"),
         ] {
             let jump = OiJump { instrument, before: 65_000, after: 65_000_000, event_time: AT, fault };
-            let texts = named(none().0, Counted { count: 1, last: Some(jump) }, none().2);
-            assert!(texts[0].contains(&format!("from 65000 to 65000000 at 09:15:00{text}")), "{texts:?}");
+            let told = text(CountedValues { jumps: once(jump), ..CountedValues::default() });
+            assert!(told.contains(&format!("from 65000 to 65000000 at 09:15:00{wrong}")), "{told}");
         }
-        let [price, close] = [25_000, 120].map(|rupees| Price::from_e4(rupees * 10_000));
-        let outlier = PriceOutlier { instrument, price, start: AT, close };
-        let texts = named(none().0, none().1, Counted { count: 1, last: Some(outlier) });
+        let price = |rupees: i64| Price::from_e4(rupees * 10_000);
+        let outlier = PriceOutlier { instrument, price: price(25_000), start: AT, close: price(120) };
+        let told = text(CountedValues { outliers: once(outlier), ..CountedValues::default() });
         assert!(
-            texts[0].contains("25000.00 in the five minutes from 09:15:00, with 120.00 at their end"),
-            "{texts:?}"
+            told.contains("25000.00 in the five minutes from 09:15:00, with 120.00 at their end"),
+            "{told}"
+        );
+        let bar = ContradictedBar {
+            instrument,
+            start: AT,
+            low: price(27_799),
+            high: price(27_808),
+            seen_low: price(26_000),
+            seen_high: price(26_008),
+        };
+        let told = text(CountedValues { bars: once(bar), ..CountedValues::default() });
+        assert!(
+            told.contains("27799.00 to 27808.00 from 09:15:00 on, where 26000.00 to 26008.00 was seen"),
+            "{told}"
         );
     }
 }

@@ -7,8 +7,9 @@ use super::{
 use crate::{
     calendar::{Calendar, Session},
     engine::{
-        ContradictedVolume, Counted, DayCounters, MissingChain, Observation, OiDispute, OiJump, PriceOutlier,
-        Rows, SessionHours, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps, watch::WatchList,
+        ContradictedBar, ContradictedVolume, Counted, DayCounters, MissingChain, Observation, OiDispute,
+        OiJump, PriceOutlier, Rows, SessionHours, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
+        watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -228,6 +229,11 @@ impl Pipeline {
     /// Today's changes of open interest of a provider by more than was traded.
     pub fn oi_jumps(&self, provider: Provider) -> Counted<OiJump> {
         self.day.as_ref().map(|day| day.oi_jumps(provider)).unwrap_or_default()
+    }
+
+    /// Today's candles of a provider that the prices seen contradict.
+    pub fn contradicted_bars(&self, provider: Provider) -> Counted<ContradictedBar> {
+        self.day.as_ref().map(|day| day.contradicted_bars(provider)).unwrap_or_default()
     }
 
     /// Today's prices of a provider that are far from those before and after them.

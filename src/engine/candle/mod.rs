@@ -24,7 +24,7 @@ mod underlying;
 
 pub use book::{CandleBook, CandleDay, ContradictedVolume, PriceOutlier, SlotCandles};
 pub use outlier::Priced;
-pub use underlying::UnderlyingCandles;
+pub use underlying::{ContradictedBar, UnderlyingCandles};
 
 use crate::market::{Price, Provider, Timestamp};
 

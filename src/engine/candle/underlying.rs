@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 ///
 /// A bucket in which a provider witnessed that nothing changed repeats the last close; one that was not witnessed has no
 /// candle. A candle that lies in a span that was not seen, or only in part, has `resolve_required`. A candle from the broker's
-/// history replaces the one made from observations.
+/// history replaces the one made from observations and contains their prices; one that is far from them is refused, and what
+/// it contradicts is marked.
 #[derive(Debug, Default)]
 pub struct UnderlyingCandles {
     candles: BTreeMap<Timestamp, UnderlyingCandle>,
@@ -34,6 +35,30 @@ enum Origin {
     Observed,
     /// The broker's own candle.
     History,
+}
+
+/// A broker's own candle that the prices seen contradict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContradictedBar {
+    pub instrument: InstrumentId,
+    pub start: Timestamp,
+    pub low: Price,
+    pub high: Price,
+    /// What was seen within it, or last before it.
+    pub seen_low: Price,
+    pub seen_high: Price,
+}
+
+/// A broker's candle is further than this part from what was seen, or its prices than the next part.
+const APART_PART: i64 = 100;
+const FAR_PART: i64 = 20;
+
+/// Whether a broker's candle cannot be of a time in which these prices were seen.
+fn is_apart(bar: &Ohlc, low_e4: i64, high_e4: i64) -> bool {
+    bar.low_e4 > high_e4 + high_e4 / APART_PART
+        || bar.high_e4 < low_e4 - low_e4 / APART_PART
+        || bar.high_e4 > high_e4 + high_e4 / FAR_PART
+        || bar.low_e4 < low_e4 - low_e4 / FAR_PART
 }
 
 impl UnderlyingCandle {
@@ -192,33 +217,65 @@ impl UnderlyingCandles {
         }
     }
 
-    /// Takes the broker's own candle.
+    /// Takes the broker's own candle, unless what was seen contradicts it.
     pub fn take_history(
         &mut self,
         instrument: InstrumentId,
         bar: &Bar,
         provider: Provider,
-        told: &mut Vec<Candle>,
-    ) {
-        let before = self.candles.get(&bar.start);
-        let ohlc = Ohlc {
+        rows: &mut Rows,
+    ) -> Option<ContradictedBar> {
+        let before = self.candles.get(&bar.start).copied();
+        let mut ohlc = Ohlc {
             open_e4: bar.open.as_e4(),
             high_e4: bar.high.as_e4(),
             low_e4: bar.low.as_e4(),
             close_e4: bar.close.as_e4(),
             volume: bar.volume,
         };
-        let told_before = before.map_or(0, |candle| candle.forming.told);
-        let forming = Forming { start: bar.start, ohlc, provider, told: told_before, is_touched: false };
-        let same =
-            before.is_some_and(|candle| candle.origin == Origin::History && candle.forming.ohlc == ohlc);
-        if same {
-            return;
+        let observed = before.filter(|candle| candle.origin == Origin::Observed);
+        let last =
+            || self.candles.range(..bar.start).next_back().map(|(_, candle)| candle.forming.ohlc.close_e4);
+        let seen = match observed {
+            Some(candle) => Some((candle.forming.ohlc.low_e4, candle.forming.ohlc.high_e4)),
+            None => last().map(|close_e4| (close_e4, close_e4)),
+        };
+        let is_first = observed.is_none();
+        if let Some((low_e4, high_e4)) = seen
+            && (if is_first { is_far(&ohlc, low_e4) } else { is_apart(&ohlc, low_e4, high_e4) })
+        {
+            let kept = self.candles.get_mut(&bar.start);
+            rows.unresolved.extend(kept.and_then(|candle| candle.forming.touch(instrument, Self::INTERVAL)));
+            let [low, high, seen_low, seen_high] =
+                [ohlc.low_e4, ohlc.high_e4, low_e4, high_e4].map(Price::from_e4);
+            return Some(ContradictedBar { instrument, start: bar.start, low, high, seen_low, seen_high });
         }
+        // What was seen and is not to be resolved was so, whatever the broker's candle leaves out.
+        if let Some(observed) = observed.filter(|candle| !candle.forming.is_touched) {
+            ohlc.low_e4 = ohlc.low_e4.min(observed.forming.ohlc.low_e4);
+            ohlc.high_e4 = ohlc.high_e4.max(observed.forming.ohlc.high_e4);
+        }
+        let known = before.filter(|candle| candle.origin == Origin::History);
+        if let Some(known) = known {
+            // An earlier one has taken what was seen.
+            ohlc.low_e4 = ohlc.low_e4.min(known.forming.ohlc.low_e4);
+            ohlc.high_e4 = ohlc.high_e4.max(known.forming.ohlc.high_e4);
+            if known.forming.ohlc == ohlc {
+                return None;
+            }
+        }
+        let told = before.map_or(0, |candle| candle.forming.told);
+        let forming = Forming { start: bar.start, ohlc, provider, told, is_touched: false };
         let mut candle = UnderlyingCandle { forming, origin: Origin::History };
-        told.push(candle.forming.tell(instrument, Self::INTERVAL, false));
+        rows.candles.push(candle.forming.tell(instrument, Self::INTERVAL, false));
         self.candles.insert(bar.start, candle);
+        None
     }
+}
+
+/// The same of a time in which none was seen.
+fn is_far(bar: &Ohlc, last_e4: i64) -> bool {
+    bar.high_e4 > last_e4 + last_e4 / FAR_PART || bar.low_e4 < last_e4 - last_e4 / FAR_PART
 }
 
 #[cfg(test)]
@@ -376,12 +433,66 @@ mod tests {
             volume: 7,
         };
         for _ in 0..2 {
-            stated.candles.take_history(ID, &bar, Provider::AngelOne, &mut stated.rows.candles);
+            assert_eq!(stated.candles.take_history(ID, &bar, Provider::AngelOne, &mut stated.rows), None);
         }
         let told = stated.take_told();
         assert_eq!(told.len(), 2, "the same bar is not told twice");
         assert_eq!((told[1].revision, told[1].high), (1, rupees(110)));
         stated.observe(&level(at(2, 0), 120));
         assert_eq!(stated.take_told(), [], "history stands");
+    }
+
+    #[test]
+    fn a_brokers_candle_that_the_prices_seen_contradict_is_refused() {
+        let mut stated = Stated::new();
+        for (second, price) in [(1, 26_000), (60, 26_008), (120, 26_004)] {
+            stated.observe(&level(at(0, second), price));
+        }
+        stated.close(at(0, 0), true);
+        let bar = |minute, [open, high, low, close]: [i64; 4]| Bar {
+            start: at(minute, 0),
+            open: rupees(open),
+            high: rupees(high),
+            low: rupees(low),
+            close: rupees(close),
+            volume: 0,
+        };
+        let mut take = |bar: &Bar| {
+            stated.rows = Rows::default();
+            let refused = stated.candles.take_history(ID, bar, Provider::AngelOne, &mut stated.rows);
+            let told = stated.rows.candles.last().map(|candle| (candle.low, candle.high));
+            (refused.map(|refused| (refused.low, refused.seen_high)), told, stated.rows.unresolved.len())
+        };
+        // Of another index, in paise, with one wild price.
+        let refused = |low: i64| Some((rupees(low), rupees(26_008)));
+        assert_eq!(take(&bar(0, [27_800, 27_808, 27_799, 27_803])), (refused(27_799), None, 1));
+        assert_eq!(take(&bar(0, [2_600_000; 4])), (refused(2_600_000), None, 0));
+        assert_eq!(take(&bar(0, [26_000, 28_000, 26_000, 26_004])), (refused(26_000), None, 0));
+        // In a time in which nothing was seen.
+        assert_eq!(take(&bar(3, [27_800; 4])).0, Some((rupees(27_800), rupees(26_004))));
+        assert_eq!(take(&bar(3, [26_010; 4])), (None, Some((rupees(26_010), rupees(26_010))), 0));
+    }
+
+    #[test]
+    fn a_brokers_candle_contains_what_was_seen() {
+        let mut stated = Stated::new();
+        for (second, price) in [(1, 26_000), (60, 26_008), (120, 26_004)] {
+            stated.observe(&level(at(0, second), price));
+        }
+        let flat = Bar {
+            start: at(0, 0),
+            open: rupees(26_000),
+            high: rupees(26_000),
+            low: rupees(26_000),
+            close: rupees(26_000),
+            volume: 0,
+        };
+        let wider = Bar { high: rupees(26_010), ..flat };
+        for (bar, high) in [(flat, 26_008), (wider, 26_010), (flat, 26_010)] {
+            assert_eq!(stated.candles.take_history(ID, &bar, Provider::AngelOne, &mut stated.rows), None);
+            let last = stated.rows.candles.last().expect("it is told");
+            assert_eq!((last.low, last.high), (rupees(26_000), rupees(high)));
+        }
+        assert_eq!(stated.rows.candles.len(), 2, "the last one says nothing new");
     }
 }

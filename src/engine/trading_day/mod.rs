@@ -78,7 +78,8 @@ use self::{
 };
 use super::{
     candle::{
-        CandleBook, CandleDay, ContradictedVolume, PriceOutlier, Priced, Seen, Trade, UnderlyingCandles,
+        CandleBook, CandleDay, ContradictedBar, ContradictedVolume, PriceOutlier, Priced, Seen, Trade,
+        UnderlyingCandles,
     },
     channel::{Arrival, ChannelTraits},
     counted::Counted,
@@ -205,6 +206,8 @@ pub struct TradingDay {
     /// The same.
     missed_changes: [u64; Provider::ALL.len()],
     jumps: Jumps,
+    /// In the order of [`Provider::ALL`].
+    contradicted_bars: [Counted<ContradictedBar>; Provider::ALL.len()],
 }
 
 /// What the candles must know of the day, read where they ask.
@@ -296,6 +299,7 @@ impl TradingDay {
             zeros: Zeros::default(),
             missed_changes: [0; Provider::ALL.len()],
             jumps: Jumps::default(),
+            contradicted_bars: [Counted::default(); Provider::ALL.len()],
         }
     }
 
@@ -716,12 +720,22 @@ impl TradingDay {
         // An interval that is still open has no final candle yet.
         let closed = self.chains[self.contexts[slot].chain as usize].closed;
         let is_closed = bar.start < self.bucket(closed).start();
+        let end = Bucket::containing(bar.start).end();
+        let is_other_forced = self.preference.forced.is_some_and(|forced| forced != provider);
+        let is_believed = !is_other_forced && !self.disbelieved_at(slot, end).has(Some(provider));
         if let Some(candles) = self.underlyings.get_mut(&slot)
             && is_of_session
             && is_closed
+            && is_believed
         {
-            candles.take_history(self.slots[slot].instrument, bar, provider, &mut rows.candles);
+            let refused = candles.take_history(self.slots[slot].instrument, bar, provider, rows);
+            refused.into_iter().for_each(|refused| self.contradicted_bars[provider.index()].add(refused));
         }
+    }
+
+    /// Candles of a provider that the prices seen contradict.
+    pub fn contradicted_bars(&self, provider: Provider) -> Counted<ContradictedBar> {
+        self.contradicted_bars[provider.index()]
     }
 }
 
