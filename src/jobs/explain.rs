@@ -9,7 +9,7 @@
 
 use super::{
     day_log::DayLog,
-    replay::{JudgedBy, VerifyError, begin_replay},
+    replay::{JudgedBy, VerifyError, begin_replay, name_loss},
 };
 use crate::{
     actor::Pulse,
@@ -293,7 +293,11 @@ pub async fn explain_row(
     while let Some((record, _excused)) = log.next(&mut pipeline).await? {
         apply(&mut pipeline, &record, &mut batch, &mut observer, question)?;
     }
-    let (records, judged_by, damages) = (log.records()?, log.judged_by(&pipeline), log.losses());
+    let records = match log.records() {
+        Ok(records) => records,
+        Err(error) => return Err(name_loss(error, url).await.into()),
+    };
+    let (judged_by, damages) = (log.judged_by(&pipeline), log.losses());
     let Some(mut observer) = observer else { return Err(ExplainError::NoSession { date }) };
     let Some((_, slot)) = pipeline.slot_of(contract) else {
         return Err(ExplainError::NotRecorded { contract: contract.to_string(), date });

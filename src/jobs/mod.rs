@@ -32,7 +32,7 @@ mod rejudge;
 mod replay;
 mod retention;
 #[cfg(test)]
-mod test_day;
+pub(crate) mod test_day;
 mod verify;
 
 pub use board::{JobBoard, JobState, JobView};

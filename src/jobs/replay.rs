@@ -25,6 +25,11 @@ pub enum VerifyError {
     #[error("the log in {directory} has nothing of {date}")]
     NoLog { directory: String, date: TradingDate },
     #[error(
+        "the log in {directory} has nothing of {date}, but the store has rows of that day: without its log they can be neither \
+         explained nor judged again; if the day's directory was moved away, stop bhavd, put it back and start it again"
+    )]
+    LogGone { directory: String, date: TradingDate },
+    #[error(
         "{date} is still being recorded, and rows were on their way to the store while its log was replayed: what differs says \
          nothing yet; ask again {when}"
     )]
@@ -125,10 +130,7 @@ pub async fn verify_day(
 ) -> Result<Verified, VerifyError> {
     let replayed = replay(url, spool_directory, settings, (date, WhichRules::OfLog), pulse).await;
     let replayed = match replayed {
-        Err(gone @ VerifyError::NoLog { .. }) => match has_rows(url, date).await? {
-            true => no_log(spool_directory, date).await?,
-            false => return Err(gone),
-        },
+        Err(VerifyError::LogGone { .. }) => no_log(spool_directory, date).await?,
         replayed => replayed?,
     };
     let Replayed { records, judged_by, store, losses, set_aside, rules: _ } = replayed;
@@ -228,7 +230,11 @@ pub(super) async fn replay(
             batch = Batch::new(date, batch.spool_seq);
         }
     }
-    let (records, judged_by) = (log.records()?, log.judged_by(&pipeline));
+    let records = match log.records() {
+        Ok(records) => records,
+        Err(error) => return Err(name_loss(error, url).await),
+    };
+    let judged_by = log.judged_by(&pipeline);
     let (losses, set_aside) = (log.losses(), log.set_aside());
     if let Some(record) = log.record_after()? {
         pipeline.apply(&record, &mut NoLive, &mut batch);
@@ -237,8 +243,15 @@ pub(super) async fn replay(
     Ok(Replayed { records, judged_by, store, losses, set_aside, rules })
 }
 
-async fn has_rows(url: &str, date: TradingDate) -> Result<bool, StoreError> {
-    Ok(!Reader::open(url).await?.bucket_states(date).await?.is_empty())
+/// A day without a log is another thing where the store has rows of it.
+pub(super) async fn name_loss(error: VerifyError, url: &str) -> VerifyError {
+    let VerifyError::NoLog { directory, date } = error else { return error };
+    let recorded = async { Reader::open(url).await?.recorded_days().await };
+    match recorded.await {
+        Ok(days) if days.contains(&date) => VerifyError::LogGone { directory, date },
+        Ok(_) => VerifyError::NoLog { directory, date },
+        Err(error) => error.into(),
+    }
 }
 
 /// What is left of a day whose whole log is gone.

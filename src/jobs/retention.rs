@@ -1,13 +1,14 @@
 //! Removes days of the log that are older than the configuration wants them kept.
 //!
 //! A day stays, however old, if the store does not contain it whole, if a rebuild of the pipeline may begin with it, or if
-//! it was found to differ from the store: then the log is the only witness.
+//! it was found to differ from the store: then the log is the only witness. That the store is past a day does not say that it
+//! has its rows: it may have been filled while that day's log was away.
 
 use super::{JobName, Outcome, child::Shift, plan::last_session};
 use crate::{
     logging::Event,
     market::TradingDate,
-    spool::{self, Removed, SpoolError, SpoolReader},
+    spool::{self, AbsentDays, LostParts, Removed, SpoolError, SpoolReader, Wholeness},
     store::{Checkpoint, JobRunFilter, Reader, RunState, StoreError},
 };
 use chrono::Days;
@@ -115,6 +116,14 @@ impl Shift {
             faulty: self.faulty_days().await?,
         };
         let removable = bounds.removable(&days, |date| first_seq_after(directory, &days, date))?;
+        let recorded = Reader::open(&self.parts.store_url).await?.recorded_days().await?;
+        let (removable, kept) = {
+            let _excused = self.lease.pulse().excuse(REMOVAL_EXCUSE);
+            without_witnesses(directory, removable, &recorded)?
+        };
+        for reason in &kept {
+            log::warn!("{reason}");
+        }
         let (mut removed, mut freed, mut ended) = (0, Removed::default(), Ok(true));
         for date in removable {
             ended = self.remove_day(date, &mut freed);
@@ -136,7 +145,8 @@ impl Shift {
             return Ok(Outcome::Interrupted("it was asked to stop"));
         }
         let remark = (removed > 0).then(|| format!("removed {removed} days, {} bytes", freed.bytes));
-        Ok(Outcome::Done(remark))
+        let remarks: Vec<String> = remark.into_iter().chain(kept).collect();
+        Ok(Outcome::Done((!remarks.is_empty()).then(|| remarks.join("; "))))
     }
 
     /// Blocks. False if it was not to go on.
@@ -145,6 +155,10 @@ impl Shift {
             return Ok(false);
         }
         let _excused = self.lease.pulse().excuse(REMOVAL_EXCUSE);
+        // A disk that is full must not keep the log from making room.
+        if let Err(error) = AbsentDays::note_removed(&self.parts.spool_directory, date) {
+            log::warn!(date:%, error:%; "a start may name the log of {date} as lost, which is removed on purpose: {error}");
+        }
         let Removed { files, bytes } =
             spool::remove_day(&self.parts.spool_directory, date, self.parts.written.log_size())?;
         freed.files += files;
@@ -163,6 +177,32 @@ impl Shift {
             words.map(|run| (run.session_date, run.state)).collect::<Vec<_>>().into_iter().rev().collect();
         Ok(last.into_iter().filter(|(_, state)| *state == RunState::Faulty).map(|(date, _)| date).collect())
     }
+}
+
+/// Of these days, those whose rows the store has; and of each other one why it stays.
+fn without_witnesses(
+    directory: &Path,
+    removable: Vec<TradingDate>,
+    recorded: &BTreeSet<TradingDate>,
+) -> Result<(Vec<TradingDate>, Vec<String>), SpoolError> {
+    let lost = LostParts::read(directory)?;
+    let (mut without, mut kept) = (Vec::new(), Vec::new());
+    for date in removable {
+        if !recorded.contains(&date) && spool::has_session_data(directory, date)? {
+            kept.push(format!(
+                "the log of {date} stays, however old: it has data of a session of which the store has no row; if `bhavctl \
+                 status` names the day, it says how its rows are written"
+            ));
+        } else if lost.of(date).is_some() && Wholeness::of_log(directory, date)? != Wholeness::Incomplete {
+            kept.push(format!(
+                "the log of {date} stays, however old: the store's rows were written while a part of it was away, which is back; \
+                 the start that finds the log whole from {date} on writes them again"
+            ));
+        } else {
+            without.push(date);
+        }
+    }
+    Ok((without, kept))
 }
 
 /// The number of the first record after a day. What cannot be read is passed over: a later number is the safer one.
@@ -238,6 +278,30 @@ mod tests {
         assert_eq!(removable(faulty), [date(11)]);
         let unknown = Bounds { last_session: None, ..bounds(1) };
         assert_eq!(removable(unknown), []);
+    }
+
+    #[test]
+    fn a_day_whose_rows_the_store_lacks_stays_and_is_named() {
+        use crate::jobs::test_day::{at, clock, date, head, packet};
+        let home = tempfile::tempdir().expect("a directory");
+        let mut spool = spool::Spool::open(home.path()).expect("opens").spool;
+        let idle = date().pred_opt().expect("a date");
+        let of_day = [head(true), vec![packet(at(9, 30, 0), 0, 1, 1)]].concat();
+        for mut record in [vec![clock(at(-14, 0, 0))], of_day].concat() {
+            spool.append(&mut record).expect("appended");
+        }
+        let of = |recorded: &[TradingDate]| {
+            let recorded = recorded.iter().copied().collect();
+            without_witnesses(home.path(), vec![idle, date()], &recorded).expect("readable")
+        };
+        let (removable, kept) = of(&[]);
+        assert_eq!(removable, [idle], "it has no data");
+        assert!(kept.len() == 1 && kept[0].starts_with("the log of 2026-01-30 stays"), "{kept:?}");
+        assert_eq!(of(&[date()]), (vec![idle, date()], Vec::new()));
+        LostParts::note(home.path(), date(), "records 3 to 6").expect("noted");
+        let (removable, kept) = of(&[date()]);
+        assert_eq!(removable, [idle]);
+        assert!(kept[0].contains("a part of it was away, which is back"), "{kept:?}");
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Builds the daemon from its configuration and runs it to its end.
 
 use super::{
+    absent_days,
     beginning::{begin_log, catch_up, find_ahead, set_ahead_aside},
     clock_watch::ClockStatus,
     control_child::ControlChild,
@@ -12,7 +13,7 @@ use super::{
     intake::Intake,
     job_surroundings::JobSurroundings,
     live_state::LiveState,
-    mending::Mending,
+    mending::{Mending, StoredDays},
     opening_steps::OpeningSteps,
     reading_room::ReadingRoom,
     recorder::Recorder,
@@ -30,14 +31,14 @@ use crate::{
     actor::{Policy, Port, Tree, TreeEnd, TreeError, TreeExit, TreeOptions, install_panic_hook},
     calendar::{Calendar, CalendarError},
     clock::Clock,
-    config::Config,
+    config::{Config, SpoolSettings},
     control::{BindError, ControlSocket},
     feed::{FeedState, FeedStatus},
     jobs::JobParts,
     logging::Event,
-    market::{Provider, TradingDate},
+    market::{Provider, Timestamp, TradingDate},
     pipeline::{PipelineSettings, nse_chain_times},
-    spool::{self, ChannelTimes, Record, Spool, SpoolError},
+    spool::{self, ChannelTimes, Record, Skip, Spool, SpoolError},
     store::{self, Batch, Birth, Checkpoint, ErrorClass, NoteOpening, Store, StoreError},
 };
 use std::{
@@ -187,15 +188,16 @@ impl Daemon {
         let mut spool = opened.spool;
         let now = clock.now();
         let ahead = find_ahead(&spool, now)?;
-        let mending = match ahead {
+        let find_mending = |stored: Option<Checkpoint>, days: &StoredDays| match ahead {
             Some(_) => Mending::default(),
-            None => find_mending(&spool, &steps),
+            None => find_mending(&spool, &steps, stored, days),
         };
-        let take_back = |stored: Checkpoint| {
+        let take_back = |stored: Checkpoint, mending: &Mending| {
             let is_stored = |ahead: &Checkpoint| stored.session_date >= ahead.session_date;
             ahead.filter(is_stored).or_else(|| mending.takes_back(stored))
         };
-        let stored = load_record(&config.store.url, birth, &steps, take_back)?;
+        let loaded = load_record(&config.store.url, birth, &steps, find_mending, take_back)?;
+        let Loaded { stored, mending, days: stored_days } = loaded;
         let mended_from = mending.settle(&config.spool.dir, stored.checkpoint);
         let clock_status = ClockStatus::default();
         let set_aside = match ahead {
@@ -216,6 +218,7 @@ impl Daemon {
             calendar: Arc::clone(&calendar),
         };
         let forced = held_order::read(&config.spool.dir);
+        let lost_days = find_lost_days(&config, &stored_days, now, skip);
         let (spool, beginning) = begin_log(spool, skip, now, &settings, forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
@@ -235,6 +238,7 @@ impl Daemon {
         let mended = spool::days(&config.spool.dir)?.into_iter().filter(is_mended);
         mended.for_each(|date| status.jobs.reopen(date));
         mending.waiting.into_iter().for_each(|(date, text)| status.note_poorer_rows(date, text));
+        lost_days.into_iter().for_each(|text| status.note_lost_days(text));
         let records = Port::weighted("records", RECORDS_MAX, RECORD_BYTES_MAX, record_bytes, Policy::Wait);
         let batches = Port::weighted("batches", BATCHES_MAX, BATCH_ROWS_MAX, Batch::row_count, Policy::Wait);
         let dead_batches = config.spool.dir.clone();
@@ -424,11 +428,38 @@ fn feed_status(provider: Provider, config: &Config) -> Arc<FeedStatus> {
 }
 
 /// What cannot be read of it is told and mends nothing: recording does not wait for that.
-fn find_mending(spool: &Spool, steps: &OpeningSteps) -> Mending {
-    steps.open_log(|| Mending::find(spool)).unwrap_or_else(|error| {
+fn find_mending(
+    spool: &Spool,
+    steps: &OpeningSteps,
+    stored: Option<Checkpoint>,
+    days: &StoredDays,
+) -> Mending {
+    steps.open_log(|| Mending::find(spool, stored, days)).unwrap_or_else(|error| {
         log::error!(event = Event::SpoolIncomplete, error:%; "whether lost parts of the log are back is not known: {error}");
         Mending::default()
     })
+}
+
+/// What cannot be read or noted of it is told and names nothing, for the same reason.
+fn find_lost_days(
+    config: &Config,
+    stored: &StoredDays,
+    now: Timestamp,
+    skip: Option<Skip>,
+) -> Option<String> {
+    let SpoolSettings { dir, keep_days, .. } = &config.spool;
+    absent_days::find(dir, stored, now.date_ist(), *keep_days, skip).unwrap_or_else(|error| {
+        log::error!(event = Event::SpoolIncomplete, error:%; "whether the log lost whole days is not known: {error}");
+        None
+    })
+}
+
+/// What the store says as the daemon begins.
+struct Loaded {
+    stored: StoreRecord,
+    mending: Mending,
+    /// Before anything was taken back.
+    days: StoredDays,
 }
 
 /// What the store contains already, once it has taken back what it is to, by where it stands. It is closed again: the writer
@@ -437,17 +468,21 @@ fn load_record(
     url: &str,
     birth: Birth,
     steps: &OpeningSteps,
-    take_back: impl Fn(Checkpoint) -> Option<Checkpoint>,
-) -> Result<StoreRecord, DaemonError> {
+    find_mending: impl Fn(Option<Checkpoint>, &StoredDays) -> Mending,
+    take_back: impl Fn(Checkpoint, &Mending) -> Option<Checkpoint>,
+) -> Result<Loaded, DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     let load = async |note: NoteOpening<'_>| {
         let mut store = store::open_noting(url, birth, note).await?;
-        let stored = store.checkpoint().await?;
-        if let Some(from) = stored.and_then(&take_back) {
+        let checkpoint = store.checkpoint().await?;
+        let days = StoredDays::read(&store.reader().await?).await?;
+        let mending = find_mending(checkpoint, &days);
+        if let Some(from) = checkpoint.and_then(|checkpoint| take_back(checkpoint, &mending)) {
             store.forget_from(from).await?;
         }
-        StoreRecord::read(&store.reader().await?).await
+        let stored = StoreRecord::read(&store.reader().await?).await?;
+        Ok(Loaded { stored, mending, days })
     };
     Ok(runtime.block_on(steps.open_store(load))?)
 }

@@ -59,7 +59,9 @@ fn refusal(error: ExplainError) -> ControlError {
         | ExplainError::NothingOver { .. }
         | ExplainError::NotBegun { .. }
         | ExplainError::AfterClose { .. }
-        | ExplainError::Replay(VerifyError::NoLog { .. }) => ControlError::NoData { reason },
+        | ExplainError::Replay(VerifyError::NoLog { .. } | VerifyError::LogGone { .. }) => {
+            ControlError::NoData { reason }
+        }
         ExplainError::Replay(
             VerifyError::StillRecorded { .. } | VerifyError::Spool(_) | VerifyError::Store(_),
         ) => ControlError::Unavailable { reason },

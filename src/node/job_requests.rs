@@ -128,7 +128,7 @@ impl ControlChild {
 fn refusal(error: VerifyError) -> ControlError {
     let reason = error.to_string();
     match error {
-        VerifyError::NoLog { .. } => ControlError::NoData { reason },
+        VerifyError::NoLog { .. } | VerifyError::LogGone { .. } => ControlError::NoData { reason },
         VerifyError::StillRecorded { .. } | VerifyError::Spool(_) | VerifyError::Store(_) => {
             ControlError::Unavailable { reason }
         }

@@ -18,6 +18,7 @@ use crate::{
         Bucket, BucketState, CandleInterval, Contract, ContractError, Price, Provider, Timestamp, TradingDate,
     },
     pipeline::PipelineSettings,
+    spool::{self, SpoolError},
     store::{BucketStates, DeltaFilter, InstrumentRow, Reader, Side, StoreError},
 };
 use std::{
@@ -206,7 +207,9 @@ impl RecordQueries {
         // Rows that show no change are an answer; a day without rows is none.
         if rows.is_empty() && self.reader().await?.bucket_states(date).await.map_err(unavailable)?.is_empty()
         {
-            return Err(ControlError::NoData { reason: format!("no bucket was recorded on {date}") });
+            let reason = self.unwritten(date).await?;
+            let reason = reason.unwrap_or_else(|| format!("no bucket was recorded on {date}"));
+            return Err(ControlError::NoData { reason });
         }
         let truncated = rows.len() > limit;
         rows.truncate(limit);
@@ -250,6 +253,28 @@ impl RecordQueries {
         Ok(CandlesResponse { symbol, interval_minutes, date, rows: rows.collect() })
     }
 
+    /// Of a day before today that the store has no row of: whether its log has data of its session.
+    async fn unwritten(&self, date: TradingDate) -> Result<Option<String>, ControlError> {
+        let has_data = || spool::has_session_data(&self.config.spool.dir, date);
+        let unreadable = |error: SpoolError| ControlError::Unavailable { reason: error.to_string() };
+        if date >= self.today() || !has_data().map_err(unreadable)? {
+            return Ok(None);
+        }
+        let reached = self.reader().await?.checkpoint_days().await.map_err(unavailable)?;
+        let why = match reached.last().is_some_and(|last| date < *last) {
+            false => "as it is still being read".to_owned(),
+            true if reached.contains(&date) => format!(
+                "although it was read: its rows were deleted since, or it gives none; `bhavctl replay verify {date}` shows which"
+            ),
+            true => format!(
+                "because it was filled while that log was away: a start of bhavd writes such a day from its log, or `bhavctl status` \
+                 says why it cannot; `bhavctl replay verify {date}` shows what the store lacks"
+            ),
+        };
+        let has = format!("the log has data of the session of {date}, but the store has no row of it, {why}");
+        Ok(Some(has))
+    }
+
     /// Of the last session that has begun, where no date is given. A session without any row is missing as a whole.
     async fn show_coverage(&self, request: CoverageRequest) -> Result<CoverageResponse, ControlError> {
         let now = self.clock.now();
@@ -276,6 +301,9 @@ impl RecordQueries {
             return Ok(summarise_coverage(date, &states));
         }
         let no_data = |reason: String| ControlError::NoData { reason };
+        if let Some(reason) = self.unwritten(date).await? {
+            return Err(no_data(reason));
+        }
         let session = calendar.session(date).ok_or_else(|| {
             let name = calendar.name(date).map(|name| format!(" ({name})")).unwrap_or_default();
             no_data(format!("{date} has no session by the calendar{name}, and no bucket was recorded on it"))

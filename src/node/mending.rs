@@ -1,16 +1,48 @@
 //! A lost part of the log that is back: the start that finds it has the store take back the rows that were written meanwhile.
 //!
-//! While a part of a day's log is away, rows come of what is left of it: buckets are missing, deltas and candles lack. Once
-//! the part is back the store is to be what the whole log gives. So the rows of that day and of later ones are taken back,
-//! and the recorder reads the log again from there. That is done only where the log is whole from that day on and reaches as
-//! far as the store: a row that the log cannot give again stays.
+//! While a part of a day's log is away, rows come of what is left of it: buckets are missing, deltas and candles lack. A
+//! store that is filled while a whole day is away gets nothing of that day, and is past it once the day is back. Then the
+//! store is to be what the whole log gives. So the rows of that day and of later ones are taken back, and the recorder reads
+//! the log again from there. That is done only where the log is whole from that day on and reaches as far as the store: a
+//! row that the log cannot give again stays.
 
 use crate::{
     market::TradingDate,
-    spool::{LostParts, Spool, SpoolError, Wholeness},
-    store::Checkpoint,
+    spool::{LostParts, Spool, SpoolError, Wholeness, days, has_session_data},
+    store::{Checkpoint, Reader, StoreError},
 };
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
+
+/// Of which days a store has anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredDays {
+    /// With rows of buckets.
+    pub recorded: BTreeSet<TradingDate>,
+    /// Of which the log was read into it: also days whose rows were deleted since.
+    pub reached: BTreeSet<TradingDate>,
+}
+
+impl StoredDays {
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn read(reader: &Reader) -> Result<StoredDays, StoreError> {
+        let (recorded, reached) = (reader.recorded_days().await?, reader.checkpoint_days().await?);
+        Ok(StoredDays { recorded, reached })
+    }
+
+    /// Days of the log's sessions that the store is past, and that nothing was ever written of.
+    fn passed_over(&self, directory: &Path) -> Result<BTreeSet<TradingDate>, SpoolError> {
+        let mut passed_over = BTreeSet::new();
+        for date in days(directory)? {
+            let is_past = self.reached.last().is_some_and(|last| date < *last);
+            let is_known = self.reached.contains(&date) || self.recorded.contains(&date);
+            if is_past && !is_known && has_session_data(directory, date)? {
+                passed_over.insert(date);
+            }
+        }
+        Ok(passed_over)
+    }
+}
 
 /// What a start finds of days whose log lacked a part while rows were written.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,23 +51,30 @@ pub struct Mending {
     mended: Option<Checkpoint>,
     /// The log ends with this record.
     last_seq: u64,
-    /// Days that are whole again but cannot be written again yet, with why.
+    /// Days that are whole again but cannot be written again yet, or that the store has nothing of, with why.
     pub waiting: Vec<(TradingDate, String)>,
 }
 
 impl Mending {
     /// # Errors
     /// When the log, or what is known of its lost parts, cannot be read.
-    pub fn find(spool: &Spool) -> Result<Mending, SpoolError> {
+    pub fn find(spool: &Spool, stored: Option<Checkpoint>, days: &StoredDays) -> Result<Mending, SpoolError> {
         let directory = spool.directory();
         let mut found = Mending { last_seq: spool.next_seq() - 1, ..Mending::default() };
-        for date in LostParts::read(directory)?.dates() {
-            match Wholeness::of_log(directory, date)? {
-                Wholeness::Whole { first_seq } => {
+        let passed_over = days.passed_over(directory)?;
+        let lost: BTreeSet<TradingDate> = LostParts::read(directory)?.dates().collect();
+        for date in lost.union(&passed_over).copied() {
+            let is_passed_over = passed_over.contains(&date);
+            let whole = Wholeness::of_log(directory, date)?;
+            match whole {
+                Wholeness::Whole { first_seq }
+                    if stored.is_none_or(|stored| stored.spool_seq <= found.last_seq) =>
+                {
                     found.mended = Some(Checkpoint { session_date: date, spool_seq: first_seq - 1 });
                     break;
                 }
-                Wholeness::Incomplete => {}
+                _ if is_passed_over => found.waiting.push((date, describe_passed_over(date, whole))),
+                Wholeness::Whole { .. } | Wholeness::Incomplete => {}
                 Wholeness::LaterIncomplete { date: later } => found.waiting.push((
                     date,
                     format!(
@@ -63,7 +102,7 @@ impl Mending {
         let from = self.mended.filter(is_taken_back)?.session_date;
         log::warn!(
             date:% = from;
-            "a part of the log of {from} that was away is back: the rows from that day on are written again from the log"
+            "the log of {from}, or a part of it, was away and is back: the rows from that day on are written again from the log"
         );
         if let Err(error) = LostParts::forget_from(directory, from) {
             log::error!(error:%; "the next start writes the rows from {from} on again once more: {error}");
@@ -72,12 +111,32 @@ impl Mending {
     }
 }
 
+/// A day that the store has nothing of, why the log of it is not written by itself, and what is to be done.
+fn describe_passed_over(date: TradingDate, whole: Wholeness) -> String {
+    let next = match whole {
+        Wholeness::Whole { .. } => {
+            "but the log ends before the store does: put back what was moved away of it".to_owned()
+        }
+        Wholeness::Incomplete => {
+            format!("and a part of the log of {date} is lost: put it back if it was moved away")
+        }
+        Wholeness::LaterIncomplete { date: later } => {
+            format!("and a part of the log of {later} is lost: put it back if it was moved away")
+        }
+    };
+    format!(
+        "the log has data of the session of {date}, but the store has no row of it, because it was filled while that log was \
+         away; {next}, and start bhavd again, which writes the rows; they are also written where bhavd starts over an empty \
+         store, which is filled from all days that the log has"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         market::Timestamp,
-        spool::{DayRules, Mark, NewRecord},
+        spool::{DayRules, Mark, NewRecord, SessionTimes},
     };
     use chrono::NaiveTime;
     use std::fs;
@@ -108,7 +167,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path();
         let spool = spool(directory);
-        let find = || Mending::find(&spool).expect("readable");
+        let find = || Mending::find(&spool, None, &StoredDays::default()).expect("readable");
         assert_eq!(find().takes_back(at(30, 6)), None, "nothing was lost");
         for day in [28, 29, 30] {
             LostParts::note(directory, date(day), "a part").expect("noted");
@@ -129,9 +188,65 @@ mod tests {
         let spool = spool(directory);
         LostParts::note(directory, date(29), "a part").expect("noted");
         fs::remove_file(directory.join("2026-01-30/09.spool")).expect("deleted");
-        let found = Mending::find(&spool).expect("readable");
+        let found = Mending::find(&spool, None, &StoredDays::default()).expect("readable");
         assert_eq!(found.takes_back(at(30, 6)), None);
         let [(waiting, text)] = &found.waiting[..] else { panic!("{found:?}") };
         assert!(*waiting == date(29) && text.contains("finds the log of 2026-01-30 whole too"), "{text}");
+    }
+
+    /// A session from 9 to 16 on each of these days, with a stamp within it, or with none.
+    fn sessions(directory: &Path, stamped: &[(u32, bool)]) -> Spool {
+        let mut spool = Spool::open(directory).expect("opens").spool;
+        for (day, is_stamped) in stamped.iter().copied() {
+            let at = |hour: i64| Timestamp::on(date(day), NaiveTime::MIN).plus_seconds(3_600 * hour);
+            let session = SessionTimes {
+                open_us: at(9).as_us(),
+                close_us: at(16).as_us(),
+                expiring_index_close_us: None,
+            };
+            let rules = DayRules { session: Some(session), ..DayRules::default() };
+            spool.append(&mut NewRecord::mark(at(8), &Mark::Rules { rules })).expect("appended");
+            let mut packet = crate::jobs::test_day::packet(at(if is_stamped { 10 } else { 8 }), 0, 1, 1);
+            packet.received_time = at(10);
+            spool.append(&mut packet).expect("appended");
+        }
+        spool
+    }
+
+    fn stored(recorded: &[u32], reached: &[u32]) -> StoredDays {
+        let days = |days: &[u32]| days.iter().copied().map(date).collect();
+        StoredDays { recorded: days(recorded), reached: days(reached) }
+    }
+
+    #[test]
+    fn a_session_that_the_store_never_had_is_written_from_the_log() {
+        let home = tempfile::tempdir().expect("a directory");
+        let spool = sessions(home.path(), &[(27, true), (28, false), (29, true), (30, true)]);
+        let find = |days| {
+            let found = Mending::find(&spool, Some(at(30, 8)), &days).expect("readable");
+            assert_eq!(found.waiting, []);
+            found.takes_back(at(30, 8))
+        };
+        assert_eq!(find(stored(&[27, 29, 30], &[30])), None, "it has rows of each session");
+        assert_eq!(find(stored(&[27, 30], &[27, 29, 30])), None, "rows were deleted from the store");
+        assert_eq!(find(stored(&[30], &[30])), Some(at(27, 0)));
+        assert_eq!(find(stored(&[27, 30], &[27, 30])), Some(at(29, 4)), "the 28th has no data of a session");
+        assert_eq!(find(stored(&[], &[27])), None, "the recorder reads on from the 27th");
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_written_is_named() {
+        let home = tempfile::tempdir().expect("a directory");
+        let directory = home.path();
+        let spool = sessions(directory, &[(28, true), (29, true), (30, true)]);
+        let find = |seq| Mending::find(&spool, Some(at(30, seq)), &stored(&[30], &[30])).expect("readable");
+        let [(_, first), (second, _)] = &find(7).waiting[..] else { panic!("{:?}", find(7)) };
+        assert!(*second == date(29) && first.contains("the log ends before the store does"), "{first}");
+        fs::remove_dir_all(directory.join("2026-01-29")).expect("deleted");
+        let found = find(6);
+        assert_eq!(found.takes_back(at(30, 6)), None);
+        let [(waiting, text)] = &found.waiting[..] else { panic!("{found:?}") };
+        assert!(*waiting == date(28) && text.contains("the store has no row of it"), "{text}");
+        assert!(text.contains("a part of the log of 2026-01-30 is lost"), "{text}");
     }
 }

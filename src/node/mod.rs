@@ -1,5 +1,6 @@
 //! The daemon's actors, thin shells over engines and I/O; [`tree`] shows all of them on one screen.
 
+mod absent_days;
 mod administration;
 mod answers;
 mod beginning;

@@ -54,6 +54,11 @@ impl DaemonStatus {
         }
     }
 
+    /// Whole days of the log are not there any more: a problem, and no reason to verify what there is nothing of.
+    pub fn note_lost_days(&self, text: String) {
+        self.spool.note_hole(text);
+    }
+
     /// The same of a part that is damaged.
     pub fn note_damage(&self, damage: &Damage, date: TradingDate) {
         if self.spool.note_damage(damage) {

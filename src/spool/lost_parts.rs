@@ -1,23 +1,17 @@
 //! Days whose log lacked a part while the store went on being written.
 //!
 //! Rows of such a day were made of less than its log may give once the part is back. Nothing in a log that is whole again
-//! says that it was not, so a file beside the segments does: one JSON object a line, a line a day. It is written before the
-//! first row that comes of the incomplete log, and a day leaves it once the store has taken its rows back.
+//! says that it was not, so a file beside the segments does, with a line a day. It is written before the first row that
+//! comes of the incomplete log, and a day leaves it once the store has taken its rows back.
 //!
-//! Invariant: the file is replaced as a whole. It is no input of a replay.
+//! Invariant: the file is no input of a replay.
 
-use super::{Continuity, Damage, SpoolError, SpoolReader, reader};
+use super::{Continuity, SpoolError, SpoolReader, day_lines, reader};
 use crate::market::TradingDate;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 const FILE: &str = "lost-parts.jsonl";
-const NEW_FILE: &str = "lost-parts.jsonl.new";
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -48,21 +42,8 @@ impl LostParts {
     /// # Errors
     /// When the file cannot be read, or holds something else.
     pub fn read(directory: &Path) -> Result<LostParts, SpoolError> {
-        let path = directory.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LostParts::default()),
-            Err(error) => return Err(SpoolError::io("read", &path)(error)),
-        };
-        let (mut days, mut from) = (BTreeMap::new(), 0);
-        for line in text.split_inclusive('\n') {
-            let Ok(Line { date, lost }) = serde_json::from_str(line) else {
-                let reason = "a line does not name a day and what it lacked".to_owned();
-                return Err(Damage { path, from, to: None, reason }.into());
-            };
-            days.insert(date, lost);
-            from += line.len() as u64;
-        }
+        let lines: Vec<Line> = day_lines::read(directory, FILE, "a day and what it lacked")?;
+        let days = lines.into_iter().map(|Line { date, lost }| (date, lost)).collect();
         Ok(LostParts { days })
     }
 
@@ -102,17 +83,8 @@ impl LostParts {
     }
 
     fn write(&self, directory: &Path) -> Result<(), SpoolError> {
-        let (path, new) = (directory.join(FILE), directory.join(NEW_FILE));
-        let line = |(date, lost): (&TradingDate, &String)| {
-            let line = Line { date: *date, lost: lost.clone() };
-            serde_json::to_string(&line).expect("a date and a text are JSON") + "\n"
-        };
-        let text: String = self.days.iter().map(line).collect();
-        let written = File::create(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&new, &path))
-            .and_then(|()| File::open(directory)?.sync_all());
-        written.map_err(SpoolError::io("write", &path))
+        let line = |(date, lost): (&TradingDate, &String)| Line { date: *date, lost: lost.clone() };
+        day_lines::replace(directory, FILE, self.days.iter().map(line))
     }
 }
 
@@ -168,6 +140,7 @@ mod tests {
         spool::{DayRules, Mark, NewRecord, Spool},
     };
     use chrono::NaiveTime;
+    use std::fs;
 
     fn date(day: u32) -> TradingDate {
         TradingDate::from_ymd_opt(2026, 1, day).expect("a date")

@@ -10,11 +10,13 @@
 //! Left out: when a finished segment is compressed ([`pack`]) and which days are removed ([`remove_day`]), which are jobs
 //! of their own, and knowing what any frame means.
 
+mod absent_days;
 mod ahead;
 mod archive;
 mod codec;
 mod continuity;
 mod damage;
+mod day_lines;
 mod dead_letters;
 mod flusher;
 mod log_size;
@@ -24,12 +26,14 @@ mod record;
 mod removal;
 mod rules;
 mod segment;
+mod session_data;
 mod sync_status;
 mod tail;
 mod unsynced;
 mod writer;
 mod written;
 
+pub use absent_days::AbsentDays;
 pub use ahead::SetAside;
 pub use archive::{Packed, pack};
 pub use continuity::{AsideRecords, Continuity, Hole};
@@ -37,10 +41,11 @@ pub use damage::Damage;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use log_size::LogSize;
 pub use lost_parts::{LostParts, Wholeness};
-pub use reader::{SpoolReader, days};
+pub use reader::{SpoolReader, days, has_segments};
 pub use record::{Frames, Mark, NewRecord, Record, Skip};
 pub use removal::{Removed, remove_day, sweep};
 pub use rules::{ChannelTimes, DayRules, RULES_SCHEMA, SessionTimes};
+pub use session_data::has_session_data;
 pub use sync_status::SyncStatus;
 pub use writer::{Opened, Spool, TornTail};
 pub use written::WrittenSegment;

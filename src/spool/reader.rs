@@ -29,6 +29,14 @@ pub fn days(directory: &Path) -> Result<Vec<TradingDate>, SpoolError> {
     Ok(names.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect())
 }
 
+/// Whether anything is left of a day in its directory, if it has one.
+///
+/// # Errors
+/// When the directory cannot be listed.
+pub fn has_segments(directory: &Path, date: TradingDate) -> Result<bool, SpoolError> {
+    Ok(!segments(directory, date)?.is_empty())
+}
+
 /// The segments of a day, ascending by hour. Where both forms of one hour exist, compression was interrupted
 /// before the raw one was removed, and the raw one is complete.
 pub(super) fn segments(directory: &Path, date: TradingDate) -> Result<Vec<PathBuf>, SpoolError> {

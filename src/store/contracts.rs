@@ -11,6 +11,7 @@ use super::{
     tables::date_text,
 };
 use crate::market::{BucketState, InstrumentId, OiBase, Timestamp, TradingDate};
+use std::collections::BTreeSet;
 
 impl Reader {
     /// The open interest in units at the end of the session of `date`, of every contract that expires later, and where
@@ -76,5 +77,20 @@ impl Reader {
         );
         let last: Vec<StoredNumber> = self.select(query.big(DaySpan::of(date).from.as_us())).await?;
         Ok(last.first().map(|bucket| Timestamp::from_us(bucket.value).date_ist()))
+    }
+
+    /// The dates that have bucket rows.
+    pub async fn recorded_days(&self) -> Result<BTreeSet<TradingDate>, StoreError> {
+        // One look-up a day: the last bucket before the day of the one found before. Days begin at 18:30 UTC.
+        let query = Query::new(
+            "WITH RECURSIVE days(bucket) AS ( \
+                 SELECT max(bucket) FROM intraday_option_oi \
+                 UNION ALL SELECT (SELECT max(o.bucket) FROM intraday_option_oi o \
+                     WHERE o.bucket < (days.bucket + 19800000000) / 86400000000 * 86400000000 - 19800000000) \
+                 FROM days WHERE days.bucket IS NOT NULL \
+             ) SELECT bucket AS value FROM days WHERE bucket IS NOT NULL",
+        );
+        let last_buckets: Vec<StoredNumber> = self.select(query).await?;
+        Ok(last_buckets.iter().map(|bucket| Timestamp::from_us(bucket.value).date_ist()).collect())
     }
 }

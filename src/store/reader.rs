@@ -98,6 +98,13 @@ impl Reader {
         Ok(self.rows(query).await?.pop())
     }
 
+    /// The dates of which the log was ever read into this store, whatever came of it, as far as anything did.
+    pub async fn checkpoint_days(&self) -> Result<BTreeSet<TradingDate>, StoreError> {
+        let query = Query::new("SELECT session_date, spool_seq FROM checkpoints");
+        let checkpoints: Vec<Checkpoint> = self.rows(query).await?;
+        Ok(checkpoints.into_iter().map(|checkpoint| checkpoint.session_date).collect())
+    }
+
     /// Every instrument ever recorded, by id.
     pub async fn instruments(&self) -> Result<Vec<InstrumentRow>, StoreError> {
         self.rows(Query::new(format!("SELECT {INSTRUMENT_COLUMNS} FROM instruments ORDER BY id"))).await

@@ -59,7 +59,8 @@ const TABLES: [&str; 6] =
 /// A simulator and the configuration of a daemon that records it.
 fn simulated(directory: &Path, start: &str) -> (Simulator, PathBuf) {
     let arguments = "--synthetic --speed 300 --underlyings NIFTY --strikes 2 --start";
-    let simulator = Simulator::start(arguments.split_whitespace().chain([start]));
+    let day = start.split(' ').next().expect("a date");
+    let simulator = Simulator::start(arguments.split_whitespace().chain([start, "--date", day]));
     let tables =
         format!("[[watch]]\nunderlying = \"*\"\nexpiries = 0\n{}", simulator.angel_one_tables(directory));
     let config = directory.join("bhavd.toml");
@@ -259,4 +260,65 @@ fn rows_outlive_the_log_of_the_morning() {
     );
     daemon.stop();
     assert_eq!(spool::days(&log).expect("days"), [date()]);
+}
+
+#[test]
+fn a_day_that_was_away_while_the_store_was_filled_is_written_once_it_is_back() {
+    const BEFORE: &str = "2026-01-29";
+    let yesterday: TradingDate = BEFORE.parse().expect("a date");
+    let at_yesterday = |hour: u32, minute: u32| at(hour, minute).plus_seconds(-86_400);
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path();
+    let (url, log, away) = (store_url(directory), directory.join("spool"), directory.join("away"));
+    let (simulator, config) = simulated(directory, "2026-01-29 15:02:00");
+    let mut daemon = Daemon::start(&config, directory);
+    simulator.wait_until(at_yesterday(15, 45));
+    daemon.wait_for("the day's rows", |_| dump(&url, yesterday).contains_key("daily_option_oi"));
+    daemon.stop();
+    drop(simulator);
+    let (simulator, config) = simulated(directory, "2026-01-30 09:16:00");
+    let mut daemon = Daemon::start(&config, directory);
+    daemon.wait_for("rows of the next day", |_| !observed(directory).is_empty());
+    assert!(!problems(&daemon).contains("log of"), "{}", problems(&daemon));
+    daemon.stop();
+    let before = dump(&url, yesterday);
+
+    // Its whole log is gone, and the store has its rows.
+    fs::rename(log.join(BEFORE), &away).expect("moved away");
+    let daemon = Daemon::start(&config, directory);
+    assert!(problems(&daemon).contains("the whole log of 2026-01-29 is gone"), "{}", problems(&daemon));
+    let refused = daemon.try_ask(&["replay", "rejudge", BEFORE]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("but the store has rows of that day"), "{said}");
+    daemon.stop();
+
+    // A store that is filled meanwhile has nothing of it.
+    for file in fs::read_dir(directory).expect("listed").map(|entry| entry.expect("an entry").path()) {
+        if file.file_name().is_some_and(|name| name.to_string_lossy().contains(".sqlite")) {
+            fs::remove_file(file).expect("deleted");
+        }
+    }
+    let mut daemon = Daemon::start(&config, directory);
+    daemon.wait_for("rows of the next day", |_| !observed(directory).is_empty());
+    assert!(!problems(&daemon).contains("is gone"), "{}", problems(&daemon));
+    fs::rename(&away, log.join(BEFORE)).expect("put back");
+    let refused = daemon.try_ask(&["coverage", BEFORE]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("the log has data of the session of 2026-01-29, but the store has no row"),
+        "{said}"
+    );
+    assert!(!dump(&url, yesterday).contains_key(BUCKETS));
+    daemon.stop();
+
+    let mut daemon = Daemon::start(&config, directory);
+    daemon.wait_for("the rows of both days", |_| {
+        let is_whole = lost(&before, &dump(&url, yesterday), &TABLES).is_empty();
+        is_whole && !observed(directory).is_empty()
+    });
+    assert!(!problems(&daemon).contains("2026-01-29"), "{}", problems(&daemon));
+    let verified = daemon.ask(&["replay", "verify", BEFORE]);
+    assert_eq!(verified["equal"], true, "{verified:#}");
+    drop(simulator);
+    daemon.stop();
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    jobs::rejudge::rejudge_day,
     jobs::test_day::{self, Place, at, call, clock, date, day, head, packet, put},
     market::BucketState,
     spool::{Mark, NewRecord, Skip},
@@ -157,6 +158,19 @@ async fn what_cannot_be_explained_names_the_cause_and_the_next_step() {
     .await;
     let error = error.expect_err("no log").to_string();
     assert!(error.contains("has nothing of 2026-01-29"), "{error}");
+    assert!(!error.contains("the store has rows"), "{error}");
+}
+
+#[tokio::test]
+async fn of_a_day_whose_log_is_gone_the_rows_are_named() {
+    let place = played().await;
+    std::fs::rename(place.spool().join("2026-01-30"), place.home.path().join("away")).expect("moved");
+    let error = explain(&place, call(), Some(at(9, 15, 0))).await.expect_err("no log").to_string();
+    assert!(error.contains("has nothing of 2026-01-30, but the store has rows of that day"), "{error}");
+    let (url, spool) = (place.url(), place.spool());
+    let rejudged = rejudge_day(&url, &spool, &PipelineSettings::of_tests(), date(), &Pulse::default()).await;
+    let error = rejudged.expect_err("no log").to_string();
+    assert!(error.contains("put it back and start it again"), "{error}");
 }
 
 #[tokio::test]

@@ -233,4 +233,5 @@ pub async fn the_contracts_of_a_day_are_found(place: &Place) {
     assert_eq!(reader.last_recorded(day(31)).await, Ok(Some(date())));
     assert_eq!(reader.last_recorded(date()).await, Ok(Some(day(29))));
     assert_eq!(reader.last_recorded(day(29)).await, Ok(None));
+    assert_eq!(reader.recorded_days().await, Ok([day(29), date()].into()));
 }
