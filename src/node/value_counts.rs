@@ -73,11 +73,12 @@ fn describe_outliers<'a>(
     outliers: &Counted<PriceOutlier>,
     contract_of: impl Fn(InstrumentId) -> Option<&'a Contract>,
 ) -> Option<String> {
-    let PriceOutlier { instrument, price, start, close } = outliers.last?;
-    let (times, contract, at) = (times(outliers.count), name_of(instrument, contract_of), clock(start));
+    let PriceOutlier { instrument, price, start, end, close } = outliers.last?;
+    let (times, contract) = (times(outliers.count), name_of(instrument, contract_of));
+    let (from, until) = (clock(start), clock(end));
     Some(format!(
-        "{provider}'s prices were far from those before and after them {times} for {contract}: {price} in the five minutes from \
-         {at}, with {close} at their end; the candles that have them are to be resolved"
+        "{provider}'s prices were far from those before and after them {times} for {contract}: {price} between {from} \
+         and {until}, {close} at the end; the candles that have them are to be resolved"
     ))
 }
 
@@ -132,12 +133,15 @@ mod tests {
             assert!(told.contains(&format!("from 65000 to 65000000 at 09:15:00{wrong}")), "{told}");
         }
         let price = |rupees: i64| Price::from_e4(rupees * 10_000);
-        let outlier = PriceOutlier { instrument, price: price(25_000), start: AT, close: price(120) };
+        let outlier = PriceOutlier {
+            instrument,
+            price: price(25_000),
+            start: AT,
+            end: AT.plus_seconds(300),
+            close: price(120),
+        };
         let told = text(CountedValues { outliers: once(outlier), ..CountedValues::default() });
-        assert!(
-            told.contains("25000.00 in the five minutes from 09:15:00, with 120.00 at their end"),
-            "{told}"
-        );
+        assert!(told.contains("25000.00 between 09:15:00 and 09:20:00, 120.00 at the end"), "{told}");
         let bar = ContradictedBar {
             instrument,
             start: AT,

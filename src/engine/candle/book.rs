@@ -3,7 +3,7 @@
 use super::{
     Seen, Trade,
     forming::{Forming, Ohlc},
-    outlier::{self, Priced},
+    outlier::{Course, Priced},
 };
 use crate::{
     engine::{counted::Counted, intervals::Intervals, rows::Rows},
@@ -55,6 +55,11 @@ impl Default for SlotCandles {
 }
 
 impl SlotCandles {
+    /// Which sent the last price.
+    pub fn provider(&self) -> Option<Provider> {
+        self.provider
+    }
+
     #[inline]
     fn is_touched(&self) -> bool {
         self.flags & TOUCHED != 0
@@ -79,6 +84,7 @@ impl SlotCandles {
 #[derive(Clone, Copy, Debug)]
 struct SettledCandles {
     priced: Priced,
+    course: Course,
     /// The interval before the one that forms: a late price may still change it.
     previous: Option<Forming>,
     /// Volume without a place that was traded right before the previous interval's, and between that and the one that forms.
@@ -99,6 +105,7 @@ impl SettledCandles {
     fn new(priced: Priced) -> SettledCandles {
         SettledCandles {
             priced,
+            course: Course::default(),
             previous: None,
             gap_before_previous: 0,
             gap: 0,
@@ -135,8 +142,9 @@ pub struct ContradictedVolume {
 pub struct PriceOutlier {
     pub instrument: InstrumentId,
     pub price: Price,
-    /// Of the five minutes that it lies in.
+    /// Of the candles that have such prices: the first one's start, and the last one's end.
     pub start: Timestamp,
+    pub end: Timestamp,
     /// Last price of them.
     pub close: Price,
 }
@@ -240,7 +248,7 @@ impl CandleBook {
             | if candles.interval < candles.touched_until { TOUCHED } else { 0 };
     }
 
-    /// Marks what forms if one of its prices is an outlier. `next`: the first price after it, where that is known.
+    /// Marks what forms, and what was before it, if a price is an outlier. `next`: the first price after it, where that is known.
     fn look_for_outlier(
         &mut self,
         slot: usize,
@@ -249,22 +257,51 @@ impl CandleBook {
         next: Option<Price>,
         rows: &mut Rows,
     ) {
-        let SettledCandles { priced, previous, .. } = self.settled[slot];
+        let settled = &mut self.settled[slot];
         let Some(provider) = candles.provider.filter(|_| candles.flags & OUTLIER == 0) else { return };
-        let before = previous.map(|previous| previous.ohlc.close_e4);
-        let Some(price_e4) = outlier::find(priced, &candles.ohlc, before, next.map(Price::as_e4)) else {
-            return;
-        };
+        let (interval, next) = (candles.interval, next.map(Price::as_e4));
+        let Some(found) = settled.course.find(settled.priced, &candles.ohlc, interval, next) else { return };
+        let start = self.intervals.start_of(usize::from(found.from));
+        settled.is_day_touched = true;
+        if found.from < interval
+            && let Some(previous) = &mut settled.previous
+        {
+            // Of those before the previous one no more than the rows is left.
+            let before = self.intervals.index_of(previous.start);
+            rows.unresolved.extend((usize::from(found.from)..before).map(|interval| UnresolvedCandle {
+                instrument,
+                interval: INTERVAL,
+                start: self.intervals.start_of(interval),
+            }));
+            if previous.start >= start {
+                rows.unresolved.extend(previous.touch(instrument, INTERVAL));
+            }
+        }
         if !candles.is_touched() {
             rows.unresolved.extend(candles.unresolved(instrument, &self.intervals));
         }
         candles.flags |= TOUCHED | OUTLIER;
         self.outliers[provider.index()].add(PriceOutlier {
             instrument,
-            price: Price::from_e4(price_e4),
-            start: self.intervals.start_of(usize::from(candles.interval)),
+            price: Price::from_e4(found.price_e4),
+            start,
+            end: self.intervals.start_of(usize::from(interval) + 1),
             close: Price::from_e4(candles.ohlc.close_e4),
         });
+    }
+
+    /// Whether the last price of a day is far from those before it, so that nothing shows it to be right.
+    pub fn is_astray(&self, slot: usize, candles: &SlotCandles) -> bool {
+        let SettledCandles { course, priced, .. } = &self.settled[slot];
+        candles.flags & OUTLIER == 0 && course.is_astray(*priced, candles.ohlc.close_e4)
+    }
+
+    /// Counts the last price of a day as an outlier: it is far from those before it, and was not confirmed.
+    pub fn note_astray(&mut self, candles: &SlotCandles, instrument: InstrumentId) {
+        let Some(provider) = candles.provider else { return };
+        let (interval, price) = (usize::from(candles.interval), Price::from_e4(candles.ohlc.close_e4));
+        let (start, end) = (self.intervals.start_of(interval), self.intervals.start_of(interval + 1));
+        self.outliers[provider.index()].add(PriceOutlier { instrument, price, start, end, close: price });
     }
 
     /// Volume without a price makes no candle.
@@ -519,9 +556,7 @@ impl CandleBook {
         rows: &mut Rows,
     ) {
         if usize::from(candles.interval) == interval {
-            if candles.ohlc.high_e4 != candles.ohlc.low_e4 {
-                self.look_for_outlier(slot, candles, instrument, None, rows);
-            }
+            self.look_for_outlier(slot, candles, instrument, None, rows);
             rows.candles.extend(self.tell(candles, instrument, day));
         } else if let Some(previous) = &mut self.settled[slot].previous
             && previous.start == self.intervals.start_of(interval)

@@ -374,7 +374,26 @@ fn a_price_from_which_the_market_came_back_marks_its_candle_and_is_counted_once(
     slot.close_interval();
     assert_eq!(slot.stored(), [(0, 110, true), (5, 10, true), (10, 10, false)]);
     let found = slot.book.price_outliers(Provider::Nse);
-    let last = PriceOutlier { instrument: ID, price: rupees(25_000), start: at(5, 0), close: rupees(25_000) };
+    let (price, close) = (rupees(25_000), rupees(25_000));
+    let last = PriceOutlier { instrument: ID, price, start: at(5, 0), end: at(10, 0), close };
     assert_eq!((found.count, found.last), (2, Some(last)));
     assert!(slot.tell_day().resolve_required, "its high is one of them");
+}
+
+#[test]
+fn an_outlier_over_the_end_of_a_candle_marks_both() {
+    let mut slot = OneSlot::new();
+    for (minute, second, price) in
+        [(1, 0, 100), (5, 0, 100), (9, 58, 25_000), (10, 2, 25_000), (10, 10, 101), (15, 0, 102)]
+    {
+        if minute % 5 == 0 && second < 5 {
+            slot.close_interval();
+        }
+        slot.observe(&trade(at(minute, second), price, 100));
+    }
+    slot.close_interval();
+    let marks: Vec<_> = slot.stored().into_iter().map(|(minute, _, mark)| (minute, mark)).collect();
+    assert_eq!(marks, [(0, false), (5, true), (10, true), (15, false)]);
+    let found = slot.book.price_outliers(Provider::Nse);
+    assert_eq!((found.count, found.last.map(|of| (of.start, of.end))), (1, Some((at(5, 0), at(15, 0)))));
 }

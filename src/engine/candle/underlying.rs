@@ -3,7 +3,6 @@
 use super::{
     CandleDay, Trade,
     forming::{Forming, Ohlc},
-    outlier::{self, Priced},
 };
 use crate::{
     engine::rows::Rows,
@@ -93,12 +92,6 @@ impl UnderlyingCandles {
         let forming =
             Forming { is_touched: broken_since.is_some(), ..Forming::begin(start, price, 0, provider) };
         let begun = UnderlyingCandle { forming, origin: Origin::Observed };
-        if !self.candles.contains_key(&start) {
-            let before = self.candles.range(..start).next_back().map(|(before, _)| *before);
-            before
-                .into_iter()
-                .for_each(|before| self.look_for_outlier(instrument, before, Some(price), rows));
-        }
         let candle = self.candles.entry(start).or_insert(begun);
         match candle.origin {
             Origin::Repeated => {
@@ -152,24 +145,6 @@ impl UnderlyingCandles {
         }
     }
 
-    /// Marks a candle if one of its prices is an outlier. `next`: the first price after it, where that is known.
-    fn look_for_outlier(
-        &mut self,
-        instrument: InstrumentId,
-        start: Timestamp,
-        next: Option<Price>,
-        rows: &mut Rows,
-    ) {
-        let before = self.candles.range(..start).next_back().map(|(_, candle)| candle.forming.ohlc.close_e4);
-        let Some(candle) = self.candles.get_mut(&start).filter(|of| of.origin == Origin::Observed) else {
-            return;
-        };
-        let next = next.map(Price::as_e4);
-        if outlier::find(Priced::Level, &candle.forming.ohlc, before, next).is_some() {
-            rows.unresolved.extend(candle.forming.touch(instrument, Self::INTERVAL));
-        }
-    }
-
     fn repeat(
         &mut self,
         instrument: InstrumentId,
@@ -197,9 +172,6 @@ impl UnderlyingCandles {
         day: &impl CandleDay,
         rows: &mut Rows,
     ) {
-        let next = self.candles.range(start.plus_us(1)..).next();
-        let next = next.map(|(_, candle)| Price::from_e4(candle.forming.ohlc.open_e4));
-        self.look_for_outlier(instrument, start, next, rows);
         match self.candles.get_mut(&start) {
             Some(candle) if candle.forming.told == 0 => rows.candles.push(candle.tell(instrument, day)),
             None if is_witnessed => {
@@ -402,24 +374,6 @@ mod tests {
     }
 
     #[test]
-    fn a_level_from_which_the_market_came_back_marks_its_candle() {
-        let mut stated = Stated::new();
-        stated.observe(&level(at(1, 0), 25_000));
-        stated.observe(&level(at(1, 1), 250));
-        stated.observe(&level(at(1, 2), 25_001));
-        stated.close(at(0, 0), true);
-        // As the last of its candle it is found with the next price.
-        stated.observe(&level(at(4, 0), 25_002));
-        stated.observe(&level(at(5, 59), 26_900));
-        stated.close(at(3, 0), true);
-        let marks: Vec<_> = stated.take_told().iter().map(|candle| candle.resolve_required).collect();
-        assert_eq!(marks, [true, false]);
-        stated.observe(&level(at(6, 0), 25_003));
-        let marked: Vec<_> = stated.rows.unresolved.iter().map(|candle| candle.start).collect();
-        assert_eq!(marked, [at(3, 0)]);
-    }
-
-    #[test]
     fn the_brokers_own_candle_replaces_the_observed_one_once() {
         let mut stated = Stated::new();
         stated.observe(&level(at(1, 0), 100));
@@ -427,7 +381,7 @@ mod tests {
         let bar = Bar {
             start: at(0, 0),
             open: rupees(99),
-            high: rupees(110),
+            high: rupees(104),
             low: rupees(98),
             close: rupees(101),
             volume: 7,
@@ -437,7 +391,7 @@ mod tests {
         }
         let told = stated.take_told();
         assert_eq!(told.len(), 2, "the same bar is not told twice");
-        assert_eq!((told[1].revision, told[1].high), (1, rupees(110)));
+        assert_eq!((told[1].revision, told[1].high), (1, rupees(104)));
         stated.observe(&level(at(2, 0), 120));
         assert_eq!(stated.take_told(), [], "history stands");
     }

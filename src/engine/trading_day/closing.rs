@@ -3,7 +3,7 @@
 //! Buckets close contract by contract: as soon as the grace is over and the contract is proved up to the bucket's end, or
 //! when its channel's lateness is over without proof.
 
-use super::{ChainClass, TradingDay, candle_view, slot::Slot};
+use super::{ChainClass, TradingDay, candle_view, prices, slot::Slot};
 use crate::{
     engine::{coverage, coverage::BucketMark, observation::Observation, rows::Rows},
     market::{
@@ -303,10 +303,15 @@ impl TradingDay {
             self.chains[chain].candles_closed += 1;
             for at in 0..self.chains[chain].slots.len() {
                 let slot = self.chains[chain].slots[at] as usize;
-                let Slot { instrument, .. } = self.slots[slot];
+                let Slot { instrument, candles, .. } = self.slots[slot];
+                let level_of = candles.provider().filter(|_| !self.slots[slot].is_option());
+                let outliers = level_of.map(|of| (of, self.candles.price_outliers(of).count));
                 let view = candle_view!(self, slot);
                 let candles = &mut self.slots[slot].candles;
                 self.candles.close_interval(slot, candles, instrument, interval, &view, rows);
+                if let Some((provider, before)) = outliers {
+                    self.mark_outliers(slot, provider, before, rows);
+                }
             }
         }
     }
@@ -376,12 +381,25 @@ impl TradingDay {
     fn close_day(&mut self, rows: &mut Rows) {
         self.is_day_closed = true;
         for slot in 0..self.slots.len() {
+            self.look_at_last_price(slot, rows);
             rows.candles.extend(self.tell_day(slot));
             if self.slots[slot].is_option() {
                 rows.closes.extend(self.day_close(slot));
                 self.tell_coverage(slot, rows);
             }
         }
+    }
+
+    /// A last price that is far from those before it, and from the contract's own bid and ask: nothing confirms it any more.
+    fn look_at_last_price(&mut self, slot: usize, rows: &mut Rows) {
+        let Slot { candles, instrument, latest, .. } = self.slots[slot];
+        let is_confirmed = self.slots[slot].is_option() && prices::outside_book(&latest).is_none();
+        if is_confirmed || !self.candles.is_astray(slot, &candles) {
+            return;
+        }
+        self.candles.note_astray(&candles, instrument);
+        let last = self.close_of(&self.slots[slot]).plus_us(-1);
+        self.mark_candles(slot, latest.event_time().min(last), last, rows);
     }
 
     /// Buckets of the day that are missing, and the state of the last one.

@@ -681,8 +681,18 @@ impl TradingDay {
         let trade = Trade { volume: trade.volume.filter(|volume| *volume > 0), ..*trade };
         let view = candle_view!(self, index);
         let Slot { candles, instrument, .. } = &mut self.slots[index];
+        let before = self.candles.price_outliers(trade.provider).count;
         self.candles.observe(index, candles, *instrument, &trade, &view, rows);
+        self.mark_outliers(index, trade.provider, before, rows);
         self.observe_underlying(index, &trade, false, rows);
+    }
+
+    /// Candles of an underlying of every length have what was found in its five-minute ones since there were so many.
+    fn mark_outliers(&mut self, slot: usize, provider: Provider, before: u64, rows: &mut Rows) {
+        let Counted { count, last } = self.candles.price_outliers(provider);
+        if let Some(found) = last.filter(|_| count > before) {
+            self.mark_candles(slot, found.start, found.end.plus_us(-1), rows);
+        }
     }
 
     #[inline(never)]

@@ -460,7 +460,7 @@ fn crossed_book(latest: &Observation) -> Option<PriceFault> {
 }
 
 /// Whether a price is far outside of its bid and ask.
-fn outside_book(latest: &Observation) -> Option<PriceFault> {
+pub(super) fn outside_book(latest: &Observation) -> Option<PriceFault> {
     let (price, (bid, ask)) = (latest.last_price()?, book(latest)?);
     let (price_e4, bid_e4, ask_e4) = (price.as_e4(), bid.as_e4(), ask.as_e4());
     let is_far =

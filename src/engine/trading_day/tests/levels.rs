@@ -1,6 +1,7 @@
 //! The level of an underlying that two providers show, each in its own time.
 
 use super::*;
+use crate::market::CandleInterval;
 
 const RUPEE: i64 = 10_000;
 
@@ -165,4 +166,30 @@ fn in_the_closing_auction_levels_differ_by_what_they_are_said_of() {
         index.run(374, |second| Index::path(second) * percent / 100, Index::path);
         assert_eq!(index.played.day.level_disputes().len(), usize::from(is_found), "{percent} %");
     }
+}
+
+#[test]
+fn a_level_from_which_the_market_came_back_marks_the_candles_of_every_length() {
+    let wild = |from: i64, until: i64| {
+        move |second: i64| if (from..until).contains(&second) { 27_500 * RUPEE } else { Index::path(second) }
+    };
+    // Over 09:45, within a candle of three minutes and over the end of one of five.
+    let mut index = Index::new();
+    index.run(60, wild(1_780, 1_820), Index::path);
+    let marked = |index: &Index, length: i64| -> Vec<i64> {
+        let stored = stored_candles(&index.played, 0).into_iter();
+        stored.filter(|(of, _, _, mark)| *of == length && *mark).map(|(_, start, ..)| start).collect()
+    };
+    assert!(marked(&index, 3).contains(&27) && marked(&index, 3).contains(&30), "{:?}", marked(&index, 3));
+    assert!(marked(&index, 5).contains(&25) && marked(&index, 5).contains(&30));
+    assert!(index.unmarked().contains(&21) && index.unmarked().contains(&39));
+    let found = index.played.day.price_outliers(Provider::AngelOne);
+    assert_eq!((found.count, found.last.map(|of| of.price.as_e4())), (1, Some(27_500 * RUPEE)));
+    // The last one of the day, which nothing confirms.
+    let mut index = Index::new();
+    index.run(375, wild(22_490, 22_500), Index::path);
+    index.played.advance(at(15, 40, 0));
+    assert_eq!(index.played.day.price_outliers(Provider::AngelOne).count, 1);
+    assert!(marked(&index, 3).contains(&372) && marked(&index, 5).contains(&370));
+    assert_eq!(marked(&index, CandleInterval::Day.minutes()), [0]);
 }
