@@ -1,6 +1,6 @@
 //! bhavd's own command line.
 
-use crate::market::Provider;
+use crate::{config::StoreSettings, market::Provider};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ pub struct DemoArguments {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// postgres://… or sqlite:PATH; DIR/bhavd.sqlite if not given.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = parse_store)]
     pub store: Option<String>,
     /// End once the day has been played; else Ctrl-C ends the demo.
     #[arg(long)]
@@ -59,6 +59,13 @@ pub struct DemoArguments {
     /// Print the summary as one JSON object, and no progress.
     #[arg(long)]
     pub json: bool,
+}
+
+fn parse_store(text: &str) -> Result<String, String> {
+    match StoreSettings::check(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(allowed) => Err(format!("allowed is {allowed}")),
+    }
 }
 
 fn parse_speed(text: &str) -> Result<f64, String> {

@@ -35,8 +35,9 @@ pub fn run_demo(arguments: &DemoArguments, out: &mut impl Write) -> Result<(), D
         store_url: arguments.store.clone(),
         exit_at_close: arguments.exit_at_close,
     };
-    let mut progress = Progress::new(&options, arguments.json);
-    let summary = demo::play(&options, tell_skipped, |at| progress.show(at))?;
+    let mut progress = Progress::new(arguments.json);
+    let begun = || tell_begun(&options, arguments.json);
+    let summary = demo::play(&options, tell_skipped, begun, |at| progress.show(at))?;
     progress.finish();
     let text = if arguments.json {
         serde_json::to_string(&summary).expect("a summary has string keys and finite numbers") + "\n"
@@ -58,6 +59,18 @@ fn tell_skipped(report: &LoadReport) {
     }
 }
 
+fn tell_begun(options: &DemoOptions, is_quiet: bool) {
+    if is_quiet {
+        return;
+    }
+    let directory = options.data_directory.display();
+    eprintln!("Recording a simulated day from {} at {} x into {directory}", options.provider, options.speed);
+    eprintln!("Look at it from another terminal: bhavctl --socket {directory}/control.sock status");
+    if !options.exit_at_close {
+        eprintln!("Ctrl-C ends the demo.");
+    }
+}
+
 /// A bar on a terminal, a line every tenth of the day elsewhere, nothing with `--json`.
 struct Progress {
     bar: ProgressBar,
@@ -66,7 +79,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(options: &DemoOptions, is_quiet: bool) -> Progress {
+    fn new(is_quiet: bool) -> Progress {
         let is_terminal = io::stderr().is_terminal();
         let target = if is_terminal && !is_quiet {
             ProgressDrawTarget::stderr()
@@ -76,17 +89,6 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(None, target);
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}").expect("the template is valid");
         bar.set_style(style);
-        if !is_quiet {
-            let directory = options.data_directory.display();
-            eprintln!(
-                "Recording a simulated day from {} at {} x into {directory}",
-                options.provider, options.speed
-            );
-            eprintln!("Look at it from another terminal: bhavctl --socket {directory}/control.sock status");
-            if !options.exit_at_close {
-                eprintln!("Ctrl-C ends the demo.");
-            }
-        }
         Progress { bar, is_quiet, told_tenths: 0 }
     }
 

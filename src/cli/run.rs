@@ -5,7 +5,7 @@ use super::{
     bug_report::BugReport,
     exit::explain,
     render, render_actor_tree, render_update,
-    wait::{Deadline, wait_for, wait_for_end},
+    wait::{Condition, Deadline, wait_for, wait_for_end},
 };
 use crate::{
     config::Config,
@@ -34,6 +34,8 @@ pub(super) enum Stop {
     Output(io::Error),
     /// Something other than standard output, with what it is.
     File(String),
+    /// The time for waiting is over: what was waited for, and what was last seen.
+    TimedOut(String),
 }
 
 impl From<ClientError> for Stop {
@@ -68,6 +70,7 @@ pub fn run(arguments: &Arguments, style: Style, out: &mut impl Write, complaints
         Err(Stop::Client(error)) => complain(complaints, Exit::of(&error), &explain(&error)),
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         Err(Stop::File(text)) => complain(complaints, Exit::Failed, &text),
+        Err(Stop::TimedOut(text)) => complain(complaints, Exit::TimedOut, &text),
         Err(Stop::Output(error)) => {
             complain(complaints, Exit::Failed, &format!("the answer cannot be written: {error}."))
         }
@@ -101,8 +104,10 @@ fn ask(arguments: &Arguments, request: &Request, style: Style, out: &mut impl Wr
     out.flush()?;
     if let (Response::Drain(drain), Command::Drain { no_wait: false }) = (&response, &arguments.command) {
         let wait = arguments.global.timeout.map_or(DRAIN_WAIT, Duration::from_secs);
-        let is_gone = wait_for_end(drain.pid, Deadline::after(Some(wait)));
-        return Ok(if is_gone { Exit::Done } else { Exit::TimedOut });
+        return match wait_for_end(drain.pid, Deadline::after(Some(wait))) {
+            None => Ok(Exit::Done),
+            Some(seen) => Err(Stop::TimedOut(timed_out(&Condition::Drained, wait, &seen))),
+        };
     }
     Ok(match (&response, &arguments.command) {
         (Response::CompareConfiguration(report) | Response::Reload(report), _)
@@ -157,12 +162,16 @@ fn do_more(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Stop> {
     let exit = match &arguments.command {
         Command::Wait { condition } => {
             let wait = arguments.global.timeout.map(Duration::from_secs);
-            let is_met = wait_for(socket, condition, Deadline::after(wait))?;
+            let seen = wait_for(socket, condition, Deadline::after(wait))?;
             if arguments.global.json {
-                let answer = json!({ "condition": condition.to_string(), "met": is_met });
+                let answer = json!({ "condition": condition.to_string(), "met": seen.is_none() });
                 writeln!(out, "{}", json!(Versioned::new(answer)))?;
             }
-            if is_met { Exit::Done } else { Exit::TimedOut }
+            if let Some(seen) = seen {
+                out.flush()?;
+                return Err(Stop::TimedOut(timed_out(condition, wait.unwrap_or_default(), &seen)));
+            }
+            Exit::Done
         }
         Command::Config(ConfigCommand::Check { file: Some(file) }) => check_file(arguments, file, out)?,
         Command::Bugreport { output } => {
@@ -185,6 +194,10 @@ fn do_more(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Stop> {
     };
     out.flush()?;
     Ok(exit)
+}
+
+fn timed_out(condition: &Condition, wait: Duration, seen: &str) -> String {
+    format!("waited {} s for {condition}, in vain. Last seen: {seen}.", wait.as_secs())
 }
 
 /// As `bhavd check-config`, and in JSON.

@@ -71,30 +71,32 @@ impl Deadline {
     }
 }
 
-/// Waits until the condition holds. False if the time is over before.
+/// Waits until the condition holds. If the time is over before, what was last seen instead.
 ///
 /// # Errors
 /// What no waiting mends: the caller is not admitted, or there is no such feed.
-pub(super) fn wait_for(socket: &Path, condition: &Condition, by: Deadline) -> Result<bool, Stop> {
+pub(super) fn wait_for(socket: &Path, condition: &Condition, by: Deadline) -> Result<Option<String>, Stop> {
     if *condition == Condition::Drained {
         return match ask(socket, &Request::Status, by) {
             Ok(Response::Status(status)) => Ok(wait_for_end(status.pid, by)),
-            Ok(_) | Err(ClientError::Unreachable { .. }) => Ok(true),
+            Ok(_) | Err(ClientError::Unreachable { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         };
     }
     loop {
-        match holds(socket, condition, by) {
-            Ok(true) => return Ok(true),
-            Ok(false) => {}
+        let seen = match lacking(socket, condition, by) {
+            Ok(None) => return Ok(None),
+            Ok(Some(seen)) => seen,
             // It is about to start, or starts again.
             Err(Stop::Client(
-                ClientError::Unreachable { .. } | ClientError::Closed { .. } | ClientError::TimedOut { .. },
-            )) => {}
+                error @ (ClientError::Unreachable { .. }
+                | ClientError::Closed { .. }
+                | ClientError::TimedOut { .. }),
+            )) => error.to_string(),
             Err(stop) => return Err(stop),
-        }
+        };
         if !by.pause() {
-            return Ok(false);
+            return Ok(Some(seen));
         }
     }
 }
@@ -103,36 +105,43 @@ fn ask(socket: &Path, request: &Request, by: Deadline) -> Result<Response, Clien
     Client::connect(socket, Some(by.answer_within()))?.ask(request)
 }
 
-fn holds(socket: &Path, condition: &Condition, by: Deadline) -> Result<bool, Stop> {
+/// What is seen instead of the condition; `None` where it holds.
+fn lacking(socket: &Path, condition: &Condition, by: Deadline) -> Result<Option<String>, Stop> {
     match (
         condition,
         ask(socket, if *condition == Condition::Ready { &Request::Status } else { &Request::Feeds }, by)?,
     ) {
-        (_, Response::Status(status)) => Ok(status.ready),
+        (_, Response::Status(status)) => {
+            Ok((!status.ready).then(|| "the daemon answers and is not ready yet".to_owned()))
+        }
         (Condition::Feed(name), Response::Feeds(answer)) => {
             let wanted = |feed: &&FeedRow| name.as_ref().is_none_or(|name| *name == feed.provider);
-            let mut feeds = answer.feeds.iter().filter(wanted).peekable();
+            let feeds: Vec<&FeedRow> = answer.feeds.iter().filter(wanted).collect();
             match name {
-                Some(name) if feeds.peek().is_none() => {
+                Some(name) if feeds.is_empty() => {
                     let known = answer.feeds.iter().map(|feed| feed.provider.clone()).collect();
                     let error = crate::control::ControlError::UnknownFeed { feed: name.clone(), known };
                     Err(ClientError::Refused(error).into())
                 }
-                _ => Ok(feeds.any(|feed| feed.state == "up")),
+                _ if feeds.iter().any(|feed| feed.state == "up") => Ok(None),
+                _ => {
+                    let states = feeds.iter().map(|feed| format!("feed {} is {}", feed.provider, feed.state));
+                    Ok(Some(states.collect::<Vec<_>>().join(", ")))
+                }
             }
         }
-        _ => Ok(false),
+        _ => Ok(Some("the daemon answers something else".to_owned())),
     }
 }
 
-/// Waits until a process of this machine has ended. False if the time is over before.
-pub(super) fn wait_for_end(pid: u32, by: Deadline) -> bool {
+/// Waits until a process of this machine has ended. If the time is over before, what was last seen.
+pub(super) fn wait_for_end(pid: u32, by: Deadline) -> Option<String> {
     while is_running(pid) {
         if !by.pause() {
-            return false;
+            return Some(format!("process {pid} has not ended"));
         }
     }
-    true
+    None
 }
 
 fn is_running(pid: u32) -> bool {
@@ -163,9 +172,11 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().expect("it starts");
         let pid = child.id();
         let by = Deadline::after(Some(Duration::from_secs(60)));
-        assert!(wait_for_end(pid, by), "nobody has taken note of its end");
+        assert_eq!(wait_for_end(pid, by), None, "nobody has taken note of its end");
         child.wait().expect("it ends");
-        assert!(wait_for_end(pid, by));
-        assert!(!wait_for_end(std::process::id(), Deadline::after(Some(Duration::from_millis(1)))));
+        assert_eq!(wait_for_end(pid, by), None);
+        let own = std::process::id();
+        let seen = wait_for_end(own, Deadline::after(Some(Duration::from_millis(1))));
+        assert_eq!(seen, Some(format!("process {own} has not ended")));
     }
 }

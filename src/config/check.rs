@@ -240,6 +240,14 @@ impl Kind {
     }
 }
 
+/// Whether a text is a value of this kind.
+///
+/// # Errors
+/// What is allowed.
+pub(super) fn check_text(kind: Kind, text: &str) -> Result<(), String> {
+    if kind.admits(&DeValue::String(text.into())) { Ok(()) } else { Err(kind.allowed()) }
+}
+
 /// An address without what may be secret: `scheme://user:password@host?options` as `scheme://…@host?…`. Quotes around it
 /// stay.
 pub(super) fn without_secrets(value: &str) -> String {

@@ -81,6 +81,8 @@ pub(super) enum Node {
 
 pub(super) type Entry = (&'static str, Node);
 
+pub(super) const STORE_URL: Kind = Kind::Prefixed(&["sqlite:", "postgres://", "postgresql://"]);
+
 const WEB: Node = Node::Key(Kind::Url { secure: "https://", plain: "http://" });
 const WEB_SOCKET: Node = Node::Key(Kind::Url { secure: "wss://", plain: "ws://" });
 
@@ -89,10 +91,7 @@ const fn whole(min: i64, max: i64) -> Node {
 }
 
 pub(super) const ROOT: &[Entry] = &[
-    (
-        "store",
-        Node::Table(&[("url", Node::Key(Kind::Prefixed(&["sqlite:", "postgres://", "postgresql://"])))]),
-    ),
+    ("store", Node::Table(&[("url", Node::Key(STORE_URL))])),
     ("spool", Node::Table(&[("dir", Node::Key(Kind::Path)), ("keep_days", whole(0, 36_500))])),
     ("control", Node::Table(&[("socket", Node::Key(Kind::Path)), ("admins", Node::Key(Kind::UserIds))])),
     ("dbus", Node::Table(&[("enabled", Node::Key(Kind::Flag)), ("address", Node::Key(Kind::Bus))])),

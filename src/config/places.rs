@@ -3,10 +3,13 @@
 //! Only what is certain is a problem: where this user may not look, the daemon's start will say.
 
 use super::{Config, error::Problem};
-use crate::{calendar::Calendar, store::Address};
+use crate::{
+    calendar::Calendar,
+    store::{Address, is_other_file},
+};
 use std::{
     fs, io,
-    os::unix::fs::FileTypeExt,
+    os::unix::{fs::FileTypeExt, net::SocketAddr},
     path::{Path, PathBuf},
 };
 use toml::de::DeTable;
@@ -40,6 +43,13 @@ pub(super) fn check(text: &str, config: &Config) -> Vec<Problem> {
             directory.display()
         );
         complain(("spool", "dir"), complaint);
+    } else if let Some((way, reason)) = closed_way(directory) {
+        let complaint = format!(
+            "found \"{}\", but {} {reason}, allowed is a directory that can be made: give another path",
+            directory.display(),
+            way.display()
+        );
+        complain(("spool", "dir"), complaint);
     }
     // The directory of the store that counts without the key is made by the service manager.
     if line(text, "store", "url").is_some()
@@ -52,7 +62,15 @@ pub(super) fn check(text: &str, config: &Config) -> Vec<Problem> {
         complain(("store", "url"), complaint);
     }
     let socket = &config.control.socket;
-    if fs::symlink_metadata(socket).is_ok_and(|found| !found.file_type().is_socket()) {
+    if SocketAddr::from_pathname(socket).is_err() {
+        let complaint = format!(
+            "found \"{}\", {} bytes long, allowed is a path that a socket can have, of at most 107 bytes; set a shorter [control] \
+             socket",
+            socket.display(),
+            socket.as_os_str().len()
+        );
+        complain(("control", "socket"), complaint);
+    } else if fs::symlink_metadata(socket).is_ok_and(|found| !found.file_type().is_socket()) {
         let complaint = format!(
             "found \"{}\", which is not a stream socket; remove it or set another [control] socket",
             socket.display()
@@ -78,6 +96,12 @@ fn fault_of_store(config: &Config) -> Option<(String, &'static str)> {
     if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
         return Some(("which is a directory".to_owned(), "give the path of a file in it"));
     }
+    if is_other_file(path) {
+        return Some((
+            "which is a file, but no SQLite database".to_owned(),
+            "give another path, or move the file away",
+        ));
+    }
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty())?;
     if let Some(file) = file_on_the_way(directory) {
         return Some((
@@ -102,6 +126,21 @@ fn file_on_the_way(directory: &Path) -> Option<PathBuf> {
     let ways: Vec<&Path> = directory.ancestors().collect();
     let is_file = |way: &&&Path| fs::metadata(way).is_ok_and(|found| !found.is_dir());
     ways.iter().rev().find(is_file).map(|way| way.to_path_buf())
+}
+
+/// Where a directory is still to be made, and nothing can be: the last part of its path that is there, and why.
+fn closed_way(directory: &Path) -> Option<(&Path, &'static str)> {
+    /// statfs(2): what the kernel shows as files.
+    const KERNELS_OWN: [i64; 2] = [0x9fa0, 0x6265_6572];
+    if directory.exists() {
+        return None;
+    }
+    let way = directory.ancestors().find(|way| way.exists())?;
+    if rustix::fs::statfs(way).is_ok_and(|found| KERNELS_OWN.contains(&found.f_type)) {
+        return Some((way, "is the kernel's own, in which no directory can be made"));
+    }
+    let flags = rustix::fs::statvfs(way).ok()?.f_flag;
+    flags.contains(rustix::fs::StatVfsMountFlags::RDONLY).then_some((way, "can only be read"))
 }
 
 fn line(text: &str, table: &str, key: &str) -> Option<usize> {
@@ -132,6 +171,29 @@ mod tests {
         assert!(text.contains("a/b\", but /") && text.contains("/a is a file"), "{text}");
         config.spool.dir = home.path().join("a");
         assert!(problems(&config, "")[0].2.contains("but it is a file"));
+    }
+
+    #[test]
+    fn what_the_start_would_refuse_is_found() {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut config = Config::default();
+        config.spool.dir = home.path().join("spool");
+        config.control.socket = home.path().join("x".repeat(100));
+        let found = problems(&config, "");
+        let [(_, key, text)] = &found[..] else { panic!("one: {found:?}") };
+        assert!(key == "control.socket" && text.contains("at most 107 bytes"), "{text}");
+        config.control.socket = home.path().join("control.sock");
+        config.spool.dir = "/proc/bhavd-test/spool".into();
+        let found = problems(&config, "");
+        let [(_, key, text)] = &found[..] else { panic!("one: {found:?}") };
+        assert!(key == "spool.dir" && text.contains("but /proc is the kernel's own"), "{text}");
+        config.spool.dir = home.path().join("spool");
+        let notes = home.path().join("notes.txt");
+        fs::write(&notes, "no database").expect("written");
+        config.store.url = format!("sqlite:{}", notes.display());
+        let found = problems(&config, "[store]\nurl = \"x\"\n");
+        let [(_, key, text)] = &found[..] else { panic!("one: {found:?}") };
+        assert!(key == "store.url" && text.contains("no SQLite database"), "{text}");
     }
 
     #[test]

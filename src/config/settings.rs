@@ -1,6 +1,6 @@
 //! The configuration as types.
 
-use super::{ConfigError, check, places};
+use super::{ConfigError, check, keys, places};
 use crate::{
     clock::Simulation,
     engine::watch::{WatchList, WatchedUnderlying},
@@ -76,6 +76,16 @@ impl Config {
 pub struct StoreSettings {
     /// `sqlite:PATH` or `postgres://…`.
     pub url: String,
+}
+
+impl StoreSettings {
+    /// Whether the file could say this address.
+    ///
+    /// # Errors
+    /// What is allowed.
+    pub fn check(url: &str) -> Result<(), String> {
+        check::check_text(keys::STORE_URL, url)
+    }
 }
 
 impl Default for StoreSettings {

@@ -33,6 +33,9 @@ pub struct ConfigurationResponse {
     /// The file it came from; `None` for a daemon that was started without one.
     pub file: Option<String>,
     pub rows: Vec<ConfigurationRow>,
+    /// What of it counts from the next day on: the running day is judged by its own rules.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 /// One feed with the keys of its table.
@@ -77,6 +80,9 @@ pub struct ReloadResponse {
     pub file: String,
     pub outcome: ReloadOutcome,
     pub changes: Vec<KeyChange>,
-    /// Why it was refused or taken back, one line each; of one that was applied, what a change does later than its restart.
+    /// Why it was refused or taken back, one line each.
     pub problems: Vec<String>,
+    /// What of the file counts from the next day on: the running day is judged by its own rules.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }

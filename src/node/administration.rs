@@ -99,7 +99,11 @@ impl ControlChild {
     }
 
     pub(super) fn show_configuration(&self) -> ConfigurationResponse {
-        ConfigurationResponse { file: self.reloader.file(), rows: reload::rows(&self.running.get()) }
+        ConfigurationResponse {
+            file: self.reloader.file(),
+            rows: reload::rows(&self.running.get()),
+            notices: self.reloader.later(),
+        }
     }
 
     pub(super) fn show_log_filter(&self) -> LogFilterResponse {

@@ -8,13 +8,13 @@
 use super::{
     clock_watch::{ClockStatus, describe_span},
     daemon::DaemonError,
+    day_rules::{self, RunningRules},
     intake::Beginning,
 };
 use crate::{
     clock::{WAITED_US_MAX, refutes},
     logging::Event,
-    market::{Provider, Timestamp},
-    pipeline::PipelineSettings,
+    market::{Provider, Timestamp, TradingDate},
     spool::{self, Mark, NewRecord, Skip, Spool, SpoolError, SpoolReader},
     store::Checkpoint,
 };
@@ -90,18 +90,27 @@ pub fn catch_up(spool: &mut Spool, checkpoint: Option<Checkpoint>) -> Option<Ski
     Some(Skip::BehindStore { store_seq, session })
 }
 
-/// Says in the log by which rules the day is judged, and that a new life begins, with the reason where its numbers do not
+/// The day of the next record: receive times never go back.
+pub fn first_day(spool: &Spool, now: Timestamp) -> TradingDate {
+    now.max(spool.last_received()).date_ist()
+}
+
+/// Says in the log by which rules the day is judged from here on, and that a new life begins, with the reason where its numbers do not
 /// follow those before: what was up before is not any more; an operator's order holds on.
 pub fn begin_log(
     mut spool: Spool,
     skip: Option<Skip>,
     now: Timestamp,
-    settings: &PipelineSettings,
+    rules: &RunningRules,
     forced: Option<Provider>,
 ) -> Result<(Spool, Beginning), DaemonError> {
     // First of all, since they may begin a day.
-    let rules = settings.rules(now.date_ist());
-    spool.append(&mut NewRecord::mark(now, &Mark::Rules { rules }))?;
+    let date = first_day(&spool, now);
+    let rules = rules.of(date);
+    spool.append(&mut NewRecord::mark(now, &Mark::Rules { rules: rules.clone() }))?;
+    if let Err(error) = day_rules::keep(spool.directory(), date, &rules) {
+        log::warn!("what a further start today is to go on with cannot be kept beside the log: {error}");
+    }
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mut started = NewRecord::mark(now, &Mark::Started { version, skip });
     spool.append(&mut started)?;

@@ -2,9 +2,10 @@
 
 use super::{
     absent_days,
-    beginning::{begin_log, catch_up, find_ahead, set_ahead_aside},
+    beginning::{begin_log, catch_up, find_ahead, first_day, set_ahead_aside},
     clock_watch::ClockStatus,
     control_child::ControlChild,
+    day_rules::{self, RunningRules},
     dead_batch,
     feed_orders::FeedOrders,
     feeds::FeedParts,
@@ -69,6 +70,8 @@ pub enum DaemonError {
     Calendar(#[from] CalendarError),
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    #[error("the log's directory {path} cannot be made: {source}; make it, or set another [spool] dir")]
+    SpoolDirectory { path: PathBuf, source: io::Error },
     #[error(transparent)]
     ControlSocket(#[from] BindError),
     #[error(transparent)]
@@ -102,18 +105,17 @@ impl DaemonError {
             {
                 DENIED
             }
+            DaemonError::SpoolDirectory { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => DENIED,
+                kind if is_of_path(kind) => CONFIGURATION,
+                _ => INTERNAL,
+            },
             DaemonError::ControlSocket(error) => match error {
                 BindError::InUse { .. } => UNAVAILABLE,
                 BindError::NotASocket { .. } | BindError::HandedOver { .. } => CONFIGURATION,
                 BindError::Io { cause, .. } => match cause.kind() {
                     io::ErrorKind::PermissionDenied => DENIED,
-                    // The path as it is written cannot be had.
-                    io::ErrorKind::NotFound
-                    | io::ErrorKind::NotADirectory
-                    | io::ErrorKind::AlreadyExists
-                    | io::ErrorKind::InvalidInput
-                    | io::ErrorKind::InvalidFilename
-                    | io::ErrorKind::ReadOnlyFilesystem => CONFIGURATION,
+                    kind if is_of_path(kind) => CONFIGURATION,
                     // Another daemon was a moment faster.
                     io::ErrorKind::AddrInUse => UNAVAILABLE,
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UNAVAILABLE,
@@ -131,6 +133,19 @@ impl DaemonError {
             | DaemonError::Escalated { .. } => INTERNAL,
         }
     }
+}
+
+/// The path as it is written cannot be had.
+fn is_of_path(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Built, not yet running.
@@ -169,7 +184,13 @@ impl Daemon {
         for warning in calendar.warnings(clock.now().date_ist()) {
             log::warn!(event = Event::CalendarUnsure; "{warning}");
         }
-        let opened = steps.open_log(|| Spool::open(&config.spool.dir))?;
+        let directory = &config.spool.dir;
+        let opened = steps.open_log(|| Spool::open(directory)).map_err(|error| match error {
+            SpoolError::Io { path, source, .. } if path == *directory && !path.is_dir() => {
+                DaemonError::SpoolDirectory { path, source }
+            }
+            other => DaemonError::Spool(other),
+        })?;
         if let Some(torn) = &opened.torn_tail {
             log::warn!(
                 event = Event::SpoolTorn, path:% = torn.path.display(), bytes = torn.bytes_cut;
@@ -219,7 +240,9 @@ impl Daemon {
         };
         let forced = held_order::read(&config.spool.dir);
         let lost_days = find_lost_days(&config, &stored_days, now, skip);
-        let (spool, beginning) = begin_log(spool, skip, now, &settings, forced)?;
+        let first = first_day(&spool, now);
+        let rules = RunningRules::new(settings.clone(), first, day_rules::read(&config.spool.dir, first)?);
+        let (spool, beginning) = begin_log(spool, skip, now, &rules, forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
         let log = SpoolStatus::new(&spool);
@@ -245,14 +268,8 @@ impl Daemon {
         batches.set_aside_with(move |batch, verdict| dead_batch::keep(&dead_batches, batch, verdict));
         let written = spool.written();
         let recovery = Recovery::new(config.store.url.clone(), stored);
-        let intake = Intake::new(
-            spool,
-            beginning,
-            settings.clone(),
-            records.clone(),
-            clock.clone(),
-            Arc::clone(&status),
-        );
+        let intake =
+            Intake::new(spool, beginning, rules.clone(), records.clone(), clock.clone(), Arc::clone(&status));
         let tree = Tree::new();
         let live = LiveState::new(config.live.redis_url.is_some());
         let shared_config = Arc::new(config.clone());
@@ -263,6 +280,8 @@ impl Daemon {
             handover.credentials_dir,
             running.clone(),
             orders.clone(),
+            rules.clone(),
+            clock.clone(),
             Arc::clone(&status),
         );
         let parts = Parts {
@@ -300,7 +319,7 @@ impl Daemon {
                 intake: intake.clone(),
                 calendar: Arc::clone(&calendar),
                 clock: clock.clone(),
-                grace_us,
+                rules: rules.clone(),
                 tree: tree.clone(),
                 status: Arc::clone(&status),
             },
@@ -336,7 +355,7 @@ impl Daemon {
                 failover_turn: Arc::default(),
             },
             feeds: FeedParts {
-                watch: config.watch.clone(),
+                rules,
                 clock: clock.clone(),
                 calendar,
                 intake,

@@ -24,6 +24,8 @@ impl ControlChild {
             .filter(|_| closed > 0)
             .map(|(open, _)| Bucket::containing(open).start().plus_us((closed - 1) * Bucket::LENGTH_US));
         let problems = health::problems(status, &self.tree.snapshot(), &self.settings.calendar, now);
+        let mut notices = health::notices(status, &self.settings.calendar, now);
+        notices.extend(self.reloader.later());
         StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -34,7 +36,7 @@ impl ControlChild {
             ready: status.readiness.awaited().is_empty(),
             healthy: problems.is_empty(),
             problems,
-            notices: health::notices(status, &self.settings.calendar, now),
+            notices,
             underlyings: self.live.count_underlyings(now.date_ist()),
             contracts: pipeline.watched.load(Relaxed),
             feeds_up: feeds_up as u64,

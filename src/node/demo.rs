@@ -126,26 +126,31 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Simulated time after the last event in which polls still fetch it.
 const AFTER_LAST_EVENT_S: i64 = 120;
 
-/// Plays a day. `loaded` is told first what of the recording could not be read; `show` is called ten times a second, on
-/// a thread of its own.
+/// Plays a day. `loaded` is called first with what of the recording could not be read, `begun` once everything is checked and
+/// open, and `show` ten times a second, on a thread of its own. A directory that was made for a demo that cannot begin is
+/// removed again.
 ///
 /// # Errors
 /// [`DemoError`].
 pub fn play(
     options: &DemoOptions,
     loaded: impl FnOnce(&LoadReport),
+    begun: impl FnOnce(),
     show: impl FnMut(&DemoProgress) + Send,
 ) -> Result<DemoSummary, DemoError> {
-    prepare_directory(&options.data_directory)?;
     let began = Instant::now();
+    check_directory(&options.data_directory)?;
     let simulator = Simulator::start(SimulatorOptions {
         speed: options.speed,
         ..SimulatorOptions::of_provider(options.market.clone(), options.provider)
     })?;
     loaded(simulator.load_report());
+    let directory = FreshDirectory::make(&options.data_directory)?;
     let config = configure(options, &simulator)?;
     let store_url = config.store.url.clone();
     let daemon = Daemon::open(config)?;
+    directory.keep();
+    begun();
     let (tree, status, clock) = (daemon.tree(), daemon.status(), daemon.clock());
     let (first_event, last_event) = (simulator.market().first_time(), simulator.market().last_time());
     let date = first_event.date_ist();
@@ -186,14 +191,45 @@ pub fn play(
     })
 }
 
-fn prepare_directory(directory: &Path) -> Result<(), DemoError> {
-    let failed = |action| move |cause| DemoError::Io { action, path: directory.to_owned(), cause };
-    fs::create_dir_all(directory).map_err(failed("create"))?;
-    let mut entries = fs::read_dir(directory).map_err(failed("list"))?;
-    if entries.next().is_some() {
-        return Err(DemoError::NotEmpty { path: directory.to_owned() });
+/// Empty, or not there.
+fn check_directory(directory: &Path) -> Result<(), DemoError> {
+    let mut entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(DemoError::Io { action: "list", path: directory.to_owned(), cause }),
+    };
+    match entries.next() {
+        Some(_) => Err(DemoError::NotEmpty { path: directory.to_owned() }),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Removed again with what is in it, unless it is kept or was there before.
+struct FreshDirectory {
+    made: Option<PathBuf>,
+}
+
+impl FreshDirectory {
+    fn make(directory: &Path) -> Result<FreshDirectory, DemoError> {
+        let is_there = directory.exists();
+        fs::create_dir_all(directory).map_err(|cause| DemoError::Io {
+            action: "create",
+            path: directory.to_owned(),
+            cause,
+        })?;
+        Ok(FreshDirectory { made: (!is_there).then(|| directory.to_owned()) })
+    }
+
+    fn keep(mut self) {
+        self.made = None;
+    }
+}
+
+impl Drop for FreshDirectory {
+    fn drop(&mut self) {
+        // The failure that is told is the one before.
+        let _ = self.made.as_ref().map(fs::remove_dir_all);
+    }
 }
 
 /// The daemon's configuration for a running simulator.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::{MissingChain, OiDispute, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
-    pipeline::{Pipeline, ProviderCounters, Undecoded},
+    pipeline::{BesideForced, Pipeline, ProviderCounters, Undecoded},
 };
 use std::{collections::VecDeque, fmt};
 
@@ -86,6 +86,7 @@ pub struct Lacks {
     pub news: Vec<String>,
     /// Values that could not be when the session closed: a problem of the day until the next one begins.
     pub problems_of_day: Vec<String>,
+    pub beside_forced: BesideForced,
 }
 
 /// See the module's head.
@@ -179,7 +180,8 @@ impl EvidenceWatch {
             news.extend(begun);
         }
         of_day.extend(others);
-        Some(Lacks { problems, notices, of_day, news, problems_of_day })
+        let beside_forced = pipeline.beside_forced();
+        Some(Lacks { problems, notices, of_day, news, problems_of_day, beside_forced })
     }
 
     /// An open session without a source, from when all sources may have been late on.

@@ -10,9 +10,11 @@ use crate::{
     config::FeedSettings,
     feed::{FeedState, FeedStatus},
     market::{Delivery, Provider, Timestamp},
+    pipeline::BesideForced,
     wire::{SourceShape, SourceTraits, sources_of},
 };
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -77,7 +79,8 @@ pub fn notices(status: &DaemonStatus, calendar: &Calendar, now: Timestamp) -> Ve
     let lacks = status.pipeline.lacks();
     let of_session = if is_in_session(status, now) { lacks.notices } else { Vec::new() };
     let of_log = status.clock.set_aside().into_iter().chain(unknown_records(status));
-    of_calendar.chain(of_log).chain(of_session).chain(lacks.of_day).collect()
+    let of_file = status.reload.waiting();
+    of_calendar.chain(of_file).chain(of_log).chain(of_session).chain(lacks.of_day).collect()
 }
 
 /// What is doubtful about today, and about the year after this one.
@@ -161,11 +164,39 @@ fn unsteady_feeds(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
     status.feeds.iter().filter(is_run).flat_map(of_feed).collect()
 }
 
-/// An operator wants a provider that is down to count.
+/// An operator forces a provider that does not cover everything that is recorded.
 fn unheeded_order(status: &DaemonStatus, now: Timestamp) -> Option<String> {
     let forced = status.pipeline.forced_provider().filter(|_| is_in_session(status, now))?;
-    let active = status.pipeline.active_provider().filter(|active| *active != forced)?;
-    Some(format!("{forced} is forced, but down: {active} counts; `bhavctl failover auto` ends the order"))
+    let is_down = !status.feeds.iter().any(|feed| feed.provider == forced && is_up(feed));
+    let active = status.pipeline.active_provider().filter(|active| *active != forced);
+    let what = match active {
+        Some(active) if is_down => format!("down: {active} counts"),
+        _ => beside_forced(&status.pipeline.lacks().beside_forced, forced)?,
+    };
+    Some(format!("{forced} is forced, but {what}; `bhavctl failover auto` ends the order"))
+}
+
+/// Chains that are recorded from another provider than the forced one; the first few by name.
+fn beside_forced(beside: &BesideForced, forced: Provider) -> Option<String> {
+    const NAMED_MAX: usize = 3;
+    // A look from before the order says nothing of it.
+    let BesideForced { others, recorded, .. } =
+        Some(beside).filter(|beside| beside.forced == Some(forced))?;
+    let instead: BTreeSet<Provider> = others.iter().map(|(_, provider)| *provider).collect();
+    let instead = instead.iter().map(|provider| provider.name()).collect::<Vec<_>>().join(" and ");
+    let named: Vec<&str> = others.iter().take(NAMED_MAX).map(|(title, _)| title.as_str()).collect();
+    let named = named.join(", ");
+    match others.len() {
+        0 => None,
+        count if count == *recorded => Some(format!("covers none of what is recorded: {instead} counts")),
+        count if count > NAMED_MAX => Some(format!(
+            "does not cover {named} and {} more of {recorded}: they are recorded from {instead}",
+            count - NAMED_MAX
+        )),
+        count => {
+            Some(format!("does not cover {named} ({count} of {recorded}): recorded from {instead} instead"))
+        }
+    }
 }
 
 fn is_in_session(status: &DaemonStatus, now: Timestamp) -> bool {
@@ -374,7 +405,10 @@ pub fn describe_session(calendar: &Calendar, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actor::{Exits, Policy, Port};
+    use crate::{
+        actor::{Exits, Policy, Port},
+        node::evidence_watch::Lacks,
+    };
     use proptest::prelude::*;
 
     fn row(path: &str, state: ChildState, turn_s: u64, progress_s: u64) -> ChildRow {
@@ -466,6 +500,43 @@ mod tests {
         assert_eq!(told(12), [text]);
         assert!(told(17).is_empty(), "it has been steady since");
         assert!(told(-1).is_empty(), "not in session");
+    }
+
+    #[test]
+    fn a_forced_provider_is_said_to_be_down_only_where_it_is() {
+        let open = Timestamp::from_us(1_769_744_700_000_000);
+        let (forced, other) = (Provider::Nse, Provider::AngelOne);
+        let told = |state, active, recorded, chains: &[&str]| {
+            let feed = FeedStatus::new(forced);
+            feed.set_state(state);
+            let status = status(feed, Some((open, open.plus_seconds(22_500))));
+            status.pipeline.set_forced_provider(Some(forced));
+            status.pipeline.set_active_provider(Some(active));
+            let others = chains.iter().map(|title| ((*title).to_owned(), other)).collect();
+            let beside_forced = BesideForced { forced: Some(forced), recorded, others };
+            status.pipeline.set_lacks(Lacks { beside_forced, ..Lacks::default() });
+            unheeded_order(&status, open)
+        };
+        let end = "; `bhavctl failover auto` ends the order";
+        for (said, text) in [
+            (told(FeedState::BackingOff, other, 4, &[]), "down: angel_one counts"),
+            (
+                told(FeedState::Up, other, 4, &["chain A", "chain B"]),
+                "does not cover chain A, chain B (2 of 4): recorded from angel_one instead",
+            ),
+            (
+                told(FeedState::Up, forced, 9, &["A", "B", "C", "D"]),
+                "does not cover A, B, C and 1 more of 9: they are recorded from angel_one",
+            ),
+            (
+                told(FeedState::Up, other, 2, &["chain A", "chain B"]),
+                "covers none of what is recorded: angel_one counts",
+            ),
+        ] {
+            assert_eq!(said, Some(format!("nse is forced, but {text}{end}")));
+        }
+        assert_eq!(told(FeedState::Up, forced, 4, &[]), None);
+        assert_eq!(told(FeedState::Up, other, 4, &[]), None, "not looked yet");
     }
 
     #[test]

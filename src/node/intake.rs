@@ -12,13 +12,12 @@
 //! A feed that broke off tells nothing of its end. The next record, whoever brings it, is preceded by a mark that says
 //! since when nobody watched, see [`Vigil`].
 
-use super::{status::DaemonStatus, vigil::Vigil};
+use super::{day_rules::RunningRules, status::DaemonStatus, vigil::Vigil};
 use crate::{
     actor::{Lease, Port, Producer},
     clock::{self, Clock},
     feed::{NotAccepted, RecordSink},
     market::{Provider, Timestamp, TradingDate},
-    pipeline::PipelineSettings,
     spool::{Mark, NewRecord, Record, Spool, SpoolError},
 };
 use std::{
@@ -38,7 +37,7 @@ pub struct Intake {
     /// Held over waits for space; the lock on the log never is.
     turn: Arc<Turn>,
     /// By which a day that begins is judged.
-    settings: Arc<PipelineSettings>,
+    rules: RunningRules,
     port: Port<Record>,
     clock: Clock,
     status: Arc<DaemonStatus>,
@@ -169,7 +168,7 @@ impl Intake {
     pub fn new(
         spool: Spool,
         beginning: Beginning,
-        settings: PipelineSettings,
+        rules: RunningRules,
         port: Port<Record>,
         clock: Clock,
         status: Arc<DaemonStatus>,
@@ -178,8 +177,8 @@ impl Intake {
         let (up, parts_down, vigils) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         let streams_down = BTreeMap::new();
         let log = Log { spool, up, parts_down, streams_down, forced, vigils, begun, full: None };
-        let (log, settings) = (Arc::new(Mutex::new(log)), Arc::new(settings));
-        Intake { log, turn: Arc::default(), settings, port, clock, status }
+        let log = Arc::new(Mutex::new(log));
+        Intake { log, turn: Arc::default(), rules, port, clock, status }
     }
 
     /// The entrance for one incarnation of a child that watches nothing.
@@ -500,7 +499,7 @@ impl IntakeSink {
             if log.begun >= date {
                 return Ok(());
             }
-            let rules = Mark::Rules { rules: self.intake.settings.rules(date) };
+            let rules = Mark::Rules { rules: self.intake.rules.of(date) };
             let order = log.forced.map(|provider| Mark::failover(Some(provider)));
             let head = [rules].into_iter().chain(order);
             head.chain(log.up.iter().flat_map(|provider| log.up_again(*provider))).collect()

@@ -11,6 +11,7 @@ mod control_child;
 mod daemon;
 mod daemon_report;
 mod day_news;
+mod day_rules;
 mod dbus_child;
 mod dead_batch;
 pub mod demo;

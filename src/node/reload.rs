@@ -10,17 +10,19 @@
 //! restart has been.
 
 use super::{
+    day_rules::RunningRules,
     feed_orders::{FeedDesk, FeedOrders},
     feeds, log_filter,
     running_config::RunningConfig,
     status::DaemonStatus,
 };
 use crate::{
+    clock::Clock,
     config::{Config, ConfigError, Effect, KeyValue},
     control::{Authority, ConfigurationRow, KeyChange, KeyEffect, ReloadOutcome, ReloadResponse},
     logging::{Event, InForce},
 };
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// How long the disk may take to give the file.
@@ -41,6 +43,8 @@ struct Inner {
     running: RunningConfig,
     orders: FeedOrders,
     authority: Authority,
+    rules: RunningRules,
+    clock: Clock,
     status: Arc<DaemonStatus>,
     /// Held over a whole reload.
     turn: Mutex<()>,
@@ -53,12 +57,24 @@ impl Reloader {
         credentials_dir: Option<PathBuf>,
         running: RunningConfig,
         orders: FeedOrders,
+        rules: RunningRules,
+        clock: Clock,
         status: Arc<DaemonStatus>,
     ) -> Reloader {
         let authority = Authority::new(running.get().control.admins.clone());
         let turn = Mutex::default();
         Reloader {
-            inner: Arc::new(Inner { file, credentials_dir, running, orders, authority, status, turn }),
+            inner: Arc::new(Inner {
+                file,
+                credentials_dir,
+                running,
+                orders,
+                authority,
+                rules,
+                clock,
+                status,
+                turn,
+            }),
         }
     }
 
@@ -70,6 +86,12 @@ impl Reloader {
     /// Who may write, as the configuration that runs says.
     pub fn authority(&self) -> Authority {
         self.inner.authority.clone()
+    }
+
+    /// What runs and counts from the next day on.
+    pub fn later(&self) -> Vec<String> {
+        let running = self.inner.running.get();
+        self.inner.later(&running, &running)
     }
 
     /// What a reload would do.
@@ -143,8 +165,7 @@ impl Inner {
         }
         self.running.set(Arc::clone(&next));
         undo.disarm();
-        let later = removed_of_watch(&running, &file).into_iter().collect();
-        self.report(ReloadOutcome::Applied, &running, &file, true, later)
+        self.report(ReloadOutcome::Applied, &running, &file, true, Vec::new())
     }
 
     /// Whatever can be found out before anything is touched.
@@ -202,8 +223,15 @@ impl Inner {
             file: file.shown(),
             key: running.key,
         });
+        let notices = self.later(running, file);
         let file = self.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
-        ReloadResponse { file, outcome, changes: changes.collect(), problems }
+        ReloadResponse { file, outcome, changes: changes.collect(), problems, notices }
+    }
+
+    /// What `file` says that counts from the next day on. The running day is judged by its own rules.
+    fn later(&self, running: &Config, file: &Config) -> Vec<String> {
+        let waits = running.watch != file.watch || running.buckets != file.buckets;
+        self.rules.later(self.clock.now().date_ist(), file, waits)
     }
 
     fn note(&self, report: &ReloadResponse) {
@@ -233,7 +261,7 @@ impl Inner {
                 return;
             }
         }
-        self.status.reload.note_read(!waiting.is_empty());
+        self.status.reload.note_read(waiting.iter().map(|change| change.key.clone()).collect());
     }
 }
 
@@ -276,21 +304,6 @@ impl Drop for Undo<'_> {
     }
 }
 
-/// What is not to be recorded any more goes on until the day is over: the day's contracts are those of its log.
-fn removed_of_watch(running: &Config, file: &Config) -> Option<String> {
-    let names = |config: &Config| -> BTreeSet<String> {
-        config.watch.underlyings.iter().map(|entry| entry.underlying.clone()).collect()
-    };
-    let kept = names(file);
-    let removed: Vec<String> = names(running).into_iter().filter(|name| !kept.contains(name)).collect();
-    (!removed.is_empty() && !kept.contains("*")).then(|| {
-        format!(
-            "{}, removed from [[watch]]: recorded until the next day's first record, also after the restart",
-            removed.join(", ")
-        )
-    })
-}
-
 /// Every key of a configuration for people.
 pub fn rows(config: &Config) -> Vec<ConfigurationRow> {
     let row = |(value, default): (KeyValue, KeyValue)| ConfigurationRow {
@@ -313,6 +326,7 @@ fn key_effect(effect: Effect) -> KeyEffect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::PipelineSettings;
     use std::fs;
 
     const VALID: &str = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n";
@@ -332,7 +346,13 @@ mod tests {
             let config = Arc::new(Config::read(&file, None).expect("a valid file"));
             let orders = FeedOrders::new(&config);
             let running = RunningConfig::new(config);
-            let reloader = Reloader::new(Some(file.clone()), None, running, orders.clone(), Arc::default());
+            let clock = Clock::system();
+            let mut settings = PipelineSettings::of_tests();
+            settings.watch = running.get().watch.clone();
+            let rules = RunningRules::new(settings, clock.now().date_ist(), None);
+            let file_read = Some(file.clone());
+            let reloader =
+                Reloader::new(file_read, None, running, orders.clone(), rules, clock, Arc::default());
             Reloading { _directory: directory, file, orders, reloader }
         }
 
@@ -391,14 +411,19 @@ mod tests {
     async fn what_is_removed_from_the_watch_list_is_said_to_go_on_for_the_day() {
         let reloading = Reloading::start();
         let report = reloading.reload("[[watch]]\nunderlying = \"BANKNIFTY\"\n", |_, _| {}).await;
-        assert_eq!((report.outcome, report.problems.len()), (ReloadOutcome::Applied, 0), "one more");
+        assert_eq!((report.outcome, report.notices.len()), (ReloadOutcome::Applied, 0), "one more");
         let text = VALID.replace("\"NIFTY\"", "\"FINNIFTY\"");
         fs::write(&reloading.file, text).expect("written");
         let report = reloading.reloader.reload().await;
         assert_eq!((report.outcome, keys(&report)), (ReloadOutcome::Applied, vec![("watch", false)]));
         let text = "NIFTY, removed from [[watch]]: recorded until the next day's first record, also after the restart";
-        assert_eq!(report.problems, [text]);
-        assert!(reloading.reloader.inner.status.reload.refusal().is_none());
+        assert_eq!(report.notices, [text]);
+        assert_eq!(report.problems, [""; 0]);
+        let status = &reloading.reloader.inner.status.reload;
+        assert!(status.refusal().is_none());
+        let waiting = status.waiting().expect("it is told until the restart");
+        assert!(waiting.contains("watch") && waiting.contains("restart of the daemon"), "{waiting}");
+        assert_eq!(reloading.reloader.compare().await.notices, [text], "until the day is over");
     }
 
     #[tokio::test(start_paused = true)]

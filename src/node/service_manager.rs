@@ -393,7 +393,10 @@ impl Teller {
 mod tests {
     use super::*;
     use crate::feed::FeedState;
-    use crate::node::feed_orders::FeedOrders;
+    use crate::{
+        node::{day_rules::RunningRules, feed_orders::FeedOrders},
+        pipeline::PipelineSettings,
+    };
 
     fn view(phase: Phase, line: &str) -> View {
         View { phase, line: line.to_owned(), is_progressing: false, withheld: None }
@@ -516,6 +519,8 @@ mod tests {
                 None,
                 running.clone(),
                 FeedOrders::new(&running.get()),
+                RunningRules::new(PipelineSettings::of_tests(), open.date_ist(), None),
+                Clock::simulated(simulation),
                 Arc::clone(&status),
             ),
             tree: Tree::new(),

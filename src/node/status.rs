@@ -94,7 +94,8 @@ impl Readiness {
 #[derive(Debug, Default)]
 pub struct ReloadStatus {
     refusal: Trouble,
-    needs_restart: AtomicBool,
+    /// Keys that wait for a restart.
+    waiting: Trouble,
 }
 
 impl ReloadStatus {
@@ -104,9 +105,14 @@ impl ReloadStatus {
         self.refusal.set(error.to_string().replace('\n', "; "));
     }
 
-    pub fn note_read(&self, needs_restart: bool) {
+    /// `waiting`: keys of which the file says otherwise than what runs, and that a reload does not apply.
+    pub fn note_read(&self, waiting: Vec<String>) {
         self.refusal.clear();
-        self.needs_restart.store(needs_restart, Relaxed);
+        if waiting.is_empty() {
+            self.waiting.clear();
+        } else {
+            self.waiting.set(waiting.join(", "));
+        }
     }
 
     pub fn refusal(&self) -> Option<String> {
@@ -115,7 +121,15 @@ impl ReloadStatus {
 
     /// The last file that was valid differs from what runs.
     pub fn needs_restart(&self) -> bool {
-        self.needs_restart.load(Relaxed)
+        self.waiting.get().is_some()
+    }
+
+    /// The same in words.
+    pub fn waiting(&self) -> Option<String> {
+        let keys = self.waiting.get()?;
+        Some(format!(
+            "the configuration file was read again; what it says of {keys} waits for a restart of the daemon"
+        ))
     }
 }
 
@@ -473,11 +487,15 @@ mod tests {
     #[test]
     fn a_refused_reload_does_not_make_a_restart_needless() {
         let status = ReloadStatus::default();
-        status.note_read(true);
+        status.note_read(vec!["watch".to_owned(), "store.url".to_owned()]);
         status.note_refused(&"clock.pace: unknown key");
         assert!(status.needs_restart());
-        status.note_read(false);
+        assert!(
+            status.waiting().is_some_and(|text| text.contains("of watch, store.url waits for a restart"))
+        );
+        status.note_read(Vec::new());
         assert!(!status.needs_restart());
+        assert_eq!(status.waiting(), None);
         assert_eq!(status.refusal(), None);
     }
 }

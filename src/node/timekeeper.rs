@@ -4,6 +4,7 @@
 use super::{
     clock_watch::ClockWatch,
     daemon::DRAIN_WITHIN,
+    day_rules::RunningRules,
     intake::{Intake, IntakeSink},
     status::DaemonStatus,
 };
@@ -27,8 +28,8 @@ pub struct Timekeeper {
     pub intake: Intake,
     pub calendar: Arc<Calendar>,
     pub clock: Clock,
-    /// How long after their ends buckets stay open.
-    pub grace_us: i64,
+    /// They say how long after their ends buckets stay open.
+    pub rules: RunningRules,
     /// Drained where the clock was set back.
     pub tree: Tree,
     pub status: Arc<DaemonStatus>,
@@ -90,7 +91,8 @@ impl Timekeeper {
     /// The next whole minute plus grace within a session and the hour after it; outside, the next session's first.
     fn next_mark(&self, now: Timestamp) -> Timestamp {
         const AFTER_CLOSE_S: i64 = 3_600;
-        let minute = now.plus_us(-self.grace_us).floor_to_minutes(1).plus_seconds(60).plus_us(self.grace_us);
+        let grace_us = self.rules.grace_us(now.date_ist());
+        let minute = now.plus_us(-grace_us).floor_to_minutes(1).plus_seconds(60).plus_us(grace_us);
         let today = self.calendar.session(now.date_ist());
         let next_day = self.calendar.next_session(now.date_ist());
         for session in today.into_iter().chain(next_day) {

@@ -88,6 +88,11 @@ impl ChainTable {
         }
     }
 
+    /// Numbers are below this.
+    pub fn count(&self) -> u32 {
+        self.names.len() as u32
+    }
+
     /// `NIFTY 2026-02-03`; an underlying's own name.
     pub fn name(&self, number: u32) -> &str {
         self.names.get(number as usize).map_or("", String::as_str)

@@ -14,6 +14,7 @@ mod counters;
 mod day_plan;
 mod decoders;
 mod explain;
+mod forced;
 mod gaps;
 mod ingest;
 mod loss;
@@ -26,6 +27,7 @@ pub use catalog::Catalog;
 pub use counters::{PipelineCounters, ProviderCounters, Undecoded};
 pub use day_plan::PlannedContract;
 pub use decoders::nse_chain_times;
+pub use forced::BesideForced;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ const REPORTED_ROWS_MAX: usize = 20;
 pub enum RecordingError {
     #[error("cannot read the recording {}: {source}; check the path and its permissions", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("the recording {} is cut short: {source}; copy it again", path.display())]
+    CutShort { path: PathBuf, source: io::Error },
     #[error(
         "{}, line 1: the header is {found:?}; a recording starts with {:?}",
         path.display(),
@@ -125,8 +127,15 @@ fn read_recording(
     lots: &LotOverrides,
     irregularities: &Irregularities,
 ) -> Result<(SimMarket, LoadReport), RecordingError> {
-    let read_error =
-        |source: csv::Error| RecordingError::Read { path: path.to_owned(), source: source.into() };
+    let read_error = |error: csv::Error| {
+        let is_cut =
+            matches!(error.kind(), csv::ErrorKind::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof);
+        let (path, source) = (path.to_owned(), io::Error::from(error));
+        match is_cut {
+            true => RecordingError::CutShort { path, source },
+            false => RecordingError::Read { path, source },
+        }
+    };
     let mut csv = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)

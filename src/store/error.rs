@@ -27,6 +27,11 @@ pub enum StoreError {
          give the {wanted} run a store of its own"
     )]
     WrongKind { store: String, born: Birth, wanted: Birth },
+    #[error(
+        "{store} is a file, but no SQLite database: move it away or correct the address; where a store of bhavd was there, \
+         restore a backup, or let bhavd fill a new one from its log"
+    )]
+    NoDatabase { store: String },
     #[error("{store} is no store of bhavd; start bhavd once with this address, or correct it")]
     NotAStore { store: String },
     #[error(
@@ -66,6 +71,7 @@ impl StoreError {
             | StoreError::Fenced { .. } => ErrorClass::Stop,
             StoreError::Address { .. }
             | StoreError::WrongKind { .. }
+            | StoreError::NoDatabase { .. }
             | StoreError::NotAStore { .. }
             | StoreError::Later { .. }
             | StoreError::Refused { .. } => ErrorClass::Configuration,

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use std::{
     ffi::OsStr,
     fs,
+    io::Write as _,
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -160,6 +161,34 @@ fn a_demo_keeps_out_of_a_directory_that_is_not_empty() {
         format!("bhavd: {} is not empty; remove it or give another --data-dir\n", parent.path().display());
     assert_eq!((output.status.code(), complaints(&output)), (Some(USAGE), expected));
     assert_eq!(fs::read_dir(parent.path()).expect("a directory").count(), 1, "nothing was put there");
+}
+
+#[test]
+fn a_demo_that_cannot_begin_says_why_and_leaves_nothing() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let (directory, notes) = (parent.path().join("demo"), parent.path().join("notes.txt"));
+    fs::write(&notes, "no database").expect("written");
+    let recording = write(parent.path(), "recording.csv", RECORDING);
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    zipped.write_all(RECORDING.repeat(20).as_bytes()).expect("zipped");
+    let zipped = zipped.finish().expect("zipped");
+    let cut = parent.path().join("cut.csv.gz");
+    fs::write(&cut, &zipped[..zipped.len() / 2]).expect("written");
+    let before = fs::read_dir(parent.path()).expect("a directory").count();
+    let store = format!("sqlite:{}", notes.display());
+    for (recording, more, part) in [
+        (&recording, &["--store", "foo:bar"][..], "allowed is \"sqlite:…\" or \"postgres://…\""),
+        (&recording, &["--store", &store], "is a file, but no SQLite database"),
+        (&cut, &[], "is cut short: "),
+    ] {
+        let arguments = ["demo", "--exit-at-close", "--recording"].map(OsStr::new).into_iter();
+        let place = [recording.as_os_str(), "--data-dir".as_ref(), directory.as_os_str()];
+        let output = bhavd(arguments.chain(place).chain(more.iter().map(OsStr::new)));
+        let said = complaints(&output);
+        assert!(!output.status.success() && said.contains(part), "{more:?}: {said}");
+        assert!(!said.contains("Recording a simulated day"), "{said}");
+        assert_eq!(fs::read_dir(parent.path()).expect("a directory").count(), before, "{more:?}");
+    }
 }
 
 #[test]

@@ -567,6 +567,9 @@ pub fn feed() -> FeedResponse {
     }
 }
 
+const COUNTS_LATER: &str =
+    "buckets.grace_s = 60: rows are judged with 5 until the next day's first record, also after the restart";
+
 pub fn configuration() -> ConfigurationResponse {
     ConfigurationResponse {
         file: Some("/etc/bhavd/bhavd.toml".to_owned()),
@@ -575,6 +578,7 @@ pub fn configuration() -> ConfigurationResponse {
             row("credentials.dir", None, true, KeyEffect::RestartChild),
             row("store.url", Some("\"postgres://…@db/bhavd\""), false, KeyEffect::RestartDaemon),
         ],
+        notices: vec![COUNTS_LATER.to_owned()],
     }
 }
 
@@ -599,6 +603,7 @@ pub fn reload(outcome: ReloadOutcome) -> ReloadResponse {
             change("live.redis_url", None, Some("\"redis://127.0.0.1:6379\""), KeyEffect::RestartDaemon),
         ],
         problems: if is_refused { vec![problem] } else { Vec::new() },
+        notices: if is_applied { vec![COUNTS_LATER.to_owned()] } else { Vec::new() },
     }
 }
 

@@ -66,7 +66,7 @@ fn a_control_socket_that_cannot_be_had_is_told_by_its_cause() {
         (taken.clone(), 78, "is not a stream socket; remove it or set another [control] socket"),
         (taken.join("control.sock"), 78, "making its directory"),
         (PathBuf::from("/proc/bhavd-test/control.sock"), 78, "making its directory"),
-        (directory.join("x".repeat(200)), 78, "binding it"),
+        (directory.join("x".repeat(200)), 78, "at most 107 bytes"),
         (other.clone(), 69, "another daemon answers at"),
     ] {
         let config = configure(directory, &socket);
@@ -76,6 +76,30 @@ fn a_control_socket_that_cannot_be_had_is_told_by_its_cause() {
     }
     assert_eq!(fs::read_to_string(&taken).expect("a file"), "precious");
     assert!(other.exists(), "somebody else's socket stays");
+}
+
+#[test]
+fn what_no_start_can_use_is_found_by_the_check_and_is_78() {
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path();
+    let notes = directory.join("notes.txt");
+    fs::write(&notes, "no database at all").expect("written");
+    let place = directory.display().to_string();
+    let config = configure(directory, &directory.join("control.sock"));
+    let text = fs::read_to_string(&config).expect("a file");
+    for (from, to, part) in [
+        (format!("sqlite:{place}/bhavd.sqlite"), format!("sqlite:{}", notes.display()), "no SQLite database"),
+        (format!("{place}/spool"), "/proc/bhavd-test/spool".to_owned(), "no directory can be made"),
+    ] {
+        fs::write(&config, text.replace(&from, &to)).expect("written");
+        let path = config.to_str().expect("a path");
+        for arguments in [&["check-config", path][..], &["run", "--config", path]] {
+            let (exit, said) = bhavd(arguments);
+            assert_eq!(exit, Some(78), "{arguments:?}: {said}");
+            assert!(said.contains(part) && said.contains(&to), "{arguments:?}: {said}");
+        }
+    }
+    assert_eq!(fs::read_to_string(&notes).expect("a file"), "no database at all");
 }
 
 #[test]

@@ -110,3 +110,43 @@ fn a_forced_provider_counts_while_it_is_up_and_the_replay_equals_the_record() {
     let kept: Vec<_> = fs::read_dir(home.join("spool")).expect("a log").flatten().collect();
     assert!(kept.iter().all(|entry| entry.file_name() != "forced-provider"), "nobody is forced any more");
 }
+
+#[test]
+fn chains_that_a_forced_provider_does_not_cover_are_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let home = home.path();
+    let simulator = Simulator::start([
+        "--synthetic",
+        "--underlyings",
+        "NIFTY,BANKNIFTY",
+        "--strikes",
+        "5",
+        "--unlimited-requests",
+        "--speed",
+        "60",
+        "--date",
+        "2026-01-30",
+        "--start",
+        "2026-01-30 10:30:00",
+    ]);
+    let config = home.join("bhavd.toml");
+    let watch = "[[watch]]\nunderlying = \"NIFTY\"\n[[watch]]\nunderlying = \"BANKNIFTY\"\n";
+    Daemon::configure(&config, home, &format!("{watch}{}", simulator.all_tables(home)));
+    let mut daemon = Daemon::start(&config, home);
+    daemon.wait_for("both feeds", |daemon| daemon.ask(&["status"])["feeds_up"] == 2);
+    daemon.ask(&["failover", "nse"]);
+    daemon.wait_for("values of NSE", |daemon| daemon.ask(&["chain", "NIFTY"])["providers"] == json!(["nse"]));
+    daemon.wait_for("a status without a word of it", |daemon| {
+        !daemon.ask(&["status"])["problems"].to_string().contains("is forced")
+    });
+    simulator.set_nse_faults(r#"{"broken_chains":{"NIFTY":"not_found"}}"#);
+    let named = "nse is forced, but does not cover chain NIFTY 2026-";
+    daemon.wait_for("the chains by name", |daemon| {
+        let problems = daemon.ask(&["status"])["problems"].to_string();
+        assert!(!problems.contains("but down"), "{problems}");
+        problems.contains(named)
+            && problems.contains("recorded from angel_one")
+            && !problems.contains("BANKNIFTY")
+    });
+    daemon.stop();
+}

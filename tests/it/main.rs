@@ -31,6 +31,7 @@ mod nse_recordings;
 mod processes;
 mod reloaded_feeds;
 mod rendering;
+mod rules_of_day;
 mod servers;
 mod service;
 mod sim_angel_one;

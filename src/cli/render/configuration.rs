@@ -35,7 +35,8 @@ fn rows(rows: &[ConfigurationRow], style: Style) -> String {
 
 pub(super) fn running(answer: &ConfigurationResponse, style: Style) -> String {
     let file = answer.file.as_deref().unwrap_or("no file");
-    format!("{}\n\n{}", style.bold(file), rows(&answer.rows, style))
+    let notices: String = answer.notices.iter().map(|notice| format!("  notice: {notice}\n")).collect();
+    format!("{}\n{notices}\n{}", style.bold(file), rows(&answer.rows, style))
 }
 
 pub(super) fn reload(answer: &ReloadResponse, style: Style) -> String {
@@ -58,6 +59,9 @@ pub(super) fn reload(answer: &ReloadResponse, style: Style) -> String {
     };
     for problem in &answer.problems {
         text.push_str(&format!("  {problem}\n"));
+    }
+    for notice in &answer.notices {
+        text.push_str(&format!("  notice: {notice}\n"));
     }
     if answer.changes.is_empty() {
         return text;

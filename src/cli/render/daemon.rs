@@ -105,7 +105,9 @@ fn choice_or(choice: &ProviderChoice, none: &str) -> String {
     match (&choice.active, &choice.forced) {
         (Some(active), None) => format!("{active}, automatic"),
         (Some(active), Some(forced)) if active == forced => format!("{active}, forced"),
-        (Some(active), Some(forced)) => format!("{active}, because {forced}, which is forced, is down"),
+        (Some(active), Some(forced)) => {
+            format!("{active}: {forced}, which is forced, does not cover most chains")
+        }
         (None, None) => none.to_owned(),
         (None, Some(forced)) => format!("{none}; {forced} is forced"),
     }

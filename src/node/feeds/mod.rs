@@ -6,6 +6,7 @@ mod angel_one;
 mod nse;
 
 use super::{
+    day_rules::RunningRules,
     feed_orders::{FeedDesk, FeedOrder},
     intake::{Intake, IntakeSink},
     status::DaemonStatus,
@@ -15,17 +16,16 @@ use crate::{
     calendar::Calendar,
     clock::Clock,
     config::Config,
-    engine::watch::WatchList,
     feed::{FeedContext, FeedStatus},
-    market::{Provider, with_providers},
+    market::{Provider, Timestamp, with_providers},
 };
-use std::{error::Error, io, iter, sync::Arc};
+use std::{error::Error, future::pending, io, iter, sync::Arc};
 use tokio::sync::watch;
 
 /// What feeds are made of.
 #[derive(Clone)]
 pub struct FeedParts {
-    pub watch: WatchList,
+    pub rules: RunningRules,
     pub clock: Clock,
     pub calendar: Arc<Calendar>,
     pub intake: Intake,
@@ -35,6 +35,17 @@ pub struct FeedParts {
 }
 
 impl FeedParts {
+    /// For ever where there is no such instant.
+    fn sleep_until(&self, instant: Option<Timestamp>) -> impl Future<Output = ()> + use<> {
+        let clock = self.clock.clone();
+        async move {
+            match instant {
+                Some(instant) => clock.sleep_until(instant).await,
+                None => pending().await,
+            }
+        }
+    }
+
     fn status_of(&self, provider: Provider) -> Arc<FeedStatus> {
         let found = self.status.feeds.iter().find(|status| status.provider == provider);
         found.cloned().unwrap_or_else(|| Arc::new(FeedStatus::new(provider)))
@@ -74,11 +85,12 @@ async fn follow_orders(
     let mut orders = desk.follow();
     loop {
         let order = orders.borrow_and_update().clone();
+        let end = parts.rules.end_of_list(parts.clock.now());
         if let Some(state) = order.rest(desk.provider) {
             parts.status_of(desk.provider).set_state(state);
             desk.note_begun(order.number);
         } else {
-            let errand = Errand { desk: &desk, order: &order, orders: orders.clone(), lease };
+            let errand = Errand { desk: &desk, order: &order, orders: orders.clone(), end, lease };
             if let Err(error) = errand.run(&parts, &sink).await {
                 desk.note_failure(order.number, error.to_string());
                 return Err(error);
@@ -87,6 +99,7 @@ async fn follow_orders(
         tokio::select! {
             _ = lease.stopping() => return Ok(()),
             changed = orders.changed() => changed?,
+            () = parts.sleep_until(end) => {}
         }
     }
 }
@@ -96,6 +109,8 @@ struct Errand<'a> {
     desk: &'a FeedDesk,
     order: &'a FeedOrder,
     orders: watch::Receiver<FeedOrder>,
+    /// When less is to be covered: a life before began the day with a longer watch list.
+    end: Option<Timestamp>,
     lease: &'a Lease,
 }
 
@@ -106,9 +121,9 @@ impl Errand<'_> {
         parts: &FeedParts,
         sink: &IntakeSink,
     ) -> (FeedContext<IntakeSink>, impl Future<Output = ()> + use<>) {
-        let (stop, follow) = self.follow();
+        let (stop, follow) = self.follow(parts.sleep_until(self.end));
         let context = FeedContext {
-            watch: parts.watch.clone(),
+            watch: parts.rules.watch_list(parts.clock.now().date_ist()),
             calendar: parts.calendar.clone(),
             clock: parts.clock.clone(),
             status: parts.status_of(self.desk.provider),
@@ -125,9 +140,12 @@ impl Errand<'_> {
         parts.seed.wrapping_add(self.lease.incarnation()).wrapping_add(self.order.number)
     }
 
-    /// A signal in the feeds' form that follows the lease and the next order, for as long as the feed holds it. Says that
-    /// the order is followed once the feed runs.
-    fn follow(&self) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<>) {
+    /// A signal in the feeds' form that follows the lease, the next order and the end of what is covered, for as long as the
+    /// feed holds it. Says that the order is followed once the feed runs.
+    fn follow<End: Future<Output = ()>>(
+        &self,
+        end: End,
+    ) -> (watch::Receiver<bool>, impl Future<Output = ()> + use<End>) {
         let (sender, receiver) = watch::channel(false);
         let (lease, mut orders) = (self.lease.clone(), self.orders.clone());
         let (desk, number) = (self.desk.clone(), self.order.number);
@@ -140,6 +158,7 @@ impl Errand<'_> {
             tokio::select! {
                 _ = lease.stopping() => {}
                 _ = orders.changed() => {}
+                () = end => {}
                 // The feed has ended by itself; its error must not wait for a stop.
                 () = sender.closed() => return,
             }
@@ -202,7 +221,7 @@ pub fn lacking(config: &Config) -> Vec<(String, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Simulation, market::Timestamp, node::feed_orders::FeedOrders};
+    use crate::{clock::Simulation, node::feed_orders::FeedOrders};
 
     #[test]
     fn a_simulated_clock_asks_no_real_service() {
@@ -236,10 +255,22 @@ mod tests {
         let orders = FeedOrders::new(&Arc::default());
         let desk = orders.desk("nse").expect("a feed");
         let (order, lease) = (desk.order(), Lease::detached("feeds/nse"));
-        let errand = Errand { desk, order: &order, orders: desk.follow(), lease: &lease };
-        let (stop, follow) = errand.follow();
+        let errand = Errand { desk, order: &order, orders: desk.follow(), end: None, lease: &lease };
+        let (stop, follow) = errand.follow(pending());
         let feed = async move { drop(stop) };
         tokio::join!(feed, follow);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_longer_watch_list_stops_a_feed() {
+        let orders = FeedOrders::new(&Arc::default());
+        let desk = orders.desk("nse").expect("a feed");
+        let (order, lease) = (desk.order(), Lease::detached("feeds/nse"));
+        let errand =
+            Errand { desk, order: &order, orders: desk.follow(), end: Some(Timestamp::NEVER), lease: &lease };
+        let (mut stop, follow) = errand.follow(std::future::ready(()));
+        let feed = async move { stop.wait_for(|stop| *stop).await.map(|stop| *stop) };
+        assert_eq!(tokio::join!(feed, follow).0.ok(), Some(true));
     }
 
     #[tokio::test]
@@ -247,8 +278,8 @@ mod tests {
         let orders = FeedOrders::new(&Arc::default());
         let desk = orders.desk("nse").expect("a feed");
         let (order, lease) = (desk.order(), Lease::detached("feeds/nse"));
-        let errand = Errand { desk, order: &order, orders: desk.follow(), lease: &lease };
-        let (mut stop, follow) = errand.follow();
+        let errand = Errand { desk, order: &order, orders: desk.follow(), end: None, lease: &lease };
+        let (mut stop, follow) = errand.follow(pending());
         let feed = async move {
             desk.reconnect();
             stop.wait_for(|stop| *stop).await.map(|stop| *stop)

@@ -3,6 +3,7 @@ use crate::{
     actor::Policy,
     clock::Simulation,
     node::{failover, held_order},
+    pipeline::PipelineSettings,
     spool::{Frames, Source, SpoolReader},
 };
 use std::{future::pending, slice};
@@ -29,6 +30,10 @@ fn noon(date: TradingDate) -> Timestamp {
     Timestamp::on(date, chrono::NaiveTime::MIN).plus_seconds(43_200)
 }
 
+fn rules() -> RunningRules {
+    RunningRules::new(PipelineSettings::of_tests(), day(28), None)
+}
+
 /// An intake at noon of 29 January, with room for so many records.
 fn simulated_intake(directory: &std::path::Path, records_max: usize) -> (Intake, Port<Record>) {
     let simulation = Simulation { start: noon(day(29)), real_start: clock::real_now(), speed: 1.0 };
@@ -36,7 +41,7 @@ fn simulated_intake(directory: &std::path::Path, records_max: usize) -> (Intake,
     let beginning = Beginning { date: day(28), forced: None };
     let port = Port::new("records", records_max, Policy::Wait);
     let clock = Clock::simulated(simulation);
-    (Intake::new(spool, beginning, PipelineSettings::of_tests(), port.clone(), clock, Arc::default()), port)
+    (Intake::new(spool, beginning, rules(), port.clone(), clock, Arc::default()), port)
 }
 
 fn lots(date: TradingDate) -> NewRecord {
@@ -209,7 +214,7 @@ fn intake(directory: &std::path::Path) -> (Intake, Port<Record>) {
     let port = Port::new("records", 100, Policy::Wait);
     let clock = Clock::system();
     let beginning = Beginning { date: clock.now().date_ist(), forced: None };
-    (Intake::new(spool, beginning, PipelineSettings::of_tests(), port.clone(), clock, Arc::default()), port)
+    (Intake::new(spool, beginning, rules(), port.clone(), clock, Arc::default()), port)
 }
 
 /// The marks handed on since the last look, with their times.

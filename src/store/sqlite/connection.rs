@@ -17,7 +17,7 @@ use diesel::{
     sql_types::{BigInt, Text, Untyped},
     sqlite::Sqlite,
 };
-use std::path::Path;
+use std::{fs::File, io::Read, path::Path};
 use tokio::sync::{mpsc, oneshot};
 
 /// Work waiting for the thread; senders wait when it is full. Each store and reader has one request at a time.
@@ -151,6 +151,9 @@ fn establish(address: &Address, access: Access) -> Result<SqliteConnection, Stor
     if matches!(access, Access::Read) && !Path::new(path).is_file() {
         return Err(StoreError::NotAStore { store });
     }
+    if matches!(address, Address::SqliteFile { .. }) && is_other_file(Path::new(path)) {
+        return Err(StoreError::NoDatabase { store });
+    }
     let mut connection = SqliteConnection::establish(path)
         .map_err(|error| StoreError::Refused { store: store.clone(), reason: chain(&error) })?;
     let execute = |connection: &mut SqliteConnection, text: &str| {
@@ -179,6 +182,17 @@ fn establish(address: &Address, access: Access) -> Result<SqliteConnection, Stor
         }
     }
     Ok(connection)
+}
+
+/// Whether a file is there that is no SQLite database. SQLite takes an empty one for a new database; what cannot be read is
+/// for SQLite to say.
+pub fn is_other_file(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut head = Vec::new();
+    // Nothing is read of a pipe or a device, which may never answer.
+    let read = std::fs::metadata(path).is_ok_and(|found| found.is_file())
+        && File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head)).is_ok();
+    read && !head.is_empty() && head != MAGIC
 }
 
 /// SQLite's own words tell its errors apart: diesel keeps the code to itself except for constraints.
@@ -214,6 +228,24 @@ mod tests {
 
     fn in_memory() -> SqliteConnection {
         SqliteConnection::establish(":memory:").expect("opens")
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_not_taken_for_a_damaged_store() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("notes.txt");
+        let address = Address::SqliteFile { path: path.display().to_string() };
+        for (text, is_other) in [("", false), ("short", true), ("SQLite format 3, and so on", true)] {
+            std::fs::write(&path, text).expect("written");
+            assert_eq!(is_other_file(&path), is_other, "{text:?}");
+        }
+        let refused =
+            establish(&address, Access::Write(crate::store::Birth::Real)).err().expect("no database");
+        assert_eq!(refused.class(), crate::store::ErrorClass::Configuration, "{refused}");
+        assert!(refused.to_string().contains("notes.txt is a file, but no SQLite database"), "{refused}");
+        std::fs::remove_file(&path).expect("removed");
+        assert!(establish(&address, Access::Write(crate::store::Birth::Real)).is_ok());
+        assert!(!is_other_file(&path));
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod unresolved;
 mod upsert;
 
 pub(super) use connection::SqliteThread;
+pub use connection::is_other_file;
 
 use super::{
     Birth,
@@ -339,7 +340,7 @@ mod tests {
             .expect("writes");
         let address = Address::SqliteFile { path: path.display().to_string() };
         let error = open(address).await.err().expect("refused");
-        assert_eq!(error.class(), ErrorClass::Stop, "{error}");
+        assert_eq!(error.class(), ErrorClass::Configuration, "{error}");
         assert!(error.to_string().contains("notes.txt"), "{error}");
     }
 

@@ -197,11 +197,18 @@ fn waiting_ends_when_it_holds_or_its_time_is_over() {
     ] {
         assert_eq!(bhavctl(&socket, line).status.code(), Some(code), "{line}");
     }
+    let output = bhavctl(&socket, "wait --for feed=nse --timeout 1");
+    let said = text(&output.stderr);
+    assert!(said.starts_with("bhavctl: waited 1 s for feed=nse, in vain. Last seen: feed nse is "), "{said}");
     let output = bhavctl(&socket, "--json wait --for feed=angel_one");
     golden::check("json/wait.json", text(&output.stdout));
     drop(daemon);
     assert_eq!(bhavctl(&socket, "wait --for drained").status.code(), Some(0), "nobody answers");
-    assert_eq!(bhavctl(&socket, "wait --for ready --timeout 1").status.code(), Some(5));
+    let output = bhavctl(&socket, "wait --for ready --timeout 1");
+    assert_eq!(output.status.code(), Some(5));
+    let said = text(&output.stderr);
+    assert!(said.starts_with("bhavctl: waited 1 s for ready, in vain. Last seen: "), "{said}");
+    assert!(said.contains(&socket.display().to_string()), "{said}");
 }
 
 #[test]
