@@ -8,15 +8,19 @@ use super::{
     day_news::DayNews,
     value_counts::{CountedValues, describe_counted},
     value_lacks::{
-        describe_begun, describe_impossible, describe_level, describe_levels, describe_prices, describe_still,
+        describe_begun, describe_disputes, describe_impossible, describe_level, describe_levels,
+        describe_prices, describe_still,
     },
 };
 use crate::{
-    engine::{MissingChain, OiDispute, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps},
+    engine::{MissingChain, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{BesideForced, Pipeline, ProviderCounters, Undecoded},
 };
-use std::{collections::VecDeque, fmt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 /// How often it looks.
 const LOOK_US: i64 = 10_000_000;
@@ -31,6 +35,9 @@ const FAULTS_MAX: u64 = 2;
 
 /// From the open on until what is watched must be known: as late as any source, and two minutes.
 const UNKNOWN_US: i64 = 280_000_000;
+
+/// For so long a chain may be recorded from answers to requests alone, after a stream has begun or was found out.
+const UNSTREAMED_US: i64 = 180_000_000;
 
 /// For so long an open session may be without a provider that covers a chain.
 const SOURCELESS_US: i64 = 120_000_000;
@@ -97,6 +104,8 @@ pub struct EvidenceWatch {
     counted: VecDeque<(Timestamp, Counts)>,
     /// Since when no provider covers a chain, while the session is open.
     sourceless_since: Option<Timestamp>,
+    /// Since when a chain is recorded from answers to requests alone, by its title.
+    unstreamed_since: BTreeMap<String, Timestamp>,
     news: DayNews,
     /// Whether there were problems at the last look.
     had_problems: bool,
@@ -108,6 +117,7 @@ impl EvidenceWatch {
             next_look: Timestamp::NEVER,
             counted: VecDeque::new(),
             sourceless_since: None,
+            unstreamed_since: BTreeMap::new(),
             news: DayNews::default(),
             had_problems: false,
         }
@@ -160,6 +170,7 @@ impl EvidenceWatch {
         }
         let hours = pipeline.day().map(TradingDay::hours).map(|hours| (hours.open, hours.close));
         problems.extend(self.note_source(hours, pipeline.active_provider().is_some(), now));
+        problems.extend(self.note_unstreamed(hours, pipeline.unstreamed_chains(), now));
         let counted = Provider::ALL.into_iter().flat_map(|provider| {
             let found = CountedValues {
                 volumes: pipeline.contradicted_volumes(provider),
@@ -171,8 +182,9 @@ impl EvidenceWatch {
         });
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
         let mut of_day: Vec<String> = counted.collect();
-        let others: Vec<String> =
-            unrecorded(&pipeline.unrecorded_sessions()).into_iter().chain(unclosed).collect();
+        let unread = Provider::ALL.map(|of| (of, pipeline.counters().of(of).unread_listings));
+        let others = unrecorded(&pipeline.unrecorded_sessions()).into_iter().chain(unclosed);
+        let others: Vec<String> = others.chain(describe_unread(&unread)).collect();
         let mut news = self.news.take(&of_day, &others, now);
         let begun = describe_begun(&mut self.news, levels, prices, |of| pipeline.contract(of));
         // The first problems are logged together.
@@ -199,6 +211,26 @@ impl EvidenceWatch {
         let since = *self.sourceless_since.get_or_insert(now);
         let is_due = now >= open.plus_us(UNKNOWN_US) && now.us_since(since) > SOURCELESS_US;
         is_due.then(|| format!("no source: no provider covers any chain since {}", clock(since)))
+    }
+
+    /// Chains of which a stream has brought nothing for a while in an open session, although its provider's answers show them.
+    fn note_unstreamed(
+        &mut self,
+        hours: Option<(Timestamp, Timestamp)>,
+        unstreamed: Vec<(String, Provider)>,
+        now: Timestamp,
+    ) -> Vec<String> {
+        let in_session = hours.is_some_and(|(open, close)| open <= now && now < close);
+        let unstreamed = if in_session { unstreamed } else { Vec::new() };
+        self.unstreamed_since.retain(|known, _| unstreamed.iter().any(|(title, _)| title == known));
+        let mut lasting = Vec::new();
+        for (title, provider) in unstreamed {
+            let since = *self.unstreamed_since.entry(title.clone()).or_insert(now);
+            if now.us_since(since) >= UNSTREAMED_US {
+                lasting.push((title, provider, since));
+            }
+        }
+        describe_unstreamed(&lasting)
     }
 
     /// Kinds of faults that have come up again and again lately.
@@ -299,31 +331,6 @@ fn describe_unclosed(chains: &[(String, UnwitnessedChain)]) -> Option<String> {
     ))
 }
 
-/// Of the first chains, with what is shown of one contract.
-fn describe_disputes<'a>(
-    disputes: &[(String, InstrumentId, OiDispute)],
-    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
-) -> Vec<String> {
-    let name = |(chain, instrument, dispute): &(String, InstrumentId, OiDispute)| {
-        let OiDispute { contracts, disbelieved, shown, since, .. } = dispute;
-        let contract = name_of(*instrument, &contract);
-        let [first, second] = shown.map(|(provider, value)| {
-            let value = value.map_or_else(|| "none".to_owned(), |value| value.to_string());
-            format!("{provider} shows {value}")
-        });
-        let verdict = match disbelieved {
-            Some(provider) => format!("{provider} is not believed"),
-            None => "nothing decides which is right, so the rows are missing".to_owned(),
-        };
-        let since = clock(*since);
-        format!(
-            "chain {chain}: the open interest of {contracts} contracts is contradicted since {since}; of {contract} {first}, \
-             {second}; {verdict}"
-        )
-    };
-    name_first(disputes, name, |more| format!("open interest of {more} more chains is contradicted"))
-}
-
 /// What was found until the close, once the session is over: taken out of `found`.
 fn of_past_session(found: &mut Vec<String>, close: Option<Timestamp>, now: Timestamp) -> Vec<String> {
     let Some(close) = close.filter(|close| now >= *close) else { return Vec::new() };
@@ -355,6 +362,32 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     name_first(chains, name, |more| format!("{more} more chains have no witness"))
 }
 
+fn describe_unstreamed(chains: &[(String, Provider, Timestamp)]) -> Vec<String> {
+    let name = |(title, provider, since): &(String, Provider, Timestamp)| {
+        let since = clock(*since);
+        format!(
+            "{title}: {provider}'s streams have brought nothing of most contracts since {since}; its answers to requests record \
+             them, minutes apart, so their candles are to be resolved; check its subscription, or `bhavctl feed reconnect {provider}`"
+        )
+    };
+    name_first(chains, name, |more| format!("{more} more chains are recorded from answers to requests alone"))
+}
+
+/// Rows of a provider's latest instrument master that were left out.
+fn describe_unread(counters: &[(Provider, u64)]) -> Option<String> {
+    let unread: Vec<String> = counters
+        .iter()
+        .filter(|(_, rows)| *rows > 0)
+        .map(|(provider, rows)| format!("{rows} rows of {provider}'s instrument master could not be read"))
+        .collect();
+    let named = unread.join(", ");
+    (!named.is_empty()).then(|| {
+        format!(
+            "{named}: contracts of them are not recorded from there; `bhavctl feeds` has the first of them"
+        )
+    })
+}
+
 /// Rows that were stated and mostly miss what they are for.
 fn describe_missing(chains: &[(String, MissingChain)]) -> Vec<String> {
     let name = |(title, found): &(String, MissingChain)| {
@@ -368,7 +401,7 @@ fn describe_missing(chains: &[(String, MissingChain)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::{Bucket, Exchange};
+    use crate::market::Bucket;
 
     #[test]
     fn a_fault_is_a_problem_when_it_comes_again_and_again() {
@@ -414,34 +447,6 @@ mod tests {
             "40 of angel_one's values came later after their stamp than the source may be late in the last five minutes",
         ];
         assert_eq!(watch.note(counted(12, 40), &last, at(10)), texts);
-    }
-
-    #[test]
-    fn a_dispute_of_open_interest_is_named_with_both_values() {
-        let dispute = OiDispute {
-            chain: 0,
-            contracts: 80,
-            disbelieved: Some(Provider::AngelOne),
-            slot: 7,
-            shown: [(Provider::AngelOne, Some(1_000)), (Provider::Nse, Some(65_018))],
-            since: Timestamp::from_us(1_769_744_700_000_000),
-        };
-        let undecided = OiDispute { disbelieved: None, ..dispute };
-        let index = Contract::index(Exchange::Nse, "NIFTY");
-        let disputes =
-            [dispute, undecided, dispute, dispute].map(|of| ("NIFTY W".to_owned(), InstrumentId(7), of));
-        let lacks = describe_disputes(&disputes, |_| Some(&index));
-        let text = format!(
-            "chain NIFTY W: the open interest of 80 contracts is contradicted since 09:15:00; of {index} angel_one shows 1000, \
-             nse shows 65018; angel_one is not believed"
-        );
-        assert_eq!(lacks[0], text);
-        assert!(
-            lacks[1].ends_with("nothing decides which is right, so the rows are missing"),
-            "{}",
-            lacks[1]
-        );
-        assert_eq!(lacks[3], "open interest of 1 more chains is contradicted");
     }
 
     #[test]
@@ -509,6 +514,32 @@ mod tests {
         let said = of_past_session(&mut values, Some(close), close);
         assert_eq!(said, ["until the close at 15:30 of 2026-01-30: volume of chain NIFTY W has not changed"]);
         assert_eq!(values, [""; 0]);
+    }
+
+    #[test]
+    fn a_chain_that_only_answers_show_is_named_while_that_lasts() {
+        let open = Timestamp::from_us(1_769_744_700_000_000);
+        let hours = Some((open, open.plus_seconds(22_500)));
+        let mut watch = EvidenceWatch::new();
+        let mut look = |second: i64, is_streamed: bool| {
+            let chains =
+                if is_streamed { vec![] } else { vec![("chain NIFTY W".to_owned(), Provider::AngelOne)] };
+            watch.note_unstreamed(hours, chains, open.plus_seconds(second)).join(", ")
+        };
+        assert_eq!(look(-600, false), "", "the session is not open");
+        assert_eq!(look(0, false), "");
+        assert_eq!(look(170, false), "");
+        let named = look(180, false);
+        let start = "chain NIFTY W: angel_one's streams have brought nothing of most contracts since 09:15:00; its answers";
+        assert!(named.starts_with(start), "{named}");
+        assert_eq!(look(190, true), "");
+        assert_eq!(look(200, false), "", "anew");
+        assert_eq!(describe_unread(&[(Provider::AngelOne, 0), (Provider::Nse, 0)]), None);
+        let unread = describe_unread(&[(Provider::AngelOne, 10), (Provider::Nse, 0)]).expect("told");
+        assert!(
+            unread.starts_with("10 rows of angel_one's instrument master could not be read: "),
+            "{unread}"
+        );
     }
 
     #[test]

@@ -6,7 +6,10 @@ use super::{
     evidence_watch::{clock, name_first, name_of},
 };
 use crate::{
-    engine::{ChainField, ImpossibleOi, ImpossiblePrice, LevelDispute, PriceFault, StillField, StillLevel},
+    engine::{
+        ChainField, ImpossibleOi, ImpossiblePrice, LevelDispute, OiDispute, PriceFault, StillField,
+        StillLevel,
+    },
     market::{Contract, InstrumentId},
 };
 
@@ -28,6 +31,31 @@ pub(super) fn describe_begun<'a>(
     let mut texts = describe_levels(&levels);
     texts.extend(describe_prices(&prices, contract_of));
     texts
+}
+
+/// Of the first chains, with what is shown of one contract.
+pub(super) fn describe_disputes<'a>(
+    disputes: &[(String, InstrumentId, OiDispute)],
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Vec<String> {
+    let name = |(chain, instrument, dispute): &(String, InstrumentId, OiDispute)| {
+        let OiDispute { contracts, disbelieved, shown, since, .. } = dispute;
+        let contract = name_of(*instrument, &contract);
+        let [first, second] = shown.map(|(provider, value)| {
+            let value = value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+            format!("{provider} shows {value}")
+        });
+        let verdict = match disbelieved {
+            Some(provider) => format!("{provider} is not believed"),
+            None => "nothing decides which is right, so the rows are missing".to_owned(),
+        };
+        let since = clock(*since);
+        format!(
+            "chain {chain}: the open interest of {contracts} contracts is contradicted since {since}; of {contract} {first}, \
+             {second}; {verdict}"
+        )
+    };
+    name_first(disputes, name, |more| format!("open interest of {more} more chains is contradicted"))
 }
 
 /// Of the first underlyings, with what either provider shows.
@@ -142,6 +170,34 @@ pub(super) fn describe_level((index, found): &(String, StillLevel)) -> String {
 mod tests {
     use super::*;
     use crate::market::{Exchange, Price, Provider, Timestamp};
+
+    #[test]
+    fn a_dispute_of_open_interest_is_named_with_both_values() {
+        let dispute = OiDispute {
+            chain: 0,
+            contracts: 80,
+            disbelieved: Some(Provider::AngelOne),
+            slot: 7,
+            shown: [(Provider::AngelOne, Some(1_000)), (Provider::Nse, Some(65_018))],
+            since: Timestamp::from_us(1_769_744_700_000_000),
+        };
+        let undecided = OiDispute { disbelieved: None, ..dispute };
+        let index = Contract::index(Exchange::Nse, "NIFTY");
+        let disputes =
+            [dispute, undecided, dispute, dispute].map(|of| ("NIFTY W".to_owned(), InstrumentId(7), of));
+        let lacks = describe_disputes(&disputes, |_| Some(&index));
+        let text = format!(
+            "chain NIFTY W: the open interest of 80 contracts is contradicted since 09:15:00; of {index} angel_one shows 1000, \
+             nse shows 65018; angel_one is not believed"
+        );
+        assert_eq!(lacks[0], text);
+        assert!(
+            lacks[1].ends_with("nothing decides which is right, so the rows are missing"),
+            "{}",
+            lacks[1]
+        );
+        assert_eq!(lacks[3], "open interest of 1 more chains is contradicted");
+    }
 
     #[test]
     fn a_dispute_of_levels_is_named_with_both() {

@@ -90,6 +90,8 @@ pub struct ProviderCounters {
     pub older_copies: u64,
     /// Stamps too far ahead.
     pub from_the_future: u64,
+    /// Rows of the latest instrument master that could not be read.
+    pub unread_listings: u64,
     pub last_event: Option<Timestamp>,
 }
 

@@ -212,6 +212,11 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.counters.last_malformed[provider.index()].note(self.received, text);
     }
 
+    /// Rows of a provider's latest instrument master that could not be read.
+    pub fn set_unread_listings(&mut self, provider: Provider, rows: u64) {
+        self.counters.of_mut(provider).unread_listings = rows;
+    }
+
     /// A body of another day.
     pub fn note_stale(&mut self, provider: Provider) {
         self.counters.of_mut(provider).stale += 1;

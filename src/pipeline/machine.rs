@@ -284,6 +284,12 @@ impl Pipeline {
         self.named(self.day.as_ref().map(TradingDay::unclosed_chains).unwrap_or_default())
     }
 
+    /// Chains, with their titles, that are recorded from the answers of a provider whose streams bring other data.
+    pub fn unstreamed_chains(&self) -> Vec<(String, Provider)> {
+        let chains = self.day.as_ref().map(TradingDay::unstreamed_chains).unwrap_or_default();
+        chains.into_iter().map(|(chain, provider)| (self.chains.title(chain).to_owned(), provider)).collect()
+    }
+
     fn named(&self, chains: Vec<UnwitnessedChain>) -> Vec<(String, UnwitnessedChain)> {
         chains.into_iter().map(|found| (self.chains.title(found.chain).to_owned(), found)).collect()
     }

@@ -207,6 +207,22 @@ impl TradingDay {
         }
     }
 
+    /// Nearest chains of indices of whose contracts a provider's streams bring less than half, although they bring other data: its
+    /// answers to requests record them.
+    pub fn unstreamed_chains(&self) -> Vec<(u32, Provider)> {
+        let unstreamed = |(number, chain): (usize, &Chain)| {
+            let provider = chain.active.filter(|_| chain.class == ChainClass::NearIndex)?;
+            self.epochs.streamed_until(provider)?;
+            let is_streamed = |slot: &&u32| {
+                let track = self.track(provider, **slot as usize);
+                track.is_some_and(|track| self.epochs.get(track.spoken).is_streaming())
+            };
+            let streamed = chain.slots.iter().filter(is_streamed).count();
+            (streamed * 2 < chain.slots.len()).then_some((number as u32, provider))
+        };
+        self.chains.iter().enumerate().filter_map(unstreamed).collect()
+    }
+
     /// The contracts that a provider has been silent about, the longest first: for those it can be asked.
     pub fn silent_slots(&self, provider: Provider, now: Timestamp) -> Vec<u32> {
         let mut silent: Vec<(Timestamp, u32)> = Vec::new();

@@ -3,21 +3,22 @@
 //! A source may send packets of a lower mode than subscribed, or write 0 where it does not have the value. Such a quote is no
 //! evidence: nothing of it is taken, and until it tells the value again the source's stream proves nothing of the contract.
 //!
-//! An open interest of more than [`POSITIONS`] units that falls to 0 is believed when the source has shown nothing else for
+//! An open interest of more than a few positions that falls to 0 is believed when the source has shown nothing else for
 //! [`SETTLED_US`], of no more than [`ZEROS_MAX`] contracts of a chain at once (in four recorded days none of 300,000 changes was
 //! one).
 //!
 //! Owns the zeros that are waited with.
 
-use super::{Arrival, TradingDay, open_interest::SETTLED_US, track::TrackView};
+use super::{Arrival, ChainClass, TradingDay, open_interest::SETTLED_US, track::TrackView};
 use crate::{
     engine::rows::Rows,
     market::{OiBase, Provider, Quote, Timestamp},
 };
 use std::collections::BTreeMap;
 
-/// A few positions may all be closed at once.
-const POSITIONS: i64 = 5_000;
+/// A few positions may all be closed at once: so many units of an index, and of a share, whose lots may be of 70,000.
+const INDEX_POSITIONS: i64 = 5_000;
+const SHARE_POSITIONS: i64 = 250_000;
 /// So many contracts of a chain may lose all of their open interest at once.
 const ZEROS_MAX: usize = 2;
 
@@ -76,8 +77,12 @@ impl TradingDay {
         let before = self.buckets.index_of(quote.event_time).checked_sub(2);
         let at_end = before.and_then(|bucket| self.at_end(track, index, bucket));
         let traded = volume - at_end.and_then(|(value, _)| value.volume()).unwrap_or(0);
+        let positions = match self.chains[self.contexts[index].chain as usize].class {
+            ChainClass::Share | ChainClass::ExpiringShare => SHARE_POSITIONS,
+            _ => INDEX_POSITIONS,
+        };
         let is_believed = known <= traded
-            && (known <= POSITIONS || self.is_settled_zero(index, provider, quote.event_time));
+            && (known <= positions || self.is_settled_zero(index, provider, quote.event_time));
         if is_believed { Telling::Told } else { Telling::Zero }
     }
 

@@ -152,6 +152,7 @@ impl Decoder {
             Ok(skipped) => skipped,
             Err(error) => return ingest.note_malformed(PROVIDER, &error),
         };
+        ingest.set_unread_listings(PROVIDER, skipped.malformed as u64);
         if let Some(error) = &skipped.first_malformed {
             (0..skipped.malformed).for_each(|_| ingest.note_malformed(PROVIDER, error));
         }

@@ -178,10 +178,14 @@ fn has_known_break(play: &Play, contract: usize, before: i64, after: i64) -> boo
 
 /// Whether a row states the stream's open interest in lots.
 fn is_of_lots(play: &Play, contract: usize, stamp: i64, row: &BucketRow) -> bool {
-    let truth = play.market.at(contract, play.frozen_since(stamp, contract).unwrap_or(stamp)).open_interest;
-    // An answer to a request shows the last trade, with its stamp.
+    // An answer to a request shows the last trade, with its stamp, also one of a frozen time that is over.
     let is_in_lots = |kind: &Kind| matches!(kind, Kind::Lots(of) if of.contains(&contract));
-    play.is_in(stamp - 10, END_S, is_in_lots) && truth > 0 && row.open_interest == Some(truth / LOT)
+    let is_shown = |second: i64| {
+        let truth = play.market.at(contract, second).open_interest;
+        truth > 0 && row.open_interest == Some(truth / LOT)
+    };
+    play.is_in(stamp - 10, END_S, is_in_lots)
+        && (is_shown(stamp) || play.frozen_since(stamp, contract).is_some_and(is_shown))
 }
 
 /// Whether both providers showed a contract, the one in lots, for long enough after a row's stamp and undisturbed by anything else.
@@ -213,11 +217,11 @@ pub(super) fn is_disputed(play: &Play, contract: usize, start: i64, end: i64) ->
     })
 }
 
-/// When both providers have shown the same of a contract again: with the second body after `second`, unless the stream shows
-/// nothing then, or nothing new.
+/// When both providers have shown the same of a contract again: with the fourth body after `second`, since what they show may miss
+/// each other in some, unless the stream shows nothing then, or nothing new.
 fn agreed_after(play: &Play, contract: usize, second: i64) -> i64 {
     let mut shown_since = play.bodies[contract].iter().filter(|stamp| **stamp > second);
-    let agreed = shown_since.nth(1).map_or(END_S, |stamp| *stamp);
+    let agreed = shown_since.nth(3).map_or(END_S, |stamp| *stamp);
     let silent = play.faults.iter().filter(|fault| {
         matches!(
             &fault.kind,
