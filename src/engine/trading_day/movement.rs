@@ -148,7 +148,11 @@ impl TradingDay {
         // The sample stands still; the chain does if all of it does.
         let Movement { looked_at, until, .. } = self.chains[chain].movement;
         let is_sample = each > 1 && look.moved == 0 && until != Timestamp::NEVER;
-        if is_sample { self.compare_each(chain, provider, is_streamed, 1, looked_at) } else { look }
+        if is_sample {
+            return self.compare_each(chain, provider, is_streamed, 1, looked_at);
+        }
+        // The most of a minute's samples is more than the chain's most: a quiet chain would seem to be a lively one.
+        Look { moved: if each > 1 { look.moved.div_ceil(2) } else { look.moved }, ..look }
     }
 
     /// The same of every so-manieth contract, counted as so many. What moved did so by `moved_by`: one that was in no sample may
