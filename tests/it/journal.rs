@@ -267,9 +267,13 @@ fn with_the_journals_stream_but_no_journald_lines_say_their_level() {
 fn without_a_journal_lines_have_level_and_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("bhavd.toml");
-    // A spool where there can be none ends the daemon at once.
-    let text =
-        "[spool]\ndir = \"/proc/spool\"\n[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n";
+    // A log that is in use ends the daemon at once.
+    let spool = directory.path().join("spool");
+    let _held = bhavd::spool::Spool::open(&spool).expect("a log");
+    let text = format!(
+        "[spool]\ndir = \"{}\"\n[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n",
+        spool.display()
+    );
     fs::write(&config, text).expect("written");
     let output = Command::new(env!("CARGO_BIN_EXE_bhavd"))
         .args(["run", "--config"])

@@ -717,6 +717,13 @@ impl TradingDay {
         }
         let mut after = before;
         after.take(arrival.provider, quote, arrival.received, true);
+        // The last values of the session may be taken back after it.
+        if let (Some(old), Some(new)) = (before.open_interest(), after.open_interest())
+            && self.slots[slot].is_option()
+            && jumps::is_large(old, new, after.volume())
+        {
+            self.note_large_change(slot, (old, new), arrival.provider);
+        }
         self.after_close.insert(slot, after);
         if self.is_day_closed && self.slots[slot].is_option() && !before.same_values(&after) {
             rows.closes.extend(self.day_close(slot));

@@ -10,7 +10,9 @@ use crate::{
 };
 use bhavd::{
     market::{Timestamp, TradingDate},
+    spool::{Source, SpoolReader},
     store::DayDump,
+    wire::nse,
 };
 use serde_json::Value as Json;
 use std::{
@@ -130,26 +132,79 @@ fn the_day_through_nse_equals_the_recording() {
     play_and_compare("nse", None);
 }
 
+/// Seconds of the day of the bodies in a log, by underlying and expiry as contracts name them.
+fn body_seconds(spool: &Path) -> BTreeMap<String, BTreeSet<i64>> {
+    let mut seconds: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+    for record in SpoolReader::open(spool, date()).expect("a log") {
+        let record = record.expect("a record");
+        for frame in record.frames.iter().filter(|_| record.source == Source::NSE_CHAIN) {
+            let chain = nse::decode_chain(frame).expect("a chain");
+            let Some(leg) = chain.legs.first() else { continue };
+            let second = second_of_day(&chain.timestamp.as_us().to_string());
+            seconds.entry(format!("NSE:{} {}", leg.underlying, leg.expiry)).or_default().insert(second);
+        }
+    }
+    seconds
+}
+
+/// The captures of which no body came before the end of their bucket, or the next one: a machine with other work is too slow for
+/// the speed then.
+fn missed_captures(answer: &Answer, spool: &Path) -> Vec<(String, i64)> {
+    let mut captures: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+    for (contract, values) in &answer.contracts {
+        let chain: Vec<&str> = contract.split(' ').take(2).collect();
+        let of_session = values.iter().map(|value| value.second).filter(|second| *second < SESSION_CLOSE_S);
+        captures.entry(chain.join(" ")).or_default().extend(of_session);
+    }
+    let bodies = body_seconds(spool);
+    let mut missed = Vec::new();
+    for (chain, captures) in captures {
+        for capture in &captures {
+            let bucket_end =
+                (capture - SESSION_OPEN_S).div_euclid(BUCKET_S) * BUCKET_S + SESSION_OPEN_S + BUCKET_S;
+            let next = captures.range(capture + 1..).next().copied().unwrap_or(SESSION_CLOSE_S);
+            let seen =
+                bodies.get(&chain).and_then(|seconds| seconds.range(capture..&bucket_end.min(next)).next());
+            if seen.is_none() {
+                missed.push((chain.clone(), *capture));
+            }
+        }
+    }
+    missed
+}
+
 /// The real website's bodies are stamped 49 s to 2 min 39 s before they are received: a row waits for its proof, and is
 /// stated once.
 #[test]
 fn the_day_through_a_website_as_late_as_the_real_one_equals_the_recording() {
     let Some(recording) = test_data::index_options() else { return };
     let seed = test_seed("delays").to_string();
+    let answer = Answer::read(&recording);
+    for attempt in 1..=3 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let missed = play_late(&recording, directory.path(), &seed, &answer);
+        if missed.is_empty() {
+            return;
+        }
+        println!("the machine was too slow in attempt {attempt}: no body in time of {missed:?}");
+    }
+    panic!("no attempt had a body of every capture");
+}
+
+/// Gives the captures that the machine missed; if there are none, the record equals the recording.
+fn play_late(recording: &Path, directory: &Path, seed: &str, answer: &Answer) -> Vec<(String, i64)> {
     let recording_path = recording.to_str().expect("a path in UTF-8");
-    // Faster, and a machine with other work misses a body between a capture and its bucket's end.
+    // Slower, and the minutes between two captures would be those of a market that stands still.
     let arguments =
-        ["--recording", recording_path, "--speed", "120", "--nse-delay", "49-159", "--seed", &seed];
+        ["--recording", recording_path, "--speed", "300", "--nse-delay", "49-159", "--seed", seed];
     let simulator = Simulator::start(arguments);
-    let directory = tempfile::tempdir().expect("a directory");
-    let directory = directory.path();
     let config = directory.join("bhavd.toml");
     let watch = "[[watch]]\nunderlying = \"*\"\nexpiries = 0\n";
     Daemon::configure(&config, directory, &format!("{watch}{}", simulator.nse_tables("v3")));
     let daemon = Daemon::start(&config, directory);
     let midnight = Timestamp::on(date(), chrono::NaiveTime::MIN);
     let mut problems: BTreeMap<String, i64> = BTreeMap::new();
-    // Before, the website has no body of today.
+    // Before, the website has no body of today; at this speed an answer takes half a minute.
     for second in (SESSION_OPEN_S + 480..SESSION_CLOSE_S + 900).step_by(120) {
         simulator.wait_until(midnight.plus_seconds(second));
         let status = daemon.ask(&["status"]);
@@ -159,19 +214,25 @@ fn the_day_through_a_website_as_late_as_the_real_one_equals_the_recording() {
             }
         }
     }
+    let status = daemon.ask(&["status"]);
+    let is_equal = daemon.ask(&["replay", "verify", &date().to_string()])["equal"] == true;
+    daemon.stop();
+    let missed = missed_captures(answer, &directory.join("spool"));
+    if !missed.is_empty() {
+        return missed;
+    }
     // The recording has no level of it.
     problems
         .remove("the index MIDCPNIFTY: nothing shows it since the open; no provider covers it")
         .expect("told");
     assert_eq!(problems, BTreeMap::new(), "healthy all day, seed {seed}");
-    let status = daemon.ask(&["status"]);
     assert_eq!(status["healthy"], true);
-    assert_eq!(daemon.ask(&["replay", "verify", &date().to_string()])["equal"], true);
-    daemon.stop();
+    assert!(is_equal, "the log gives what the store holds");
     let dump = dump(&store_url(directory), date());
-    assert_equal_to_recording(&Answer::read(&recording), &dump, "nse");
+    assert_equal_to_recording(answer, &dump, "nse");
     let restated = cells(&dump, "intraday_option_oi").iter().filter(|row| row[13] != "0").count();
     assert_eq!(restated, 0, "rows are stated once they are proved");
+    missed
 }
 
 fn postgres_database() -> String {

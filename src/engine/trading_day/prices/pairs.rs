@@ -20,9 +20,11 @@ const YEAR_PART_E2: i64 = 10;
 const YEAR_DAYS: i64 = 365;
 
 /// The same of half of an index' pairs.
-const MEDIAN_PART_E4: i64 = 100;
+const MEDIAN_PART_E4: i64 = 400;
 /// Fewer pairs say nothing together.
 const PAIRS_MIN: usize = 5;
+/// Prices that are so many times their right ones, or such a part of them, are in another unit.
+const UNIT_FACTOR: i64 = 6;
 /// Strikes nearer to the level say nothing of the unit of their prices.
 const FAR_PART: i64 = 200;
 
@@ -114,8 +116,8 @@ impl Parity {
         if self.off_e4.len() >= PAIRS_MIN && median_e4 > MEDIAN_PART_E4 + year_part_e4 {
             return Allowed::Median;
         }
-        let is_of_unit =
-            self.difference_e4 > 2 * self.distance_e4 || 2 * self.difference_e4 < self.distance_e4;
+        let is_of_unit = self.difference_e4 > UNIT_FACTOR * self.distance_e4
+            || UNIT_FACTOR * self.difference_e4 < self.distance_e4;
         if self.far >= PAIRS_MIN && is_of_unit { Allowed::Unit } else { Allowed::Usual }
     }
 }
@@ -230,11 +232,13 @@ mod tests {
     fn many_pairs_of_an_index_show_another_level_and_another_unit() {
         assert_eq!(allowed_of(25_000, 100), Allowed::Usual);
         assert_eq!(allowed_of(25_120, 100), Allowed::Usual, "what money costs");
-        for level in [24_000, 26_000, 27_800, 250] {
+        assert_eq!(allowed_of(25_000, 40), Allowed::Usual, "less than a unit");
+        for level in [23_500, 26_500, 27_800, 250] {
             assert_eq!(allowed_of(level, 100), Allowed::Median, "{level}");
         }
-        assert_eq!(allowed_of(25_000, 10), Allowed::Median, "strikes a thousand away are off by 3.6 %");
-        assert_ne!(allowed_of(25_000, 1), Allowed::Usual);
+        for unit_e2 in [1, 10] {
+            assert_eq!(allowed_of(25_000, unit_e2), Allowed::Unit);
+        }
         assert_eq!(allowed_of(25_000, 1_000), Allowed::Median);
         // Nearer strikes.
         let mut parity = Parity::default();

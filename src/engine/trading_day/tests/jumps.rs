@@ -61,6 +61,20 @@ fn values_from_which_a_busy_contract_comes_back_are_counted() {
 }
 
 #[test]
+fn a_last_value_that_is_taken_back_after_the_close_is_counted() {
+    let mut played = Played::new(1);
+    played.packets(at(15, 29, 30), &[(0, 10_000_000, 650_000)]);
+    played.packets(at(15, 29, 59), &[(0, 10_000_000, 6_500_000)]);
+    assert_eq!(played.day.oi_jumps(Provider::AngelOne), Counted::default(), "what was traded explains it");
+    played.packets(at(15, 30, 20), &[(0, 10_000_100, 650_000)]);
+    let jumps = played.day.oi_jumps(Provider::AngelOne);
+    assert_eq!(
+        jumps.last.map(|jump| (jump.after, jump.fault)),
+        Some((6_500_000, OiJumpFault::Back(650_000)))
+    );
+}
+
+#[test]
 fn what_a_market_does_is_no_jump() {
     // A quiet contract is traded, and what came of it is published minutes later, without further volume.
     let late = |minute: i64| match minute {
