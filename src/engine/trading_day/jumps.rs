@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 
 /// Of less open interest, a few trades are a large part.
 const LARGE_MIN: i64 = 5_000;
-/// A smaller part is no large change.
-const LARGE_PART: i64 = 50;
+/// A smaller part is no large change: a position of a quiet contract is opened and closed again and again.
+const LARGE_PART: i64 = 10;
 /// A change that is taken back later may be one of the market.
 const BACK_US: i64 = 720_000_000;
 /// A value has come back if it differs by less than this part of the change.

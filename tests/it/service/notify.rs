@@ -111,7 +111,9 @@ fn ready_status_watchdog_reload_and_stopping_are_told() {
     fs::write(&config, valid.replace("enabled = true", "enabled = maybe")).expect("written");
     managed.signal(Signal::HUP);
     managed.until(|line| line == "READY=1");
-    let refusal = managed.until(|line| line.starts_with("STATUS=Unhealthy: the configuration was refused"));
+    let refusal = managed.until(|line| {
+        line.starts_with("STATUS=Unhealthy: ") && line.contains("the configuration was refused")
+    });
     assert!(is_in(&refusal, "STATUS="), "{refusal:?}");
     fs::write(&config, format!("{valid}[buckets]\ngrace_s = 6\n")).expect("written");
     managed.signal(Signal::HUP);

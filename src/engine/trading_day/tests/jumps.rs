@@ -54,7 +54,7 @@ fn values_from_which_a_busy_contract_comes_back_are_counted() {
     assert_eq!(once, Counted { count: 1, last: Some(last) });
     let doubled_in_turns = played(&|minute| busy(minute).1 * (1 + minute % 2));
     assert!(doubled_in_turns.count > 50, "{doubled_in_turns:?}");
-    let of_yesterday_in_turns = played(&|minute| if minute % 2 == 0 { 600_000 } else { busy(minute).1 });
+    let of_yesterday_in_turns = played(&|minute| if minute % 2 == 0 { 500_000 } else { busy(minute).1 });
     assert!(of_yesterday_in_turns.count > 40, "{of_yesterday_in_turns:?}");
     let doubled_for_good = played(&|minute| busy(minute).1 * if minute < 40 { 1 } else { 2 });
     assert_eq!(doubled_for_good, Counted::default(), "a market may do that");
@@ -90,9 +90,11 @@ fn what_a_market_does_is_no_jump() {
     };
     // Opened and closed within minutes.
     let busy = |minute: i64| (minute * 100_000, 65_000 + i64::from((30..35).contains(&minute)) * 50_000);
+    // Recorded: a position of a quiet contract, there and back.
+    let quiet = |minute: i64| (500_000 + minute * 120, 5_520 - minute / 2 % 2 * 120);
     // One position of few.
     let few = |minute: i64| (200, 900 + i64::from(minute > 20) * 300);
-    let all: [&dyn Fn(i64) -> (i64, i64); 4] = [&late, &recorded, &busy, &few];
+    let all: [&dyn Fn(i64) -> (i64, i64); 5] = [&late, &recorded, &busy, &quiet, &few];
     for natural in all {
         let mut played = Played::new(1);
         played.minutes(0..60, natural);
