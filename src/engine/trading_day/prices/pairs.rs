@@ -5,7 +5,7 @@
 //! where the book is a multiple as well.
 //!
 //! One pair may be far off: a last price is old, a share cannot be borrowed. Of many pairs of an index that are traded now, half
-//! are not ([`Parity`]): a level that is another index', or prices in another unit whose strikes are near the level.
+//! are not ([`Parity`]): a level that is another index'.
 //!
 //! Owns which contract is whose partner. A contract without one is not held to this.
 
@@ -23,11 +23,6 @@ const YEAR_DAYS: i64 = 365;
 const MEDIAN_PART_E4: i64 = 400;
 /// Fewer pairs say nothing together.
 const PAIRS_MIN: usize = 5;
-/// Prices that are so many times their right ones, or such a part of them, are in another unit.
-const UNIT_FACTOR: i64 = 6;
-/// Strikes nearer to the level say nothing of the unit of their prices.
-const FAR_PART: i64 = 200;
-
 /// In place of a partner that is not known.
 const NONE: u32 = u32::MAX;
 
@@ -79,8 +74,6 @@ pub(super) enum Allowed {
     Usual,
     /// As much as half of the pairs of an index may be: more than half are.
     Median,
-    /// Half of what the strike is from the level: all pairs together are off by more.
-    Unit,
 }
 
 /// The pairs of a chain of an index that are traded now, together.
@@ -89,11 +82,6 @@ pub(super) struct Parity {
     /// By how many ten-thousandths of the level each is off.
     off_e4: Vec<i64>,
     days: u16,
-    /// Of the pairs with strikes that are far from the level: how many, and the sums of what their prices differ and of what the
-    /// strikes are from the level.
-    far: usize,
-    difference_e4: i64,
-    distance_e4: i64,
 }
 
 impl Parity {
@@ -102,23 +90,14 @@ impl Parity {
         let (difference_e4, distance_e4) = difference_and_distance_e4(bound, price, partner, level);
         self.days = bound.days;
         self.off_e4.push((difference_e4 - distance_e4).abs().saturating_mul(10_000) / level.as_e4().max(1));
-        if distance_e4.abs() > level.as_e4() / FAR_PART {
-            self.far += 1;
-            self.difference_e4 += difference_e4.abs();
-            self.distance_e4 += distance_e4.abs();
-        }
     }
 
     pub fn allowed(mut self) -> Allowed {
         let year_part_e4 = YEAR_PART_E2 * 100 * i64::from(self.days) / YEAR_DAYS;
         self.off_e4.sort_unstable();
         let median_e4 = self.off_e4.get(self.off_e4.len() / 2).copied().unwrap_or(0);
-        if self.off_e4.len() >= PAIRS_MIN && median_e4 > MEDIAN_PART_E4 + year_part_e4 {
-            return Allowed::Median;
-        }
-        let is_of_unit = self.difference_e4 > UNIT_FACTOR * self.distance_e4
-            || UNIT_FACTOR * self.difference_e4 < self.distance_e4;
-        if self.far >= PAIRS_MIN && is_of_unit { Allowed::Unit } else { Allowed::Usual }
+        let is_off = self.off_e4.len() >= PAIRS_MIN && median_e4 > MEDIAN_PART_E4 + year_part_e4;
+        if is_off { Allowed::Median } else { Allowed::Usual }
     }
 }
 
@@ -150,7 +129,6 @@ pub(super) fn are_no_pair(
             let part_e4 = MEDIAN_PART_E4 + YEAR_PART_E2 * 100 * days / YEAR_DAYS;
             level.as_e4().saturating_mul(part_e4) / 10_000
         }
-        Allowed::Unit => (distance_e4 / 2).abs().max(level.as_e4() / (2 * FAR_PART)),
     };
     off_e4 > limit_e4.max(super::APART_E4_MIN)
 }
@@ -229,24 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn many_pairs_of_an_index_show_another_level_and_another_unit() {
+    fn many_pairs_of_an_index_show_another_level() {
         assert_eq!(allowed_of(25_000, 100), Allowed::Usual);
         assert_eq!(allowed_of(25_120, 100), Allowed::Usual, "what money costs");
-        assert_eq!(allowed_of(25_000, 40), Allowed::Usual, "less than a unit");
         for level in [23_500, 26_500, 27_800, 250] {
             assert_eq!(allowed_of(level, 100), Allowed::Median, "{level}");
         }
-        for unit_e2 in [1, 10] {
-            assert_eq!(allowed_of(25_000, unit_e2), Allowed::Unit);
-        }
         assert_eq!(allowed_of(25_000, 1_000), Allowed::Median);
-        // Nearer strikes.
-        let mut parity = Parity::default();
-        for strike in [24_800, 24_850, 25_150, 25_200, 25_250] {
-            let bound = bound(OptionType::Put, strike);
-            let tenth = |rupees: i64| Price::from_e4(rupees.max(0) * 1_000 + 50_000);
-            parity.take(&bound, tenth(strike - 25_000), tenth(25_000 - strike), rupees(25_000));
-        }
-        assert_eq!(parity.allowed(), Allowed::Unit);
     }
 }
