@@ -88,7 +88,11 @@ fn is_in(messages: &[Vec<String>], start: &str) -> bool {
 fn ready_status_watchdog_reload_and_stopping_are_told() {
     let home = tempfile::tempdir().expect("a directory");
     let config = home.path().join("bhavd.toml");
-    processes::Daemon::configure(&config, home.path(), TABLES);
+    // A Sunday: in session hours the status begins with what the feed lacks.
+    let now = bhavd::clock::real_now().to_utc().to_rfc3339();
+    let clock =
+        format!("[clock]\nstart = \"2026-02-08T12:00:00+05:30\"\nreal_start = \"{now}\"\nspeed = 1.0\n");
+    processes::Daemon::configure(&config, home.path(), &format!("{TABLES}{clock}"));
     let valid = fs::read_to_string(&config).expect("it was written");
     let mut managed = Managed::start(&config, home.path(), Duration::from_secs(2));
 
