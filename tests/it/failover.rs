@@ -108,7 +108,10 @@ fn a_forced_provider_counts_while_it_is_up_and_the_replay_equals_the_record() {
         record["intraday_option_oi"].iter().map(|row| row.split('|').nth(10).expect("a provider")).collect();
     assert!(providers.is_superset(&BTreeSet::from(["1", "2"])), "rows of both: {providers:?}");
     let kept: Vec<_> = fs::read_dir(home.join("spool")).expect("a log").flatten().collect();
-    assert!(kept.iter().all(|entry| entry.file_name() != "forced-provider"), "nobody is forced any more");
+    assert!(
+        kept.iter().all(|entry| entry.file_name() != "forced-provider"),
+        "no provider is forced any more"
+    );
 }
 
 #[test]

@@ -33,10 +33,15 @@ impl Ohlc {
         self.low_e4 = self.low_e4.min(price.as_e4());
     }
 
+    /// Widens to the prices of another one.
+    pub fn contain(&mut self, other: &Ohlc) {
+        self.high_e4 = self.high_e4.max(other.high_e4);
+        self.low_e4 = self.low_e4.min(other.low_e4);
+    }
+
     /// Takes all of an interval that follows.
     pub fn append(&mut self, next: &Ohlc) {
-        self.high_e4 = self.high_e4.max(next.high_e4);
-        self.low_e4 = self.low_e4.min(next.low_e4);
+        self.contain(next);
         self.close_e4 = next.close_e4;
         self.volume += next.volume;
     }

@@ -52,12 +52,14 @@ pub struct ContradictedBar {
 const APART_PART: i64 = 100;
 const FAR_PART: i64 = 20;
 
-/// Whether a broker's candle cannot be of a time in which these prices were seen.
+/// Whether a broker's candle lies beside the prices that were seen within it.
 fn is_apart(bar: &Ohlc, low_e4: i64, high_e4: i64) -> bool {
-    bar.low_e4 > high_e4 + high_e4 / APART_PART
-        || bar.high_e4 < low_e4 - low_e4 / APART_PART
-        || bar.high_e4 > high_e4 + high_e4 / FAR_PART
-        || bar.low_e4 < low_e4 - low_e4 / FAR_PART
+    bar.low_e4 > high_e4 + high_e4 / APART_PART || bar.high_e4 < low_e4 - low_e4 / APART_PART
+}
+
+/// Whether a broker's candle has a price far from those that were seen within it, or last before it.
+fn is_far(bar: &Ohlc, low_e4: i64, high_e4: i64) -> bool {
+    bar.high_e4 > high_e4 + high_e4 / FAR_PART || bar.low_e4 < low_e4 - low_e4 / FAR_PART
 }
 
 impl UnderlyingCandle {
@@ -212,9 +214,8 @@ impl UnderlyingCandles {
             Some(candle) => Some((candle.forming.ohlc.low_e4, candle.forming.ohlc.high_e4)),
             None => last().map(|close_e4| (close_e4, close_e4)),
         };
-        let is_first = observed.is_none();
         if let Some((low_e4, high_e4)) = seen
-            && (if is_first { is_far(&ohlc, low_e4) } else { is_apart(&ohlc, low_e4, high_e4) })
+            && (is_far(&ohlc, low_e4, high_e4) || observed.is_some() && is_apart(&ohlc, low_e4, high_e4))
         {
             let kept = self.candles.get_mut(&bar.start);
             rows.unresolved.extend(kept.and_then(|candle| candle.forming.touch(instrument, Self::INTERVAL)));
@@ -224,14 +225,12 @@ impl UnderlyingCandles {
         }
         // What was seen and is not to be resolved was so, whatever the broker's candle leaves out.
         if let Some(observed) = observed.filter(|candle| !candle.forming.is_touched) {
-            ohlc.low_e4 = ohlc.low_e4.min(observed.forming.ohlc.low_e4);
-            ohlc.high_e4 = ohlc.high_e4.max(observed.forming.ohlc.high_e4);
+            ohlc.contain(&observed.forming.ohlc);
         }
         let known = before.filter(|candle| candle.origin == Origin::History);
         if let Some(known) = known {
             // An earlier one has taken what was seen.
-            ohlc.low_e4 = ohlc.low_e4.min(known.forming.ohlc.low_e4);
-            ohlc.high_e4 = ohlc.high_e4.max(known.forming.ohlc.high_e4);
+            ohlc.contain(&known.forming.ohlc);
             if known.forming.ohlc == ohlc {
                 return None;
             }
@@ -243,11 +242,6 @@ impl UnderlyingCandles {
         self.candles.insert(bar.start, candle);
         None
     }
-}
-
-/// The same of a time in which none was seen.
-fn is_far(bar: &Ohlc, last_e4: i64) -> bool {
-    bar.high_e4 > last_e4 + last_e4 / FAR_PART || bar.low_e4 < last_e4 - last_e4 / FAR_PART
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //!
 //! No option is worth more than what it is on: a call more than its underlying, a put more than its strike. A call and a put of
 //! one strike differ by what the level is above it ([`pairs`]). No contract that has just been traded has a last price far
-//! outside of its own bid and ask, and no bid is above its ask. Where two providers know the same trades of a contract, they know the same last price.
+//! outside of its own bid and ask, and no bid is above its ask. Where two providers know the same trades of a contract, they
+//! know the same last price.
 //!
 //! Owns the volume of each contract at the last look, and what the looks have found. A chain is looked at after its fields
 //! ([`super::plausibility`]), whose turns and memory these looks share; they are no part of the tick path.
