@@ -147,8 +147,9 @@ fn check_candle(play: &Play, contract: usize, candle: &Candle) -> Result<(), Str
         // Nothing shows it before something else does.
         return Ok(());
     }
-    let is_streamed =
-        |at: i64| play.streamed[contract].iter().any(|(from, until)| *from < at && at <= *until);
+    let is_within =
+        |spans: &[(i64, i64)], at: i64| spans.iter().any(|(from, until)| *from < at && at <= *until);
+    let is_streamed = |at: i64| is_within(&play.streamed[contract], at);
     let truth = |second: i64| play.market.at(contract, second);
     // The volume at a boundary, at least and at most.
     let volume_at = |boundary: i64| -> Result<(i64, i64), String> {
@@ -160,7 +161,7 @@ fn check_candle(play: &Play, contract: usize, candle: &Candle) -> Result<(), Str
         let least = before.map_or(0, |(_, least)| *least);
         let after = known.iter().filter(|(at, _)| *at >= boundary).min();
         let is_known = after.is_some_and(|(_, most)| *most == least);
-        if !is_known && !is_streamed(boundary) {
+        if !is_known && !is_within(&play.brought[contract], boundary) {
             return Err(format!("it is not known what was traded by {boundary}: {before:?}, {after:?}"));
         }
         let slack = match candle.provider {

@@ -51,6 +51,8 @@ pub(super) struct Play {
     pub spoke: Vec<Option<i64>>,
     /// By contract: the spans in which its stream proved it: from its first packet to the stream's last data.
     pub streamed: Vec<Vec<(i64, i64)>>,
+    /// The same up to the stream's last packet: those that stand still show nothing of what is true, but that it goes on.
+    pub brought: Vec<Vec<(i64, i64)>>,
     /// By contract: stamps of the bodies that had it.
     pub bodies: Vec<Vec<i64>>,
     /// By contract: instants at which a volume was shown to be the latest one.
@@ -84,6 +86,7 @@ impl Play {
             subscribed: [None; 2],
             spoke: vec![None; contracts],
             streamed: vec![Vec::new(); contracts],
+            brought: vec![Vec::new(); contracts],
             bodies: vec![Vec::new(); contracts],
             volumes: vec![Vec::new(); contracts],
             levels: Vec::new(),
@@ -332,11 +335,12 @@ impl Play {
             return;
         }
         self.apply(second, Source::ANGEL_ONE_STREAM, format!("stream={stream}"), frames);
-        let mut is_live = false;
+        let (mut is_live, mut is_brought) = (false, false);
         for (contract, value, frozen) in sent {
             if let Some(since) = frozen {
                 // It shows nothing of what is true now.
                 self.volumes[contract].push((since, value.volume));
+                is_brought |= self.spoke[contract].is_some();
                 continue;
             }
             self.show(Provider::AngelOne, contract, (second, second), value);
@@ -344,16 +348,20 @@ impl Play {
                 None => {
                     self.spoke[contract] = Some(second);
                     self.streamed[contract].push((second, second));
+                    self.brought[contract].push((second, second));
                 }
                 Some(_) => is_live = true,
             }
         }
-        if is_live {
+        if is_live || is_brought {
             for contract in 0..self.spoke.len() {
                 let is_mute = self
                     .is(second, |kind| matches!(kind, Kind::MuteContracts(mute) if mute.contains(&contract)));
                 if Self::stream_of(contract) == stream && self.spoke[contract].is_some() && !is_mute {
-                    self.streamed[contract].last_mut().expect("it spoke").1 = second;
+                    self.brought[contract].last_mut().expect("it spoke").1 = second;
+                    if is_live {
+                        self.streamed[contract].last_mut().expect("it spoke").1 = second;
+                    }
                 }
             }
         }
