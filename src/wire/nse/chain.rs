@@ -7,6 +7,7 @@ use super::{
     ChainContext, WireError,
     error::{bounded, from_json},
     field::{DateField, InstantField, RupeesField},
+    identifier::Identifier,
     units::{UnitsError, units_from_lots},
     unread::{Names, Unread},
 };
@@ -384,8 +385,11 @@ impl LegFields<'_> {
         if !is_strike(strike) {
             return Err(format!("a strike of {strike}"));
         }
-        if let Some(other) = self.identifier.as_deref().and_then(type_of).filter(|of| *of != option_type) {
-            return Err(format!("a {other} leg under {option_type}"));
+        let own = Identifier { underlying: &*underlying, expiry, option_type, strike };
+        if let Some(identifier) = self.identifier.as_deref()
+            && Identifier::parse(identifier).is_some_and(|named| named != own)
+        {
+            return Err(format!("a leg with the identifier \"{}\"", bounded(identifier)));
         }
         // All are there in every leg of every real body: without them it is not known what it says.
         let open_interest_lots = Some(self.open_interest.ok_or_else(|| lacks("openInterest"))?);
@@ -407,12 +411,6 @@ impl LegFields<'_> {
             implied_volatility_e4: told(self.implied_volatility).map(Price::as_e4),
         }))
     }
-}
-
-/// The type that an identifier names before its strike; `None` where it is another text.
-fn type_of(identifier: &str) -> Option<OptionType> {
-    let named = identifier.trim_end_matches(|byte: char| byte.is_ascii_digit() || byte == '.');
-    OptionType::BOTH.into_iter().find(|option_type| named.ends_with(option_type.name()))
 }
 
 /// No strike of NSE's has ever been a tenth of it.
@@ -680,7 +678,22 @@ mod tests {
             (
                 "\"identifier\":\"CE\"",
                 "\"identifier\":\"OPTIDXNIFTY23-06-2026PE25050.00\"",
-                "a PE leg under CE",
+                "a leg with the identifier \"OPTIDXNIFTY23-06-2026PE25050.00\"",
+            ),
+            (
+                "\"identifier\":\"CE\"",
+                "\"identifier\":\"OPTIDXNIFTY30-06-2026CE25050.00\"",
+                "a leg with the identifier \"OPTIDXNIFTY30-06-2026CE25050.00\"",
+            ),
+            (
+                "\"identifier\":\"CE\"",
+                "\"identifier\":\"OPTIDXFINNIFTY23-06-2026CE25050.00\"",
+                "a leg with the identifier \"OPTIDXFINNIFTY23-06-2026CE25050.00\"",
+            ),
+            (
+                "\"identifier\":\"CE\"",
+                "\"identifier\":\"OPTIDXNIFTY23-06-2026CE25100.00\"",
+                "a leg with the identifier \"OPTIDXNIFTY23-06-2026CE25100.00\"",
             ),
             ("\"NIFTY\"", "\"\u{202e}YTFIN\"", "\"\\u{202e}YTFIN\" is no symbol"),
         ] {

@@ -13,6 +13,7 @@ mod context;
 mod contracts;
 mod error;
 mod field;
+mod identifier;
 mod lots;
 mod sources;
 mod status;
