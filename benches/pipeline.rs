@@ -79,7 +79,9 @@ fn stream() -> Vec<Record> {
             let (volume, open_interest, paise) = &mut known[contract as usize];
             *volume += 65 * rng.random_range(0..4_i64);
             if rng.random_range(0..8_u32) == 0 {
-                *open_interest += 65 * rng.random_range(1..20_i64);
+                // Open interest grows by no more than what is traded: more of it is a fault that is noted.
+                let opened = 65 * rng.random_range(1..20_i64);
+                (*open_interest, *volume) = (*open_interest + opened, *volume + opened);
             }
             *paise += 5 * rng.random_range(-3..=3_i64);
             *paise = (*paise).max(5);

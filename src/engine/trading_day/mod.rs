@@ -98,7 +98,7 @@ use crate::{
 use std::collections::{BTreeMap, VecDeque};
 
 /// So many contracts ahead a look has them fetched from memory.
-const SLOTS_AHEAD: usize = 8;
+const SLOTS_AHEAD: usize = 24;
 
 /// Opening and closing of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -397,7 +397,7 @@ impl TradingDay {
         self.bases_before.push(base.filter(|(_, kind)| *kind != OiBase::Provider));
         self.contexts.push(SlotContext { base, proved_until: Timestamp::NEVER, chain });
         self.marks.add_slot();
-        self.prices.add_slot(spec.price_bound);
+        self.prices.add_slot(chain, spec.price_bound);
         self.add_print();
         self.candles.add_slot(if spec.is_option { Priced::Option } else { Priced::Level });
         if !spec.is_option {

@@ -329,6 +329,7 @@ impl TradingDay {
             if let Some(ahead) = slots.get(at + SLOTS_AHEAD) {
                 self.fetch_latest(*ahead);
                 prefetch(&known.fields[*ahead as usize]);
+                prefetch(&self.bases_before[*ahead as usize]);
             }
             let Some(track) = self.track(provider, slot as usize).filter(|track| !track.latest.is_empty())
             else {

@@ -22,13 +22,14 @@ mod pairs;
 
 use self::pairs::{Allowed, Pairs, Parity, are_no_pair};
 use super::{
-    ChainClass, TradingDay,
+    ChainClass, SLOTS_AHEAD, TradingDay,
     open_interest::are_far_apart,
     plausibility::{IMPOSSIBLE_LOOKS_MIN, is_of_chain},
 };
 use crate::{
     engine::{observation::Observation, rows::Rows},
     market::{InstrumentId, OptionType, Price, Provider, Timestamp},
+    prefetch::prefetch,
 };
 use std::collections::BTreeMap;
 
@@ -163,7 +164,8 @@ pub(super) struct Prices {
 }
 
 impl Prices {
-    pub fn add_slot(&mut self, bound: Option<PriceBound>) {
+    pub fn add_slot(&mut self, chain: u32, bound: Option<PriceBound>) {
+        self.pairs.add_slot(chain, bound);
         self.bounds.push(bound);
         self.traded.push(Traded { volume: UNSEEN, is_first: false, at: Timestamp::NEVER });
     }
@@ -199,7 +201,6 @@ impl TradingDay {
         let last = known.looks.get(&(chain as u32)).copied();
         let before = last.map_or(self.hours.open, |look| look.at);
         let level = self.level_of(known, chain as u32);
-        known.pairs.link(chain as u32, &self.chains[chain].slots, &known.bounds);
         let mut look = Look { at: now, judged: 0, weighed: 0, impossible: 0, since: None };
         let weighed = self.weighed_prices(known, chain, &mut look);
         look.weighed = weighed.len() as u32;
@@ -246,7 +247,13 @@ impl TradingDay {
     /// What the contracts of a chain show that have something to say at this look.
     fn weighed_prices(&self, known: &mut Prices, chain: usize, look: &mut Look) -> Vec<Shown> {
         let mut weighed = Vec::new();
-        for slot in self.chains[chain].slots.iter().copied() {
+        let slots = &self.chains[chain].slots;
+        for (at, slot) in slots.iter().copied().enumerate() {
+            if let Some(ahead) = slots.get(at + SLOTS_AHEAD) {
+                self.fetch_latest(*ahead);
+                prefetch(&known.traded[*ahead as usize]);
+                prefetch(&known.bounds[*ahead as usize]);
+            }
             let Some(track) = self.recorded_track(slot as usize) else { continue };
             let latest = track.latest;
             let (Some(provider), Some(price), Some(volume)) =

@@ -33,25 +33,19 @@ pub(super) struct Pairs {
     partners: Vec<u32>,
     /// Contracts without a partner so far, by chain, strike and type.
     alone: BTreeMap<(u32, Price, OptionType), u32>,
-    /// By chain: how many of its slots were looked at for partners.
-    linked: BTreeMap<u32, usize>,
 }
 
 impl Pairs {
-    /// Finds the partners of those of a chain's slots that have been added since the last call.
-    pub fn link(&mut self, chain: u32, slots: &[u32], bounds: &[Option<PriceBound>]) {
-        let linked = self.linked.entry(chain).or_insert(0);
-        let new = slots.get(*linked..).unwrap_or(&[]);
-        *linked = slots.len();
-        self.partners.resize(bounds.len(), NONE);
-        for slot in new.iter().copied() {
-            let Some(PriceBound { option_type, strike, .. }) = bounds[slot as usize] else { continue };
-            if let Some(partner) = self.alone.remove(&(chain, strike, other(option_type))) {
-                self.partners[slot as usize] = partner;
-                self.partners[partner as usize] = slot;
-            } else {
-                self.alone.insert((chain, strike, option_type), slot);
-            }
+    /// Adds the next slot, and finds its partner among those of its chain.
+    pub fn add_slot(&mut self, chain: u32, bound: Option<PriceBound>) {
+        let slot = self.partners.len() as u32;
+        self.partners.push(NONE);
+        let Some(PriceBound { option_type, strike, .. }) = bound else { return };
+        if let Some(partner) = self.alone.remove(&(chain, strike, other(option_type))) {
+            self.partners[slot as usize] = partner;
+            self.partners[partner as usize] = slot;
+        } else {
+            self.alone.insert((chain, strike, option_type), slot);
         }
     }
 
@@ -147,21 +141,20 @@ mod tests {
 
     #[test]
     fn contracts_of_a_strike_are_partners_whenever_they_are_added() {
-        let mut bounds = vec![
-            Some(bound(OptionType::Call, 100)),
-            Some(bound(OptionType::Call, 110)),
-            None,
-            Some(bound(OptionType::Put, 100)),
-        ];
         let mut pairs = Pairs::default();
-        pairs.link(0, &[0, 1, 2, 3], &bounds);
-        let partners = |pairs: &Pairs| (0..6).map(|slot| pairs.partner(slot)).collect::<Vec<_>>();
-        assert_eq!(partners(&pairs), [Some(3), None, None, Some(0), None, None]);
-        bounds.extend([Some(bound(OptionType::Put, 110)), Some(bound(OptionType::Put, 110))]);
-        pairs.link(1, &[4], &bounds);
-        assert_eq!(pairs.partner(1), None, "that one is of another chain");
-        pairs.link(0, &[0, 1, 2, 3, 5], &bounds);
-        assert_eq!(partners(&pairs), [Some(3), Some(5), None, Some(0), None, Some(1)]);
+        let mut add = |chain, bound| {
+            pairs.add_slot(chain, bound);
+            (0..6).map(|slot| pairs.partner(slot)).collect::<Vec<_>>()
+        };
+        add(0, Some(bound(OptionType::Call, 100)));
+        add(0, Some(bound(OptionType::Call, 110)));
+        add(0, None);
+        let partners = add(0, Some(bound(OptionType::Put, 100)));
+        assert_eq!(partners, [Some(3), None, None, Some(0), None, None]);
+        let of_another_chain = add(1, Some(bound(OptionType::Put, 110)));
+        assert_eq!(of_another_chain, partners);
+        let partners = add(0, Some(bound(OptionType::Put, 110)));
+        assert_eq!(partners, [Some(3), Some(5), None, Some(0), None, Some(1)]);
     }
 
     #[test]
