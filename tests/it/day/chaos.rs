@@ -142,14 +142,18 @@ fn a_day_of_faults(provider: Provider) {
     });
     let actors = daemon.ask(&["actors"]);
     Accounts::read(&daemon.log()).assert_explain(&actors, &children);
-    daemon.stop();
-
     let record = dump(&store_url(directory), date);
     let circumstances = format!("{provider}, seed {seed}");
     let outages = match provider {
         Provider::AngelOne => assert_equal_but_for_outages(&answer, &record, &circumstances),
         Provider::Nse => assert_equal_as_polled(&answer, &record, &circumstances),
     };
+    outages.assert_told(|contract, bucket| {
+        let at = midnight.plus_seconds(bucket).to_ist().format("%H:%M:%S").to_string();
+        let explained = daemon.try_ask(&["explain", contract, "--at", &at]);
+        format!("{circumstances}: {}\n{}", String::from_utf8_lossy(&explained.stdout), daemon.log())
+    });
+    daemon.stop();
     assert!(outages.missing > 0, "nothing befell the feed, {circumstances}");
     let heard = listener.heard();
     for row in cells(&record, "gaps") {

@@ -95,7 +95,9 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
 
     let answer = Answer::read(&recording);
     let record = dump(&store, date);
-    let Outages { gaps, missing } = assert_equal_but_for_outages(&answer, &record, &format!("down {down:?}"));
+    let outages = assert_equal_but_for_outages(&answer, &record, &format!("down {down:?}"));
+    outages.assert_told(|_, _| format!("down {down:?}"));
+    let Outages { gaps, missing, .. } = outages;
     // 15 minutes hold two recorded captures at least: what stood between them nobody can know afterwards.
     assert!(missing > 0, "long outages in the session leave buckets that no daemon saw, down {down:?}");
     for (died, _) in down.iter().filter(|(died, _)| *died < SESSION_CLOSE_S) {

@@ -461,6 +461,7 @@ fn a_recorded_day_is_whole(machine: &Machine, recording: &Path, home: &Path) {
         &record,
         "killed twice, restarted and hung once each",
     );
+    outages.assert_told(|_, _| "killed twice, restarted and hung once each".to_owned());
     assert!(outages.gaps.len() >= 4, "each life's end is told: {:?}", outages.gaps);
     machine.run("systemctl start bhavd.service");
 }
