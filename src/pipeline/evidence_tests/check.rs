@@ -151,10 +151,14 @@ fn trace(play: &Play, contract: usize, start: i64, end: i64) {
         println!("{shown:?}");
     }
     let second = |time: Timestamp| time.us_since(at(0)) / 1_000_000;
+    let is_of = |instrument| {
+        let known = play.batch.instruments.iter().find(|row| row.id == instrument);
+        known.is_some_and(|row| row.contract == play.market.contracts[contract])
+    };
     for row in play.batch.buckets.iter() {
         let BucketRow { state, revision, volume, provider, .. } = row;
         let (bucket, event) = (second(row.bucket.start()), row.event_time.map(second));
-        if (start - 400..end + 400).contains(&bucket) && row.instrument.0 as usize == contract + 1 {
+        if (start - 400..end + 400).contains(&bucket) && is_of(row.instrument) {
             println!("{bucket} {state} revision {revision} {provider:?} {event:?} {volume:?}");
         }
     }

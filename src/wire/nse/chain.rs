@@ -385,7 +385,7 @@ impl LegFields<'_> {
         if !is_strike(strike) {
             return Err(format!("a strike of {strike}"));
         }
-        let own = Identifier { underlying: &*underlying, expiry, option_type, strike };
+        let own = Identifier { underlying: &underlying, expiry, option_type, strike };
         if let Some(identifier) = self.identifier.as_deref()
             && Identifier::parse(identifier).is_some_and(|named| named != own)
         {
