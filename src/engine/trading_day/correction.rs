@@ -154,6 +154,18 @@ impl TradingDay {
         if quote.event_time >= self.close_of(&self.slots[index]) {
             return self.observe_after_close(index, arrival, quote, rows);
         }
+        self.weigh_answer(index, arrival, quote, (now, false), rows);
+    }
+
+    /// `is_settled`: the stream has had its time to bring the same.
+    fn weigh_answer(
+        &mut self,
+        index: usize,
+        arrival: &mut Arrival,
+        quote: &Quote,
+        (now, is_settled): (Timestamp, bool),
+        rows: &mut Rows,
+    ) {
         let (said, quote, is_more) = match Answer::of(quote, arrival.received, self.own_track(index)) {
             Answer::Same => {
                 self.take_earlier(index, arrival, quote, rows);
@@ -169,9 +181,16 @@ impl TradingDay {
         let epoch = self.epochs.get(self.slots[index].spoken);
         if is_more && epoch.is_streaming() {
             let delay_us = STREAM_DELAY_US.max(self.silence_min_us);
-            let is_due = epoch.live_until.us_since(quote.event_time) >= delay_us;
+            let is_due = is_settled || epoch.live_until.us_since(quote.event_time) >= delay_us;
             if !is_due && now.us_since(arrival.received) < delay_us {
                 return self.doubt_stream(index, arrival, said);
+            }
+            if !is_settled {
+                // What earlier answers show lies between the values before and these.
+                for (mut arrival, said) in self.take_doubted(index, arrival.provider) {
+                    self.weigh_answer(index, &mut arrival, &said, (now, true), rows);
+                }
+                return self.weigh_answer(index, arrival, said, (now, true), rows);
             }
             // The stream has missed what was traded: the contract is asked for again and again from now on.
             self.counters.contradicted += 1;
