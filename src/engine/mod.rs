@@ -16,8 +16,8 @@ pub use counted::Counted;
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
-    ChainClass, ChainField, DayCounters, EndEvidence, EndProof, ImpossibleOi, ImpossiblePrice, LevelDispute,
-    MissingChain, OiContradiction, OiDispute, OiJump, OiJumpFault, PriceBound, PriceFault, ScopeChange,
-    ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, TradingDay, UntoldQuotes, UnwitnessedChain,
-    WrongStamps,
+    ChainClass, ChainField, ContradictedBase, DayCounters, EndEvidence, EndProof, ImpossibleOi,
+    ImpossiblePrice, LevelDispute, MissingChain, OiContradiction, OiDispute, OiJump, OiJumpFault, PriceBound,
+    PriceFault, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, TradingDay,
+    UntoldQuotes, UnwitnessedChain, WrongStamps,
 };

@@ -51,6 +51,7 @@ struct DayFaults {
     oi_jumps: u64,
     price_outliers: u64,
     contradicted_bars: u64,
+    contradicted_bases: u64,
     untold: UntoldQuotes,
     stamps: WrongStamps,
     missed_changes: u64,
@@ -58,7 +59,7 @@ struct DayFaults {
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
@@ -71,6 +72,7 @@ const KINDS: [Kind; 15] = [
     ("changed open interest as it cannot change", |_, day| day.oi_jumps),
     ("were prices far from those before and after them", |_, day| day.price_outliers),
     ("were candles that the prices seen contradict", |_, day| day.contradicted_bars),
+    ("named another open interest of the session before", |_, day| day.contradicted_bases),
     ("had open interest 0 of a contract that has some", |_, day| day.untold.zeros),
     ("did not tell the open interest or the level", |_, day| day.untold.absent),
     ("were behind what another provider showed", |_, day| day.missed_changes),
@@ -154,6 +156,7 @@ impl EvidenceWatch {
                 oi_jumps: pipeline.oi_jumps(provider).count,
                 price_outliers: pipeline.price_outliers(provider).count,
                 contradicted_bars: pipeline.contradicted_bars(provider).count,
+                contradicted_bases: pipeline.contradicted_bases(provider).count,
                 untold: pipeline.untold(provider),
                 stamps: pipeline.wrong_stamps(provider),
                 missed_changes: pipeline.missed_changes(provider),
@@ -177,6 +180,7 @@ impl EvidenceWatch {
                 jumps: pipeline.oi_jumps(provider),
                 outliers: pipeline.price_outliers(provider),
                 bars: pipeline.contradicted_bars(provider),
+                bases: pipeline.contradicted_bases(provider),
             };
             describe_counted(provider, &found, |of| pipeline.contract(of))
         });
@@ -430,6 +434,7 @@ mod tests {
                 oi_jumps: 0,
                 price_outliers: 0,
                 contradicted_bars: 0,
+                contradicted_bases: 0,
                 untold: UntoldQuotes::default(),
                 stamps: WrongStamps { standing, delayed, ahead: 0 },
                 missed_changes: 0,

@@ -3,7 +3,9 @@
 
 use super::evidence_watch::{clock, name_of};
 use crate::{
-    engine::{ContradictedBar, ContradictedVolume, Counted, OiJump, OiJumpFault, PriceOutlier},
+    engine::{
+        ContradictedBar, ContradictedBase, ContradictedVolume, Counted, OiJump, OiJumpFault, PriceOutlier,
+    },
     market::{Contract, InstrumentId, Provider},
 };
 
@@ -14,6 +16,7 @@ pub(super) struct CountedValues {
     pub jumps: Counted<OiJump>,
     pub outliers: Counted<PriceOutlier>,
     pub bars: Counted<ContradictedBar>,
+    pub bases: Counted<ContradictedBase>,
 }
 
 /// A text for each kind that there is.
@@ -26,7 +29,8 @@ pub(super) fn describe_counted<'a>(
     let jumps = describe_jumps(provider, &found.jumps, &contract_of);
     let outliers = describe_outliers(provider, &found.outliers, &contract_of);
     let bars = describe_bars(provider, &found.bars, &contract_of);
-    [volumes, jumps, outliers, bars].into_iter().flatten().collect()
+    let bases = describe_bases(provider, &found.bases, &contract_of);
+    [volumes, jumps, outliers, bars, bases].into_iter().flatten().collect()
 }
 
 fn times(count: u64) -> String {
@@ -46,6 +50,19 @@ fn describe_volumes<'a>(
     Some(format!(
         "{provider} contradicted its own volume of the day {times} for {contract}: {volume}, then {later} at {at}; what was \
          too much is taken out of the candles, which are marked"
+    ))
+}
+
+fn describe_bases<'a>(
+    provider: Provider,
+    bases: &Counted<ContradictedBase>,
+    contract_of: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Option<String> {
+    let ContradictedBase { instrument, open_interest, later, event_time } = bases.last?;
+    let (times, contract, at) = (times(bases.count), name_of(instrument, contract_of), clock(event_time));
+    Some(format!(
+        "{provider} named another open interest of the session before {times} for {contract}: {open_interest}, then {later} \
+         at {at}; the first stays what changes are measured against, and one of the two is wrong"
     ))
 }
 
@@ -124,6 +141,10 @@ mod tests {
         let volumes = Counted { count: 3, ..volumes };
         let told = text(CountedValues { volumes, ..CountedValues::default() });
         assert!(told.contains("3 times, the last time for"), "{told}");
+        let base = ContradictedBase { instrument, open_interest: 65_000, later: 70_200, event_time: AT };
+        let told = text(CountedValues { bases: once(base), ..CountedValues::default() });
+        assert!(told.contains("another open interest of the session before once for"), "{told}");
+        assert!(told.contains("65000, then 70200 at 09:15:00"), "{told}");
         for (fault, wrong) in [
             (OiJumpFault::Volume(9_750), " with 9750 traded in the whole day; one of the two is wrong"),
             (OiJumpFault::Back(65_130), " and back to 65130; 65000000 is wrong"),

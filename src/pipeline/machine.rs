@@ -7,9 +7,9 @@ use super::{
 use crate::{
     calendar::{Calendar, Session},
     engine::{
-        ContradictedBar, ContradictedVolume, Counted, DayCounters, MissingChain, Observation, OiDispute,
-        OiJump, PriceOutlier, Rows, SessionHours, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps,
-        watch::WatchList,
+        ContradictedBar, ContradictedBase, ContradictedVolume, Counted, DayCounters, MissingChain,
+        Observation, OiDispute, OiJump, PriceOutlier, Rows, SessionHours, TradingDay, UntoldQuotes,
+        UnwitnessedChain, WrongStamps, watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -224,6 +224,11 @@ impl Pipeline {
     /// Today's cumulative volumes of a provider that its own later ones contradicted.
     pub fn contradicted_volumes(&self, provider: Provider) -> Counted<ContradictedVolume> {
         self.day.as_ref().map(|day| day.contradicted_volumes(provider)).unwrap_or_default()
+    }
+
+    /// Today's open interest of the session before that a provider named otherwise than it had been named before.
+    pub fn contradicted_bases(&self, provider: Provider) -> Counted<ContradictedBase> {
+        self.day.as_ref().map(|day| day.contradicted_bases(provider)).unwrap_or_default()
     }
 
     /// Today's changes of open interest of a provider by more than was traded.

@@ -147,8 +147,9 @@ impl TradingDay {
     pub(super) fn judge(&self, slot: usize, index: usize) -> Verdict {
         let own = self.recorded_track(slot).and_then(|track| self.at_end(track, slot, index));
         let is_own_proved = own.is_some_and(|(_, proof)| proof != Proof::None);
-        if self.others.is_empty() || is_own_proved && self.is_forced(slot) {
-            // An operator's order: what the others know better is not taken.
+        let is_ordered = self.is_forced(slot) && self.end_of_slot(slot, index) > self.forced_at;
+        if self.others.is_empty() || is_own_proved && is_ordered {
+            // An operator's order, from then on: what the others know better is not taken.
             let value = own.map(|(value, _)| value);
             return Verdict { value, is_proved: is_own_proved, is_own: true };
         }

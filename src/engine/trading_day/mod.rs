@@ -22,6 +22,7 @@
 //! Left out: which contract a slot is, what was on the wire, and when anything is stored.
 
 mod arrivals;
+mod bases;
 mod chain;
 mod closing;
 mod correction;
@@ -45,6 +46,7 @@ mod switching;
 mod track;
 mod untold;
 
+pub use bases::ContradictedBase;
 pub use chain::{ChainClass, Preference};
 pub use explain::EndEvidence;
 pub use jumps::{OiJump, OiJumpFault};
@@ -160,6 +162,8 @@ pub struct TradingDay {
     bucket_count: usize,
     is_day_closed: bool,
     preference: Preference,
+    /// Of the last override.
+    forced_at: Timestamp,
     slots: Vec<Slot>,
     /// By slot: what the recorded provider knew at the last bucket ends.
     ends: Vec<Ends>,
@@ -208,6 +212,8 @@ pub struct TradingDay {
     jumps: Jumps,
     /// In the order of [`Provider::ALL`].
     contradicted_bars: [Counted<ContradictedBar>; Provider::ALL.len()],
+    /// The same.
+    contradicted_bases: [Counted<ContradictedBase>; Provider::ALL.len()],
 }
 
 /// What the candles must know of the day, read where they ask.
@@ -267,6 +273,7 @@ impl TradingDay {
             bucket_count,
             is_day_closed: false,
             preference: Preference { forced: None, order: preference },
+            forced_at: Timestamp::NEVER,
             slots: Vec::new(),
             ends: Vec::new(),
             contexts: Vec::new(),
@@ -300,6 +307,7 @@ impl TradingDay {
             missed_changes: [0; Provider::ALL.len()],
             jumps: Jumps::default(),
             contradicted_bars: [Counted::default(); Provider::ALL.len()],
+            contradicted_bases: [Counted::default(); Provider::ALL.len()],
         }
     }
 
@@ -430,24 +438,6 @@ impl TradingDay {
         }
     }
 
-    /// What changes of open interest since the previous session are measured against.
-    #[inline]
-    pub fn base(&self, slot: u32) -> Option<(i64, OiBase)> {
-        self.contexts[slot as usize].base
-    }
-
-    /// Replaces the base by a better one.
-    pub fn set_base(&mut self, slot: u32, open_interest: i64, base: OiBase) {
-        let is_better = |known: Option<(i64, OiBase)>| known.is_none_or(|(_, known)| base < known);
-        let slot = slot as usize;
-        if is_better(self.contexts[slot].base) {
-            self.contexts[slot].base = Some((open_interest, base));
-        }
-        if base != OiBase::Provider && is_better(self.bases_before[slot]) {
-            self.bases_before[slot] = Some((open_interest, base));
-        }
-    }
-
     /// The recorded provider's track of a contract; `None` before it has said anything of it.
     fn recorded_track(&self, slot: usize) -> Option<TrackView<'_>> {
         self.track(self.slots[slot].provider()?, slot)
@@ -562,7 +552,7 @@ impl TradingDay {
             let live_us = event_time.as_us().min(arrival.received.as_us());
             arrival.live_us = arrival.live_us.max(live_us);
         }
-        self.take_base(index, quote);
+        self.take_base(index, arrival.provider, quote);
         let slot = &self.slots[index];
         if event_time >= self.closes[slot.close()] {
             return self.observe_after_close(index, arrival, quote, rows);

@@ -74,7 +74,7 @@ impl TradingDay {
 
     /// An operator's override from `now` on; `None` leaves the choice to the order of preference.
     pub fn force(&mut self, provider: Option<Provider>, now: Timestamp, rows: &mut Rows) {
-        self.preference.forced = provider;
+        (self.preference.forced, self.forced_at) = (provider, now);
         for chain in 0..self.chains.len() {
             self.arbitrate(chain, now, rows);
         }
@@ -251,7 +251,7 @@ impl TradingDay {
                 telling => return self.leave_untold(index, provider, (telling, quote.event_time), rows),
             }
         }
-        self.take_base(index, quote);
+        self.take_base(index, arrival.provider, quote);
         if quote.event_time >= self.close_of(&self.slots[index]) {
             return self.observe_aside_after_close(index, arrival, quote, rows);
         }

@@ -8,6 +8,7 @@ use super::*;
 use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
+mod bases;
 mod contradictions;
 mod stamps;
 mod stated;
@@ -687,20 +688,6 @@ fn a_packet_without_a_level_is_no_sign_of_an_underlying() {
     let states: Vec<BucketState> = played.rows.underlyings.iter().map(|row| row.state).collect();
     assert_eq!(states[0], Live);
     assert!(states.len() > 2 && states[2..].iter().all(|state| *state == Missing), "{states:?}");
-}
-
-#[test]
-fn a_base_from_before_the_open_is_of_another_day() {
-    let mut played = Played::new(1);
-    for (now, previous) in [(at(9, 10, 0), 400), (at(9, 16, 0), 600), (at(9, 19, 0), 600)] {
-        played.advance(now);
-        let mut arrival = played.day.chain_arrival(Provider::Nse, 0, now, BODY, now);
-        let body = Quote { previous_open_interest: Some(previous), ..quote(now, 650) };
-        played.day.observe(0, &mut arrival, &body, &mut played.rows);
-        played.day.end_arrival(&arrival, &mut played.rows);
-    }
-    let row = played.rows.buckets[0];
-    assert_eq!((row.open_interest_change, row.oi_base), (Some(50), Some(OiBase::Provider)));
 }
 
 #[test]

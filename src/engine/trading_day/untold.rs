@@ -12,7 +12,7 @@
 use super::{Arrival, ChainClass, TradingDay, open_interest::SETTLED_US, track::TrackView};
 use crate::{
     engine::rows::Rows,
-    market::{OiBase, Provider, Quote, Timestamp},
+    market::{Provider, Quote, Timestamp},
 };
 use std::collections::BTreeMap;
 
@@ -140,15 +140,5 @@ impl TradingDay {
             Telling::Untold => untold.absent += 1,
         }
         self.mute_provider(index, provider, Timestamp::NEVER, rows);
-    }
-
-    /// The base that a quote names. Before the open a source may show the day before's.
-    #[inline(always)]
-    pub(super) fn take_base(&mut self, index: usize, quote: &Quote) {
-        if let Some(previous) = quote.previous_open_interest
-            && quote.event_time >= self.hours.open
-        {
-            self.set_base(index as u32, previous, OiBase::Provider);
-        }
     }
 }

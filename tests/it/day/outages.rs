@@ -34,18 +34,20 @@ impl Outages {
     }
 }
 
-/// Which captures of each underlying's chains the record knows of, in seconds of the day.
+/// Which captures of each chain the record knows of, in seconds of the day: a body is of one chain.
 type Captures<'a> = BTreeMap<&'a str, BTreeSet<i64>>;
 
-fn underlying(contract: &str) -> &str {
-    contract.split(' ').next().expect("a name")
+/// The underlying and the expiry of a contract.
+fn chain_of(contract: &str) -> &str {
+    let (end, _) = contract.match_indices(' ').nth(1).expect("a name, an expiry and a strike");
+    &contract[..end]
 }
 
 fn captures_in(record: &DayDump) -> Captures<'_> {
     let mut captures = Captures::new();
     for row in cells(record, "intraday_option_oi") {
         if row[9] != "4" {
-            captures.entry(underlying(row[1])).or_default().insert(second_of_day(row[11]));
+            captures.entry(chain_of(row[1])).or_default().insert(second_of_day(row[11]));
         }
     }
     captures
@@ -70,11 +72,11 @@ fn assert_equal(
 ) -> Outages {
     // Whether no poll is known to have seen anything after the one instant and before the other.
     let is_unseen = |contract: &str, after: i64, before: i64| {
-        let seen = captures.and_then(|captures| captures.get(underlying(contract)));
+        let seen = captures.and_then(|captures| captures.get(chain_of(contract)));
         seen.is_some_and(|seen| seen.range(after + 1..before).next().is_none())
     };
     let is_seen = |contract: &str, second: i64| {
-        captures.is_none_or(|captures| captures[underlying(contract)].contains(&second))
+        captures.is_none_or(|captures| captures[chain_of(contract)].contains(&second))
     };
     let mut behind = 0;
     let gaps: Vec<(i64, i64)> =
