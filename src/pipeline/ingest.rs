@@ -55,6 +55,10 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.universe.select_expiries(underlying, listed, self.date)
     }
 
+    pub fn contract(&self, slot: u32) -> Option<&Contract> {
+        self.catalog.contract(self.enrolled.get(slot as usize)?.0)
+    }
+
     /// The slot of a contract that is recorded today.
     pub fn named_slot(&self, contract: &Contract) -> Option<u32> {
         self.slots.get(&self.catalog.instrument(contract)?).copied()

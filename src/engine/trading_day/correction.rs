@@ -28,17 +28,19 @@ pub(super) enum Answer {
     /// Nothing new: what is known held when the request was sent.
     Same,
     Outdated,
-    /// With the stamp that it counts with; `is_more`: something was traded.
+    /// `counted`: with the stamp that it counts with. `said`: with its own, or from when on earlier requests do not contradict it.
+    /// `is_more`: something was traded.
     New {
-        quote: Quote,
+        counted: Quote,
+        said: Quote,
         is_more: bool,
     },
 }
 
 impl Answer {
     /// What a quote that was received then says.
-    pub fn of(quote: &Quote, received: Timestamp, before: TrackView<'_>) -> Answer {
-        let before = before.latest;
+    pub fn of(quote: &Quote, received: Timestamp, track: TrackView<'_>) -> Answer {
+        let before = track.latest;
         if before.has_same_trades(quote) {
             return Answer::Same;
         }
@@ -52,8 +54,9 @@ impl Answer {
         if !is_refuting && !is_next {
             return Answer::Outdated;
         }
-        let event_time = quote.event_time.max(before.event_time());
-        Answer::New { quote: Quote { event_time, ..*quote }, is_more }
+        let said = Quote { event_time: quote.event_time.max(track.proved_until), ..*quote };
+        let counted = Quote { event_time: said.event_time.max(before.event_time()), ..*quote };
+        Answer::New { counted, said, is_more }
     }
 }
 
@@ -175,7 +178,7 @@ impl TradingDay {
                 self.take_late(index, arrival, quote, rows);
                 return self.counters.outdated += 1;
             }
-            Answer::New { quote: counted, is_more } => (quote, counted, is_more),
+            Answer::New { counted, said, is_more } => (said, counted, is_more),
         };
         let mut is_contradicted = false;
         let epoch = self.epochs.get(self.slots[index].spoken);
@@ -183,14 +186,14 @@ impl TradingDay {
             let delay_us = STREAM_DELAY_US.max(self.silence_min_us);
             let is_due = is_settled || epoch.live_until.us_since(quote.event_time) >= delay_us;
             if !is_due && now.us_since(arrival.received) < delay_us {
-                return self.doubt_stream(index, arrival, said);
+                return self.doubt_stream(index, arrival, &said);
             }
             if !is_settled {
                 // What earlier answers show lies between the values before and these.
                 for (mut arrival, said) in self.take_doubted(index, arrival.provider) {
                     self.weigh_answer(index, &mut arrival, &said, (now, true), rows);
                 }
-                return self.weigh_answer(index, arrival, said, (now, true), rows);
+                return self.weigh_answer(index, arrival, &said, (now, true), rows);
             }
             // The stream has missed what was traded: the contract is asked for again and again from now on.
             self.counters.contradicted += 1;
@@ -203,7 +206,7 @@ impl TradingDay {
         self.pass_ends(index, &quote, step, rows);
         let seen = self.seen(index, arrival, step, quote.event_time);
         self.take(index, arrival.provider, seen, arrival.received, &quote, rows);
-        self.take_earlier(index, arrival, said, rows);
+        self.take_earlier(index, arrival, &said, rows);
         self.prove(index, arrival.provider, arrival.proved, rows);
         self.wake_rows(index, quote.event_time);
         if is_contradicted {

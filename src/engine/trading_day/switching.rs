@@ -322,13 +322,13 @@ impl TradingDay {
         match Answer::of(quote, arrival.received, self.others.reach(provider, index).view()) {
             Answer::Outdated => return self.take_late(index, arrival, quote, rows),
             Answer::Same => self.take_earlier(index, arrival, quote, rows),
-            Answer::New { quote: counted, is_more } => {
+            Answer::New { counted, said, is_more } => {
                 let epoch = self.epochs.get(self.others.reach(provider, index).spoken);
                 if is_more && (epoch.is_streaming() || counted.event_time < epoch.live_until) {
                     self.mute_provider(index, provider, Timestamp::NEVER, rows);
                 }
                 self.take_aside(index, arrival, &counted, rows);
-                self.take_earlier(index, arrival, quote, rows);
+                self.take_earlier(index, arrival, &said, rows);
             }
         }
         self.prove(index, provider, arrival.proved, rows);

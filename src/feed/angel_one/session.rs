@@ -8,6 +8,7 @@ use crate::{
     wire::angel_one::{LOGIN_PATH, LoginRequest, REFRESH_PATH, RefreshRequest, RefusalClass, SessionTokens},
 };
 use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// A session is refreshed this long before it ends.
 const REFRESH_AHEAD_US: i64 = 300 * 1_000_000;
@@ -75,7 +76,7 @@ pub(super) async fn keep_valid<S: RecordSink>(shared: &Shared<S>) -> Result<Infa
         shared.health.logged_in(true, "logged in").await?;
         tokio::select! {
             () = shared.clock.sleep_until(refresh_at) => held = Some(tokens),
-            _ = sessions.wait_for(|session| session.tokens.is_none()) => {
+            () = lost(&mut sessions) => {
                 if shared.clock.now().us_since(began) >= KEPT_AT_LEAST_US {
                     lost_early.reset();
                     held = Some(tokens);
@@ -87,6 +88,12 @@ pub(super) async fn keep_valid<S: RecordSink>(shared: &Shared<S>) -> Result<Infa
             }
         }
     }
+}
+
+/// Waits until the session is reported lost. What is borrowed of it meanwhile is given back: a part that reports a loss while
+/// it is held would wait with the feeds' thread.
+async fn lost(sessions: &mut watch::Receiver<Session>) {
+    let _ = sessions.wait_for(|session| session.tokens.is_none()).await;
 }
 
 fn refresh_time(tokens: &SessionTokens, now: Timestamp) -> Timestamp {

@@ -8,7 +8,7 @@ use crate::{
     spool::{Record, Source},
     wire::angel_one,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const PROVIDER: Provider = Provider::AngelOne;
 /// Packets decoded before the first of them is observed: its state has arrived from memory by then.
@@ -152,20 +152,54 @@ impl Decoder {
             Ok(skipped) => skipped,
             Err(error) => return ingest.note_malformed(PROVIDER, &error),
         };
-        ingest.set_unread_listings(PROVIDER, skipped.malformed as u64);
         if let Some(error) = &skipped.first_malformed {
             (0..skipped.malformed).for_each(|_| ingest.note_malformed(PROVIDER, error));
         }
         let recorded = ingest.select(&listed);
+        let mut tokens = MasterTokens::default();
         let enroll = |listing: Listing| {
             if recorded.contains(&listing.contract)
                 && let Some(slot) = ingest.enroll(&listing, false)
                 && let Some(token) = listing.token
             {
                 self.tokens.insert(token, slot);
+                tokens.note(token, slot);
             }
         };
         angel_one::for_each_listing(body, enroll).expect("it was read a moment ago");
+        ingest.set_unread_listings(PROVIDER, (skipped.malformed + tokens.ambiguous.len()) as u64);
+        for (token, slot) in tokens.ambiguous {
+            self.tokens.remove(token);
+            let ProviderToken { token, .. } = token;
+            let contract = ingest.contract(slot).map(ToString::to_string).unwrap_or_default();
+            ingest.note_malformed(
+                PROVIDER,
+                &format_args!(
+                    "instrument master: token {token} of {contract} or the contract stands there twice, with another \
+                     contract or token: packets under it are of an unknown contract"
+                ),
+            );
+        }
+    }
+}
+
+/// The tokens of a master's recorded contracts: each is of one contract, and each contract has one.
+#[derive(Default)]
+struct MasterTokens {
+    slots: BTreeMap<ProviderToken, u32>,
+    tokens: BTreeMap<u32, ProviderToken>,
+    /// Those of which it is not known whose packets they bring.
+    ambiguous: BTreeMap<ProviderToken, u32>,
+}
+
+impl MasterTokens {
+    fn note(&mut self, token: ProviderToken, slot: u32) {
+        let other_slot = self.slots.insert(token, slot).filter(|other| *other != slot);
+        let other_token = self.tokens.insert(slot, token).filter(|other| *other != token);
+        if other_slot.is_some() || other_token.is_some() {
+            self.ambiguous.insert(token, slot);
+        }
+        self.ambiguous.extend(other_token.map(|other| (other, slot)));
     }
 }
 

@@ -29,6 +29,18 @@ impl TokenTable {
         }
     }
 
+    /// What a token says is of no slot from now on.
+    pub fn remove(&mut self, token: ProviderToken) {
+        if token.token < DIRECT_TOKENS_MAX {
+            let slots = &mut self.direct[usize::from(token.segment.code()) - 1];
+            if let Some(slot) = slots.get_mut(token.token as usize) {
+                *slot = EMPTY;
+            }
+        } else {
+            self.sparse.remove(&token);
+        }
+    }
+
     #[inline]
     pub fn get(&self, token: ProviderToken) -> Option<u32> {
         if token.token < DIRECT_TOKENS_MAX {
@@ -77,6 +89,13 @@ mod tests {
             }
             for (token, slot) in &model {
                 prop_assert_eq!(table.get(*token), Some(*slot));
+            }
+            if let Some((token, _)) = model.pop_first() {
+                table.remove(token);
+                prop_assert_eq!(table.get(token), None);
+                for (token, slot) in &model {
+                    prop_assert_eq!(table.get(*token), Some(*slot), "the others stay");
+                }
             }
             prop_assert_eq!(table.get(key(asked)), model.get(&key(asked)).copied());
             for slot in model.values() {

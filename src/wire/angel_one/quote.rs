@@ -3,6 +3,7 @@
 use super::{
     WireError, bounds, envelope, exchange_of, json,
     segment::{as_digits, as_exchange, token_of},
+    stream::is_traded_today,
 };
 use crate::market::{Price, ProviderToken, Quote, Segment, Timestamp, Told};
 use chrono::NaiveDateTime;
@@ -271,7 +272,8 @@ impl FullQuote {
         ProviderToken { segment: self.exchange, token: self.symbol_token }
     }
 
-    /// The row in bhavd's units; values that cannot be are errors. Open interest only on F&O segments.
+    /// The row in bhavd's units; values that cannot be are errors. Open interest only on F&O segments, where price and volume of
+    /// a trade of another day are not told, as in packets.
     pub fn quote(&self) -> Result<Quote, WireError> {
         let price = |path: &str, price: Price| {
             bounds::price(price).ok_or_else(|| json::implausible(WHAT, path, price))
@@ -287,11 +289,14 @@ impl FullQuote {
         let has_open_interest = matches!(self.exchange, Segment::NseFo | Segment::BseFo);
         let open_interest =
             if has_open_interest { Some(units("opnInterest", self.opn_interest)?) } else { None };
+        let is_of_today =
+            !has_open_interest || is_traded_today(self.exch_trade_time.as_us() / 1_000_000, event_time);
+        let last_price = if is_of_today { price("ltp", self.ltp)? } else { Price::ZERO };
         Ok(Quote {
             event_time,
-            last_price: Told::zero_is_nothing(price("ltp", self.ltp)?),
+            last_price: Told::zero_is_nothing(last_price),
             open_interest,
-            volume: Some(units("tradeVolume", self.trade_volume)?),
+            volume: Some(units("tradeVolume", self.trade_volume)?).filter(|_| is_of_today),
             bid: best("depth.buy", &self.depth.buy).transpose()?.into(),
             ask: best("depth.sell", &self.depth.sell).transpose()?.into(),
             ..Quote::default()

@@ -448,9 +448,9 @@ fn volume(bytes: &[u8]) -> Result<i64, WireError> {
     bounds::quantity(units).ok_or_else(|| implausible(67, "volume", units))
 }
 
-/// Whether the last trade is of the packet's day, or not told: sessions are shorter than half a day, and nights longer.
+/// Whether the last trade is of the day of the values, or not told: sessions are shorter than half a day, and nights longer.
 #[inline]
-fn is_traded_today(last_trade_s: i64, event_time: Timestamp) -> bool {
+pub(super) fn is_traded_today(last_trade_s: i64, event_time: Timestamp) -> bool {
     const HALF_DAY_US: i64 = 43_200_000_000;
     last_trade_s <= 0 || event_time.as_us() - last_trade_s.saturating_mul(1_000_000) < HALF_DAY_US
 }

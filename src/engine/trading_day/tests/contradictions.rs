@@ -393,3 +393,26 @@ fn many_contracts_of_a_chain_do_not_lose_all_their_open_interest_at_once() {
     assert_eq!(played.states(3)[17..], [Live, Live], "{:?}", played.states(3));
     assert_eq!(played.states(4)[17..], [Missing, Missing]);
 }
+
+#[test]
+fn what_an_earlier_answer_shows_is_not_bridged_by_a_later_one() {
+    let mut played = Played::new(2);
+    for second in [20, 60, 100, 140, 170, 180, 190, 200] {
+        let shown = [(0, 900 + second, 700), (1, 900, 700)];
+        played.packets(at(9, 15, 0).plus_seconds(second), &shown[..if second <= 100 { 2 } else { 1 }]);
+        for (stamp, received, volume, open_interest) in [(171, 173, 1_300, 760), (182, 193, 1_900, 820)] {
+            if second != received / 10 * 10 {
+                continue;
+            }
+            let [stamp, received] = [stamp, received].map(|second| at(9, 15, 0).plus_seconds(second));
+            played.advance(received);
+            let mut arrival = played.day.quote_arrival(Provider::AngelOne, QUOTES, Some(received), received);
+            let said = values(stamp, volume, open_interest);
+            played.day.observe(1, &mut arrival, &said, &mut played.rows);
+            played.day.end_arrival(&arrival, &mut played.rows);
+        }
+    }
+    played.advance(at(9, 23, 0));
+    let first = played.stated(1)[0];
+    assert_eq!((first.0, first.1), (Live, Some(760)), "of the answer within the bucket");
+}

@@ -121,6 +121,24 @@ fn a_bad_row_does_not_spoil_the_others() {
 }
 
 #[test]
+fn a_trade_of_another_day_tells_neither_price_nor_volume_of_an_option() {
+    let quote_of = |exchange: &str, trade_time: &str| {
+        let body = format!(
+            r#"{{"status":true,"data":{{"fetched":[{{"exchange":"{exchange}","tradingSymbol":"X","symbolToken":"7","ltp":1.05,
+                "exchFeedTime":"30-Jan-2026 09:15:00","exchTradeTime":"{trade_time}","tradeVolume":650,"opnInterest":65}}],
+                "unfetched":[]}}}}"#
+        );
+        decode_quotes(body.as_bytes()).expect("an answer").quotes[0].1
+    };
+    let told = |quote: Quote| (quote.last_price.value(), quote.volume, quote.open_interest);
+    let (price, nothing) = (Some(Price::from_e4(10_500)), (None, None, Some(65)));
+    assert_eq!(told(quote_of("NFO", "30-Jan-2026 09:14:59")), (price, Some(650), Some(65)));
+    assert_eq!(told(quote_of("NFO", "29-Jan-2026 15:29:59")), nothing);
+    assert_eq!(told(quote_of("NFO", "01-Jan-1970 05:30:00")), (price, Some(650), Some(65)), "not told");
+    assert_eq!(told(quote_of("NSE", "29-Jan-2026 15:29:59")), (price, Some(650), None));
+}
+
+#[test]
 fn requests_that_are_not_ours_are_refused() {
     let many = (0..51).map(|token| format!("\"{token}\"")).collect::<Vec<_>>().join(",");
     for body in [
