@@ -124,7 +124,9 @@ impl TradingDay {
             return;
         }
         let known = self.oi_differences.get(&key).copied();
-        if our_value == their_value && known.is_none() {
+        // A dispute that runs ends by what both show alike, however often one lacked trades meanwhile.
+        let is_disputed = self.disputes.running(key).is_some();
+        if our_value == their_value && known.is_none() && !is_disputed {
             return;
         }
         let reach = reaches.0.min(reaches.1);
@@ -145,7 +147,6 @@ impl TradingDay {
         for (known, now) in difference.shown.iter_mut().zip(&shown) {
             known.take(now.lowest);
         }
-        let is_disputed = self.disputes.running(key).is_some();
         if difference.shown[0].meets(&difference.shown[1]) {
             let agreements = difference.agreements + 1;
             if our_value == their_value && !is_disputed {

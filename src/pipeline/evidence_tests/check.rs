@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 
 /// What a stream's row may lag behind the truth.
 const STREAM_SLACK_S: i64 = 2;
+/// A chain that is shown again after so long was not silent.
+const CHAIN_SILENT_S: i64 = 60;
+/// A near chain of so many contracts that has not moved at all for so long since the open stands still.
+const STILL_S: i64 = 900;
+const STILL_CONTRACTS_MIN: usize = 5;
 /// How long after its end a row may wait for what proves it.
 const LATENESS_S: i64 = 330;
 /// For how long after a bucket's end the engine keeps what was known at it, at least: the ends of four buckets.
@@ -242,9 +247,20 @@ fn agreed_after(play: &Play, contract: usize, second: i64) -> i64 {
     ended.map_or(agreed, |ended| agreed_after(play, contract, ended))
 }
 
+/// Whether a chain had not moved for so long from the open on that it seemed to stand still: what it showed of a bucket until it
+/// moved proves nothing.
+fn stood_still_from_open(play: &Play, contract: usize, end: i64) -> bool {
+    let chain = of_chain(contract / play.per_chain, play.per_chain);
+    let moved = play.market.history[chain].iter().flatten().map(|value| value.second);
+    let moved = moved.filter(|second| *second > OPEN_S).min().unwrap_or(END_S);
+    play.per_chain >= STILL_CONTRACTS_MIN
+        && moved >= OPEN_S + STILL_S - SITE_SLACK_S
+        && end <= moved + SITE_SLACK_S
+}
+
 /// Whether a witness that worked proved a contract at a bucket's end.
 fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(), String> {
-    if is_disputed(play, contract, start, end) {
+    if is_disputed(play, contract, start, end) || stood_still_from_open(play, contract, end) {
         return Ok(());
     }
     // A contract that is muted may be proved by nothing else; its neighbours' scope may be down with it.
@@ -255,7 +271,15 @@ fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(
     });
     // Of its last second nothing is known.
     let streamed = play.streamed[contract].iter().find(|(from, until)| *from < end && end < *until);
-    if let (Some((from, until)), false) = (streamed, is_muted) {
+    // A chain that the stream shows nothing of any more is down since its last data.
+    let is_shown_on = {
+        let chain = of_chain(contract / play.per_chain, play.per_chain);
+        let shown = play.shown[chain].iter().flatten().filter(|shown| shown.provider == Provider::AngelOne);
+        let stamps = || shown.clone().map(|shown| shown.stamp);
+        let (before, after) = (stamps().filter(|at| *at < end).max(), stamps().filter(|at| *at >= end).min());
+        before.zip(after).is_some_and(|(before, after)| after - before <= CHAIN_SILENT_S)
+    };
+    if let (Some((from, until)), false, true) = (streamed, is_muted, is_shown_on) {
         return Err(format!("its stream proved it from {from} to {until}"));
     }
     let bodies = &play.bodies[contract];
