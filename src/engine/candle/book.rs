@@ -345,6 +345,10 @@ impl CandleBook {
         rows: &mut Rows,
     ) -> i64 {
         let interval = self.intervals.index_of(trade.event_time);
+        let is_of_two = candles.provider.is_some_and(|provider| provider != trade.provider);
+        if is_of_two && usize::from(candles.interval) == interval && candles.ohlc.volume > 0 {
+            self.touch(slot, candles, instrument, (interval, interval), rows);
+        }
         let is_unsaid = trade.volume.is_none();
         let broken_since = trade.seen.broken_since().filter(|_| traded != 0 || is_unsaid);
         if let Some(since) = broken_since {

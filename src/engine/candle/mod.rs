@@ -12,6 +12,7 @@
 //! - A candle that a span touched which was not seen has `resolve_required`; nothing is lacked where nothing was traded.
 //! - A cumulative value that a later one contradicts is taken back from what was counted last, candle or not, counted by
 //!   provider, and the candles that it touched are marked. Where another provider's value is smaller, it may be older.
+//! - A candle that two providers made, in which something was traded, has `resolve_required`: each saw what the other did not.
 //! - A candle with a price from which the market came back at once ([`outlier`]) has `resolve_required`.
 //! - Prices of zero mean "never traded" and make no candle.
 //! - A candle that changes after it was emitted is restated with the next revision.

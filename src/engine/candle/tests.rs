@@ -397,3 +397,16 @@ fn an_outlier_over_the_end_of_a_candle_marks_both() {
     let found = slot.book.price_outliers(Provider::Nse);
     assert_eq!((found.count, found.last.map(|of| (of.start, of.end))), (1, Some((at(5, 0), at(15, 0)))));
 }
+
+#[test]
+fn a_candle_that_two_providers_made_is_marked_where_something_was_traded() {
+    for (traded, is_marked) in [(0, false), (500, true)] {
+        let mut slot = OneSlot::new();
+        slot.observe(&trade(at(0, 10), 100, 0));
+        slot.observe(&trade(at(1, 0), 101, traded));
+        let by_other = Trade { provider: Provider::AngelOne, ..trade(at(2, 0), 101, traded) };
+        slot.observe(&after(at(2, 0), by_other));
+        slot.close_interval();
+        assert_eq!(slot.stored(), [(0, traded, is_marked)]);
+    }
+}

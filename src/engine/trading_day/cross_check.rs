@@ -137,12 +137,14 @@ impl TradingDay {
         let Some(recorded) = self.slots[slot].provider() else { return };
         let Some(track) = self.recorded_track(slot) else { return };
         let epoch = self.epochs.get(track.spoken);
-        // What a stream that has ended did not bring says nothing of those that go on.
+        // What a stream that has ended did not bring says nothing of those that go on, nor against what it brought.
         let is_failure = epoch.is_open || epoch.delivery != Delivery::Stream;
         self.note_stood_still(slot, by, rows);
         self.counters.contradicted += 1;
         self.missed_changes[recorded.index()] += u64::from(is_failure);
-        self.mute(slot, rows);
+        if is_failure {
+            self.mute(slot, rows);
+        }
         if !self.is_disbelieved(slot, by) {
             self.exceptions.insert(slot as u32, now);
             self.switch(slot, by, rows);
