@@ -85,3 +85,17 @@ fn no_row_claims_more_than_was_seen_and_none_less() {
     assert!(tally.disputed > 0 && tally.in_lots > 0);
     assert!(tally.whole_candles > 0 && tally.marked_candles > 0 && tally.unplaced > 0);
 }
+
+/// Each was once wrong, or called wrong: an answer bridged over an earlier one (90029011), a dispute that never ended (90069201,
+/// 90071870), a stream's proof that was taken back after its end (90076366), a candle of two providers (90099106), a chain that
+/// never moved (90028180), one that is shown no more (90044177), candles that packets of other contracts prove (80050991, 80059077).
+#[test]
+fn schedules_of_faults_that_were_mended_stay_right() {
+    const SCHEDULES: [u64; 9] = [
+        80_050_991, 80_059_077, 90_028_180, 90_029_011, 90_044_177, 90_069_201, 90_071_870, 90_076_366,
+        90_099_106,
+    ];
+    let mut tally = Tally::default();
+    let failed: Vec<String> = SCHEDULES.into_iter().filter_map(|seed| play(seed, &mut tally).err()).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}

@@ -437,29 +437,3 @@ fn an_answer_under_an_old_stamp_counts_from_when_the_one_before_was_requested() 
         assert!((before..=before + 1).contains(&known), "bucket {bucket} has {known}, not {before}");
     }
 }
-
-/// A body of 40 seconds ago, with volume and open interest of each slot.
-fn said_by_website(played: &mut Played, stamp: Timestamp, said: &[(i64, i64)]) {
-    let now = stamp.plus_seconds(40);
-    played.advance(now);
-    let mut arrival = played.day.chain_arrival(Provider::Nse, 0, stamp, BODY, now);
-    for (slot, (volume, open_interest)) in (0..).zip(said) {
-        let said = values(stamp, *volume, *open_interest);
-        played.day.observe(slot, &mut arrival, &said, &mut played.rows);
-    }
-    played.day.end_arrival(&arrival, &mut played.rows);
-}
-
-#[test]
-fn what_a_stream_brought_stays_proved_when_another_shows_more_after_its_end() {
-    let mut played = Played::new(2);
-    for second in (20..200).step_by(15) {
-        played.packets(at(9, 15, 0).plus_seconds(second), &[(0, 900, 700), (1, 900 + second, 700)]);
-    }
-    said_by_website(&mut played, at(9, 17, 0), &[(900, 700), (1_000, 700)]);
-    played.day.set_down(Provider::AngelOne, at(9, 18, 5), at(9, 18, 30), &mut played.rows);
-    said_by_website(&mut played, at(9, 22, 0), &[(1_300, 710), (1_500, 710)]);
-    said_by_website(&mut played, at(9, 23, 0), &[(1_300, 710), (1_500, 710)]);
-    played.advance(at(9, 26, 0));
-    assert_eq!(played.stated(0)[0], (Live, Some(700), 0));
-}
