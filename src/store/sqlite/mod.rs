@@ -4,6 +4,10 @@
 //! order, and the checkpoint among them says where the log must be read again. Readers open connections of their
 //! own and never wait for the writer. A store in memory has one connection only, which its readers share.
 //!
+//! Invariant: this process opens a store's file through SQLite only. Closing any other descriptor of it drops the POSIX locks
+//! of all connections of the process; another program that closes the file then takes itself for the last one, and deletes
+//! the WAL file with what was committed to it.
+//!
 //! Left out: SQLite through diesel-async. It takes one hop to another thread a statement, and its batch inserts do
 //! not compile (diesel-async issue 277).
 
@@ -12,7 +16,6 @@ mod unresolved;
 mod upsert;
 
 pub(super) use connection::SqliteThread;
-pub use connection::is_other_file;
 
 use super::{
     Birth,
@@ -330,6 +333,43 @@ mod tests {
             .await
             .expect("unlocks");
         store.append(&batch(1)).await.expect("the lock is gone");
+    }
+
+    const READ_BY_ANOTHER: &str = "BHAVD_TEST_READ_BY_ANOTHER";
+
+    /// What the sqlite3 program does: opens a file, reads, closes.
+    #[test]
+    fn reads_a_file_as_another_process() {
+        let Ok(path) = std::env::var(READ_BY_ANOTHER) else { return };
+        let mut other = SqliteConnection::establish(&path).expect("opens");
+        other.batch_execute("SELECT * FROM intraday_option_oi").expect("reads");
+    }
+
+    #[tokio::test]
+    async fn another_program_that_reads_and_closes_leaves_the_log_of_an_open_store() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("shared.db");
+        let log = directory.path().join("shared.db-wal");
+        let address = Address::SqliteFile { path: path.display().to_string() };
+        let mut store = open(address.clone()).await.expect("opens");
+        store.append(&batch(1)).await.expect("one row");
+        let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
+        for rows in 2..4 {
+            let other = std::process::Command::new(std::env::current_exe().expect("the tests' binary"))
+                .args(["--exact", "store::sqlite::tests::reads_a_file_as_another_process"])
+                .env(READ_BY_ANOTHER, &path)
+                .output()
+                .expect("runs");
+            let output = String::from_utf8_lossy(&other.stdout);
+            assert!(other.status.success() && output.contains("1 passed"), "{output}");
+            assert!(log.exists(), "the other program took itself for the last one");
+            store.append(&batch(rows)).await.expect("written");
+            let date = batch(1).session_date;
+            let fresh = SqliteThread::open_to_read(address.clone()).await.expect("opens");
+            for reader in [&reader, &crate::store::Reader::of_sqlite(fresh)] {
+                assert_eq!(reader.summary(date).await.expect("a summary").rows, i64::from(rows));
+            }
+        }
     }
 
     #[tokio::test]
