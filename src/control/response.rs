@@ -347,6 +347,9 @@ pub struct CoverageResponse {
     /// Buckets of the session; those that have ended on a day that is not over.
     pub buckets: u64,
     pub rows: Vec<CoverageRow>,
+    /// Watched, but no provider listed an option of it: how much of it is missing is not known.
+    #[serde(default)]
+    pub never_listed: Vec<String>,
     /// Stretches in which nothing was watched and nothing has been learned since, longest first, 20 at most.
     pub gaps: Vec<CoverageGap>,
 }

@@ -3,7 +3,7 @@
 //!
 //! Whatever reads the store is work for a thread of the [`super::reading_room`].
 
-use super::control_child::ControlChild;
+use super::{control_child::ControlChild, day_rules};
 use crate::{
     calendar::Session,
     clock::Clock,
@@ -99,8 +99,7 @@ impl RecordQueries {
         let date = request.at.and_then(|at| at.date).unwrap_or_else(|| self.today());
         let listed = reader.listed_expiries(date).await.map_err(unavailable)?;
         let Some(expiries) = listed.get(&request.underlying) else {
-            let known = listed.into_keys().collect();
-            return Err(ControlError::UnknownUnderlying { underlying: request.underlying, known });
+            return Err(self.unlisted(&request.underlying, listed.into_keys().collect(), date));
         };
         let expiries: Vec<TradingDate> = expiries.range(date..).copied().collect();
         let expiry = match request.expiry {
@@ -176,11 +175,38 @@ impl RecordQueries {
     /// As the chain refuses an underlying; on a day without any nothing is said of this one.
     async fn check_watched(&self, underlying: &str, date: TradingDate) -> Result<(), ControlError> {
         let listed = self.reader().await?.listed_expiries(date).await.map_err(unavailable)?;
-        if listed.is_empty() || listed.contains_key(underlying) {
+        if listed.contains_key(underlying) {
             return Ok(());
         }
-        let known = listed.into_keys().collect();
-        Err(ControlError::UnknownUnderlying { underlying: underlying.to_owned(), known })
+        match self.unlisted(underlying, listed.into_keys().collect(), date) {
+            ControlError::UnknownUnderlying { known, .. } if known.is_empty() => Ok(()),
+            refusal => Err(refusal),
+        }
+    }
+
+    /// Why an underlying has no contracts on a date.
+    fn unlisted(&self, underlying: &str, known: Vec<String>, date: TradingDate) -> ControlError {
+        match self.watched(date) {
+            Err(error) => error,
+            Ok(watched) if watched.iter().any(|name| name == underlying) => ControlError::NoData {
+                reason: format!(
+                    "{underlying} is watched, but no provider has listed an option of it on {date}"
+                ),
+            },
+            Ok(_) => ControlError::UnknownUnderlying { underlying: underlying.to_owned(), known },
+        }
+    }
+
+    /// What was to be recorded on a date, as its log says; of a day to come, as this daemon was started with.
+    fn watched(&self, date: TradingDate) -> Result<Vec<String>, ControlError> {
+        let rules = day_rules::read(&self.config.spool.dir, date)
+            .map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
+        let universe = match rules {
+            Some(rules) => rules.universe,
+            None if date >= self.today() => self.settings.watch.underlyings.clone(),
+            None => Vec::new(),
+        };
+        Ok(universe.into_iter().map(|entry| entry.underlying).collect())
     }
 
     async fn show_deltas(&self, request: DeltasRequest) -> Result<DeltasResponse, ControlError> {
@@ -298,7 +324,7 @@ impl RecordQueries {
                     (&one.underlying, one.bucket).cmp(&(&other.underlying, other.bucket))
                 });
             }
-            return Ok(summarise_coverage(date, &states));
+            return self.with_unlisted(summarise_coverage(date, &states));
         }
         let no_data = |reason: String| ControlError::NoData { reason };
         if let Some(reason) = self.unwritten(date).await? {
@@ -319,7 +345,15 @@ impl RecordQueries {
                 "no bucket was recorded on {date}, and the store has no contract that was listed then"
             )));
         }
-        Ok(summarise_coverage(date, &missing_states(&session, &ended, &expected)))
+        self.with_unlisted(summarise_coverage(date, &missing_states(&session, &ended, &expected)))
+    }
+
+    /// Names what was watched and has no contract to count.
+    fn with_unlisted(&self, mut coverage: CoverageResponse) -> Result<CoverageResponse, ControlError> {
+        let mut watched = self.watched(coverage.date)?;
+        watched.retain(|name| name != "*" && !coverage.rows.iter().any(|row| row.underlying == *name));
+        coverage.never_listed = watched;
+        Ok(coverage)
     }
 }
 
@@ -399,7 +433,8 @@ fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageRes
     }
     gaps.sort_by_key(|gap| std::cmp::Reverse((gap.to.0.us_since(gap.from.0), gap.contracts)));
     gaps.truncate(GAPS_MAX);
-    CoverageResponse { date, buckets: buckets.len() as u64, rows: rows.into_values().collect(), gaps }
+    let (buckets, rows) = (buckets.len() as u64, rows.into_values().collect());
+    CoverageResponse { date, buckets, rows, never_listed: Vec::new(), gaps }
 }
 
 #[cfg(test)]
@@ -489,7 +524,8 @@ mod tests {
             revision: 0,
         }];
         store.append(&batch).await.expect("is written");
-        let config = Config { store: StoreSettings { url }, ..Config::default() };
+        let mut config = Config { store: StoreSettings { url }, ..Config::default() };
+        config.spool.dir = directory.path().join("spool");
         let settings = PipelineSettings {
             calendar: Arc::new(Calendar::load(CALENDAR).expect("a calendar")),
             ..PipelineSettings::of_tests()
@@ -559,6 +595,33 @@ mod tests {
             matches!(&error, ControlError::NoData { reason } if reason.contains("2026-01-20")),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_watched_and_never_listed_is_named() {
+        let mut place = place().await;
+        let watched = ["NIFTY", "MIDCPNIFTY", "*"].map(|underlying| {
+            crate::engine::watch::WatchedUnderlying { underlying: underlying.to_owned(), expiries: 1 }
+        });
+        let mut rules = place.queries.settings.rules(day(27));
+        rules.universe = watched.to_vec();
+        std::fs::create_dir_all(&place.queries.config.spool.dir).expect("made");
+        day_rules::keep(&place.queries.config.spool.dir, day(27), &rules).expect("kept");
+        place.queries.settings.watch.underlyings = watched[..1].to_vec();
+        let answer = coverage(&place, Some(day(27))).await.expect("rows");
+        assert_eq!(answer.never_listed, ["MIDCPNIFTY"], "by the day's rules");
+        assert_eq!(coverage(&place, Some(day(30))).await.expect("today").never_listed, [""; 0]);
+        place.queries.settings.watch.underlyings = watched.to_vec();
+        let answer = coverage(&place, Some(day(30))).await.expect("today");
+        assert_eq!(answer.never_listed, ["MIDCPNIFTY"]);
+        let chain = async |underlying: &str| {
+            let request = serde_json::json!({ "underlying": underlying });
+            let request = serde_json::from_value(request).expect("a request");
+            place.queries.show_chain(request).await.expect_err("not listed").to_string()
+        };
+        let expected = "there is no data: MIDCPNIFTY is watched, but no provider has listed an option of it on 2026-01-30";
+        assert_eq!(chain("MIDCPNIFTY").await, expected);
+        assert!(chain("FOO").await.starts_with("FOO is not watched"));
     }
 
     #[tokio::test]
