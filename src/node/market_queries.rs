@@ -209,6 +209,42 @@ impl RecordQueries {
         Ok(universe.into_iter().map(|entry| entry.underlying).collect())
     }
 
+    /// That no row of a change was found means no change only where something is known.
+    async fn check_known(&self, filter: &DeltaFilter, date: TradingDate) -> Result<(), ControlError> {
+        let no_data = |reason: String| Err(ControlError::NoData { reason });
+        let is_known = |state| !matches!(state, BucketState::Missing | BucketState::Unlisted);
+        let reader = self.reader().await?;
+        let mut states = reader.bucket_states(date).await.map_err(unavailable)?;
+        if states.is_empty() {
+            let reason = self.unwritten(date).await?;
+            return no_data(reason.unwrap_or_else(|| format!("no bucket was recorded on {date}")));
+        }
+        let (what, found): (String, Vec<BucketState>) = match (&filter.contract, &filter.underlying) {
+            (Some(contract), _) => {
+                let rows = reader.oi_history(contract, date).await.map_err(unavailable)?;
+                if rows.is_empty() {
+                    self.check_watched(&contract.underlying, date).await?;
+                }
+                (contract.to_string(), rows.iter().map(|row| row.state).collect())
+            }
+            (None, Some(underlying)) => {
+                states.retain(|row| row.underlying == *underlying);
+                if states.is_empty() {
+                    self.check_watched(underlying, date).await?;
+                }
+                (underlying.clone(), states.iter().map(|row| row.state).collect())
+            }
+            (None, None) => ("any contract".to_owned(), states.iter().map(|row| row.state).collect()),
+        };
+        match found.iter().any(|state| is_known(*state)) {
+            true => Ok(()),
+            false if found.is_empty() => no_data(format!("{what} has no bucket on {date}")),
+            false => no_data(format!(
+                "no bucket of {what} on {date} is known, nor whether the open interest changed"
+            )),
+        }
+    }
+
     async fn show_deltas(&self, request: DeltasRequest) -> Result<DeltasResponse, ControlError> {
         let date = request.date.unwrap_or_else(|| self.today());
         let limit = request.limit();
@@ -230,12 +266,8 @@ impl RecordQueries {
         };
         // One more than asked for tells whether there are more.
         let mut rows = self.reader().await?.deltas(&filter, limit as u32 + 1).await.map_err(unavailable)?;
-        // Rows that show no change are an answer; a day without rows is none.
-        if rows.is_empty() && self.reader().await?.bucket_states(date).await.map_err(unavailable)?.is_empty()
-        {
-            let reason = self.unwritten(date).await?;
-            let reason = reason.unwrap_or_else(|| format!("no bucket was recorded on {date}"));
-            return Err(ControlError::NoData { reason });
+        if rows.is_empty() {
+            self.check_known(&filter, date).await?;
         }
         let truncated = rows.len() > limit;
         rows.truncate(limit);
@@ -595,6 +627,56 @@ mod tests {
             matches!(&error, ControlError::NoData { reason } if reason.contains("2026-01-20")),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn no_change_is_said_only_of_what_is_known() {
+        let place = place().await;
+        let deltas = async |filter: serde_json::Value| {
+            let mut request = filter;
+            request["date"] = "2026-01-27".into();
+            place.queries.show_deltas(serde_json::from_value(request).expect("a request")).await
+        };
+        use serde_json::json;
+        for known in [json!({"underlying": "NIFTY"}), json!({"contract": "NIFTY 2026-01-28 25000 CE"})] {
+            assert_eq!(deltas(known).await.expect("a row is live").rows, []);
+        }
+        for (unknown, refusal) in [
+            (json!({"underlying": "FOO"}), "FOO is not watched"),
+            (json!({"contract": "FOO 2026-01-28 25000 CE"}), "FOO is not watched"),
+            (json!({"contract": "X"}), "X is not watched"),
+            (
+                json!({"contract": "NIFTY 2026-01-28 99999 CE"}),
+                "there is no data: NIFTY 2026-01-28 99999 CE has no bucket",
+            ),
+            (json!({"underlying": "RELIANCE"}), "there is no data: RELIANCE has no bucket on 2026-01-27"),
+        ] {
+            let error = deltas(unknown).await.expect_err("not known").to_string();
+            assert!(error.starts_with(refusal), "{error}");
+        }
+        let mut missing = Batch::new(day(27), 2);
+        missing.buckets = vec![crate::market::BucketRow {
+            bucket: Bucket::containing(at(day(27), 9, 18)),
+            instrument: InstrumentId(2),
+            open_interest: None,
+            open_interest_change: None,
+            oi_base: None,
+            last_price: None,
+            volume: None,
+            bid: None,
+            ask: None,
+            implied_volatility_e4: None,
+            state: BucketState::Missing,
+            provider: None,
+            event_time: None,
+            received_time: None,
+            revision: 0,
+        }];
+        let url = &place.queries.config.store.url;
+        let mut store = store::open(url, Birth::Real).await.expect("opens");
+        store.append(&missing).await.expect("is written");
+        let error = deltas(json!({"contract": "NIFTY 2026-01-31 25000 CE"})).await.expect_err("all missing");
+        assert!(error.to_string().contains("is known, nor whether"), "{error}");
     }
 
     #[tokio::test]
