@@ -332,7 +332,8 @@ pub struct CandleRow {
     pub high_e4: i64,
     pub low_e4: i64,
     pub close_e4: i64,
-    pub volume: i64,
+    /// `None` where it is not known, as it is of an index.
+    pub volume: Option<i64>,
     pub provider: String,
     pub revision: u32,
     /// An outage touched the interval, or its volume was corrected: the candle may lack something.

@@ -15,7 +15,8 @@ use crate::{
         Response, WallTime,
     },
     market::{
-        Bucket, BucketState, CandleInterval, Contract, ContractError, Price, Provider, Timestamp, TradingDate,
+        Bucket, BucketState, CandleInterval, Contract, ContractError, InstrumentKind, Price, Provider,
+        Timestamp, TradingDate,
     },
     pipeline::PipelineSettings,
     spool::{self, SpoolError},
@@ -289,8 +290,8 @@ impl RecordQueries {
         let interval = CandleInterval::from_minutes(i64::from(interval_minutes))
             .ok_or_else(|| ControlError::invalid("interval_minutes", "allowed are 3, 5 and 1440"))?;
         let rows = self.reader().await?.candles(&symbol, interval, date).await.map_err(unavailable)?;
+        let contract = symbol.parse::<Contract>().ok();
         if rows.is_empty() {
-            let contract = symbol.parse::<Contract>().ok();
             let underlying = contract.as_ref().map_or(symbol.as_str(), |contract| &contract.underlying);
             self.check_watched(underlying, date).await?;
             return Err(ControlError::NoData {
@@ -303,7 +304,7 @@ impl RecordQueries {
             high_e4: row.high.as_e4(),
             low_e4: row.low.as_e4(),
             close_e4: row.close.as_e4(),
-            volume: row.volume,
+            volume: known_volume(contract.as_ref(), row.volume),
             provider: row.provider.to_string(),
             revision: u32::from(row.revision),
             resolve_required: row.resolve_required,
@@ -387,6 +388,13 @@ impl RecordQueries {
         coverage.never_listed = watched;
         Ok(coverage)
     }
+}
+
+/// Of an index no source has a volume, and of a share not every one: 0 says that it is not known.
+fn known_volume(contract: Option<&Contract>, volume: i64) -> Option<i64> {
+    let is_underlying = contract
+        .is_some_and(|contract| matches!(contract.kind, InstrumentKind::Index | InstrumentKind::Equity));
+    (volume != 0 || !is_underlying).then_some(volume)
 }
 
 fn stored_side(side: Side, provider: Option<Provider>) -> ChainSide {
@@ -704,6 +712,14 @@ mod tests {
         let expected = "there is no data: MIDCPNIFTY is watched, but no provider has listed an option of it on 2026-01-30";
         assert_eq!(chain("MIDCPNIFTY").await, expected);
         assert!(chain("FOO").await.starts_with("FOO is not watched"));
+    }
+
+    #[test]
+    fn a_volume_of_an_underlying_is_never_0() {
+        let volume = |symbol: &str, volume| known_volume(Some(&symbol.parse().expect("a contract")), volume);
+        assert_eq!([volume("NIFTY", 0), volume("RELIANCE EQ", 0)], [None, None]);
+        assert_eq!(volume("RELIANCE EQ", 7), Some(7));
+        assert_eq!(volume("NIFTY 2026-02-03 25000 CE", 0), Some(0));
     }
 
     #[tokio::test]

@@ -286,7 +286,7 @@ pub fn candles() -> CandlesResponse {
         high_e4: open_e4 + 151_500,
         low_e4: open_e4 - 80_500,
         close_e4: open_e4 + 40_000,
-        volume: 0,
+        volume: None,
         provider: provider.to_owned(),
         revision: 0,
         resolve_required: provider == "nse",
