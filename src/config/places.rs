@@ -248,12 +248,7 @@ mod tests {
         let store = crate::store::open(&running.store.url, crate::store::Birth::Real).await;
         let _store = store.expect("opens");
         std::os::unix::fs::symlink(&path, &alias).expect("linked");
-        let is_locked = || {
-            let file = fs::metadata(&path).expect("a file").ino();
-            let (process, file) = (format!(" {} ", std::process::id()), format!(":{file} "));
-            let locks = fs::read_to_string("/proc/locks").expect("readable");
-            locks.lines().any(|lock| lock.contains(&process) && lock.contains(&file))
-        };
+        let is_locked = || crate::store::is_locked_here(&path);
         assert!(is_locked(), "SQLite holds its file");
         for name in [&path, &alias] {
             let mut next = running.clone();

@@ -208,6 +208,16 @@ pub(super) fn classify(store: &str, error: Error) -> StoreError {
     }
 }
 
+/// Whether this process holds a POSIX lock on a file, as SQLite does while it has one open.
+#[cfg(test)]
+pub fn is_locked_here(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(path).expect("a file").ino();
+    let (process, file) = (format!(" {} ", std::process::id()), format!(":{file} "));
+    let locks = std::fs::read_to_string("/proc/locks").expect("readable");
+    locks.lines().any(|lock| lock.contains(&process) && lock.contains(&file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,8 @@ mod unresolved;
 mod upsert;
 
 pub(super) use connection::SqliteThread;
+#[cfg(test)]
+pub use connection::is_locked_here;
 
 use super::{
     Birth,
@@ -67,6 +69,7 @@ impl SqliteStore {
     pub(super) async fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
         // The thread outlives a dropped future, so it needs rows of its own; the copy is a fiftieth of the work.
         let (batch, fence, progress) = (batch.clone(), self.fence.clone(), self.progress.clone());
+        self.check_log()?;
         self.thread().await?.run(move |connection| write(connection, &batch, &fence, &progress)).await
     }
 
@@ -92,6 +95,25 @@ impl SqliteStore {
             None => self.wake().await?,
         };
         Ok(self.thread.insert(thread))
+    }
+
+    /// What is committed to a WAL file that was deleted is in no file: other connections do not see it, and a kill loses it.
+    /// The connection stays as it is, since another one beside it would write into another WAL file by the same index.
+    fn check_log(&self) -> Result<(), StoreError> {
+        let (Some(_), Address::SqliteFile { path }) = (&self.thread, &self.address) else { return Ok(()) };
+        let Ok(file) = Path::new(path).canonicalize() else { return Ok(()) };
+        let mut log = file.into_os_string();
+        log.push("-wal");
+        match std::fs::symlink_metadata(&log) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::Lost {
+                store: self.address.to_string(),
+                reason: format!(
+                    "{} was deleted while bhavd has it open; restart bhavd, which writes what is missing from its log",
+                    log.display()
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Another file in the place of the one that was left would have this one's checkpoint with the next batch, and nothing
@@ -337,7 +359,7 @@ mod tests {
 
     const READ_BY_ANOTHER: &str = "BHAVD_TEST_READ_BY_ANOTHER";
 
-    /// What the sqlite3 program does: opens a file, reads, closes.
+    /// What another program does: opens a file, reads, closes.
     #[test]
     fn reads_a_file_as_another_process() {
         let Ok(path) = std::env::var(READ_BY_ANOTHER) else { return };
@@ -363,6 +385,8 @@ mod tests {
             let output = String::from_utf8_lossy(&other.stdout);
             assert!(other.status.success() && output.contains("1 passed"), "{output}");
             assert!(log.exists(), "the other program took itself for the last one");
+            // SQLite of 3.51 and later looks at the index too before it deletes; older ones trust the locks alone.
+            assert!(is_locked_here(&path), "the locks are lost");
             store.append(&batch(rows)).await.expect("written");
             let date = batch(1).session_date;
             let fresh = SqliteThread::open_to_read(address.clone()).await.expect("opens");
@@ -370,6 +394,19 @@ mod tests {
                 assert_eq!(reader.summary(date).await.expect("a summary").rows, i64::from(rows));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_deleted_under_an_open_store_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("cut.db");
+        let mut store = open(Address::SqliteFile { path: path.display().to_string() }).await.expect("opens");
+        store.append(&batch(1)).await.expect("one row");
+        std::fs::remove_file(directory.path().join("cut.db-wal")).expect("deleted");
+        let error = store.append(&batch(2)).await.expect_err("the row would be in no file");
+        assert_eq!(error.class(), ErrorClass::Retry, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("cut.db-wal was deleted") && text.contains("restart bhavd"), "{text}");
     }
 
     #[tokio::test]
