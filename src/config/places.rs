@@ -3,19 +3,20 @@
 //! Only what is certain is a problem: where this user may not look, the daemon's start will say.
 
 use super::{Config, error::Problem};
-use crate::{
-    calendar::Calendar,
-    store::{Address, is_other_file},
-};
+use crate::{calendar::Calendar, store::Address};
 use std::{
-    fs, io,
-    os::unix::{fs::FileTypeExt, net::SocketAddr},
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt},
+        net::SocketAddr,
+    },
     path::{Path, PathBuf},
 };
 use toml::de::DeTable;
 
-/// Every path of the file that cannot be used.
-pub(super) fn check(text: &str, config: &Config) -> Vec<Problem> {
+/// Every path of the file that cannot be used. `running` is what runs in this process, whose store is open.
+pub(super) fn check(text: &str, config: &Config, running: Option<&Config>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut complain = |(table, key): (&str, &str), complaint: String| {
         let path = format!("{table}.{key}");
@@ -53,7 +54,7 @@ pub(super) fn check(text: &str, config: &Config) -> Vec<Problem> {
     }
     // The directory of the store that counts without the key is made by the service manager.
     if line(text, "store", "url").is_some()
-        && let Some((reason, step)) = fault_of_store(config)
+        && let Some((reason, step)) = fault_of_store(config, running)
     {
         let complaint = format!(
             "found \"{}\", {reason}, allowed is a file in a directory that is there: {step}",
@@ -90,13 +91,13 @@ fn fault_of_calendar(path: &Path) -> Option<String> {
 }
 
 /// Why a store's file cannot be made there, and what to do. The start makes the log's directory first, with what leads to it.
-fn fault_of_store(config: &Config) -> Option<(String, &'static str)> {
-    let Ok(Address::SqliteFile { path }) = Address::parse(&config.store.url) else { return None };
-    let path = Path::new(&path);
+fn fault_of_store(config: &Config, running: Option<&Config>) -> Option<(String, &'static str)> {
+    let path = &store_file(config)?;
+    let is_open = running.and_then(store_file).is_some_and(|open| is_same_file(path, &open));
     if fs::metadata(path).is_ok_and(|found| found.is_dir()) {
         return Some(("which is a directory".to_owned(), "give the path of a file in it"));
     }
-    if is_other_file(path) {
+    if !is_open && is_other_file(path) {
         return Some((
             "which is a file, but no SQLite database".to_owned(),
             "give another path, or move the file away",
@@ -119,6 +120,30 @@ fn fault_of_store(config: &Config) -> Option<(String, &'static str)> {
         let reason = format!("but there is no directory {}", directory.display());
         (reason, "make the directory, or give another path")
     })
+}
+
+fn store_file(config: &Config) -> Option<PathBuf> {
+    match Address::parse(&config.store.url) {
+        Ok(Address::SqliteFile { path }) => Some(path.into()),
+        _ => None,
+    }
+}
+
+/// Also under two names. Nothing is opened for it.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    one == other || identity(one).is_some_and(|found| identity(other) == Some(found))
+}
+
+/// Whether a file is there that is no SQLite database. SQLite takes an empty one for a new database; what cannot be read is
+/// for SQLite to say. Not for a file that this process has open in SQLite, which would lose its locks when this closes it.
+fn is_other_file(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut head = Vec::new();
+    // Nothing is read of a pipe or a device, which may never answer.
+    let read = fs::metadata(path).is_ok_and(|found| found.is_file())
+        && File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head)).is_ok();
+    read && !head.is_empty() && head != MAGIC
 }
 
 /// The first part of a path that is there and is no directory.
@@ -154,7 +179,7 @@ mod tests {
     use super::*;
 
     fn problems(config: &Config, text: &str) -> Vec<(Option<usize>, String, String)> {
-        let found = check(text, config).into_iter();
+        let found = check(text, config, None).into_iter();
         found.map(|problem| (problem.line, problem.key, problem.text)).collect()
     }
 
@@ -194,6 +219,48 @@ mod tests {
         let found = problems(&config, "[store]\nurl = \"x\"\n");
         let [(_, key, text)] = &found[..] else { panic!("one: {found:?}") };
         assert!(key == "store.url" && text.contains("no SQLite database"), "{text}");
+    }
+
+    #[test]
+    fn only_a_file_that_begins_otherwise_is_another_one() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("file");
+        assert!(!is_other_file(&path) && !is_other_file(home.path()), "nothing to read");
+        let texts = [
+            ("", false),
+            ("short", true),
+            ("SQLite format 3, and so on", true),
+            ("SQLite format 3\0...", false),
+        ];
+        for (text, is_other) in texts {
+            fs::write(&path, text).expect("written");
+            assert_eq!(is_other_file(&path), is_other, "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_running_store_leaves_its_locks() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (path, alias) = (home.path().join("bhavd.sqlite"), home.path().join("alias"));
+        let mut running = Config::default();
+        running.spool.dir = home.path().join("spool");
+        running.store.url = format!("sqlite:{}", path.display());
+        let store = crate::store::open(&running.store.url, crate::store::Birth::Real).await;
+        let _store = store.expect("opens");
+        std::os::unix::fs::symlink(&path, &alias).expect("linked");
+        let is_locked = || crate::store::is_locked_here(&path);
+        assert!(is_locked(), "SQLite holds its file");
+        for name in [&path, &alias] {
+            let mut next = running.clone();
+            next.store.url = format!("sqlite:{}", name.display());
+            assert_eq!(check("[store]\nurl = \"x\"\n", &next, Some(&running)).len(), 0);
+            assert!(is_locked(), "{}", name.display());
+        }
+        let other = home.path().join("notes.txt");
+        fs::write(&other, "no database").expect("written");
+        let mut next = running.clone();
+        next.store.url = format!("sqlite:{}", other.display());
+        assert_eq!(check("[store]\nurl = \"x\"\n", &next, Some(&running)).len(), 1, "another file is read");
     }
 
     #[test]

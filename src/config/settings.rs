@@ -36,11 +36,27 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn read(path: &Path, credentials_dir: Option<PathBuf>) -> Result<Config, ConfigError> {
+        Self::read_beside(path, credentials_dir, None)
+    }
+
+    /// As [`Config::read`], in a process in which this configuration runs: its store is open, and is not looked into.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read_again(&self, path: &Path, credentials_dir: Option<PathBuf>) -> Result<Config, ConfigError> {
+        Self::read_beside(path, credentials_dir, Some(self))
+    }
+
+    fn read_beside(
+        path: &Path,
+        credentials_dir: Option<PathBuf>,
+        running: Option<&Config>,
+    ) -> Result<Config, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
         let file = path.display().to_string();
         let config = Self::parse(&text, &file, credentials_dir)?;
-        let problems = places::check(&text, &config);
+        let problems = places::check(&text, &config, running);
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong { file, problems }) }
     }
 

@@ -332,7 +332,8 @@ pub struct CandleRow {
     pub high_e4: i64,
     pub low_e4: i64,
     pub close_e4: i64,
-    pub volume: i64,
+    /// `None` where it is not known, as it is of an index.
+    pub volume: Option<i64>,
     pub provider: String,
     pub revision: u32,
     /// An outage touched the interval, or its volume was corrected: the candle may lack something.
@@ -347,6 +348,9 @@ pub struct CoverageResponse {
     /// Buckets of the session; those that have ended on a day that is not over.
     pub buckets: u64,
     pub rows: Vec<CoverageRow>,
+    /// Watched, but no provider listed an option of it: how much of it is missing is not known.
+    #[serde(default)]
+    pub never_listed: Vec<String>,
     /// Stretches in which nothing was watched and nothing has been learned since, longest first, 20 at most.
     pub gaps: Vec<CoverageGap>,
 }

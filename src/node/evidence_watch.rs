@@ -108,6 +108,8 @@ pub struct EvidenceWatch {
     sourceless_since: Option<Timestamp>,
     /// Since when a chain is recorded from answers to requests alone, by its title.
     unstreamed_since: BTreeMap<String, Timestamp>,
+    /// Of the last session, what was watched and never listed, in words: until the next one begins.
+    never_listed: Vec<String>,
     news: DayNews,
     /// Whether there were problems at the last look.
     had_problems: bool,
@@ -120,6 +122,7 @@ impl EvidenceWatch {
             counted: VecDeque::new(),
             sourceless_since: None,
             unstreamed_since: BTreeMap::new(),
+            never_listed: Vec::new(),
             news: DayNews::default(),
             had_problems: false,
         }
@@ -168,10 +171,8 @@ impl EvidenceWatch {
             self.counted.clear();
         }
         problems.extend(self.note(counts, &pipeline.counters().last_malformed, now));
-        if pipeline.day().is_some_and(|day| now >= day.hours().open.plus_us(UNKNOWN_US)) {
-            problems.extend(pipeline.unknown_underlyings().into_iter().map(unknown));
-        }
         let hours = pipeline.day().map(TradingDay::hours).map(|hours| (hours.open, hours.close));
+        problems.extend(self.note_unknown(hours, &pipeline.unknown_underlyings(), now));
         problems.extend(self.note_source(hours, pipeline.active_provider().is_some(), now));
         problems.extend(self.note_unstreamed(hours, pipeline.unstreamed_chains(), now));
         let counted = Provider::ALL.into_iter().flat_map(|provider| {
@@ -187,7 +188,10 @@ impl EvidenceWatch {
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
         let mut of_day: Vec<String> = counted.collect();
         let unread = Provider::ALL.map(|of| (of, pipeline.counters().of(of).unread_listings));
-        let others = unrecorded(&pipeline.unrecorded_sessions()).into_iter().chain(unclosed);
+        let others = unrecorded(&pipeline.unrecorded_sessions())
+            .into_iter()
+            .chain(unclosed)
+            .chain(self.never_listed.clone());
         let others: Vec<String> = others.chain(describe_unread(&unread)).collect();
         let mut news = self.news.take(&of_day, &others, now);
         let begun = describe_begun(&mut self.news, levels, prices, |of| pipeline.contract(of));
@@ -198,6 +202,23 @@ impl EvidenceWatch {
         of_day.extend(others);
         let beside_forced = pipeline.beside_forced();
         Some(Lacks { problems, notices, of_day, news, problems_of_day, beside_forced })
+    }
+
+    /// What is watched and not listed: a problem of the session once all sources may have listed it, and told of the day after.
+    fn note_unknown(
+        &mut self,
+        hours: Option<(Timestamp, Timestamp)>,
+        unknown: &[&str],
+        now: Timestamp,
+    ) -> Vec<String> {
+        let Some((open, close)) = hours.filter(|(open, _)| now >= *open) else { return Vec::new() };
+        let is_over = now >= close;
+        self.never_listed = match is_over {
+            true => unknown.iter().map(|name| never_listed(name, close.date_ist())).collect(),
+            false => Vec::new(),
+        };
+        let is_due = !is_over && now >= open.plus_us(UNKNOWN_US);
+        unknown.iter().filter(|_| is_due).map(|name| self::unknown(name)).collect()
     }
 
     /// An open session without a source, from when all sources may have been late on.
@@ -304,6 +325,13 @@ pub(super) fn name_first<T>(
 fn unknown(underlying: &str) -> String {
     format!(
         "nothing is known of {underlying}: no provider has listed an option of it today, so none is recorded; check its symbol \
+         in [[watch]], and that an enabled feed has it"
+    )
+}
+
+fn never_listed(underlying: &str, date: TradingDate) -> String {
+    format!(
+        "nothing of {underlying} was recorded on {date}: it was watched, but no provider listed an option of it; check its symbol \
          in [[watch]], and that an enabled feed has it"
     )
 }
@@ -545,6 +573,28 @@ mod tests {
             unread.starts_with("10 rows of angel_one's instrument master could not be read: "),
             "{unread}"
         );
+    }
+
+    #[test]
+    fn what_was_never_listed_is_told_until_the_next_session() {
+        let open = Timestamp::from_us(1_769_744_700_000_000);
+        let (close, next_day) = (open.plus_seconds(22_500), open.plus_seconds(86_400));
+        let mut watch = EvidenceWatch::new();
+        let mut look = |hours, unknown: &[&str], now: Timestamp| {
+            let problems = watch.note_unknown(hours, unknown, now);
+            (problems.len(), watch.never_listed.clone())
+        };
+        let (hours, none) = (Some((open, close)), Vec::<String>::new());
+        assert_eq!(look(hours, &["MIDCPNIFTY"], open.plus_us(-1)), (0, none.clone()));
+        assert_eq!(look(hours, &["MIDCPNIFTY"], open), (0, none.clone()), "sources may be late");
+        assert_eq!(look(hours, &["MIDCPNIFTY"], open.plus_us(UNKNOWN_US)), (1, none.clone()));
+        let (problems, told) = look(hours, &["MIDCPNIFTY"], close);
+        assert_eq!((problems, told.len()), (0, 1));
+        assert!(told[0].starts_with("nothing of MIDCPNIFTY was recorded on 2026-01-30: "), "{}", told[0]);
+        assert_eq!(look(None, &[], next_day.plus_us(-1)), (0, told.clone()), "a day without a session");
+        let next = Some((next_day, next_day.plus_seconds(22_500)));
+        assert_eq!(look(next, &["MIDCPNIFTY"], next_day.plus_us(-1)), (0, told));
+        assert_eq!(look(next, &[], next_day), (0, none));
     }
 
     #[test]

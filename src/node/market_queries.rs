@@ -3,7 +3,7 @@
 //!
 //! Whatever reads the store is work for a thread of the [`super::reading_room`].
 
-use super::control_child::ControlChild;
+use super::{control_child::ControlChild, day_rules};
 use crate::{
     calendar::Session,
     clock::Clock,
@@ -15,7 +15,8 @@ use crate::{
         Response, WallTime,
     },
     market::{
-        Bucket, BucketState, CandleInterval, Contract, ContractError, Price, Provider, Timestamp, TradingDate,
+        Bucket, BucketState, CandleInterval, Contract, ContractError, InstrumentKind, Price, Provider,
+        Timestamp, TradingDate,
     },
     pipeline::PipelineSettings,
     spool::{self, SpoolError},
@@ -99,8 +100,7 @@ impl RecordQueries {
         let date = request.at.and_then(|at| at.date).unwrap_or_else(|| self.today());
         let listed = reader.listed_expiries(date).await.map_err(unavailable)?;
         let Some(expiries) = listed.get(&request.underlying) else {
-            let known = listed.into_keys().collect();
-            return Err(ControlError::UnknownUnderlying { underlying: request.underlying, known });
+            return Err(self.unlisted(&request.underlying, listed.into_keys().collect(), date));
         };
         let expiries: Vec<TradingDate> = expiries.range(date..).copied().collect();
         let expiry = match request.expiry {
@@ -176,11 +176,74 @@ impl RecordQueries {
     /// As the chain refuses an underlying; on a day without any nothing is said of this one.
     async fn check_watched(&self, underlying: &str, date: TradingDate) -> Result<(), ControlError> {
         let listed = self.reader().await?.listed_expiries(date).await.map_err(unavailable)?;
-        if listed.is_empty() || listed.contains_key(underlying) {
+        if listed.contains_key(underlying) {
             return Ok(());
         }
-        let known = listed.into_keys().collect();
-        Err(ControlError::UnknownUnderlying { underlying: underlying.to_owned(), known })
+        match self.unlisted(underlying, listed.into_keys().collect(), date) {
+            ControlError::UnknownUnderlying { known, .. } if known.is_empty() => Ok(()),
+            refusal => Err(refusal),
+        }
+    }
+
+    /// Why an underlying has no contracts on a date.
+    fn unlisted(&self, underlying: &str, known: Vec<String>, date: TradingDate) -> ControlError {
+        match self.watched(date) {
+            Err(error) => error,
+            Ok(watched) if watched.iter().any(|name| name == underlying) => ControlError::NoData {
+                reason: format!(
+                    "{underlying} is watched, but no provider has listed an option of it on {date}"
+                ),
+            },
+            Ok(_) => ControlError::UnknownUnderlying { underlying: underlying.to_owned(), known },
+        }
+    }
+
+    /// What was to be recorded on a date, as its log says; of a day to come, as this daemon was started with.
+    fn watched(&self, date: TradingDate) -> Result<Vec<String>, ControlError> {
+        let rules = day_rules::read(&self.config.spool.dir, date)
+            .map_err(|error| ControlError::Unavailable { reason: error.to_string() })?;
+        let universe = match rules {
+            Some(rules) => rules.universe,
+            None if date >= self.today() => self.settings.watch.underlyings.clone(),
+            None => Vec::new(),
+        };
+        Ok(universe.into_iter().map(|entry| entry.underlying).collect())
+    }
+
+    /// That no row of a change was found means no change only where something is known.
+    async fn check_known(&self, filter: &DeltaFilter, date: TradingDate) -> Result<(), ControlError> {
+        let no_data = |reason: String| Err(ControlError::NoData { reason });
+        let is_known = |state| !matches!(state, BucketState::Missing | BucketState::Unlisted);
+        let reader = self.reader().await?;
+        let mut states = reader.bucket_states(date).await.map_err(unavailable)?;
+        if states.is_empty() {
+            let reason = self.unwritten(date).await?;
+            return no_data(reason.unwrap_or_else(|| format!("no bucket was recorded on {date}")));
+        }
+        let (what, found): (String, Vec<BucketState>) = match (&filter.contract, &filter.underlying) {
+            (Some(contract), _) => {
+                let rows = reader.oi_history(contract, date).await.map_err(unavailable)?;
+                if rows.is_empty() {
+                    self.check_watched(&contract.underlying, date).await?;
+                }
+                (contract.to_string(), rows.iter().map(|row| row.state).collect())
+            }
+            (None, Some(underlying)) => {
+                states.retain(|row| row.underlying == *underlying);
+                if states.is_empty() {
+                    self.check_watched(underlying, date).await?;
+                }
+                (underlying.clone(), states.iter().map(|row| row.state).collect())
+            }
+            (None, None) => ("any contract".to_owned(), states.iter().map(|row| row.state).collect()),
+        };
+        match found.iter().any(|state| is_known(*state)) {
+            true => Ok(()),
+            false if found.is_empty() => no_data(format!("{what} has no bucket on {date}")),
+            false => no_data(format!(
+                "no bucket of {what} on {date} is known, nor whether the open interest changed"
+            )),
+        }
     }
 
     async fn show_deltas(&self, request: DeltasRequest) -> Result<DeltasResponse, ControlError> {
@@ -204,12 +267,8 @@ impl RecordQueries {
         };
         // One more than asked for tells whether there are more.
         let mut rows = self.reader().await?.deltas(&filter, limit as u32 + 1).await.map_err(unavailable)?;
-        // Rows that show no change are an answer; a day without rows is none.
-        if rows.is_empty() && self.reader().await?.bucket_states(date).await.map_err(unavailable)?.is_empty()
-        {
-            let reason = self.unwritten(date).await?;
-            let reason = reason.unwrap_or_else(|| format!("no bucket was recorded on {date}"));
-            return Err(ControlError::NoData { reason });
+        if rows.is_empty() {
+            self.check_known(&filter, date).await?;
         }
         let truncated = rows.len() > limit;
         rows.truncate(limit);
@@ -231,8 +290,8 @@ impl RecordQueries {
         let interval = CandleInterval::from_minutes(i64::from(interval_minutes))
             .ok_or_else(|| ControlError::invalid("interval_minutes", "allowed are 3, 5 and 1440"))?;
         let rows = self.reader().await?.candles(&symbol, interval, date).await.map_err(unavailable)?;
+        let contract = symbol.parse::<Contract>().ok();
         if rows.is_empty() {
-            let contract = symbol.parse::<Contract>().ok();
             let underlying = contract.as_ref().map_or(symbol.as_str(), |contract| &contract.underlying);
             self.check_watched(underlying, date).await?;
             return Err(ControlError::NoData {
@@ -245,7 +304,7 @@ impl RecordQueries {
             high_e4: row.high.as_e4(),
             low_e4: row.low.as_e4(),
             close_e4: row.close.as_e4(),
-            volume: row.volume,
+            volume: known_volume(contract.as_ref(), row.volume),
             provider: row.provider.to_string(),
             revision: u32::from(row.revision),
             resolve_required: row.resolve_required,
@@ -298,7 +357,7 @@ impl RecordQueries {
                     (&one.underlying, one.bucket).cmp(&(&other.underlying, other.bucket))
                 });
             }
-            return Ok(summarise_coverage(date, &states));
+            return self.with_unlisted(summarise_coverage(date, &states));
         }
         let no_data = |reason: String| ControlError::NoData { reason };
         if let Some(reason) = self.unwritten(date).await? {
@@ -319,8 +378,23 @@ impl RecordQueries {
                 "no bucket was recorded on {date}, and the store has no contract that was listed then"
             )));
         }
-        Ok(summarise_coverage(date, &missing_states(&session, &ended, &expected)))
+        self.with_unlisted(summarise_coverage(date, &missing_states(&session, &ended, &expected)))
     }
+
+    /// Names what was watched and has no contract to count.
+    fn with_unlisted(&self, mut coverage: CoverageResponse) -> Result<CoverageResponse, ControlError> {
+        let mut watched = self.watched(coverage.date)?;
+        watched.retain(|name| name != "*" && !coverage.rows.iter().any(|row| row.underlying == *name));
+        coverage.never_listed = watched;
+        Ok(coverage)
+    }
+}
+
+/// Of an index no source has a volume, and of a share not every one: 0 says that it is not known.
+fn known_volume(contract: Option<&Contract>, volume: i64) -> Option<i64> {
+    let is_underlying = contract
+        .is_some_and(|contract| matches!(contract.kind, InstrumentKind::Index | InstrumentKind::Equity));
+    (volume != 0 || !is_underlying).then_some(volume)
 }
 
 fn stored_side(side: Side, provider: Option<Provider>) -> ChainSide {
@@ -399,7 +473,8 @@ fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageRes
     }
     gaps.sort_by_key(|gap| std::cmp::Reverse((gap.to.0.us_since(gap.from.0), gap.contracts)));
     gaps.truncate(GAPS_MAX);
-    CoverageResponse { date, buckets: buckets.len() as u64, rows: rows.into_values().collect(), gaps }
+    let (buckets, rows) = (buckets.len() as u64, rows.into_values().collect());
+    CoverageResponse { date, buckets, rows, never_listed: Vec::new(), gaps }
 }
 
 #[cfg(test)]
@@ -489,7 +564,8 @@ mod tests {
             revision: 0,
         }];
         store.append(&batch).await.expect("is written");
-        let config = Config { store: StoreSettings { url }, ..Config::default() };
+        let mut config = Config { store: StoreSettings { url }, ..Config::default() };
+        config.spool.dir = directory.path().join("spool");
         let settings = PipelineSettings {
             calendar: Arc::new(Calendar::load(CALENDAR).expect("a calendar")),
             ..PipelineSettings::of_tests()
@@ -559,6 +635,91 @@ mod tests {
             matches!(&error, ControlError::NoData { reason } if reason.contains("2026-01-20")),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn no_change_is_said_only_of_what_is_known() {
+        let place = place().await;
+        let deltas = async |filter: serde_json::Value| {
+            let mut request = filter;
+            request["date"] = "2026-01-27".into();
+            place.queries.show_deltas(serde_json::from_value(request).expect("a request")).await
+        };
+        use serde_json::json;
+        for known in [json!({"underlying": "NIFTY"}), json!({"contract": "NIFTY 2026-01-28 25000 CE"})] {
+            assert_eq!(deltas(known).await.expect("a row is live").rows, []);
+        }
+        for (unknown, refusal) in [
+            (json!({"underlying": "FOO"}), "FOO is not watched"),
+            (json!({"contract": "FOO 2026-01-28 25000 CE"}), "FOO is not watched"),
+            (json!({"contract": "X"}), "X is not watched"),
+            (
+                json!({"contract": "NIFTY 2026-01-28 99999 CE"}),
+                "there is no data: NIFTY 2026-01-28 99999 CE has no bucket",
+            ),
+            (json!({"underlying": "RELIANCE"}), "there is no data: RELIANCE has no bucket on 2026-01-27"),
+        ] {
+            let error = deltas(unknown).await.expect_err("not known").to_string();
+            assert!(error.starts_with(refusal), "{error}");
+        }
+        let mut missing = Batch::new(day(27), 2);
+        missing.buckets = vec![crate::market::BucketRow {
+            bucket: Bucket::containing(at(day(27), 9, 18)),
+            instrument: InstrumentId(2),
+            open_interest: None,
+            open_interest_change: None,
+            oi_base: None,
+            last_price: None,
+            volume: None,
+            bid: None,
+            ask: None,
+            implied_volatility_e4: None,
+            state: BucketState::Missing,
+            provider: None,
+            event_time: None,
+            received_time: None,
+            revision: 0,
+        }];
+        let url = &place.queries.config.store.url;
+        let mut store = store::open(url, Birth::Real).await.expect("opens");
+        store.append(&missing).await.expect("is written");
+        let error = deltas(json!({"contract": "NIFTY 2026-01-31 25000 CE"})).await.expect_err("all missing");
+        assert!(error.to_string().contains("is known, nor whether"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_watched_and_never_listed_is_named() {
+        let mut place = place().await;
+        let watched = ["NIFTY", "MIDCPNIFTY", "*"].map(|underlying| {
+            crate::engine::watch::WatchedUnderlying { underlying: underlying.to_owned(), expiries: 1 }
+        });
+        let mut rules = place.queries.settings.rules(day(27));
+        rules.universe = watched.to_vec();
+        std::fs::create_dir_all(&place.queries.config.spool.dir).expect("made");
+        day_rules::keep(&place.queries.config.spool.dir, day(27), &rules).expect("kept");
+        place.queries.settings.watch.underlyings = watched[..1].to_vec();
+        let answer = coverage(&place, Some(day(27))).await.expect("rows");
+        assert_eq!(answer.never_listed, ["MIDCPNIFTY"], "by the day's rules");
+        assert_eq!(coverage(&place, Some(day(30))).await.expect("today").never_listed, [""; 0]);
+        place.queries.settings.watch.underlyings = watched.to_vec();
+        let answer = coverage(&place, Some(day(30))).await.expect("today");
+        assert_eq!(answer.never_listed, ["MIDCPNIFTY"]);
+        let chain = async |underlying: &str| {
+            let request = serde_json::json!({ "underlying": underlying });
+            let request = serde_json::from_value(request).expect("a request");
+            place.queries.show_chain(request).await.expect_err("not listed").to_string()
+        };
+        let expected = "there is no data: MIDCPNIFTY is watched, but no provider has listed an option of it on 2026-01-30";
+        assert_eq!(chain("MIDCPNIFTY").await, expected);
+        assert!(chain("FOO").await.starts_with("FOO is not watched"));
+    }
+
+    #[test]
+    fn a_volume_of_an_underlying_is_never_0() {
+        let volume = |symbol: &str, volume| known_volume(Some(&symbol.parse().expect("a contract")), volume);
+        assert_eq!([volume("NIFTY", 0), volume("RELIANCE EQ", 0)], [None, None]);
+        assert_eq!(volume("RELIANCE EQ", 7), Some(7));
+        assert_eq!(volume("NIFTY 2026-02-03 25000 CE", 0), Some(0));
     }
 
     #[tokio::test]

@@ -125,7 +125,8 @@ impl Inner {
         };
         let path = file.display().to_string();
         let credentials_dir = self.credentials_dir.clone();
-        let reading = tokio::task::spawn_blocking(move || Config::read(&file, credentials_dir));
+        let running = self.running.get();
+        let reading = tokio::task::spawn_blocking(move || running.read_again(&file, credentials_dir));
         let read = match tokio::time::timeout(READ_WITHIN, reading).await {
             Ok(Ok(read)) => read,
             Ok(Err(failure)) => return Err(vec![format!("{path} cannot be read: {failure}")]),

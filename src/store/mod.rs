@@ -47,7 +47,9 @@ pub use progress::Progress;
 pub use reader::Reader;
 pub use report::{BucketStates, CoverageReport, DaySummary, StateCounts, UnderlyingCoverage};
 pub use rows::{DeltaFilter, DeltaRow, IndexPrices, Side, SnapshotRow};
-pub use sqlite::{SqliteStore, is_other_file};
+pub use sqlite::SqliteStore;
+#[cfg(test)]
+pub use sqlite::is_locked_here;
 
 use crate::market::{InstrumentId, TradingDate};
 use std::{fmt, future::Future};

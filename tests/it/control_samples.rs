@@ -286,7 +286,7 @@ pub fn candles() -> CandlesResponse {
         high_e4: open_e4 + 151_500,
         low_e4: open_e4 - 80_500,
         close_e4: open_e4 + 40_000,
-        volume: 0,
+        volume: None,
         provider: provider.to_owned(),
         revision: 0,
         resolve_required: provider == "nse",
@@ -313,6 +313,7 @@ pub fn coverage() -> CoverageResponse {
         date: date(29),
         buckets: 125,
         rows: vec![row("BANKNIFTY", 512, 20_311, 0, 0), row("NIFTY", 736, 31_007, 1_472, 736)],
+        never_listed: vec![],
         gaps: vec![CoverageGap {
             underlying: "NIFTY".to_owned(),
             contracts: 736,
@@ -336,6 +337,15 @@ pub fn coverage_of_a_listing() -> CoverageResponse {
     let row = &mut answer.rows[1];
     (row.live, row.missing, row.unlisted) = (row.live + row.missing - 82, 1, 81);
     answer.gaps[0].contracts = 1;
+    answer
+}
+
+/// All that was listed is known, and an underlying was not listed.
+pub fn coverage_of_what_was_never_listed() -> CoverageResponse {
+    let mut answer = coverage();
+    answer.rows.truncate(1);
+    answer.gaps.clear();
+    answer.never_listed = vec!["MIDCPNIFTY".to_owned()];
     answer
 }
 

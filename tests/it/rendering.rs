@@ -53,6 +53,10 @@ fn tables_of_bad_days() {
         ("chain_empty", Response::Chain(samples::empty_chain())),
         ("open_interest_of_two_bases", Response::OpenInterest(samples::open_interest_of_two_bases())),
         ("coverage_of_a_listing", Response::Coverage(samples::coverage_of_a_listing())),
+        (
+            "coverage_of_what_was_never_listed",
+            Response::Coverage(samples::coverage_of_what_was_never_listed()),
+        ),
         ("coverage_of_nothing", Response::Coverage(samples::coverage_of_nothing())),
         ("explain_different", Response::Explain(samples::explanation_of_nothing())),
         ("replay_verify_of_other_rules", Response::ReplayVerify(samples::replay_of_other_rules())),

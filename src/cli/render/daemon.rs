@@ -160,7 +160,7 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
     let buckets = if coverage.buckets == 1 { "bucket" } else { "buckets" };
     let date = style.bold(&coverage.date.to_string());
     let mut text = format!("{date}  {} {buckets}\n\n", coverage.buckets);
-    if coverage.rows.is_empty() {
+    if coverage.rows.is_empty() && coverage.never_listed.is_empty() {
         text.push_str("nothing was watched\n");
         return text;
     }
@@ -178,7 +178,8 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
         heads.push(("not listed yet", Align::Right));
     }
     let mut grid = Grid::new(&heads, style);
-    let mut all = CoverageRow { underlying: "all".to_owned(), ..CoverageRow::default() };
+    let all = if coverage.never_listed.is_empty() { "all" } else { "all that is listed" };
+    let mut all = CoverageRow { underlying: all.to_owned(), ..CoverageRow::default() };
     for row in &coverage.rows {
         all.contracts += row.contracts;
         all.live += row.live;
@@ -188,8 +189,19 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
         all.unlisted += row.unlisted;
         grid.row(coverage_cells(row, has_unlisted));
     }
+    for name in &coverage.never_listed {
+        let unknown = std::iter::repeat_n("?".to_owned(), heads.len() - 1);
+        grid.row(std::iter::once(name.clone()).chain(unknown));
+    }
     grid.bold_row(coverage_cells(&all, has_unlisted));
     text.push_str(&grid.finish());
+    if !coverage.never_listed.is_empty() {
+        let names = coverage.never_listed.join(", ");
+        text.push_str(&format!(
+            "\n? watched, but no provider listed an option of it, so nothing is recorded: {names}; check the symbol in [[watch]], \
+             and that an enabled feed has it\n"
+        ));
+    }
     if !coverage.gaps.is_empty() {
         text.push_str("\nnot known:\n");
     }

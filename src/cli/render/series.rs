@@ -101,7 +101,7 @@ pub(super) fn candles(candles: &CandlesResponse, style: Style) -> String {
             price(row.high_e4),
             price(row.low_e4),
             price(row.close_e4),
-            grouped(row.volume),
+            or_nothing(row.volume, grouped),
             row.provider.clone(),
             if row.resolve_required { "?" } else { "" }.to_owned(),
         ];

@@ -17,7 +17,7 @@ use diesel::{
     sql_types::{BigInt, Text, Untyped},
     sqlite::Sqlite,
 };
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 use tokio::sync::{mpsc, oneshot};
 
 /// Work waiting for the thread; senders wait when it is full. Each store and reader has one request at a time.
@@ -151,14 +151,16 @@ fn establish(address: &Address, access: Access) -> Result<SqliteConnection, Stor
     if matches!(access, Access::Read) && !Path::new(path).is_file() {
         return Err(StoreError::NotAStore { store });
     }
-    if matches!(address, Address::SqliteFile { .. }) && is_other_file(Path::new(path)) {
-        return Err(StoreError::NoDatabase { store });
-    }
     let mut connection = SqliteConnection::establish(path)
         .map_err(|error| StoreError::Refused { store: store.clone(), reason: chain(&error) })?;
-    let execute = |connection: &mut SqliteConnection, text: &str| {
-        connection.batch_execute(text).map_err(|error| classify(&store, error))
+    // SQLite itself reads the file's head: a descriptor of bhavd's own would, when closed, take with it the locks of every
+    // connection that this process has on the file.
+    let opening = |error: Error| match error.to_string().contains("not a database") {
+        true => StoreError::NoDatabase { store: store.clone() },
+        false => classify(&store, error),
     };
+    let execute =
+        |connection: &mut SqliteConnection, text: &str| connection.batch_execute(text).map_err(opening);
     execute(&mut connection, "PRAGMA busy_timeout = 5000")?;
     match access {
         Access::Write(birth) => {
@@ -171,28 +173,17 @@ fn establish(address: &Address, access: Access) -> Result<SqliteConnection, Stor
             migrate::sqlite(&mut connection, &store)?;
             execute(&mut connection, &migrate::claim(birth))?;
             let born: Vec<migrate::BirthRow> =
-                load(&mut connection, migrate::birth_query()).map_err(|error| classify(&store, error))?;
+                load(&mut connection, migrate::birth_query()).map_err(opening)?;
             migrate::check_birth(&store, born.first().map(|row| row.birth.as_str()), birth)?;
             execute(&mut connection, &migrate::names())?;
         }
         Access::Read => {
             execute(&mut connection, "PRAGMA query_only = ON")?;
             let born = load(&mut connection, migrate::birth_query());
-            migrate::read_birth(&store, born.map_err(|error| classify(&store, error)))?;
+            migrate::read_birth(&store, born.map_err(opening))?;
         }
     }
     Ok(connection)
-}
-
-/// Whether a file is there that is no SQLite database. SQLite takes an empty one for a new database; what cannot be read is
-/// for SQLite to say.
-pub fn is_other_file(path: &Path) -> bool {
-    const MAGIC: &[u8] = b"SQLite format 3\0";
-    let mut head = Vec::new();
-    // Nothing is read of a pipe or a device, which may never answer.
-    let read = std::fs::metadata(path).is_ok_and(|found| found.is_file())
-        && File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head)).is_ok();
-    read && !head.is_empty() && head != MAGIC
 }
 
 /// SQLite's own words tell its errors apart: diesel keeps the code to itself except for constraints.
@@ -217,6 +208,16 @@ pub(super) fn classify(store: &str, error: Error) -> StoreError {
     }
 }
 
+/// Whether this process holds a POSIX lock on a file, as SQLite does while it has one open.
+#[cfg(test)]
+pub fn is_locked_here(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(path).expect("a file").ino();
+    let (process, file) = (format!(" {} ", std::process::id()), format!(":{file} "));
+    let locks = std::fs::read_to_string("/proc/locks").expect("readable");
+    locks.lines().any(|lock| lock.contains(&process) && lock.contains(&file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,17 +236,22 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("notes.txt");
         let address = Address::SqliteFile { path: path.display().to_string() };
-        for (text, is_other) in [("", false), ("short", true), ("SQLite format 3, and so on", true)] {
-            std::fs::write(&path, text).expect("written");
-            assert_eq!(is_other_file(&path), is_other, "{text:?}");
+        let long = "no database, and longer than a page ".repeat(200);
+        for text in ["short", "SQLite format 3, and so on", &long] {
+            for access in [Access::Write(Birth::Real), Access::Read] {
+                std::fs::write(&path, text).expect("written");
+                let refused = establish(&address, access).err().expect("no database");
+                assert_eq!(refused.class(), crate::store::ErrorClass::Configuration, "{refused}");
+                assert!(
+                    refused.to_string().contains("notes.txt is a file, but no SQLite database"),
+                    "{refused}"
+                );
+                assert_eq!(std::fs::read_to_string(&path).expect("a file"), text, "it is left as it was");
+                assert_eq!(std::fs::read_dir(home.path()).expect("listed").count(), 1);
+            }
         }
-        let refused =
-            establish(&address, Access::Write(crate::store::Birth::Real)).err().expect("no database");
-        assert_eq!(refused.class(), crate::store::ErrorClass::Configuration, "{refused}");
-        assert!(refused.to_string().contains("notes.txt is a file, but no SQLite database"), "{refused}");
-        std::fs::remove_file(&path).expect("removed");
-        assert!(establish(&address, Access::Write(crate::store::Birth::Real)).is_ok());
-        assert!(!is_other_file(&path));
+        std::fs::write(&path, "").expect("written");
+        assert!(establish(&address, Access::Write(Birth::Real)).is_ok(), "an empty file is a new database");
     }
 
     #[tokio::test]

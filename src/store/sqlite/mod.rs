@@ -4,6 +4,10 @@
 //! order, and the checkpoint among them says where the log must be read again. Readers open connections of their
 //! own and never wait for the writer. A store in memory has one connection only, which its readers share.
 //!
+//! Invariant: this process opens a store's file through SQLite only. Closing any other descriptor of it drops the POSIX locks
+//! of all connections of the process; another program that closes the file then takes itself for the last one, and deletes
+//! the WAL file with what was committed to it.
+//!
 //! Left out: SQLite through diesel-async. It takes one hop to another thread a statement, and its batch inserts do
 //! not compile (diesel-async issue 277).
 
@@ -12,7 +16,8 @@ mod unresolved;
 mod upsert;
 
 pub(super) use connection::SqliteThread;
-pub use connection::is_other_file;
+#[cfg(test)]
+pub use connection::is_locked_here;
 
 use super::{
     Birth,
@@ -64,6 +69,7 @@ impl SqliteStore {
     pub(super) async fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
         // The thread outlives a dropped future, so it needs rows of its own; the copy is a fiftieth of the work.
         let (batch, fence, progress) = (batch.clone(), self.fence.clone(), self.progress.clone());
+        self.check_log()?;
         self.thread().await?.run(move |connection| write(connection, &batch, &fence, &progress)).await
     }
 
@@ -89,6 +95,25 @@ impl SqliteStore {
             None => self.wake().await?,
         };
         Ok(self.thread.insert(thread))
+    }
+
+    /// What is committed to a WAL file that was deleted is in no file: other connections do not see it, and a kill loses it.
+    /// The connection stays as it is, since another one beside it would write into another WAL file by the same index.
+    fn check_log(&self) -> Result<(), StoreError> {
+        let (Some(_), Address::SqliteFile { path }) = (&self.thread, &self.address) else { return Ok(()) };
+        let Ok(file) = Path::new(path).canonicalize() else { return Ok(()) };
+        let mut log = file.into_os_string();
+        log.push("-wal");
+        match std::fs::symlink_metadata(&log) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::Lost {
+                store: self.address.to_string(),
+                reason: format!(
+                    "{} was deleted while bhavd has it open; restart bhavd, which writes what is missing from its log",
+                    log.display()
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Another file in the place of the one that was left would have this one's checkpoint with the next batch, and nothing
@@ -330,6 +355,58 @@ mod tests {
             .await
             .expect("unlocks");
         store.append(&batch(1)).await.expect("the lock is gone");
+    }
+
+    const READ_BY_ANOTHER: &str = "BHAVD_TEST_READ_BY_ANOTHER";
+
+    /// What another program does: opens a file, reads, closes.
+    #[test]
+    fn reads_a_file_as_another_process() {
+        let Ok(path) = std::env::var(READ_BY_ANOTHER) else { return };
+        let mut other = SqliteConnection::establish(&path).expect("opens");
+        other.batch_execute("SELECT * FROM intraday_option_oi").expect("reads");
+    }
+
+    #[tokio::test]
+    async fn another_program_that_reads_and_closes_leaves_the_log_of_an_open_store() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("shared.db");
+        let log = directory.path().join("shared.db-wal");
+        let address = Address::SqliteFile { path: path.display().to_string() };
+        let mut store = open(address.clone()).await.expect("opens");
+        store.append(&batch(1)).await.expect("one row");
+        let reader = crate::store::Reader::of_sqlite(store.reads().await.expect("reads"));
+        for rows in 2..4 {
+            let other = std::process::Command::new(std::env::current_exe().expect("the tests' binary"))
+                .args(["--exact", "store::sqlite::tests::reads_a_file_as_another_process"])
+                .env(READ_BY_ANOTHER, &path)
+                .output()
+                .expect("runs");
+            let output = String::from_utf8_lossy(&other.stdout);
+            assert!(other.status.success() && output.contains("1 passed"), "{output}");
+            assert!(log.exists(), "the other program took itself for the last one");
+            // SQLite of 3.51 and later looks at the index too before it deletes; older ones trust the locks alone.
+            assert!(is_locked_here(&path), "the locks are lost");
+            store.append(&batch(rows)).await.expect("written");
+            let date = batch(1).session_date;
+            let fresh = SqliteThread::open_to_read(address.clone()).await.expect("opens");
+            for reader in [&reader, &crate::store::Reader::of_sqlite(fresh)] {
+                assert_eq!(reader.summary(date).await.expect("a summary").rows, i64::from(rows));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_deleted_under_an_open_store_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("cut.db");
+        let mut store = open(Address::SqliteFile { path: path.display().to_string() }).await.expect("opens");
+        store.append(&batch(1)).await.expect("one row");
+        std::fs::remove_file(directory.path().join("cut.db-wal")).expect("deleted");
+        let error = store.append(&batch(2)).await.expect_err("the row would be in no file");
+        assert_eq!(error.class(), ErrorClass::Retry, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("cut.db-wal was deleted") && text.contains("restart bhavd"), "{text}");
     }
 
     #[tokio::test]

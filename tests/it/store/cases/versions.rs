@@ -58,7 +58,7 @@ pub async fn a_store_of_the_first_version_is_brought_up_to_date(place: &Place) {
     let (_, versions) = place.select("SELECT version FROM __diesel_schema_migrations ORDER BY version").await;
     assert_eq!(
         versions,
-        [FIRST_VERSION, "20260102000000", "20260103000000", "20260104000000"]
+        [FIRST_VERSION, "20260102000000", "20260103000000", "20260104000000", "20260105000000"]
             .map(|version| texts(&[version]))
     );
     place.open().await;

@@ -102,6 +102,8 @@ pub async fn a_volume_of_an_underlying_that_is_not_known_is_none(place: &Place) 
     let (_store, reader) = place.with(&[first]).await;
     let (_, view) = place.select("SELECT index_close, index_volume FROM option_snapshots").await;
     assert_eq!(view[0], texts(&["25275", "NULL"]));
+    let (_, view) = place.select("SELECT symbol, volume FROM candles_5m ORDER BY symbol").await;
+    assert_eq!(view, [["NIFTY", "NULL"], ["NIFTY 2026-02-03 25000 CE", "0"]].map(|row| texts(&row)));
     let chain = reader.chain_at("NIFTY", None, at(9, 17, 0)).await.expect("a chain");
     assert_eq!(chain[0].index.map(|index| index.volume), Some(None));
 }
