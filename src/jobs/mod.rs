@@ -21,6 +21,8 @@
 
 mod archive;
 mod board;
+#[cfg(test)]
+mod changed_hours_tests;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod child;

@@ -8,7 +8,8 @@ use super::{JobName, Outcome, child::Shift, plan::last_session};
 use crate::{
     logging::Event,
     market::TradingDate,
-    spool::{self, AbsentDays, LostParts, Removed, SpoolError, SpoolReader, Wholeness},
+    pipeline::PipelineSettings,
+    spool::{self, AbsentDays, LostParts, Removed, SessionData, SpoolError, SpoolReader, Wholeness},
     store::{Checkpoint, JobRunFilter, Reader, RunState, StoreError},
 };
 use chrono::Days;
@@ -119,7 +120,7 @@ impl Shift {
         let recorded = Reader::open(&self.parts.store_url).await?.recorded_days().await?;
         let (removable, kept) = {
             let _excused = self.lease.pulse().excuse(REMOVAL_EXCUSE);
-            without_witnesses(directory, removable, &recorded)?
+            without_witnesses(directory, removable, &recorded, &self.parts.settings)?
         };
         for reason in &kept {
             log::warn!("{reason}");
@@ -184,11 +185,21 @@ fn without_witnesses(
     directory: &Path,
     removable: Vec<TradingDate>,
     recorded: &BTreeSet<TradingDate>,
+    settings: &PipelineSettings,
 ) -> Result<(Vec<TradingDate>, Vec<String>), SpoolError> {
     let lost = LostParts::read(directory)?;
     let (mut without, mut kept) = (Vec::new(), Vec::new());
     for date in removable {
-        if !recorded.contains(&date) && spool::has_session_data(directory, date)? {
+        let data = match recorded.contains(&date) {
+            true => SessionData::Nothing,
+            false => spool::session_data(directory, date, settings.session_times(date))?,
+        };
+        if data == SessionData::OfCalendar {
+            kept.push(format!(
+                "the log of {date} stays, however old: it has data of the session that the calendar has on that day, but its rules \
+                 say that there was none, so the store has no row of it"
+            ));
+        } else if data == SessionData::OfRules {
             kept.push(format!(
                 "the log of {date} stays, however old: it has data of a session of which the store has no row; if `bhavctl \
                  status` names the day, it says how its rows are written"
@@ -292,7 +303,8 @@ mod tests {
         }
         let of = |recorded: &[TradingDate]| {
             let recorded = recorded.iter().copied().collect();
-            without_witnesses(home.path(), vec![idle, date()], &recorded).expect("readable")
+            without_witnesses(home.path(), vec![idle, date()], &recorded, &PipelineSettings::of_tests())
+                .expect("readable")
         };
         let (removable, kept) = of(&[]);
         assert_eq!(removable, [idle], "it has no data");

@@ -211,7 +211,7 @@ impl Daemon {
         let ahead = find_ahead(&spool, now)?;
         let find_mending = |stored: Option<Checkpoint>, days: &StoredDays| match ahead {
             Some(_) => Mending::default(),
-            None => find_mending(&spool, &steps, stored, days),
+            None => find_mending(&spool, &steps, stored, days, &calendar),
         };
         let take_back = |stored: Checkpoint, mending: &Mending| {
             let is_stored = |ahead: &Checkpoint| stored.session_date >= ahead.session_date;
@@ -241,7 +241,12 @@ impl Daemon {
         let forced = held_order::read(&config.spool.dir);
         let lost_days = find_lost_days(&config, &stored_days, now, skip);
         let first = first_day(&spool, now);
-        let rules = RunningRules::new(settings.clone(), first, day_rules::read(&config.spool.dir, first)?);
+        let rules = RunningRules::new(
+            settings.clone(),
+            first,
+            day_rules::read(&config.spool.dir, first)?,
+            now.max(spool.last_received()),
+        );
         let (spool, beginning) = begin_log(spool, skip, now, &rules, forced)?;
 
         let feeds = Provider::ALL.map(|provider| feed_status(provider, &config)).into();
@@ -452,8 +457,9 @@ fn find_mending(
     steps: &OpeningSteps,
     stored: Option<Checkpoint>,
     days: &StoredDays,
+    calendar: &Calendar,
 ) -> Mending {
-    steps.open_log(|| Mending::find(spool, stored, days)).unwrap_or_else(|error| {
+    steps.open_log(|| Mending::find(spool, stored, days, calendar)).unwrap_or_else(|error| {
         log::error!(event = Event::SpoolIncomplete, error:%; "whether lost parts of the log are back is not known: {error}");
         Mending::default()
     })

@@ -2,17 +2,19 @@
 //!
 //! The contracts of a day are those of its log: one that is brought no more is missing. So a start within a day goes on with
 //! the day's watch list and the file's together, and with the day's grace, and the day's log says so; the next day begins by
-//! the file alone.
+//! the file alone. A session that the calendar gives to the day, or a longer one, counts from the start on; what may have rows
+//! is not taken away, see [`SessionTimes::taken`].
 //!
 //! The engines follow the log alone. The last rules of a day are kept in a file beside the log, so that a start need not read a
 //! whole day; where it is of another day, the head of the day's log has them.
 
 use crate::{
+    calendar::Calendar,
     config::Config,
     engine::watch::{WatchList, WatchedUnderlying},
     market::{Timestamp, TradingDate},
     pipeline::PipelineSettings,
-    spool::{DayRules, Mark, SpoolError, SpoolReader},
+    spool::{DayRules, Mark, SessionTimes, SpoolError, SpoolReader},
     wire::Source,
 };
 use chrono::{Days, NaiveTime};
@@ -90,15 +92,34 @@ pub struct RunningRules {
 }
 
 impl RunningRules {
-    /// `before`: what held in the day so far.
-    pub fn new(settings: PipelineSettings, first: TradingDate, before: Option<DayRules>) -> RunningRules {
+    /// `before`: what held in the day until `now`.
+    pub fn new(
+        settings: PipelineSettings,
+        first: TradingDate,
+        before: Option<DayRules>,
+        now: Timestamp,
+    ) -> RunningRules {
         let mut rules = settings.rules(first);
         if let Some(before) = before {
             let day = WatchList { underlyings: before.universe };
             rules.universe = union(&settings.watch, &day).underlyings;
-            (rules.grace_us, rules.session) = (before.grace_us, before.session);
+            rules.grace_us = before.grace_us;
+            rules.session = SessionTimes::taken(before.session, rules.session, now);
+            if rules.session != before.session {
+                let told =
+                    |times: Option<SessionTimes>| times.map_or("none".into(), |times| times.to_string());
+                let (was, is) = (told(before.session), told(rules.session));
+                log::warn!(
+                    "the calendar changed the session of {first} within the day: it was {was}, and is {is} from here on"
+                );
+            }
         }
         RunningRules { settings: Arc::new(settings), first, first_rules: Arc::new(rules) }
+    }
+
+    /// As it was read at the start.
+    pub fn calendar(&self) -> &Calendar {
+        &self.settings.calendar
     }
 
     pub fn of(&self, date: TradingDate) -> DayRules {
@@ -221,6 +242,7 @@ mod tests {
             settings(&[("BANKNIFTY", 1), ("FINNIFTY", 1)], 60_000_000),
             date(30),
             Some(before),
+            Timestamp::NEVER,
         );
         let all = list(&[("BANKNIFTY", 1), ("FINNIFTY", 1), ("NIFTY", 2)]);
         assert_eq!(rules.watch_list(date(30)), all);
@@ -235,6 +257,7 @@ mod tests {
             settings(&[("NIFTY", 2)], 5_000_000),
             date(30),
             Some(settings(&[("NIFTY", 1)], 1).rules(date(30))),
+            Timestamp::NEVER,
         );
         assert_eq!(
             same.end_of_list(midnight.plus_us(-1)),
@@ -244,10 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_the_calendar_gives_to_a_day_that_has_begun_counts_from_the_start_on() {
+        let usual = settings(&[], 1).rules(date(30)).session.expect("a session");
+        let shorter = SessionTimes { close_us: usual.close_us - 3_600_000_000, ..usual };
+        let longer = SessionTimes { close_us: usual.close_us + 3_600_000_000, ..usual };
+        for (before, expected) in [(None, usual), (Some(shorter), usual), (Some(longer), longer)] {
+            let before = DayRules { session: before, ..settings(&[], 1).rules(date(30)) };
+            let noon = Timestamp::from_us(usual.open_us + 1);
+            let rules = RunningRules::new(settings(&[], 1), date(30), Some(before), noon);
+            assert_eq!(rules.of(date(30)).session, Some(expected));
+        }
+    }
+
+    #[test]
     fn what_counts_from_the_next_day_on_is_said_for_as_long_as_it_does_not() {
         let before = settings(&[("NIFTY", 2), ("SENSEX", 0), ("*", 1)], 5_000_000).rules(date(30));
         let config = Config { watch: list(&[("NIFTY", 1)]), ..Config::default() };
-        let rules = RunningRules::new(settings(&[("NIFTY", 1)], 5_000_000), date(30), Some(before));
+        let rules =
+            RunningRules::new(settings(&[("NIFTY", 1)], 5_000_000), date(30), Some(before), Timestamp::NEVER);
         let texts = [
             "NIFTY, in [[watch]] with 1 expiry now: recorded with 2 expiries until the next day's first record",
             "SENSEX, removed from [[watch]]: recorded until the next day's first record",

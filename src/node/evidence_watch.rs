@@ -5,6 +5,7 @@
 //! Follows market time, since a day may be played faster than it was. Looked at with the records, a few times a minute.
 
 use super::{
+    changed_hours,
     day_news::DayNews,
     value_counts::{CountedValues, describe_counted},
     value_lacks::{
@@ -188,9 +189,14 @@ impl EvidenceWatch {
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
         let mut of_day: Vec<String> = counted.collect();
         let unread = Provider::ALL.map(|of| (of, pipeline.counters().of(of).unread_listings));
+        let other_session = pipeline.other_session();
+        let of_session = other_session.map(|other| changed_hours::describe(now.date_ist(), &other));
+        let is_now = other_session.is_some_and(|other| changed_hours::is_problem(&other, now));
+        problems.extend(of_session.clone().filter(|_| is_now));
         let others = unrecorded(&pipeline.unrecorded_sessions())
             .into_iter()
             .chain(unclosed)
+            .chain(of_session)
             .chain(self.never_listed.clone());
         let others: Vec<String> = others.chain(describe_unread(&unread)).collect();
         let mut news = self.news.take(&of_day, &others, now);

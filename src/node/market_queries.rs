@@ -19,7 +19,7 @@ use crate::{
         Timestamp, TradingDate,
     },
     pipeline::PipelineSettings,
-    spool::{self, SpoolError},
+    spool::{self, SessionData, SpoolError},
     store::{BucketStates, DeltaFilter, InstrumentRow, Reader, Side, StoreError},
 };
 use std::{
@@ -314,10 +314,20 @@ impl RecordQueries {
 
     /// Of a day before today that the store has no row of: whether its log has data of its session.
     async fn unwritten(&self, date: TradingDate) -> Result<Option<String>, ControlError> {
-        let has_data = || spool::has_session_data(&self.config.spool.dir, date);
-        let unreadable = |error: SpoolError| ControlError::Unavailable { reason: error.to_string() };
-        if date >= self.today() || !has_data().map_err(unreadable)? {
+        if date >= self.today() {
             return Ok(None);
+        }
+        let by_calendar = self.settings.session_times(date);
+        let unreadable = |error: SpoolError| ControlError::Unavailable { reason: error.to_string() };
+        match spool::session_data(&self.config.spool.dir, date, by_calendar).map_err(unreadable)? {
+            SessionData::OfRules => {}
+            SessionData::Nothing => return Ok(None),
+            SessionData::OfCalendar => {
+                return Ok(Some(format!(
+                    "the log has data of the session that the calendar has on {date}, but the day was recorded without one, so \
+                     the store has no row of it"
+                )));
+            }
         }
         let reached = self.reader().await?.checkpoint_days().await.map_err(unavailable)?;
         let why = match reached.last().is_some_and(|last| date < *last) {

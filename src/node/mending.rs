@@ -7,8 +7,9 @@
 //! row that the log cannot give again stays.
 
 use crate::{
+    calendar::Calendar,
     market::TradingDate,
-    spool::{LostParts, Spool, SpoolError, Wholeness, days, has_session_data},
+    spool::{LostParts, SessionData, SessionTimes, Spool, SpoolError, Wholeness, days, session_data},
     store::{Checkpoint, Reader, StoreError},
 };
 use std::{collections::BTreeSet, path::Path};
@@ -30,18 +31,31 @@ impl StoredDays {
         Ok(StoredDays { recorded, reached })
     }
 
-    /// Days of the log's sessions that the store is past, and that nothing was ever written of.
-    fn passed_over(&self, directory: &Path) -> Result<BTreeSet<TradingDate>, SpoolError> {
-        let mut passed_over = BTreeSet::new();
+    /// Days of the log's sessions that the store is past, and that nothing was ever written of; and those of which there is
+    /// nothing to write, since only the calendar has their sessions.
+    fn passed_over(&self, directory: &Path, calendar: &Calendar) -> Result<PassedOver, SpoolError> {
+        let mut found = PassedOver::default();
         for date in days(directory)? {
             let is_past = self.reached.last().is_some_and(|last| date < *last);
-            let is_known = self.reached.contains(&date) || self.recorded.contains(&date);
-            if is_past && !is_known && has_session_data(directory, date)? {
-                passed_over.insert(date);
+            let is_known = self.reached.contains(&date);
+            let by_calendar = calendar.session(date).map(SessionTimes::from);
+            if !is_past || self.recorded.contains(&date) || is_known && by_calendar.is_none() {
+                continue;
             }
+            match session_data(directory, date, by_calendar)? {
+                SessionData::OfRules if !is_known => found.days.insert(date),
+                SessionData::OfCalendar => found.unruled.insert(date),
+                SessionData::OfRules | SessionData::Nothing => continue,
+            };
         }
-        Ok(passed_over)
+        Ok(found)
     }
+}
+
+#[derive(Debug, Default)]
+struct PassedOver {
+    days: BTreeSet<TradingDate>,
+    unruled: BTreeSet<TradingDate>,
 }
 
 /// What a start finds of days whose log lacked a part while rows were written.
@@ -58,10 +72,16 @@ pub struct Mending {
 impl Mending {
     /// # Errors
     /// When the log, or what is known of its lost parts, cannot be read.
-    pub fn find(spool: &Spool, stored: Option<Checkpoint>, days: &StoredDays) -> Result<Mending, SpoolError> {
+    pub fn find(
+        spool: &Spool,
+        stored: Option<Checkpoint>,
+        days: &StoredDays,
+        calendar: &Calendar,
+    ) -> Result<Mending, SpoolError> {
         let directory = spool.directory();
         let mut found = Mending { last_seq: spool.next_seq() - 1, ..Mending::default() };
-        let passed_over = days.passed_over(directory)?;
+        let PassedOver { days: passed_over, unruled } = days.passed_over(directory, calendar)?;
+        found.waiting.extend(unruled.into_iter().map(|date| (date, describe_unruled(date))));
         let lost: BTreeSet<TradingDate> = LostParts::read(directory)?.dates().collect();
         for date in lost.union(&passed_over).copied() {
             let is_passed_over = passed_over.contains(&date);
@@ -109,6 +129,14 @@ impl Mending {
         }
         Some(from)
     }
+}
+
+/// A day whose log says that it had no session, although it has data of the calendar's.
+fn describe_unruled(date: TradingDate) -> String {
+    format!(
+        "the log has data of the session that the calendar has on {date}, but the day was recorded without one: the store has no \
+         row of it; the log is kept"
+    )
 }
 
 /// A day that the store has nothing of, why the log of it is not written by itself, and what is to be done.
@@ -167,7 +195,8 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path();
         let spool = spool(directory);
-        let find = || Mending::find(&spool, None, &StoredDays::default()).expect("readable");
+        let find =
+            || Mending::find(&spool, None, &StoredDays::default(), &Calendar::embedded()).expect("readable");
         assert_eq!(find().takes_back(at(30, 6)), None, "nothing was lost");
         for day in [28, 29, 30] {
             LostParts::note(directory, date(day), "a part").expect("noted");
@@ -188,7 +217,8 @@ mod tests {
         let spool = spool(directory);
         LostParts::note(directory, date(29), "a part").expect("noted");
         fs::remove_file(directory.join("2026-01-30/09.spool")).expect("deleted");
-        let found = Mending::find(&spool, None, &StoredDays::default()).expect("readable");
+        let found =
+            Mending::find(&spool, None, &StoredDays::default(), &Calendar::embedded()).expect("readable");
         assert_eq!(found.takes_back(at(30, 6)), None);
         let [(waiting, text)] = &found.waiting[..] else { panic!("{found:?}") };
         assert!(*waiting == date(29) && text.contains("finds the log of 2026-01-30 whole too"), "{text}");
@@ -223,7 +253,8 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let spool = sessions(home.path(), &[(27, true), (28, false), (29, true), (30, true)]);
         let find = |days| {
-            let found = Mending::find(&spool, Some(at(30, 8)), &days).expect("readable");
+            let found =
+                Mending::find(&spool, Some(at(30, 8)), &days, &Calendar::embedded()).expect("readable");
             assert_eq!(found.waiting, []);
             found.takes_back(at(30, 8))
         };
@@ -239,7 +270,10 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path();
         let spool = sessions(directory, &[(28, true), (29, true), (30, true)]);
-        let find = |seq| Mending::find(&spool, Some(at(30, seq)), &stored(&[30], &[30])).expect("readable");
+        let find = |seq| {
+            Mending::find(&spool, Some(at(30, seq)), &stored(&[30], &[30]), &Calendar::embedded())
+                .expect("readable")
+        };
         let [(_, first), (second, _)] = &find(7).waiting[..] else { panic!("{:?}", find(7)) };
         assert!(*second == date(29) && first.contains("the log ends before the store does"), "{first}");
         fs::remove_dir_all(directory.join("2026-01-29")).expect("deleted");
@@ -248,5 +282,24 @@ mod tests {
         let [(waiting, text)] = &found.waiting[..] else { panic!("{found:?}") };
         assert!(*waiting == date(28) && text.contains("the store has no row of it"), "{text}");
         assert!(text.contains("a part of the log of 2026-01-30 is lost"), "{text}");
+    }
+
+    #[test]
+    fn a_day_whose_log_knows_of_no_session_but_has_data_of_the_calendars_is_named() {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(home.path()).expect("opens").spool;
+        for day in [29, 30] {
+            let at = |hour: i64| Timestamp::on(date(day), NaiveTime::MIN).plus_seconds(3_600 * hour);
+            let rules = DayRules { session: None, ..DayRules::default() };
+            spool.append(&mut NewRecord::mark(at(8), &Mark::Rules { rules })).expect("appended");
+            let mut packet = crate::jobs::test_day::packet(at(10), 0, 1, 1);
+            spool.append(&mut packet).expect("appended");
+        }
+        let find = |days| {
+            Mending::find(&spool, Some(at(30, 4)), &days, &Calendar::embedded()).expect("readable").waiting
+        };
+        let [(day, text)] = &find(stored(&[], &[29, 30]))[..] else { panic!("the 29th alone") };
+        assert!(*day == date(29) && text.contains("the day was recorded without one"), "{text}");
+        assert_eq!(find(stored(&[29], &[29, 30])), [], "it has rows");
     }
 }

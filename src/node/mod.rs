@@ -4,6 +4,7 @@ mod absent_days;
 mod administration;
 mod answers;
 mod beginning;
+mod changed_hours;
 #[cfg(feature = "chaos")]
 mod chaos;
 mod clock_watch;

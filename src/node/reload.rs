@@ -6,6 +6,8 @@
 //!
 //! A reload that is given up half way, because whoever asked went or the daemon stops, is undone as well.
 //!
+//! The calendar is read with the file, and one that differs from what runs waits for a restart like a key.
+//!
 //! What needs a restart of the daemon is compared with what runs at every reload, so that it is told again until the
 //! restart has been.
 
@@ -17,12 +19,13 @@ use super::{
     status::DaemonStatus,
 };
 use crate::{
+    calendar::Calendar,
     clock::Clock,
     config::{Config, ConfigError, Effect, KeyValue},
     control::{Authority, ConfigurationRow, KeyChange, KeyEffect, ReloadOutcome, ReloadResponse},
     logging::{Event, InForce},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// How long the disk may take to give the file.
@@ -99,7 +102,7 @@ impl Reloader {
         let running = self.inner.running.get();
         match self.inner.read().await {
             Ok(next) => self.inner.report(ReloadOutcome::Compared, &running, &next, false, Vec::new()),
-            Err(problems) => self.inner.report(ReloadOutcome::Refused, &running, &running, false, problems),
+            Err(problems) => self.inner.refuse(&running, problems),
         }
     }
 
@@ -119,14 +122,18 @@ impl Inner {
         clippy::disallowed_methods,
         reason = "the caller waits for it, 30 s at most; a disk may hold it for longer"
     )]
-    async fn read(&self) -> Result<Config, Vec<String>> {
+    async fn read(&self) -> Result<File, Vec<String>> {
         let Some(file) = self.file.clone() else {
             return Err(vec!["the daemon was started without a configuration file".to_owned()]);
         };
         let path = file.display().to_string();
         let credentials_dir = self.credentials_dir.clone();
         let running = self.running.get();
-        let reading = tokio::task::spawn_blocking(move || running.read_again(&file, credentials_dir));
+        let reading = tokio::task::spawn_blocking(move || {
+            let config = running.read_again(&file, credentials_dir)?;
+            let calendar = read_calendar(&config);
+            Ok(File { config, calendar })
+        });
         let read = match tokio::time::timeout(READ_WITHIN, reading).await {
             Ok(Ok(read)) => read,
             Ok(Err(failure)) => return Err(vec![format!("{path} cannot be read: {failure}")]),
@@ -137,7 +144,7 @@ impl Inner {
                 )]);
             }
         };
-        read.map_err(|error| match &error {
+        read.map_err(|error: ConfigError| match &error {
             ConfigError::Unreadable { .. } => vec![error.to_string()],
             ConfigError::Wrong { .. } => error.to_string().lines().map(str::to_owned).collect(),
         })
@@ -147,12 +154,12 @@ impl Inner {
         let running = self.running.get();
         let file = match self.read().await {
             Ok(file) => file,
-            Err(problems) => return self.report(ReloadOutcome::Refused, &running, &running, false, problems),
+            Err(problems) => return self.refuse(&running, problems),
         };
-        if file == *running {
+        if file.config == *running && self.calendar_change(&file).is_none() {
             return self.report(ReloadOutcome::Unchanged, &running, &file, false, Vec::new());
         }
-        let next = Arc::new(running.reloaded(&file));
+        let next = Arc::new(running.reloaded(&file.config));
         if let Err(problem) = self.prepare(&running, &next) {
             return self.report(ReloadOutcome::Refused, &running, &file, false, vec![problem]);
         }
@@ -209,14 +216,23 @@ impl Inner {
         Ok(())
     }
 
+    /// Nothing of the file counts.
+    fn refuse(&self, running: &Config, problems: Vec<String>) -> ReloadResponse {
+        let file = File { config: running.clone(), calendar: None };
+        self.report(ReloadOutcome::Refused, running, &file, false, problems)
+    }
+
     fn report(
         &self,
         outcome: ReloadOutcome,
         running: &Config,
-        file: &Config,
+        file: &File,
         is_applied: bool,
         problems: Vec<String>,
     ) -> ReloadResponse {
+        let calendar = self.calendar_change(file);
+        let of_calendar = calendar.is_some().then(|| "calendar: from the next restart on".to_owned());
+        let file = &file.config;
         let changes = running.changes(file).into_iter().map(|(running, file)| KeyChange {
             is_applied: is_applied && running.effect != Effect::RestartDaemon,
             effect: key_effect(running.effect),
@@ -224,9 +240,22 @@ impl Inner {
             file: file.shown(),
             key: running.key,
         });
-        let notices = self.later(running, file);
+        let changes = changes.chain(calendar);
+        let notices = self.later(running, file).into_iter().chain(of_calendar).collect();
         let file = self.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
         ReloadResponse { file, outcome, changes: changes.collect(), problems, notices }
+    }
+
+    /// The calendar that the file names is another one than what runs: it is read at the start.
+    fn calendar_change(&self, file: &File) -> Option<KeyChange> {
+        let calendar = file.calendar.as_ref()?;
+        (calendar != self.rules.calendar()).then(|| KeyChange {
+            key: "calendar".to_owned(),
+            running: Some("as it was at the start".to_owned()),
+            file: Some("changed since".to_owned()),
+            effect: KeyEffect::RestartDaemon,
+            is_applied: false,
+        })
     }
 
     /// What `file` says that counts from the next day on. The running day is judged by its own rules.
@@ -263,6 +292,20 @@ impl Inner {
             }
         }
         self.status.reload.note_read(waiting.iter().map(|change| change.key.clone()).collect());
+    }
+}
+
+/// A configuration file with the calendar that it names.
+struct File {
+    config: Config,
+    /// `None` where it cannot be read now: then nothing is known of it.
+    calendar: Option<Calendar>,
+}
+
+fn read_calendar(config: &Config) -> Option<Calendar> {
+    match &config.calendar.file {
+        None => Some(Calendar::embedded()),
+        Some(path) => Calendar::load(&fs::read_to_string(path).ok()?).ok(),
     }
 }
 
@@ -328,7 +371,6 @@ fn key_effect(effect: Effect) -> KeyEffect {
 mod tests {
     use super::*;
     use crate::pipeline::PipelineSettings;
-    use std::fs;
 
     const VALID: &str = "[[watch]]\nunderlying = \"NIFTY\"\n[feeds.nse]\nenabled = true\n";
 
@@ -350,7 +392,7 @@ mod tests {
             let clock = Clock::system();
             let mut settings = PipelineSettings::of_tests();
             settings.watch = running.get().watch.clone();
-            let rules = RunningRules::new(settings, clock.now().date_ist(), None);
+            let rules = RunningRules::new(settings, clock.now().date_ist(), None, clock.now());
             let file_read = Some(file.clone());
             let reloader =
                 Reloader::new(file_read, None, running, orders.clone(), rules, clock, Arc::default());
@@ -461,6 +503,30 @@ mod tests {
         let report = reloading.reload(text, |_, _| {}).await;
         assert_eq!(report.outcome, ReloadOutcome::Restored, "a feed that hangs is not waited for");
         assert!(report.problems[0].contains("did not begin anew within 5 s"), "{report:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_calendar_that_was_changed_waits_for_a_restart_and_is_said_to() {
+        let reloading = Reloading::start();
+        let calendar = reloading.file.with_file_name("nse.toml");
+        let text = include_str!("../../config/calendar/nse.toml");
+        fs::write(&calendar, text).expect("written");
+        let named = format!("[calendar]\nfile = {calendar:?}\n");
+        let waits = "calendar: from the next restart on";
+        let report = reloading.reload(&named, |_, _| {}).await;
+        assert_eq!((keys(&report), report.notices.len()), (vec![("calendar.file", false)], 0), "{report:?}");
+        let other = text.replace("2026-11-08 = { name", "2026-11-07 = { name");
+        assert_ne!(other, text);
+        fs::write(&calendar, &other).expect("written");
+        for outcome in [ReloadOutcome::Applied, ReloadOutcome::Applied] {
+            let report = reloading.reload(&named, |_, _| {}).await;
+            assert_eq!(report.outcome, outcome, "as long as it waits");
+            assert_eq!(keys(&report), [("calendar.file", false), ("calendar", false)]);
+            assert_eq!(report.notices, [waits]);
+        }
+        assert_eq!(reloading.reloader.compare().await.notices, [waits]);
+        fs::write(&calendar, text).expect("written");
+        assert_eq!(reloading.reload(&named, |_, _| {}).await.notices, [""; 0], "put back");
     }
 
     #[tokio::test(start_paused = true)]

@@ -519,7 +519,7 @@ mod tests {
                 None,
                 running.clone(),
                 FeedOrders::new(&running.get()),
-                RunningRules::new(PipelineSettings::of_tests(), open.date_ist(), None),
+                RunningRules::new(PipelineSettings::of_tests(), open.date_ist(), None, open),
                 Clock::simulated(simulation),
                 Arc::clone(&status),
             ),

@@ -3,7 +3,10 @@
 //! Written by bhavd itself into the day's log, once, so that a day needs nothing but its own log: JSON lines, one a contract.
 
 use super::machine::Pipeline;
-use crate::market::{Contract, Exchange, OiBase, Price, TradingDate};
+use crate::{
+    market::{Contract, Exchange, OiBase, Price, TradingDate},
+    spool::SessionTimes,
+};
 use serde::{Deserialize, Serialize};
 
 /// A contract that a day before knew and that has not expired.
@@ -49,6 +52,19 @@ impl Pipeline {
         sessions.reverse();
         sessions
     }
+
+    /// Where the day that is applied is recorded by another session than the calendar has now.
+    pub fn other_session(&self) -> Option<OtherSession> {
+        let (recorded, calendar) = (self.recorded_session(), self.settings.session_times(self.date));
+        (recorded != calendar).then_some(OtherSession { recorded, calendar })
+    }
+}
+
+/// A day's session by its log, and by the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherSession {
+    pub recorded: Option<SessionTimes>,
+    pub calendar: Option<SessionTimes>,
 }
 
 impl PlannedContract {

@@ -47,6 +47,7 @@ enum Part {
     Up(Timestamp),
 }
 
+const EXTENDED_REASON: &str = "the session counted as closed";
 const NOT_UP_REASON: &str = "the feed had not come up";
 
 impl GapTracker {
@@ -61,6 +62,24 @@ impl GapTracker {
         let watches = std::array::from_fn(|_| watch.clone());
         let ended_parts = std::mem::take(&mut self.ended_parts);
         *self = GapTracker { watches, hours, is_past_head: false, ended_parts };
+    }
+
+    /// Other hours of the running day. Where the session had closed by those before, none of its feeds was watched from there
+    /// on: what they brought counted for nothing.
+    pub fn change_hours(&mut self, hours: SessionHours, now: Timestamp) {
+        let Some(before) = self.hours.replace(hours) else { return };
+        if now < before.close {
+            for (since, reason) in self.watches.iter_mut().filter_map(|watch| watch.down.as_mut()) {
+                if *since == before.open && reason == NOT_UP_REASON {
+                    *since = hours.open;
+                }
+            }
+            return;
+        }
+        for provider in Provider::ALL {
+            self.note_down(provider, before.close, now, EXTENDED_REASON);
+            self.watch(provider).down.get_or_insert_with(|| (before.close, EXTENDED_REASON.to_owned()));
+        }
     }
 
     /// The day's log tells of something else than who was up before it.

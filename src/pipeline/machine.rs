@@ -57,12 +57,13 @@ impl PipelineSettings {
             silence_min_us: self.silence_min_us,
             channels: self.channels.clone(),
             preference: self.preference.iter().map(|provider| provider.name().to_owned()).collect(),
-            session: self.calendar.session(date).map(|session| SessionTimes {
-                open_us: session.open.as_us(),
-                close_us: session.close.as_us(),
-                expiring_index_close_us: session.expiring_index_close.map(Timestamp::as_us),
-            }),
+            session: self.session_times(date),
         }
+    }
+
+    /// The calendar's session of a date.
+    pub fn session_times(&self, date: TradingDate) -> Option<SessionTimes> {
+        self.calendar.session(date).map(SessionTimes::from)
     }
 }
 
@@ -272,6 +273,11 @@ impl Pipeline {
         chains.into_iter().map(|found| (self.chains.title(found.chain).to_owned(), found)).collect()
     }
 
+    /// The session by which the day is recorded.
+    pub(super) fn recorded_session(&self) -> Option<SessionTimes> {
+        self.session.as_ref().copied().map(SessionTimes::from)
+    }
+
     /// Whether a provider lists contracts of a chain by tokens of its own, and so is to show them.
     pub fn is_listed(&self, chain: u32) -> bool {
         let slots = self.day.as_ref().map_or(&[][..], |day| day.slots_of(chain));
@@ -445,9 +451,13 @@ impl Pipeline {
         self.decoders.begin_day();
         self.enrolled.clear();
         self.forced = None;
-        self.session = session_of(date, &self.rules);
-        let hours = |session: &Session| SessionHours { date, open: session.open, close: session.close };
-        let hours = self.session.as_ref().map(hours);
+        self.begin_session(now);
+    }
+
+    /// Begins what is recorded of the session that the rules say.
+    fn begin_session(&mut self, now: Timestamp) {
+        self.session = session_of(self.date, &self.rules);
+        let hours = self.session.as_ref().map(hours_of);
         self.gaps.begin_day(hours);
         self.day = hours.map(|hours| {
             let DayRules { grace_us, silence_min_us, .. } = self.rules;
@@ -458,15 +468,36 @@ impl Pipeline {
         }
     }
 
-    /// Rules that hold from here on: what is recorded, and in which order providers are preferred. The session's hours stay
-    /// those with which the day began.
+    /// Rules that hold from here on: what is recorded, in which order providers are preferred, and the session as far as it can
+    /// be taken, see [`SessionTimes::taken`].
     pub(super) fn change_rules(&mut self, rules: &DayRules, now: Timestamp) {
-        let hours_before = self.rules.session;
-        self.rules = DayRules { session: hours_before, ..rules.clone() };
+        let is_of_day = |times: &SessionTimes| times.date() == self.date && times.open_us < times.close_us;
+        let before = self.rules.session;
+        let session = SessionTimes::taken(before, rules.session.filter(is_of_day), now);
+        self.rules = DayRules { session, ..rules.clone() };
         self.universe = WatchList { underlyings: rules.universe.clone() };
+        if session != before {
+            self.change_session(now);
+        }
         if let Some(day) = &mut self.day {
             day.set_preference(self.rules.providers(), now, &mut self.rows);
         }
+    }
+
+    fn change_session(&mut self, now: Timestamp) {
+        let (Some(day), Some(session)) = (&mut self.day, session_of(self.date, &self.rules)) else {
+            // Of a day that had none, nothing was recorded: what is listed and planned counts when it is said again.
+            self.has_plan = false;
+            self.decoders.begin_day();
+            return self.begin_session(now);
+        };
+        let catalog = &self.catalog;
+        let close_of =
+            |of| catalog.contract(of).map_or(session.close, |contract| session.close_for(contract));
+        let hours = hours_of(&session);
+        day.change_hours(hours, close_of, now, &mut self.rows);
+        self.gaps.change_hours(hours, now);
+        self.session = Some(session);
     }
 
     fn move_rows(&mut self, batch: &mut Batch) {
@@ -499,6 +530,10 @@ fn append<Row>(batch: &mut Vec<Row>, rows: &mut Vec<Row>) {
     } else {
         batch.append(rows);
     }
+}
+
+fn hours_of(session: &Session) -> SessionHours {
+    SessionHours { date: session.date, open: session.open, close: session.close }
 }
 
 /// The session that the rules say.

@@ -25,7 +25,7 @@ mod prices;
 
 pub use catalog::Catalog;
 pub use counters::{PipelineCounters, ProviderCounters, Undecoded};
-pub use day_plan::PlannedContract;
+pub use day_plan::{OtherSession, PlannedContract};
 pub use decoders::nse_chain_times;
 pub use forced::BesideForced;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};

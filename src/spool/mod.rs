@@ -45,7 +45,7 @@ pub use reader::{SpoolReader, days, has_segments};
 pub use record::{Frames, Mark, NewRecord, Record, Skip};
 pub use removal::{Removed, remove_day, sweep};
 pub use rules::{ChannelTimes, DayRules, RULES_SCHEMA, SessionTimes};
-pub use session_data::has_session_data;
+pub use session_data::{SessionData, session_data};
 pub use sync_status::SyncStatus;
 pub use writer::{Opened, Spool, TornTail};
 pub use written::WrittenSegment;

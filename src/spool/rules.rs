@@ -2,6 +2,7 @@
 //! calendar or the version alters a day that is over.
 
 use crate::{
+    calendar::Session,
     engine::watch::WatchedUnderlying,
     market::{Provider, Timestamp, TradingDate},
 };
@@ -119,6 +120,16 @@ impl fmt::Display for SessionTimes {
     }
 }
 
+impl From<Session> for SessionTimes {
+    fn from(session: Session) -> SessionTimes {
+        SessionTimes {
+            open_us: session.open.as_us(),
+            close_us: session.close.as_us(),
+            expiring_index_close_us: session.expiring_index_close.map(Timestamp::as_us),
+        }
+    }
+}
+
 impl SessionTimes {
     pub fn open(&self) -> Timestamp {
         Timestamp::from_us(self.open_us)
@@ -131,5 +142,74 @@ impl SessionTimes {
     /// The date in India.
     pub fn date(&self) -> TradingDate {
         self.open().date_ist()
+    }
+
+    fn expiring_close_us(&self) -> i64 {
+        self.expiring_index_close_us.unwrap_or(self.close_us)
+    }
+
+    /// The session that a running day has from `now` on, where its rules said `before` and are now to say `wanted`.
+    ///
+    /// A session that is given, a later close, and whatever changes before either open is taken. What may have rows is not
+    /// taken away: no session is, a close does not become earlier, an open that is past stays.
+    pub fn taken(
+        before: Option<SessionTimes>,
+        wanted: Option<SessionTimes>,
+        now: Timestamp,
+    ) -> Option<SessionTimes> {
+        let (Some(before), Some(wanted)) = (before, wanted) else { return before.or(wanted) };
+        let now_us = now.as_us();
+        if now_us < before.open_us.min(wanted.open_us) {
+            return Some(wanted);
+        }
+        let close_us = before.close_us.max(wanted.close_us);
+        let expiring_us = before.expiring_close_us();
+        // Contracts that are over while others go on are not begun again.
+        let is_past = expiring_us < before.close_us && expiring_us <= now_us;
+        let expiring_us = if is_past { expiring_us } else { expiring_us.max(wanted.expiring_close_us()) };
+        let expiring_index_close_us = (expiring_us < close_us).then_some(expiring_us);
+        Some(SessionTimes { open_us: before.open_us, close_us, expiring_index_close_us })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In hours of a day.
+    fn times(open: i64, close: i64, expiring: Option<i64>) -> SessionTimes {
+        let us = |hour: i64| hour * 3_600_000_000;
+        SessionTimes { open_us: us(open), close_us: us(close), expiring_index_close_us: expiring.map(us) }
+    }
+
+    #[test]
+    fn what_is_more_is_taken_and_what_may_have_rows_stays() {
+        let usual = times(9, 15, None);
+        let cases = [
+            (None, Some(usual), 20, Some(usual), "given, even after it"),
+            (Some(usual), None, 8, Some(usual), "taken away"),
+            (Some(usual), Some(times(9, 17, None)), 14, Some(times(9, 17, None)), "later close"),
+            (Some(usual), Some(times(9, 17, None)), 16, Some(times(9, 17, None)), "after the close"),
+            (Some(usual), Some(times(9, 13, None)), 10, Some(usual), "earlier close"),
+            (Some(usual), Some(times(9, 13, None)), 8, Some(times(9, 13, None)), "before the open"),
+            (Some(usual), Some(times(7, 15, None)), 6, Some(times(7, 15, None)), "earlier open"),
+            (Some(usual), Some(times(7, 16, None)), 8, Some(times(9, 16, None)), "an open that is past"),
+            (Some(usual), Some(times(11, 16, None)), 10, Some(times(9, 16, None)), "a later open"),
+            (Some(usual), Some(times(9, 17, Some(15))), 14, Some(times(9, 17, Some(15))), "expiring stay"),
+            (Some(times(9, 16, Some(15))), Some(times(9, 17, None)), 14, Some(times(9, 17, None)), "or not"),
+            (
+                Some(times(9, 16, Some(14))),
+                Some(times(9, 17, None)),
+                15,
+                Some(times(9, 17, Some(14))),
+                "over",
+            ),
+        ];
+        for (before, wanted, hour, expected, what) in cases {
+            let now = Timestamp::from_us(hour * 3_600_000_000);
+            let taken = SessionTimes::taken(before, wanted, now);
+            assert_eq!(taken, expected, "{what}");
+            assert_eq!(SessionTimes::taken(taken, wanted, now), taken, "{what}: once");
+        }
     }
 }

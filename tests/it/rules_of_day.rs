@@ -2,6 +2,7 @@
 
 use crate::processes::{Daemon, Simulator, dump, store_url};
 use serde_json::Value as Json;
+use std::fs;
 
 const TWO: &str =
     "[[watch]]\nunderlying = \"BANKNIFTY\"\nexpiries = 0\n[[watch]]\nunderlying = \"NIFTY\"\nexpiries = 2\n";
@@ -15,6 +16,62 @@ fn notices(answer: &Json) -> Vec<String> {
 
 fn last_bucket(daemon: &Daemon) -> String {
     daemon.ask(&["status"])["last_bucket"].to_string()
+}
+
+#[test]
+fn a_session_that_the_calendar_is_given_on_the_day_is_recorded_from_the_restart_on() {
+    let home = tempfile::tempdir().expect("a directory");
+    let home = home.path();
+    // A Saturday.
+    let simulator = Simulator::start([
+        "--synthetic",
+        "--underlyings",
+        "NIFTY",
+        "--strikes",
+        "5",
+        "--expiries",
+        "1",
+        "--unlimited-requests",
+        "--speed",
+        "120",
+        "--date",
+        "2026-01-31",
+        "--start",
+        "2026-01-31 14:45:00",
+    ]);
+    let (config, calendar) = (home.join("bhavd.toml"), home.join("nse.toml"));
+    let known = include_str!("../../config/calendar/nse.toml");
+    fs::write(&calendar, known).expect("written");
+    let watch = "[[watch]]\nunderlying = \"NIFTY\"\nexpiries = 0\n";
+    let tables = simulator.all_tables(home);
+    Daemon::configure(&config, home, &format!("{watch}{tables}[calendar]\nfile = {calendar:?}\n"));
+    let daemon = Daemon::start(&config, home);
+    let special = "2026-01-31 = { name = \"Special session\", hours = \"usual\" }\n2026-11-08 =";
+    fs::write(&calendar, known.replacen("2026-11-08 =", special, 1)).expect("written");
+    let report = daemon.ask(&["config", "reload"]);
+    assert_eq!(notices(&report), ["calendar: from the next restart on"], "{report:#}");
+    let status = notices(&daemon.ask(&["status"])).join("\n");
+    assert!(status.contains("of calendar waits for a restart of the daemon"), "{status}");
+
+    daemon.stop();
+    let mut daemon = Daemon::start(&config, home);
+    daemon.wait_for("both feeds", |daemon| daemon.ask(&["status"])["feeds_up"] == 2);
+    let restarted = simulator.clock.now();
+    daemon.wait_for("the end of the session", |daemon| last_bucket(daemon).contains("15:27"));
+    daemon.wait_for("all rows", |daemon| daemon.ask(&["status"])["store"]["pending_rows"] == 0);
+    let verified = daemon.ask(&["replay", "verify", "2026-01-31"]);
+    assert_eq!(verified["equal"], true, "{verified:#}");
+    daemon.stop();
+
+    let rows = dump(&store_url(home), simulator.clock.now().date_ist());
+    let rows: Vec<_> =
+        rows["intraday_option_oi"].iter().map(|row| row.split('|').collect::<Vec<_>>()).collect();
+    let since =
+        |from: i64| rows.iter().filter(move |cells| cells[0].parse::<i64>().is_ok_and(|at| at >= from));
+    assert!(since(restarted.plus_seconds(600).as_us()).count() >= 50, "{} rows", rows.len());
+    let missing = since(restarted.plus_seconds(600).as_us()).filter(|cells| cells[9] == "4").count();
+    assert_eq!(missing, 0, "of {} rows", rows.len());
+    assert!(rows.len() >= 1_250, "what was before is missing, and said: {} rows", rows.len());
 }
 
 #[test]

@@ -160,15 +160,24 @@ pub struct CandleBook {
     outliers: [Counted<PriceOutlier>; Provider::ALL.len()],
 }
 
+fn intervals(open: Timestamp) -> Intervals {
+    Intervals::new(open.floor_to_minutes(INTERVAL.minutes()), INTERVAL_US)
+}
+
 impl CandleBook {
     /// `open` is the session's open.
     pub fn new(open: Timestamp) -> CandleBook {
         CandleBook {
             settled: Vec::new(),
-            intervals: Intervals::new(open.floor_to_minutes(INTERVAL.minutes()), INTERVAL_US),
+            intervals: intervals(open),
             contradicted: [Counted::default(); Provider::ALL.len()],
             outliers: [Counted::default(); Provider::ALL.len()],
         }
+    }
+
+    /// Another open, before both.
+    pub fn set_open(&mut self, open: Timestamp) {
+        self.intervals = intervals(open);
     }
 
     pub fn add_slot(&mut self, priced: Priced) {

@@ -28,11 +28,11 @@ pub(super) enum Answer {
     /// Nothing new: what is known held when the request was sent.
     Same,
     Outdated,
-    /// `counted`: with the stamp that it counts with. `said`: with its own, or from when on earlier requests do not contradict it.
-    /// `is_more`: something was traded.
+    /// `said`: with its own stamp, or from when on earlier requests do not contradict it. `counted_at`: the stamp that it counts
+    /// with. `is_more`: something was traded.
     New {
-        counted: Quote,
         said: Quote,
+        counted_at: Timestamp,
         is_more: bool,
     },
 }
@@ -55,8 +55,7 @@ impl Answer {
             return Answer::Outdated;
         }
         let said = Quote { event_time: quote.event_time.max(track.proved_until), ..*quote };
-        let counted = Quote { event_time: said.event_time.max(before.event_time()), ..*quote };
-        Answer::New { counted, said, is_more }
+        Answer::New { said, counted_at: said.event_time.max(before.event_time()), is_more }
     }
 }
 
@@ -178,7 +177,9 @@ impl TradingDay {
                 self.take_late(index, arrival, quote, rows);
                 return self.counters.outdated += 1;
             }
-            Answer::New { counted, said, is_more } => (said, counted, is_more),
+            Answer::New { said, counted_at, is_more } => {
+                (said, Quote { event_time: counted_at, ..said }, is_more)
+            }
         };
         let mut is_contradicted = false;
         let epoch = self.epochs.get(self.slots[index].spoken);

@@ -30,6 +30,7 @@ mod cross_check;
 mod disputes;
 mod epoch;
 mod explain;
+mod hours;
 mod judge;
 mod jumps;
 mod levels;
@@ -263,8 +264,7 @@ impl TradingDay {
         preference: Vec<Provider>,
     ) -> TradingDay {
         let first_bucket = Bucket::containing(hours.open);
-        let span_us = hours.close.us_since(first_bucket.start()).max(0);
-        let bucket_count = (span_us as u64).div_ceil(Bucket::LENGTH_US as u64) as usize;
+        let bucket_count = hours::bucket_count(hours);
         TradingDay {
             hours,
             grace_us,
@@ -394,11 +394,7 @@ impl TradingDay {
     /// Begins to record an instrument at `now`; slots are numbered from 0 in the order of these calls.
     pub fn add_slot(&mut self, spec: SlotSpec, now: Timestamp) -> u32 {
         let slot = self.slots.len();
-        let close = self.closes.iter().position(|close| *close == spec.close).unwrap_or_else(|| {
-            self.closes.push(spec.close);
-            self.closes.len() - 1
-        });
-        let close = u8::try_from(close).expect("a calendar knows a handful of closing times");
+        let close = self.number_of_close(spec.close);
         self.slots.push(Slot::new(spec.instrument, close, spec.is_option));
         self.ends.push(Ends::default());
         let SlotSpec { base, chain, .. } = spec;

@@ -39,6 +39,11 @@ impl Slot {
         usize::from(self.terms & !IS_OPTION)
     }
 
+    /// As in [`Slot::new`].
+    pub fn set_close(&mut self, close: u8) {
+        self.terms = self.terms & IS_OPTION | close & !IS_OPTION;
+    }
+
     /// Options make buckets and deltas; underlyings make three-minute candles.
     #[inline]
     pub fn is_option(&self) -> bool {

@@ -274,6 +274,10 @@ impl Others {
         self.tables[provider.index()].get(slot).filter(|track| !track.latest.is_empty())
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Track> {
+        self.tables.iter_mut().flatten()
+    }
+
     pub fn forget_baselines(&mut self) {
         self.tables.iter_mut().flatten().for_each(|track| track.latest.forget_baseline());
     }

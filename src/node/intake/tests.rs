@@ -31,7 +31,7 @@ fn noon(date: TradingDate) -> Timestamp {
 }
 
 fn rules() -> RunningRules {
-    RunningRules::new(PipelineSettings::of_tests(), day(28), None)
+    RunningRules::new(PipelineSettings::of_tests(), day(28), None, Timestamp::NEVER)
 }
 
 /// An intake at noon of 29 January, with room for so many records.
