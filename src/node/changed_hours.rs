@@ -67,7 +67,7 @@ mod tests {
         let lacks = EvidenceWatch::new().look(&pipeline).expect("the first look");
         let of_session =
             |texts: Vec<String>| texts.into_iter().filter(|text| text.contains("the calendar has"));
-        (of_session(lacks.problems).collect(), of_session(lacks.of_day).collect())
+        (of_session(lacks.problems_of_day).collect(), of_session(lacks.of_day).collect())
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl EvidenceWatch {
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
         let close = pipeline.day().map(|day| day.hours().close);
-        let problems_of_day = of_past_session(&mut values, close, now);
+        let mut problems_of_day = of_past_session(&mut values, close, now);
         problems.extend(values);
         let counts = Provider::ALL.map(|provider| {
             let faults = DayFaults {
@@ -192,7 +192,8 @@ impl EvidenceWatch {
         let other_session = pipeline.other_session();
         let of_session = other_session.map(|other| changed_hours::describe(now.date_ist(), &other));
         let is_now = other_session.is_some_and(|other| changed_hours::is_problem(&other, now));
-        problems.extend(of_session.clone().filter(|_| is_now));
+        // Also while the calendar has no session: then the problems of a session are not shown.
+        problems_of_day.extend(of_session.clone().filter(|_| is_now));
         let others = unrecorded(&pipeline.unrecorded_sessions())
             .into_iter()
             .chain(unclosed)
