@@ -113,7 +113,7 @@ async fn what_was_before_a_session_was_given_is_missing() {
     assert_eq!(found.rows.len(), 20, "{:?}", found.rows);
     assert_eq!(found.states(at(18, 0, 0), at(18, 30, 0)), [MISSING; 10]);
     assert!(!found.states(at(18, 30, 0), at(19, 0, 0)).contains(&MISSING), "{:?}", found.rows);
-    assert!(!found.gaps.is_empty(), "nobody watched from the open on");
+    assert!(!found.gaps.is_empty(), "nothing was watched from the open on");
 }
 
 #[tokio::test]

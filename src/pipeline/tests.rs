@@ -403,72 +403,90 @@ fn an_index_whose_level_no_body_shows_is_missing_and_named() {
     assert_eq!(pipeline.missing_chains(), [], "it is named already");
 }
 
-#[test]
-fn packets_that_change_under_an_old_stamp_make_no_row_and_are_counted() {
+/// A call as the broker lists it, under a token of the same number.
+fn listed_call(number: u32) -> Listing {
     let expiry = TradingDate::from_ymd_opt(2026, 2, 3).expect("a date");
-    let listing = |number: u32| Listing {
+    let strike = Price::from_e4(250_000_000 + 1_000_000 * i64::from(number));
+    Listing {
         provider: Provider::AngelOne,
-        token: Some(ProviderToken { segment: Segment::NseFo, token: 35_000 + number }),
+        token: Some(call_token(number)),
         symbol: format!("N{number}CE").into(),
-        contract: Contract::option(
-            Exchange::Nse,
-            "NIFTY",
-            expiry,
-            Price::from_e4(250_000_000 + 1_000_000 * i64::from(number)),
-            OptionType::Call,
-        ),
+        contract: Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call),
         lot_size: 65,
         tick_size: Price::from_e4(500),
-    };
-    let packet = |number: u32, stamp: Timestamp, volume: i64| {
-        let mut bytes = Vec::new();
-        let day = angel_one::DayStatistics { volume, ..Default::default() };
-        let snapshot = angel_one::Snapshot { open_interest: 1_000 + volume, ..Default::default() };
-        angel_one::Packet {
-            token: ProviderToken { segment: Segment::NseFo, token: 35_000 + number },
-            sequence: 1,
-            exchange_time_ms: stamp.as_ms(),
-            last_price_paise: 10_000 + volume,
-            detail: angel_one::Detail::SnapQuote(day, snapshot),
-        }
-        .encode_into(&mut bytes);
-        bytes
-    };
-    let master = angel_one::encode_master(&[listing(0), listing(1)]);
+    }
+}
+
+fn call_token(number: u32) -> ProviderToken {
+    ProviderToken { segment: Segment::NseFo, token: 35_000 + number }
+}
+
+fn call_packet(number: u32, stamp: Timestamp, volume: i64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let day = angel_one::DayStatistics { volume, ..Default::default() };
+    let snapshot = angel_one::Snapshot { open_interest: 1_000 + volume, ..Default::default() };
+    angel_one::Packet {
+        token: call_token(number),
+        sequence: 1,
+        exchange_time_ms: stamp.as_ms(),
+        last_price_paise: 10_000 + volume,
+        detail: angel_one::Detail::SnapQuote(day, snapshot),
+    }
+    .encode_into(&mut bytes);
+    bytes
+}
+
+/// The master, then packets every ten seconds of so many from the open on.
+fn listed_then_streamed(
+    listings: &[Listing],
+    seconds: i64,
+    packets: impl Fn(Timestamp, i64) -> Frames,
+) -> (Pipeline, Batch) {
     let mut records = vec![
         NewRecord {
             source: Source::ANGEL_ONE_MASTER,
             received_time: at(29, 33_000),
             context: String::new(),
-            frames: Frames::one(&master),
+            frames: Frames::one(&angel_one::encode_master(listings)),
         },
         NewRecord::mark(at(29, 33_001), &Mark::stream_up(Provider::AngelOne, 0)),
     ];
-    let (open, stuck) = (33_300, at(29, 33_300 + 420));
-    for second in (open..open + 2_400).step_by(10) {
-        let (now, volume) = (at(29, second), second - open);
-        let mut frames = Frames::default();
-        frames.push(&packet(0, now.min(stuck), volume));
-        frames.push(&packet(1, now, volume));
+    for second in (0..seconds).step_by(10) {
+        let now = at(29, 33_300 + second);
         let (source, context) = (Source::ANGEL_ONE_STREAM, "stream=0".to_owned());
-        records.push(NewRecord { source, received_time: now.plus_us(200_000), context, frames });
+        let (frames, received_time) = (packets(now, second), now.plus_us(200_000));
+        records.push(NewRecord { source, received_time, context, frames });
     }
     let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
     for (seq, record) in (1..).zip(records) {
         pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
     }
+    (pipeline, batch)
+}
+
+/// State, volume and revision of the last rows of a call's buckets.
+fn rows_of_call(batch: &Batch, number: u32) -> Vec<(BucketState, Option<i64>, u16)> {
+    let contract = listed_call(number).contract;
+    let of = batch.instruments.iter().find(|row| row.contract == contract).expect("known");
+    let mut last = BTreeMap::new();
+    for row in batch.buckets.iter().filter(|row| row.instrument == of.id) {
+        last.insert(row.bucket, (row.state, row.volume, row.revision));
+    }
+    last.into_values().collect()
+}
+
+#[test]
+fn packets_that_change_under_an_old_stamp_make_no_row_and_are_counted() {
+    let stuck = at(29, 33_300 + 420);
+    let (pipeline, batch) = listed_then_streamed(&[listed_call(0), listed_call(1)], 2_400, |now, volume| {
+        let mut frames = Frames::default();
+        frames.push(&call_packet(0, now.min(stuck), volume));
+        frames.push(&call_packet(1, now, volume));
+        frames
+    });
     let refused = pipeline.wrong_stamps(Provider::AngelOne);
     assert_eq!((refused.standing, refused.delayed), ((2_400 - 420 - 120) / 10, 0));
-    let rows_of = |number: u32| {
-        let of =
-            batch.instruments.iter().find(|row| row.contract == listing(number).contract).expect("known");
-        let mut last = BTreeMap::new();
-        for row in batch.buckets.iter().filter(|row| row.instrument == of.id) {
-            last.insert(row.bucket, (row.state, row.volume, row.revision));
-        }
-        last.into_values().collect::<Vec<_>>()
-    };
-    let (stuck, sound) = (rows_of(0), rows_of(1));
+    let (stuck, sound) = (rows_of_call(&batch, 0), rows_of_call(&batch, 1));
     assert!(stuck.len() > 8 && sound.len() > 8, "{stuck:?}");
     assert!(sound.iter().all(|(state, ..)| *state == BucketState::Live), "{sound:?}");
     assert!(stuck[2..].iter().all(|(state, ..)| *state == BucketState::Missing), "{stuck:?}");
@@ -476,6 +494,45 @@ fn packets_that_change_under_an_old_stamp_make_no_row_and_are_counted() {
         volume.is_none_or(|volume| volume <= 420 + 120) && *revision <= 1
     };
     assert!(stuck.iter().all(is_of_its_time), "{stuck:?}");
+}
+
+#[test]
+fn packets_under_a_token_that_the_master_gives_to_two_contracts_or_beside_another_are_of_none() {
+    let under = |number: u32, of: u32| Listing { token: Some(call_token(number)), ..listed_call(of) };
+    let master = [
+        listed_call(0),
+        listed_call(1),
+        under(5, 1),
+        listed_call(2),
+        under(2, 3),
+        listed_call(4),
+        listed_call(4),
+    ];
+    let (pipeline, batch) = listed_then_streamed(&master, 1_200, |now, volume| {
+        let mut frames = Frames::default();
+        for number in [0, 1, 2, 4, 5] {
+            frames.push(&call_packet(number, now, volume));
+        }
+        frames
+    });
+    for sound in [0, 4] {
+        let rows = rows_of_call(&batch, sound);
+        assert!(rows.len() > 4 && rows.iter().all(|(state, ..)| *state == BucketState::Live), "{rows:?}");
+    }
+    for twin in [1, 2, 3] {
+        let rows = rows_of_call(&batch, twin);
+        let is_missing =
+            |row: &(BucketState, Option<i64>, u16)| (row.0, row.1) == (BucketState::Missing, None);
+        assert!(rows.len() > 4 && rows.iter().all(is_missing), "{twin}: {rows:?}");
+    }
+    let counters = pipeline.counters();
+    assert_eq!(
+        counters.of(Provider::AngelOne).unread_listings,
+        3,
+        "of three tokens it is not known whose they are"
+    );
+    let told = counters.last_malformed[Provider::AngelOne.index()].to_string();
+    assert!(told.contains("token 35001 of NIFTY 2026-02-03 25100 CE"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Other hours of a day that has begun: a later close, or whatever changes before the session opens.
 //!
-//! What was between the old close and the instant at which a later one is known counted for no bucket, whoever showed it. So no
+//! What was between the old close and the instant at which a later one is known counted for no bucket, by any provider. So no
 //! provider proves anything of that time, and a bucket that the old close had cut short is judged again by its full length.
 
 use super::{SessionHours, TradingDay};

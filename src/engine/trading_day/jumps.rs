@@ -28,8 +28,8 @@ const LARGE_PART: i64 = 10;
 const BACK_US: i64 = 720_000_000;
 /// A value has come back if it differs by less than this part of the change.
 const BACK_PART: i64 = 5;
-/// So many changes to and fro are none of a market, however large they are.
-const SWINGS_MAX: u8 = 4;
+/// So many changes to and fro are none of a market, however large they are. A random walk of few positions makes four.
+const SWINGS_MAX: u8 = 8;
 
 /// A change of open interest that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

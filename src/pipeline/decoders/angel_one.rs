@@ -175,8 +175,8 @@ impl Decoder {
             ingest.note_malformed(
                 PROVIDER,
                 &format_args!(
-                    "instrument master: token {token} of {contract} or the contract stands there twice, with another \
-                     contract or token: packets under it are of an unknown contract"
+                    "instrument master: token {token} of {contract} is not of it alone, or not its only one: whose packets it \
+                     brings is not known"
                 ),
             );
         }
