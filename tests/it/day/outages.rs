@@ -122,6 +122,10 @@ fn assert_equal(
         .sum();
     assert_eq!(covered_missing, missing.len() as i64, "coverage marks what is missing");
 
+    if !untold.is_empty() {
+        // The changes cannot add up then; the caller says what is known of such a row.
+        return Outages { gaps, missing: missing.len(), untold: untold.into_iter().collect() };
+    }
     let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
     let expected: BTreeSet<(String, i64, i64, i64)> = answer.deltas().into_iter().collect();
     let rows = cells(record, "oi_delta_log");
