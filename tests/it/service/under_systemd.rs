@@ -472,7 +472,7 @@ fn is_upgraded_with_its_data(machine: &Machine) {
     machine.run("dpkg -i /srv/bhavd-2.deb");
     assert_eq!(machine.run("dpkg-query -W -f '${Version}' bhavd"), "0.1.0-2");
     assert_ne!(machine.property("MainPID"), pid, "the new program runs");
-    assert_eq!(machine.property("ActiveState"), "active", "{}", machine.journal());
+    machine.wait_for("readiness", |machine| (machine.property("ActiveState") == "active").then_some(()));
     assert!(last_seq(machine) >= seq);
     assert_eq!(machine.run("cat /etc/bhavd/bhavd.toml"), config);
     assert_eq!(machine.bhavctl(&format!("coverage {DATE}"))["buckets"], 125);
