@@ -104,10 +104,13 @@ impl TradingDay {
         }
     }
 
-    /// The answers of a provider that its stream has not had time to bring, in the order of their receipt.
+    /// Ends a doubt: the answers of a provider that its stream has not had time to bring, in the order of their receipt.
     pub(super) fn take_doubted(&mut self, slot: usize, provider: Provider) -> Vec<(Arrival, Quote)> {
-        let doubt = self.doubts.get_mut(&(slot as u32)).filter(|doubt| doubt.by == provider);
-        doubt.map(|doubt| std::mem::take(&mut doubt.answers)).unwrap_or_default()
+        let key = slot as u32;
+        if self.doubts.get(&key).is_none_or(|doubt| doubt.by != provider) {
+            return Vec::new();
+        }
+        self.doubts.remove(&key).map(|doubt| doubt.answers).unwrap_or_default()
     }
 
     /// Looks at differences again that the active provider has had time to clear.
