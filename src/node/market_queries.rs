@@ -494,7 +494,7 @@ mod tests {
         calendar::Calendar,
         clock::Simulation,
         config::StoreSettings,
-        market::{Exchange, InstrumentId, OptionType},
+        market::{BucketRow, Exchange, InstrumentId, OptionType},
         store::{self, Batch, Birth, Store},
     };
     use chrono::NaiveTime;
@@ -535,6 +535,27 @@ mod tests {
         _directory: tempfile::TempDir,
     }
 
+    /// Of the 27th, of the bucket that contains a minute after nine.
+    fn bucket_row(minute: u32, instrument: u32, open_interest: Option<i64>, state: BucketState) -> BucketRow {
+        BucketRow {
+            bucket: Bucket::containing(at(day(27), 9, minute)),
+            instrument: InstrumentId(instrument),
+            open_interest,
+            open_interest_change: None,
+            oi_base: None,
+            last_price: None,
+            volume: None,
+            bid: None,
+            ask: None,
+            implied_volatility_e4: None,
+            state,
+            provider: open_interest.map(|_| Provider::Nse),
+            event_time: None,
+            received_time: None,
+            revision: 0,
+        }
+    }
+
     /// The moment is 2026-01-30, 09:22. The store has three contracts, recorded on the 27th; one expires on the 28th.
     async fn place() -> Place {
         let directory = tempfile::tempdir().expect("a directory");
@@ -556,23 +577,7 @@ mod tests {
                 last_seen: day(27),
             })
             .collect();
-        batch.buckets = vec![crate::market::BucketRow {
-            bucket: Bucket::containing(at(day(27), 9, 15)),
-            instrument: InstrumentId(1),
-            open_interest: Some(65),
-            open_interest_change: None,
-            oi_base: None,
-            last_price: None,
-            volume: None,
-            bid: None,
-            ask: None,
-            implied_volatility_e4: None,
-            state: BucketState::Live,
-            provider: Some(Provider::Nse),
-            event_time: None,
-            received_time: None,
-            revision: 0,
-        }];
+        batch.buckets = vec![bucket_row(15, 1, Some(65), BucketState::Live)];
         store.append(&batch).await.expect("is written");
         let mut config = Config { store: StoreSettings { url }, ..Config::default() };
         config.spool.dir = directory.path().join("spool");
@@ -673,23 +678,7 @@ mod tests {
             assert!(error.starts_with(refusal), "{error}");
         }
         let mut missing = Batch::new(day(27), 2);
-        missing.buckets = vec![crate::market::BucketRow {
-            bucket: Bucket::containing(at(day(27), 9, 18)),
-            instrument: InstrumentId(2),
-            open_interest: None,
-            open_interest_change: None,
-            oi_base: None,
-            last_price: None,
-            volume: None,
-            bid: None,
-            ask: None,
-            implied_volatility_e4: None,
-            state: BucketState::Missing,
-            provider: None,
-            event_time: None,
-            received_time: None,
-            revision: 0,
-        }];
+        missing.buckets = vec![bucket_row(18, 2, None, BucketState::Missing)];
         let url = &place.queries.config.store.url;
         let mut store = store::open(url, Birth::Real).await.expect("opens");
         store.append(&missing).await.expect("is written");

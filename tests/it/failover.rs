@@ -22,19 +22,7 @@ fn a_forced_provider_counts_while_it_is_up_and_the_replay_equals_the_record() {
     let home = tempfile::tempdir().expect("a directory");
     let home = home.path();
     // An hour of the session is left, a minute in a second.
-    let simulator = Simulator::start([
-        "--synthetic",
-        "--underlyings",
-        "NIFTY",
-        "--strikes",
-        "5",
-        "--speed",
-        "60",
-        "--date",
-        "2026-01-30",
-        "--start",
-        "2026-01-30 14:30:00",
-    ]);
+    let simulator = Simulator::synthetic("NIFTY", "2026-01-30 14:30:00", &["--speed", "60"]);
     let config = home.join("bhavd.toml");
     let tables = format!("[[watch]]\nunderlying = \"NIFTY\"\n{}", simulator.all_tables(home));
     Daemon::configure(&config, home, &tables);
@@ -118,20 +106,11 @@ fn a_forced_provider_counts_while_it_is_up_and_the_replay_equals_the_record() {
 fn chains_that_a_forced_provider_does_not_cover_are_named() {
     let home = tempfile::tempdir().expect("a directory");
     let home = home.path();
-    let simulator = Simulator::start([
-        "--synthetic",
-        "--underlyings",
+    let simulator = Simulator::synthetic(
         "NIFTY,BANKNIFTY",
-        "--strikes",
-        "5",
-        "--unlimited-requests",
-        "--speed",
-        "60",
-        "--date",
-        "2026-01-30",
-        "--start",
         "2026-01-30 10:30:00",
-    ]);
+        &["--unlimited-requests", "--speed", "60"],
+    );
     let config = home.join("bhavd.toml");
     let watch = "[[watch]]\nunderlying = \"NIFTY\"\n[[watch]]\nunderlying = \"BANKNIFTY\"\n";
     Daemon::configure(&config, home, &format!("{watch}{}", simulator.all_tables(home)));

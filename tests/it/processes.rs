@@ -37,6 +37,14 @@ pub struct Simulator {
 }
 
 impl Simulator {
+    /// A market of five strikes a chain that begins at an instant of IST, `YYYY-MM-DD HH:MM:SS`.
+    pub fn synthetic(underlyings: &str, start: &str, further: &[&str]) -> Simulator {
+        let date = start.split(' ').next().expect("a date");
+        let market = ["--synthetic", "--strikes", "5", "--underlyings", underlyings];
+        let arguments = market.into_iter().chain(["--date", date, "--start", start]);
+        Simulator::start(arguments.chain(further.iter().copied()))
+    }
+
     pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Simulator {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bhavsim"))
             .args(arguments)

@@ -23,22 +23,11 @@ fn a_session_that_the_calendar_is_given_on_the_day_is_recorded_from_the_restart_
     let home = tempfile::tempdir().expect("a directory");
     let home = home.path();
     // A Saturday.
-    let simulator = Simulator::start([
-        "--synthetic",
-        "--underlyings",
+    let simulator = Simulator::synthetic(
         "NIFTY",
-        "--strikes",
-        "5",
-        "--expiries",
-        "1",
-        "--unlimited-requests",
-        "--speed",
-        "120",
-        "--date",
-        "2026-01-31",
-        "--start",
         "2026-01-31 14:45:00",
-    ]);
+        &["--expiries", "1", "--unlimited-requests", "--speed", "120"],
+    );
     let (config, calendar) = (home.join("bhavd.toml"), home.join("nse.toml"));
     let known = include_str!("../../config/calendar/nse.toml");
     fs::write(&calendar, known).expect("written");
@@ -78,22 +67,11 @@ fn a_session_that_the_calendar_is_given_on_the_day_is_recorded_from_the_restart_
 fn what_is_removed_from_the_watch_list_is_recorded_until_the_day_is_over() {
     let home = tempfile::tempdir().expect("a directory");
     let home = home.path();
-    let simulator = Simulator::start([
-        "--synthetic",
-        "--underlyings",
+    let simulator = Simulator::synthetic(
         "NIFTY,BANKNIFTY",
-        "--strikes",
-        "5",
-        "--expiries",
-        "2",
-        "--unlimited-requests",
-        "--speed",
-        "120",
-        "--date",
-        "2026-01-30",
-        "--start",
         "2026-01-30 14:30:00",
-    ]);
+        &["--expiries", "2", "--unlimited-requests", "--speed", "120"],
+    );
     let config = home.join("bhavd.toml");
     let tables = simulator.all_tables(home);
     Daemon::configure(&config, home, &format!("{TWO}{tables}"));

@@ -279,7 +279,7 @@ impl Others {
     }
 
     pub fn forget_baselines(&mut self) {
-        self.tables.iter_mut().flatten().for_each(|track| track.latest.forget_baseline());
+        self.iter_mut().for_each(|track| track.latest.forget_baseline());
     }
 
     pub fn reach(&mut self, provider: Provider, slot: usize) -> &mut Track {

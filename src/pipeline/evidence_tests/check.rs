@@ -258,6 +258,15 @@ fn stood_still_from_open(play: &Play, contract: usize, end: i64) -> bool {
         && end <= moved + SITE_SLACK_S
 }
 
+/// Whether the stream goes on showing contracts of a chain: one that it shows nothing of any more is down since its last data.
+fn is_chain_streamed_on(play: &Play, contract: usize, end: i64) -> bool {
+    let chain = of_chain(contract / play.per_chain, play.per_chain);
+    let shown = play.shown[chain].iter().flatten().filter(|shown| shown.provider == Provider::AngelOne);
+    let stamps = || shown.clone().map(|shown| shown.stamp);
+    let (before, after) = (stamps().filter(|at| *at < end).max(), stamps().filter(|at| *at >= end).min());
+    before.zip(after).is_some_and(|(before, after)| after - before <= CHAIN_SILENT_S)
+}
+
 /// Whether a witness that worked proved a contract at a bucket's end.
 fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(), String> {
     if is_disputed(play, contract, start, end) || stood_still_from_open(play, contract, end) {
@@ -271,15 +280,9 @@ fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(
     });
     // Of its last second nothing is known.
     let streamed = play.streamed[contract].iter().find(|(from, until)| *from < end && end < *until);
-    // A chain that the stream shows nothing of any more is down since its last data.
-    let is_shown_on = {
-        let chain = of_chain(contract / play.per_chain, play.per_chain);
-        let shown = play.shown[chain].iter().flatten().filter(|shown| shown.provider == Provider::AngelOne);
-        let stamps = || shown.clone().map(|shown| shown.stamp);
-        let (before, after) = (stamps().filter(|at| *at < end).max(), stamps().filter(|at| *at >= end).min());
-        before.zip(after).is_some_and(|(before, after)| after - before <= CHAIN_SILENT_S)
-    };
-    if let (Some((from, until)), false, true) = (streamed, is_muted, is_shown_on) {
+    if let (Some((from, until)), false) = (streamed, is_muted)
+        && is_chain_streamed_on(play, contract, end)
+    {
         return Err(format!("its stream proved it from {from} to {until}"));
     }
     let bodies = &play.bodies[contract];

@@ -53,19 +53,7 @@ fn dbus_actor(daemon: &Daemon) -> Json {
 async fn the_daemon_runs_without_a_bus_and_is_there_when_it_comes() {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();
-    let simulator = Simulator::start([
-        "--synthetic",
-        "--underlyings",
-        "NIFTY",
-        "--strikes",
-        "5",
-        "--speed",
-        "20",
-        "--date",
-        "2026-01-30",
-        "--start",
-        "2026-01-30 09:20:00",
-    ]);
+    let simulator = Simulator::synthetic("NIFTY", "2026-01-30 09:20:00", &["--speed", "20"]);
     let mut bus = Bus::absent();
     let tables = format!("[dbus]\naddress = \"{}\"\n{WATCH}{}", bus.address(), simulator.nse_tables("v3"));
     let config = directory.join("bhavd.toml");
