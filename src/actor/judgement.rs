@@ -11,7 +11,7 @@ const UNJUDGED_LOOK: Duration = Duration::from_secs(4);
 /// What a look at a running child says.
 #[derive(Clone, Debug)]
 pub(super) enum Judgement {
-    /// Nothing else can be said before so much time has passed.
+    /// To be looked at again after so much time.
     Fine { look_after: Duration },
     /// Its thread turns, but the child shows no sign.
     Hung { silent: Duration },
@@ -31,13 +31,14 @@ pub(super) fn judge(pulse: &Pulse, is_judged: bool, is_replaceable: bool) -> Jud
     if !is_judged {
         return Judgement::Fine { look_after: UNJUDGED_LOOK };
     }
+    // Never later than that: an excuse ends with its computation, which may be long before its limit.
     let mut look_after = heartbeat;
     if is_replaceable {
         let left = heartbeat.saturating_sub(silent).max(thread.excused_for());
         if left.is_zero() {
             return Judgement::Stuck { silent, polled: thread.polled() };
         }
-        look_after = left;
+        look_after = look_after.min(left);
     }
     if pulse.is_waiting() {
         return Judgement::Fine { look_after: look_after.min(heartbeat / WAITING_LOOKS) };
@@ -53,4 +54,23 @@ pub(super) fn judge(pulse: &Pulse, is_judged: bool, is_replaceable: bool) -> Jud
         return Judgement::Hung { silent };
     }
     Judgement::Fine { look_after: look_after.min(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_excuse_puts_no_look_off_beyond_a_heartbeat() {
+        let heartbeat = Duration::from_secs(10);
+        let pulse = Pulse::new(heartbeat, Arc::default(), Arc::default());
+        for is_replaceable in [false, true] {
+            let _excused = pulse.excuse(heartbeat * 100);
+            let Judgement::Fine { look_after } = judge(&pulse, true, is_replaceable) else {
+                panic!("it is excused");
+            };
+            assert!(look_after <= heartbeat, "{look_after:?}");
+        }
+    }
 }
