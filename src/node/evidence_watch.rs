@@ -10,7 +10,7 @@ use super::{
     value_counts::{CountedValues, describe_counted},
     value_lacks::{
         describe_begun, describe_disputes, describe_impossible, describe_level, describe_levels,
-        describe_prices, describe_still,
+        describe_lots, describe_prices, describe_still,
     },
 };
 use crate::{
@@ -142,13 +142,15 @@ impl EvidenceWatch {
             .partition(|(_, found)| is_problem(found, |chain| pipeline.is_listed(chain)));
         let (mut problems, notices) = (describe(&many), describe(&few));
         problems.extend(describe_missing(&pipeline.missing_chains()));
-        problems.extend(describe_disputes(&pipeline.oi_disputes(), |of| pipeline.contract(of)));
+        let contract_of = |of| pipeline.contract(of);
+        problems.extend(pipeline.contested_lots().map(|found| describe_lots(&found, contract_of)));
+        problems.extend(describe_disputes(&pipeline.oi_disputes(), contract_of));
         let levels = pipeline.level_disputes();
         problems.extend(describe_levels(&levels));
         let impossible = pipeline.impossible_open_interest();
-        let mut values = describe_impossible(&impossible, |of| pipeline.contract(of));
+        let mut values = describe_impossible(&impossible, contract_of);
         let prices = pipeline.impossible_prices();
-        values.extend(describe_prices(&prices, |of| pipeline.contract(of)));
+        values.extend(describe_prices(&prices, contract_of));
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
         let close = pipeline.day().map(|day| day.hours().close);
@@ -184,7 +186,7 @@ impl EvidenceWatch {
                 bars: pipeline.contradicted_bars(provider),
                 bases: pipeline.contradicted_bases(provider),
             };
-            describe_counted(provider, &found, |of| pipeline.contract(of))
+            describe_counted(provider, &found, contract_of)
         });
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
         let mut of_day: Vec<String> = counted.collect();
@@ -201,7 +203,7 @@ impl EvidenceWatch {
             .chain(self.never_listed.clone());
         let others: Vec<String> = others.chain(describe_unread(&unread)).collect();
         let mut news = self.news.take(&of_day, &others, now);
-        let begun = describe_begun(&mut self.news, levels, prices, |of| pipeline.contract(of));
+        let begun = describe_begun(&mut self.news, levels, prices, contract_of);
         // The first problems are logged together.
         if std::mem::replace(&mut self.had_problems, !problems.is_empty()) {
             news.extend(begun);

@@ -11,6 +11,7 @@ use crate::{
         StillLevel,
     },
     market::{Contract, InstrumentId},
+    pipeline::ContestedLots,
 };
 
 /// In words, those levels and prices that the log has not been told of.
@@ -31,6 +32,22 @@ pub(super) fn describe_begun<'a>(
     let mut texts = describe_levels(&levels);
     texts.extend(describe_prices(&prices, contract_of));
     texts
+}
+
+/// With what is stated of one contract.
+pub(super) fn describe_lots<'a>(
+    found: &ContestedLots,
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> String {
+    let ContestedLots { contracts, instrument, sizes } = found;
+    let contract = name_of(*instrument, &contract);
+    let sizes: Vec<String> =
+        sizes.iter().map(|(provider, lot_size)| format!("{lot_size} of {provider}")).collect();
+    let sizes = sizes.join(", ");
+    format!(
+        "lot sizes of {contracts} contracts are contradicted, of {contract} {sizes}: what is told of them in lots is not \
+         recorded; compare the instrument master with fo_mktlots.csv"
+    )
 }
 
 /// Of the first chains, with what is shown of one contract.

@@ -2,7 +2,7 @@
 
 use super::{
     catalog::Catalog, chains::ChainTable, counters::PipelineCounters, day_plan::PlannedContract,
-    machine::LiveSink,
+    lot_sizes::LotSizes, machine::LiveSink,
 };
 use crate::{
     calendar::Session,
@@ -33,6 +33,7 @@ pub(super) struct Ingest<'a, Live> {
     pub slots: &'a mut FxHashMap<InstrumentId, u32>,
     /// Instrument and place in the live state by slot.
     pub enrolled: &'a mut Vec<(InstrumentId, u32)>,
+    pub lot_sizes: &'a mut LotSizes,
     pub counters: &'a mut PipelineCounters,
     pub rows: &'a mut Rows,
     pub live: &'a mut Live,
@@ -71,8 +72,17 @@ impl<Live: LiveSink> Ingest<'_, Live> {
             Some(slot) => slot,
             None => self.enroll_contract(contract, listing.lot_size, listing.tick_size, is_new)?,
         };
+        if contract.is_option() {
+            self.lot_sizes.note(slot, listing.provider, listing.lot_size);
+        }
         self.catalog.name(listing, self.enrolled[slot as usize].0, self.date, self.batch);
         Some(slot)
+    }
+
+    /// Whether no other provider contradicts the lot size that a provider states of a contract.
+    pub fn is_lot_size_sure(&mut self, slot: u32, provider: Provider, lot_size: u32) -> bool {
+        self.lot_sizes.note(slot, provider, lot_size);
+        !self.lot_sizes.is_contested(slot)
     }
 
     fn enroll_contract(

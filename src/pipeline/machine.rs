@@ -2,7 +2,7 @@
 
 use super::{
     catalog::Catalog, chains::ChainTable, counters::PipelineCounters, day_plan::PlannedContract,
-    decoders::Decoders, gaps::GapTracker, ingest::Ingest, loss::Loss,
+    decoders::Decoders, gaps::GapTracker, ingest::Ingest, loss::Loss, lot_sizes::LotSizes,
 };
 use crate::{
     calendar::{Calendar, Session},
@@ -130,6 +130,7 @@ pub struct Pipeline {
     decoders: Decoders,
     /// Instrument and place in the live state by slot.
     enrolled: Vec<(InstrumentId, u32)>,
+    pub(super) lot_sizes: LotSizes,
     pub(super) rows: Rows,
     pub(super) last_received: Timestamp,
     last_seq: u64,
@@ -158,6 +159,7 @@ impl Pipeline {
             chains: ChainTable::default(),
             decoders: Decoders::default(),
             enrolled: Vec::new(),
+            lot_sizes: LotSizes::default(),
             rows: Rows::default(),
             last_received: Timestamp::NEVER,
             last_seq: 0,
@@ -380,6 +382,7 @@ impl Pipeline {
             chains: &mut self.chains,
             slots: &mut self.slots,
             enrolled: &mut self.enrolled,
+            lot_sizes: &mut self.lot_sizes,
             counters: &mut self.counters,
             rows: &mut self.rows,
             live,
@@ -450,6 +453,7 @@ impl Pipeline {
         self.chains = ChainTable::default();
         self.decoders.begin_day();
         self.enrolled.clear();
+        self.lot_sizes = LotSizes::default();
         self.forced = None;
         self.begin_session(now);
     }

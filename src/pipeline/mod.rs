@@ -18,6 +18,7 @@ mod forced;
 mod gaps;
 mod ingest;
 mod loss;
+mod lot_sizes;
 mod machine;
 mod marks;
 mod plausibility;
@@ -28,6 +29,7 @@ pub use counters::{PipelineCounters, ProviderCounters, Undecoded};
 pub use day_plan::{OtherSession, PlannedContract};
 pub use decoders::nse_chain_times;
 pub use forced::BesideForced;
+pub use lot_sizes::ContestedLots;
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 
 #[cfg(test)]

@@ -23,6 +23,49 @@ fn at(day: u32, second: i64) -> Timestamp {
     Timestamp::on(date, chrono::NaiveTime::MIN).plus_seconds(second)
 }
 
+/// NIFTY's lot size of February 2026.
+fn nifty_lots(lot_size: u32) -> nse::LotTable {
+    let row = nse::LotRow {
+        section: nse::LotSection::Indices,
+        name: "NIFTY 50".to_owned(),
+        symbol: "NIFTY".to_owned(),
+        lots: vec![Some(lot_size)],
+    };
+    nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] }
+}
+
+/// NIFTY 2026-02-03 with the same open interest and volume.
+fn nifty_leg(strike: Price, option_type: OptionType, lots: f64) -> nse::Leg {
+    nse::Leg {
+        underlying: "NIFTY".into(),
+        expiry: TradingDate::from_ymd_opt(2026, 2, 3).expect("a date"),
+        strike,
+        option_type,
+        open_interest_lots: Some(lots),
+        open_interest_change_lots: None,
+        volume_lots: Some(lots),
+        last_price: Told::Value(Price::from_e4(1_000_000)),
+        bid: Told::Nothing,
+        ask: Told::Nothing,
+        implied_volatility_e4: Told::Nothing,
+    }
+}
+
+/// Their chain as NSE sends it.
+fn nifty_body(timestamp: Timestamp, legs: Vec<nse::Leg>) -> Vec<u8> {
+    let chain = nse::Chain {
+        timestamp,
+        underlying_value: Some(Price::from_e4(250_000_000)),
+        expiries: vec![TradingDate::from_ymd_opt(2026, 2, 3).expect("a date")],
+        legs,
+        rowless_strikes: Vec::new(),
+        malformed: Vec::new(),
+    };
+    nse::encode_chain(&chain, nse::ChainShape::V3)
+}
+
+const STRIKE: Price = Price::from_e4(250_000_000);
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Up(Provider),
@@ -154,13 +197,6 @@ fn an_outage_up_to_the_close_is_told_on_its_day() {
 fn lot_sizes_are_those_of_the_days_own_log() {
     let mut pipeline = pipeline();
     let mut batch = Batch::new(at(29, 0).date_ist(), 0);
-    let row = nse::LotRow {
-        section: nse::LotSection::Indices,
-        name: "NIFTY 50".to_owned(),
-        symbol: "NIFTY".to_owned(),
-        lots: vec![Some(65)],
-    };
-    let table = nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] };
     let record = |source, received_time, body: &[u8]| NewRecord {
         source,
         received_time,
@@ -168,32 +204,12 @@ fn lot_sizes_are_those_of_the_days_own_log() {
         frames: Frames::one(body),
     };
     let chain = |day: u32| {
-        let leg = nse::Leg {
-            underlying: "NIFTY".into(),
-            expiry: TradingDate::from_ymd_opt(2026, 2, 3).expect("a date"),
-            strike: Price::from_e4(250_000_000),
-            option_type: OptionType::Call,
-            open_interest_lots: Some(10.0),
-            open_interest_change_lots: None,
-            volume_lots: Some(2.0),
-            last_price: Told::Nothing,
-            bid: Told::Nothing,
-            ask: Told::Nothing,
-            implied_volatility_e4: Told::Nothing,
-        };
-        let (timestamp, expiries) = (at(day, 34_000), vec![leg.expiry]);
-        let chain = nse::Chain {
-            timestamp,
-            underlying_value: None,
-            expiries,
-            legs: vec![leg],
-            rowless_strikes: Vec::new(),
-            malformed: Vec::new(),
-        };
-        record(Source::NSE_CHAIN, timestamp, &nse::encode_chain(&chain, nse::ChainShape::V3))
+        let timestamp = at(day, 34_000);
+        let leg = nifty_leg(STRIKE, OptionType::Call, 10.0);
+        record(Source::NSE_CHAIN, timestamp, &nifty_body(timestamp, vec![leg]))
     };
     let mut unknown = Vec::new();
-    let lots = record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&table));
+    let lots = record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&nifty_lots(65)));
     for (seq, record) in (1..).zip([lots, chain(29), chain(30)]) {
         pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
         unknown.push(pipeline.counters().unknown_lots);
@@ -537,37 +553,10 @@ fn packets_under_a_token_that_the_master_gives_to_two_contracts_or_beside_anothe
 
 #[test]
 fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
-    let date = |month, day| TradingDate::from_ymd_opt(2026, month, day).expect("a date");
-    let row = nse::LotRow {
-        section: nse::LotSection::Indices,
-        name: "NIFTY 50".to_owned(),
-        symbol: "NIFTY".to_owned(),
-        lots: vec![Some(65)],
-    };
-    let table = nse::LotTable { months: vec![nse::LotMonth { year: 2026, month: 2 }], rows: vec![row] };
     let body = |(stamp, lots): (i64, f64)| {
-        let leg = |option_type, lots| nse::Leg {
-            underlying: "NIFTY".into(),
-            expiry: date(2, 3),
-            strike: Price::from_e4(250_000_000),
-            option_type,
-            open_interest_lots: Some(lots),
-            open_interest_change_lots: None,
-            volume_lots: Some(lots),
-            last_price: Told::Value(Price::from_e4(1_000_000)),
-            bid: Told::Nothing,
-            ask: Told::Nothing,
-            implied_volatility_e4: Told::Nothing,
-        };
-        let chain = nse::Chain {
-            timestamp: at(29, stamp),
-            underlying_value: Some(Price::from_e4(250_000_000)),
-            expiries: vec![date(2, 3)],
-            legs: vec![leg(OptionType::Call, lots), leg(OptionType::Put, 7.0)],
-            rowless_strikes: Vec::new(),
-            malformed: Vec::new(),
-        };
-        nse::encode_chain(&chain, nse::ChainShape::V3)
+        let (call, put) = (OptionType::Call, OptionType::Put);
+        let legs = vec![nifty_leg(STRIKE, call, lots), nifty_leg(STRIKE, put, 7.0)];
+        nifty_body(at(29, stamp), legs)
     };
     let record = |source, received, body: &[u8]| NewRecord {
         source,
@@ -578,7 +567,7 @@ fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
     let open = 33_300;
     // Until 09:21:10 each body has its stamp; that of 09:21:10 stays until 09:22:40; the last ones are of after the close.
     let frozen = open + 370;
-    let mut records = vec![record(Source::NSE_LOTS, 33_000, &nse::encode_lots(&table))];
+    let mut records = vec![record(Source::NSE_LOTS, 33_000, &nse::encode_lots(&nifty_lots(65)))];
     let mut play = |second: i64, stamp: i64, lots: i64| {
         records.push(record(Source::NSE_CHAIN, second, &body((stamp, lots as f64))));
     };
@@ -611,4 +600,50 @@ fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
     assert_eq!(rows, [live(160), live(340), live(520), live(700), live(880)]);
     let closing = batch.closes.iter().map(|close| close.open_interest).max();
     assert_eq!(closing.flatten(), Some(65 * (55_800 + 270)), "after the close values go on to change");
+}
+
+#[test]
+fn what_is_told_in_lots_is_not_taken_where_two_providers_state_different_lot_sizes() {
+    let strike_of = |number| listed_call(number).contract.strike().expect("an option");
+    let listings = [listed_call(0), Listing { lot_size: 75, ..listed_call(1) }, listed_call(2)];
+    let record = |source, received_time, body: &[u8]| NewRecord {
+        source,
+        received_time,
+        context: String::new(),
+        frames: Frames::one(body),
+    };
+    for (stated, contested) in [(65, 1), (75, 2)] {
+        let mut records = vec![
+            record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&nifty_lots(stated))),
+            record(Source::ANGEL_ONE_MASTER, at(29, 33_000), &angel_one::encode_master(&listings)),
+            NewRecord::mark(at(29, 33_001), &Mark::stream_up(Provider::AngelOne, 0)),
+            NewRecord::mark(at(29, 33_001), &Mark::feed_up(Provider::Nse)),
+        ];
+        for second in (0..1_200).step_by(10) {
+            let now = at(29, 33_300 + second);
+            let mut frames = Frames::default();
+            (0..3).for_each(|number| frames.push(&call_packet(number, now, 65 * 75 * second)));
+            let (source, context) = (Source::ANGEL_ONE_STREAM, "stream=0".to_owned());
+            records.push(NewRecord { source, received_time: now.plus_us(200_000), context, frames });
+            let lots_of = |number| (65 * 75 * second / i64::from(listings[number as usize].lot_size)) as f64;
+            let leg = |number| nifty_leg(strike_of(number), OptionType::Call, lots_of(number));
+            let body = nifty_body(now, (0..3).map(leg).collect());
+            records.push(record(Source::NSE_CHAIN, now.plus_us(300_000), &body));
+        }
+        let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
+        for (seq, record) in (1..).zip(records) {
+            pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+        }
+        let found = pipeline.contested_lots().expect("the file has one size for two");
+        assert_eq!(found.contracts, contested, "{stated}");
+        assert_eq!(found.sizes[0], (Provider::AngelOne, if stated == 65 { 75 } else { 65 }));
+        assert_eq!(found.sizes[1], (Provider::Nse, stated));
+        for number in 0..3 {
+            let rows = rows_of_call(&batch, number);
+            let is_whole = |(index, row): (usize, &(BucketState, Option<i64>, u16))| {
+                *row == (BucketState::Live, Some(65 * 75 * (180 * (index as i64 + 1) - 10)), 0)
+            };
+            assert!(rows.len() > 4 && rows.iter().enumerate().all(is_whole), "{stated}, {number}: {rows:?}");
+        }
+    }
 }

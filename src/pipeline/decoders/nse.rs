@@ -182,6 +182,8 @@ impl Decoder {
         for leg in legs {
             let contract = leg.contract();
             let slot = slot_of(&contract, lot_size, is_new(&contract), ingest);
+            // Where another provider states another lot size, it is not known of which lots the numbers are.
+            let slot = slot.filter(|slot| ingest.is_lot_size_sure(*slot, PROVIDER, lot_size));
             match leg.quote(lot_size, chain.timestamp) {
                 Ok(quote) => quotes.extend(slot.map(|slot| (slot, quote))),
                 Err(error) => ingest.note_malformed(PROVIDER, &format_args!("{contract}: {error}")),
