@@ -150,21 +150,36 @@ pub(super) fn describe_impossible<'a>(
 
 /// Of the first chains of each field.
 pub(super) fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
-    let (open_interest, volume): (Vec<_>, Vec<_>) =
-        chains.iter().partition(|(_, found)| found.field == ChainField::OpenInterest);
+    let field_of = |(_, found): &&(String, StillField)| match found.field {
+        ChainField::OpenInterest | ChainField::OpenInterestOf { .. } => "open interest",
+        ChainField::Price => "the last price",
+        ChainField::Volume { .. } => "volume",
+    };
     let mut lacks = Vec::new();
-    for (field, chains) in [("open interest", open_interest), ("volume", volume)] {
+    for field in ["open interest", "the last price", "volume"] {
+        let chains: Vec<_> = chains.iter().filter(|chain| field_of(chain) == field).collect();
         let name = |(chain, found): &&(String, StillField)| {
             let StillField { provider, field: still, since, .. } = found;
             let since = clock(*since);
-            let although = match still {
-                ChainField::OpenInterest => "volume has, so its rows repeat an old value".to_owned(),
-                ChainField::Volume { changed } => {
-                    format!("open interest of {changed} contracts has, so its candles lack what was traded")
+            let (part, although) = match still {
+                ChainField::OpenInterest => {
+                    (String::new(), "volume has, so its rows repeat an old value".to_owned())
                 }
+                ChainField::OpenInterestOf { contracts } => (
+                    format!("{contracts} contracts of "),
+                    "their volume has, so their rows repeat old values".to_owned(),
+                ),
+                ChainField::Price => {
+                    (String::new(), "volume has, so its rows and candles repeat old prices".to_owned())
+                }
+                ChainField::Volume { changed } => (
+                    String::new(),
+                    format!("open interest of {changed} contracts has, so its candles lack what was traded"),
+                ),
             };
             format!(
-                "{field} of chain {chain} has not changed since {since} although {although}; it is recorded from {provider}"
+                "{field} of {part}chain {chain} has not changed since {since} although {although}; it is recorded from \
+                 {provider}"
             )
         };
         lacks.extend(name_first(&chains, name, |more| {

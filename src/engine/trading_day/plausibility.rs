@@ -4,10 +4,11 @@
 //! Example: a provider sends lots where units are due, or goes on with the open interest of an hour ago while its volume and
 //! prices move. With a second provider [`super::open_interest`] finds that; this finds it also where there is one alone.
 //!
-//! Four things are found, of what is recorded:
+//! Five things are found, of what is recorded:
 //! - open interest that is further from the session before than was traded: of many contracts of a chain, or of a few for
 //!   [`IMPOSSIBLE_LOOKS_MIN`] looks;
-//! - open interest of a chain that stands still while volume is added, and the other way round;
+//! - open interest of a chain, or of many contracts of it, that stands still while volume is added, and the other way round;
+//! - prices of a chain that stand still while volume is added;
 //! - the level of an underlying that stands still while its options are traded at new prices.
 //!
 //! Owns the fields of each contract at the last look, and what the looks have found. The nearest chains of indices are looked
@@ -59,6 +60,11 @@ pub(super) fn is_of_chain(impossible: u32, judged: u32) -> bool {
     impossible >= IMPOSSIBLE_MIN && impossible * IMPOSSIBLE_PART > judged
 }
 
+/// Contracts of a chain of so many that speak for it.
+fn traded_min(contracts: usize) -> u32 {
+    (contracts / 2).clamp(CONTRACTS_MIN as usize, TRADED_CONTRACTS) as u32
+}
+
 /// In place of a value that was not told.
 const UNTOLD: i64 = i64::MIN;
 
@@ -67,23 +73,44 @@ const UNTOLD: i64 = i64::MIN;
 struct Fields {
     open_interest: i64,
     volume: i64,
-    /// The lower half of it, enough to tell one price from the next.
-    last_price: u32,
+    /// Its lower bits, which tell a price from any other one within thousands of ticks.
+    last_price: u16,
     /// Minute of the session in which the open interest was last found to be another one, without volume in the chain.
     changed: u16,
+    /// Minute of the session in which the open interest was last found to be another one, and looks since then that found
+    /// volume added.
+    open_interest_minute: u16,
+    traded_looks: u16,
 }
 
 const _: () = assert!(size_of::<Fields>() == 24, "one for each contract");
 
 impl Fields {
-    const UNKNOWN: Fields = Fields { open_interest: UNTOLD, volume: UNTOLD, last_price: 0, changed: 0 };
+    const UNKNOWN: Fields = Fields {
+        open_interest: UNTOLD,
+        volume: UNTOLD,
+        last_price: 0,
+        changed: 0,
+        open_interest_minute: 0,
+        traded_looks: 0,
+    };
 
-    fn of(latest: &Observation, changed: u16) -> Fields {
+    /// The same with what is told now.
+    fn with(self, latest: &Observation) -> Fields {
         Fields {
             open_interest: latest.open_interest().unwrap_or(UNTOLD),
             volume: latest.volume().unwrap_or(UNTOLD),
-            last_price: latest.last_price().map_or(0, |price| price.as_e4() as u32),
-            changed,
+            last_price: latest.last_price().map_or(0, |price| price.as_e4() as u16),
+            ..self
+        }
+    }
+
+    /// Takes down a look: whether it found other open interest, or else volume added.
+    fn note_traded(&mut self, is_other: bool, is_traded: bool, minute: u16) {
+        if is_other {
+            (self.open_interest_minute, self.traded_looks) = (minute, 0);
+        } else {
+            self.traded_looks = self.traded_looks.saturating_add(u16::from(is_traded));
         }
     }
 }
@@ -99,6 +126,12 @@ struct ChainFields {
     open_interest_since: Timestamp,
     /// Minutes since then in which volume was added in many contracts.
     traded_minutes: u32,
+    /// The same of prices.
+    prices_since: Timestamp,
+    unpriced_minutes: u32,
+    /// Contracts whose open interest stands still although they are traded, and the minute since which all of them do.
+    stuck: u32,
+    stuck_minute: u16,
     /// When volume of any contract had changed last, and the minute of the look.
     volume_since: Timestamp,
     volume_minute: u16,
@@ -118,6 +151,10 @@ impl ChainFields {
         looked: 0,
         open_interest_since: Timestamp::NEVER,
         traded_minutes: 0,
+        prices_since: Timestamp::NEVER,
+        unpriced_minutes: 0,
+        stuck: 0,
+        stuck_minute: 0,
         volume_since: Timestamp::NEVER,
         volume_minute: 0,
         changed_looks: 0,
@@ -167,9 +204,13 @@ struct Look {
     changed: u32,
     /// Those of them that had not changed since the chain's volume did.
     newly_changed: u32,
-    /// Stamps of the newest open interest and volume that are other ones.
+    /// See [`ChainFields`].
+    stuck: u32,
+    stuck_minute: u16,
+    /// Stamps of the newest open interest, volume and price that are other ones.
     open_interest_at: Option<Timestamp>,
     volume_at: Option<Timestamp>,
+    price_at: Option<Timestamp>,
     judged: u32,
     impossible: u32,
 }
@@ -202,6 +243,11 @@ pub struct StillField {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChainField {
     OpenInterest,
+    /// Of so many of the chain's contracts, each of which is traded.
+    OpenInterestOf {
+        contracts: u32,
+    },
+    Price,
     /// Of so many contracts the open interest has changed meanwhile.
     Volume {
         changed: u32,
@@ -272,6 +318,7 @@ impl TradingDay {
                 of,
                 looked: minute,
                 open_interest_since: now,
+                prices_since: now,
                 volume_since: now,
                 volume_minute: minute,
                 ..ChainFields::UNKNOWN
@@ -283,6 +330,7 @@ impl TradingDay {
         let look = self.compare_fields(known, chain, provider, minute);
         let found = &mut known.chains[chain];
         (found.judged, found.impossible) = (look.judged, look.impossible);
+        (found.stuck, found.stuck_minute) = (look.stuck, look.stuck_minute);
         if is_first {
             return;
         }
@@ -291,11 +339,16 @@ impl TradingDay {
         if look.priced >= CONTRACTS_MIN {
             found.priced |= (1 << minutes) - 1;
         }
-        let traded_min = (slots.len() / 2).clamp(CONTRACTS_MIN as usize, TRADED_CONTRACTS) as u32;
+        let traded_minutes = (look.traded / traded_min(slots.len())).min(u32::from(minutes));
         if let Some(at) = look.open_interest_at {
             (found.open_interest_since, found.traded_minutes) = (at.max(self.hours.open), 0);
         } else {
-            found.traded_minutes += (look.traded / traded_min).min(u32::from(minutes));
+            found.traded_minutes += traded_minutes;
+        }
+        if let Some(at) = look.price_at {
+            (found.prices_since, found.unpriced_minutes) = (at.max(self.hours.open), 0);
+        } else {
+            found.unpriced_minutes += traded_minutes;
         }
         if let Some(at) = look.volume_at {
             (found.volume_since, found.volume_minute) = (at.max(self.hours.open), minute);
@@ -319,11 +372,15 @@ impl TradingDay {
             priced: 0,
             changed: 0,
             newly_changed: 0,
+            stuck: 0,
+            stuck_minute: 0,
             open_interest_at: None,
             volume_at: None,
+            price_at: None,
             judged: 0,
             impossible: 0,
         };
+        let still_minutes = (self.still_us(STILL_US) / MINUTE_US) as u16;
         let slots = &self.chains[chain].slots;
         for (at, slot) in slots.iter().copied().enumerate() {
             if let Some(ahead) = slots.get(at + SLOTS_AHEAD) {
@@ -337,14 +394,24 @@ impl TradingDay {
             };
             let stamp = track.latest.event_time();
             let fields = &mut known.fields[slot as usize];
-            let before = std::mem::replace(fields, Fields::of(track.latest, fields.changed));
+            let before = std::mem::replace(fields, fields.with(track.latest));
             let is_other = before.open_interest != fields.open_interest;
             let has_both = fields.open_interest != UNTOLD && fields.volume != UNTOLD;
-            look.priced += u32::from(before.last_price != fields.last_price);
+            if before.last_price != fields.last_price {
+                look.priced += 1;
+                look.price_at = look.price_at.max(Some(stamp));
+            }
+            let is_traded = has_both && before.volume != UNTOLD && before.volume < fields.volume;
             if before.volume != fields.volume {
                 look.volume_at = look.volume_at.max(Some(stamp));
-                look.traded +=
-                    u32::from(has_both && before.volume != UNTOLD && before.volume < fields.volume);
+                look.traded += u32::from(is_traded);
+            }
+            fields.note_traded(is_other, is_traded, minute);
+            if u32::from(fields.traded_looks) >= TRADED_MINUTES_MIN
+                && minute.saturating_sub(fields.open_interest_minute) >= still_minutes
+            {
+                look.stuck += 1;
+                look.stuck_minute = look.stuck_minute.max(fields.open_interest_minute);
             }
             if is_other {
                 look.open_interest_at = look.open_interest_at.max(Some(stamp));
@@ -445,21 +512,40 @@ impl TradingDay {
             let mut slots = self.chains[chain].slots.iter();
             slots.any(|slot| now < self.close_of(&self.slots[*slot as usize]))
         };
-        let still = chains.filter_map(|(chain, found)| {
-            let (field, since) = self.still_field(found, now)?;
-            is_open(chain).then_some(StillField { chain: chain as u32, provider: found.of?, field, since })
+        let still = chains.filter(|(chain, _)| is_open(*chain)).flat_map(|(chain, found)| {
+            let of_chain = self.still_fields_of(chain, found, now).into_iter().flatten();
+            of_chain.filter_map(move |(field, since)| {
+                Some(StillField { chain: chain as u32, provider: found.of?, field, since })
+            })
         });
         still.collect()
     }
 
-    fn still_field(&self, found: &ChainFields, now: Timestamp) -> Option<(ChainField, Timestamp)> {
-        let is_still = |since: Timestamp| now.us_since(since) >= STILL_US.max(self.silence_min_us);
-        let ChainFields { open_interest_since, volume_since, changed_contracts: changed, .. } = *found;
-        if found.traded_minutes >= TRADED_MINUTES_MIN && is_still(open_interest_since) {
-            return Some((ChainField::OpenInterest, open_interest_since));
-        }
+    fn still_fields_of(
+        &self,
+        chain: usize,
+        found: &ChainFields,
+        now: Timestamp,
+    ) -> [Option<(ChainField, Timestamp)>; 3] {
+        let is_still = |since: Timestamp| now.us_since(since) >= self.still_us(STILL_US);
+        let ChainFields { open_interest_since, prices_since, volume_since, stuck, .. } = *found;
+        let is_traded = found.traded_minutes >= TRADED_MINUTES_MIN && is_still(open_interest_since);
+        let of_chain = is_traded.then_some((ChainField::OpenInterest, open_interest_since));
+        let is_part = stuck >= traded_min(self.chains[chain].slots.len());
+        let stuck_since = self.hours.open.plus_us(i64::from(found.stuck_minute) * MINUTE_US);
+        let of_part = is_part.then_some((ChainField::OpenInterestOf { contracts: stuck }, stuck_since));
+        let is_priced = found.unpriced_minutes < TRADED_MINUTES_MIN || !is_still(prices_since);
+        let price = (!is_priced).then_some((ChainField::Price, prices_since));
+        let changed = found.changed_contracts;
         let is_changed = changed >= CONTRACTS_MIN && found.changed_looks >= CHANGED_LOOKS_MIN;
-        (is_changed && is_still(volume_since)).then_some((ChainField::Volume { changed }, volume_since))
+        let is_volume_still = is_changed && is_still(volume_since);
+        let volume = is_volume_still.then_some((ChainField::Volume { changed }, volume_since));
+        [of_chain.or(of_part), price, volume]
+    }
+
+    /// For how long a field stands still that moves in real time within so long.
+    fn still_us(&self, real_us: i64) -> i64 {
+        real_us.max(self.silence_min_us)
     }
 
     /// The underlyings whose levels are recorded.
@@ -478,7 +564,7 @@ impl TradingDay {
     ) -> Option<StillLevel> {
         let Level { price, since, has_moved } = *self.plausibility.levels.get(&slot)?;
         let still_us = now.us_since(since);
-        if now >= self.hours.close.plus_us(-ENDING_US) || still_us < LEVEL_STILL_US.max(self.silence_min_us) {
+        if now >= self.hours.close.plus_us(-ENDING_US) || still_us < self.still_us(LEVEL_STILL_US) {
             return None;
         }
         let chains: Vec<u32> = chains.into_iter().collect();

@@ -299,6 +299,48 @@ fn sparse_values_are_found_by_the_looks_they_came_in() {
 }
 
 #[test]
+fn open_interest_of_a_part_of_a_chain_that_stands_still_while_its_volume_is_added_is_found() {
+    let half = |contracts: i64| {
+        move |minute, slot| if slot < contracts { stuck(20)(minute, slot) } else { lively(minute, slot) }
+    };
+    let mut chain = Chain::new(None);
+    chain.run(0..35, 20, half(20));
+    assert_eq!(chain.still(35), [], "not yet");
+    chain.run(35..37, 20, half(20));
+    let of = |contracts| ChainField::OpenInterestOf { contracts };
+    let [(field, since)] = chain.still(37)[..] else { panic!("it is found: {:?}", chain.still(37)) };
+    assert_eq!(field, of(20));
+    assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
+    chain.run(37..39, 20, lively);
+    assert_eq!(chain.still(39), [], "it moves again");
+    let mut chain = Chain::new(None);
+    chain.run(0..100, 20, half(19));
+    assert_eq!(chain.still(100), [], "fewer than half of the chain");
+    // All but one, which changes now and then.
+    let mut chain = Chain::new(None);
+    chain.run(0..100, 20, |minute, slot| match slot {
+        0 => Shown { open_interest: Some(minute / 14), ..lively(minute, slot) },
+        _ => stuck(20)(minute, slot),
+    });
+    assert_eq!(chain.still(100).first().map(|(field, _)| *field), Some(of(39)));
+}
+
+#[test]
+fn prices_that_stand_still_while_volume_is_added_are_found() {
+    let unpriced =
+        |minute: i64, slot| Shown { price: lively(minute.min(20), slot).price, ..lively(minute, slot) };
+    let mut chain = Chain::new(None);
+    chain.run(0..35, 20, unpriced);
+    assert_eq!(chain.still(35), [], "not yet");
+    chain.run(35..37, 20, unpriced);
+    let [(field, since)] = chain.still(37)[..] else { panic!("it is found: {:?}", chain.still(37)) };
+    assert_eq!(field, ChainField::Price);
+    assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
+    chain.run(37..39, 20, lively);
+    assert_eq!(chain.still(39), [], "they move again");
+}
+
+#[test]
 fn a_quiet_chain_may_stand_still() {
     // A handful of contracts are traded without a change of open interest.
     let few = |minute, slot| {
@@ -308,14 +350,14 @@ fn a_quiet_chain_may_stand_still() {
     let mut chain = Chain::new(None);
     chain.run(20..100, 20, few);
     assert_eq!(chain.still(100), [], "fewer than half of the chain");
-    // One of them changes now and then.
+    // Each changes now and then, but no two at a time.
     let mut chain = Chain::new(None);
-    let one = |minute, slot| match slot {
-        0 => Shown { open_interest: Some(minute / 14), ..lively(minute, slot) },
-        _ => stuck(20)(minute, slot),
+    let seldom = |minute: i64, slot: i64| Shown {
+        open_interest: Some(1_000 + (minute + slot) / 14),
+        ..lively(minute, slot)
     };
     for minute in 20..100 {
-        chain.run(minute..minute + 1, 20, one);
+        chain.run(minute..minute + 1, 20, seldom);
         assert_eq!(chain.still(minute + 1), []);
     }
     let mut chain = Chain::new(None);
