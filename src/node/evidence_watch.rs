@@ -10,7 +10,7 @@ use super::{
     value_counts::{CountedValues, describe_counted},
     value_lacks::{
         describe_begun, describe_disputes, describe_impossible, describe_level, describe_levels,
-        describe_lots, describe_prices, describe_still,
+        describe_lots, describe_prices, describe_still, describe_volumes,
     },
 };
 use crate::{
@@ -151,6 +151,7 @@ impl EvidenceWatch {
         let mut values = describe_impossible(&impossible, contract_of);
         let prices = pipeline.impossible_prices();
         values.extend(describe_prices(&prices, contract_of));
+        values.extend(describe_volumes(&pipeline.volume_contradictions()));
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
         let close = pipeline.day().map(|day| day.hours().close);

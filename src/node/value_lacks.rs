@@ -8,7 +8,7 @@ use super::{
 use crate::{
     engine::{
         ChainField, ImpossibleOi, ImpossiblePrice, LevelDispute, OiDispute, PriceFault, StillField,
-        StillLevel,
+        StillLevel, VolumeContradiction,
     },
     market::{Contract, InstrumentId},
     pipeline::ContestedLots,
@@ -129,6 +129,19 @@ pub(super) fn describe_prices<'a>(
         )
     };
     name_first(found, name, |more| format!("prices of {more} more chains or contracts cannot be"))
+}
+
+/// Of the first chains.
+pub(super) fn describe_volumes(chains: &[(String, VolumeContradiction)]) -> Vec<String> {
+    let name = |(chain, found): &(String, VolumeContradiction)| {
+        let [(recorded, ours), (other, theirs)] = found.sums;
+        let since = clock(found.since);
+        format!(
+            "volume of chain {chain} is contradicted since {since}: {recorded} shows {ours} in sum, {other} {theirs}; the \
+             larger one is recorded; check units, and choose by bhavctl failover"
+        )
+    };
+    name_first(chains, name, |more| format!("volume of {more} more chains is contradicted"))
 }
 
 /// Of the first chains, with what is shown of one contract.

@@ -46,6 +46,7 @@ mod stated;
 mod switching;
 mod track;
 mod untold;
+mod volumes;
 
 pub use bases::ContradictedBase;
 pub use chain::{ChainClass, Preference};
@@ -60,6 +61,7 @@ pub use stamps::WrongStamps;
 pub use stated::MissingChain;
 pub use track::Proof as EndProof;
 pub use untold::UntoldQuotes;
+pub use volumes::VolumeContradiction;
 
 use self::{
     chain::Chain,
@@ -78,6 +80,7 @@ use self::{
     stamps::Stamps,
     track::{Ends, Others, TrackView},
     untold::Zeros,
+    volumes::Volumes,
 };
 use super::{
     candle::{
@@ -195,6 +198,7 @@ pub struct TradingDay {
     level_differences: BTreeMap<u32, LevelDifference>,
     plausibility: Plausibility,
     prices: Prices,
+    volumes: Volumes,
     /// By slot: the base by another source than today's providers.
     bases_before: Vec<Option<(i64, OiBase)>>,
     /// Rows of buckets that ended before their contract was known: slot, the buckets.
@@ -294,6 +298,7 @@ impl TradingDay {
             level_differences: BTreeMap::new(),
             plausibility: Plausibility::default(),
             prices: Prices::default(),
+            volumes: Volumes::default(),
             bases_before: Vec::new(),
             owed: VecDeque::new(),
             scope_changes: Vec::new(),

@@ -284,6 +284,7 @@ impl TradingDay {
                 if let Some(provider) = self.chains[chain].active.filter(|_| is_due) {
                     self.look_at_chain_fields(&mut known, chain, provider, minute, now);
                     self.look_at_chain_prices(chain, now, rows);
+                    self.look_at_chain_volumes(chain, provider, now);
                 }
             }
             self.look_at_levels(&mut known);

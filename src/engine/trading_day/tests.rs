@@ -12,6 +12,7 @@ mod bases;
 mod contradictions;
 mod stamps;
 mod stated;
+mod volumes;
 
 const GRACE_US: i64 = 5_000_000;
 const SECOND_US: i64 = 1_000_000;

@@ -17,7 +17,7 @@ impl Played {
         self.day.end_arrival(&arrival, &mut self.rows);
     }
 
-    fn legs(&mut self, stamp: Timestamp, now: Timestamp, quotes: &[(u32, i64, i64)]) {
+    pub(super) fn legs(&mut self, stamp: Timestamp, now: Timestamp, quotes: &[(u32, i64, i64)]) {
         self.advance(now);
         let mut arrival = self.day.chain_arrival(Provider::Nse, 0, stamp, BODY, now);
         for (slot, volume, open_interest) in quotes {
