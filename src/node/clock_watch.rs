@@ -224,6 +224,14 @@ mod tests {
         (Arc::clone(&step_us), Clock::settable(step_us))
     }
 
+    /// A clock that shows a morning on which there is a session, whenever the test runs.
+    fn in_session() -> Clock {
+        let date = "2026-01-30".parse().expect("a date");
+        let session = Calendar::embedded().session(date).expect("a session");
+        let step_us = session.open.plus_seconds(3_600).us_since(Clock::system().now());
+        Clock::settable(Arc::new(AtomicI64::new(step_us)))
+    }
+
     #[test]
     fn a_contradicted_step_is_a_problem_while_it_lasts() {
         let (step_us, clock) = settable();
@@ -269,7 +277,7 @@ mod tests {
 
     #[test]
     fn stamps_that_stay_ahead_are_a_problem() {
-        let (clock, calendar) = (Clock::system(), Calendar::embedded());
+        let (clock, calendar) = (in_session(), Calendar::embedded());
         let problems = |ahead_s: i64| {
             let mut watch = ClockWatch::new(&clock);
             let stamp = |since_s: i64| clock.now().plus_seconds(ahead_s + since_s);
