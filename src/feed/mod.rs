@@ -19,7 +19,7 @@ mod status;
 pub use context::FeedContext;
 pub use error::{FeedError, NotAccepted};
 pub use secret::Secret;
-pub use status::{FeedState, FeedStatus};
+pub use status::{FeedState, FeedStatus, Unsteady};
 
 use crate::spool::{Mark, NewRecord};
 use std::future::Future;

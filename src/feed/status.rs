@@ -55,6 +55,22 @@ impl FeedState {
 const LOSSES_MIN: usize = 3;
 const LOSSES_WITHIN_US: i64 = 15 * 60 * 1_000_000;
 
+/// When a part was last lost or given up, [`LOSSES_MIN`] times at most, and why the last time.
+#[derive(Debug, Default)]
+struct Losses {
+    at: VecDeque<Timestamp>,
+    why: String,
+}
+
+/// A part of a feed that is lost again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsteady {
+    pub part: String,
+    pub since: Timestamp,
+    /// The last time.
+    pub why: String,
+}
+
 /// Counters and gauges of one feed. Written by the feed (and, for event time, by the pipeline), read by anyone.
 #[derive(Debug)]
 pub struct FeedStatus {
@@ -79,8 +95,8 @@ pub struct FeedStatus {
     troubles: Mutex<BTreeMap<&'static str, String>>,
     /// Streams that should be open and are not, and why.
     streams_down: Mutex<BTreeMap<u8, String>>,
-    /// When each of its parts was last lost or given up, [`LOSSES_MIN`] times at most.
-    losses: Mutex<BTreeMap<String, VecDeque<Timestamp>>>,
+    /// Of its parts.
+    losses: Mutex<BTreeMap<String, Losses>>,
     /// What its streams have been silent about, as the pipeline saw it last: to be requested.
     silent: Mutex<Vec<ProviderToken>>,
 }
@@ -203,21 +219,23 @@ impl FeedStatus {
     }
 
     /// A connection that was open is lost, or given up because it brought nothing.
-    pub fn note_lost(&self, part: &str, at: Timestamp) {
+    pub fn note_lost(&self, part: &str, why: impl ToString, at: Timestamp) {
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
         let of_part = losses.entry(part.to_owned()).or_default();
-        of_part.push_back(at);
-        if of_part.len() > LOSSES_MIN {
-            of_part.pop_front();
+        of_part.why = why.to_string();
+        of_part.at.push_back(at);
+        if of_part.at.len() > LOSSES_MIN {
+            of_part.at.pop_front();
         }
     }
 
-    /// The parts that were lost again and again lately, and since when.
-    pub fn unsteady(&self, now: Timestamp) -> Vec<(String, Timestamp)> {
+    /// The parts that were lost again and again lately.
+    pub fn unsteady(&self, now: Timestamp) -> Vec<Unsteady> {
         let losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = |(part, of_part): (&String, &VecDeque<Timestamp>)| {
-            let since = *of_part.front().filter(|_| of_part.len() >= LOSSES_MIN)?;
-            (now.us_since(since) <= LOSSES_WITHIN_US).then(|| (part.clone(), since))
+        let first = |(part, Losses { at, why }): (&String, &Losses)| {
+            let since = *at.front().filter(|_| at.len() >= LOSSES_MIN)?;
+            let is_lately = now.us_since(since) <= LOSSES_WITHIN_US;
+            is_lately.then(|| Unsteady { part: part.clone(), since, why: why.clone() })
         };
         losses.iter().filter_map(first).collect()
     }
@@ -244,13 +262,19 @@ mod tests {
         let at = |minute: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(minute * 60);
         let status = FeedStatus::new(Provider::AngelOne);
         for (minute, part) in [(0, "stream 0"), (0, "stream 1"), (0, "stream 2"), (10, "stream 1")] {
-            status.note_lost(part, at(minute));
+            status.note_lost(part, "reset", at(minute));
         }
-        assert_eq!(status.unsteady(at(10)), [], "one loss of all streams is one");
-        status.note_lost("stream 1", at(14));
-        assert_eq!(status.unsteady(at(15)), [("stream 1".to_owned(), at(0))]);
-        assert_eq!(status.unsteady(at(16)), [], "the first is long ago");
-        status.note_lost("stream 1", at(20));
-        assert_eq!(status.unsteady(at(25)), [("stream 1".to_owned(), at(10))]);
+        let unsteady = |minute| {
+            let of_part = |Unsteady { part, since, why }| {
+                format!("{part} {} {why}", since.us_since(at(0)) / 60_000_000)
+            };
+            status.unsteady(at(minute)).into_iter().map(of_part).collect::<Vec<_>>()
+        };
+        assert_eq!(unsteady(10), [""; 0], "one loss of all streams is one");
+        status.note_lost("stream 1", "closed", at(14));
+        assert_eq!(unsteady(15), ["stream 1 0 closed"]);
+        assert_eq!(unsteady(16), [""; 0], "the first is long ago");
+        status.note_lost("stream 1", "reset", at(20));
+        assert_eq!(unsteady(25), ["stream 1 10 reset"]);
     }
 }

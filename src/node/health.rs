@@ -8,7 +8,7 @@ use crate::{
     actor::{ChildRow, ChildState, ExitReason, TreeSnapshot},
     calendar::{Calendar, CalendarWarning},
     config::FeedSettings,
-    feed::{FeedState, FeedStatus},
+    feed::{FeedState, FeedStatus, Unsteady},
     market::{Delivery, Provider, Timestamp},
     pipeline::BesideForced,
     wire::{SourceShape, SourceTraits, sources_of},
@@ -150,16 +150,13 @@ fn unsteady_feeds(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
     };
     let of_feed = |feed: &Arc<FeedStatus>| {
         let provider = feed.provider;
-        let last = feed.last_error();
-        let unsteady = feed.unsteady(now).into_iter();
-        unsteady
-            .map(move |(part, since)| {
-                let since = since.to_ist().format("%H:%M:%S");
-                format!(
-                    "feed {provider}: {part} was lost or given up three times since {since}; the last error: {last}"
-                )
-            })
-            .collect::<Vec<_>>()
+        let told = move |Unsteady { part, since, why }| {
+            let since = since.to_ist().format("%H:%M:%S");
+            format!(
+                "feed {provider}: {part} was lost or given up three times since {since}, the last time: {why}"
+            )
+        };
+        feed.unsteady(now).into_iter().map(told).collect::<Vec<_>>()
     };
     status.feeds.iter().filter(is_run).flat_map(of_feed).collect()
 }
@@ -489,14 +486,15 @@ mod tests {
         let open = Timestamp::from_us(1_769_744_700_000_000);
         let feed = FeedStatus::new(Provider::AngelOne);
         feed.set_state(FeedState::Up);
-        feed.note_error("stream 0: no data for 300 s, though the market is open");
         for minute in [1, 6, 11] {
-            feed.note_lost("stream 0", open.plus_seconds(minute * 60));
+            let why = "no data for 300 s, though the market is open";
+            feed.note_lost("stream 0", why, open.plus_seconds(minute * 60));
         }
+        feed.note_error("a quote was refused");
         let status = status(feed, Some((open, open.plus_seconds(22_500))));
         let told = |minute: i64| unsteady_feeds(&status, open.plus_seconds(minute * 60));
-        let text = "feed angel_one: stream 0 was lost or given up three times since 09:16:00; the last error: stream 0: no data \
-                    for 300 s, though the market is open";
+        let text = "feed angel_one: stream 0 was lost or given up three times since 09:16:00, the last time: no data for \
+                    300 s, though the market is open";
         assert_eq!(told(12), [text]);
         assert!(told(17).is_empty(), "it has been steady since");
         assert!(told(-1).is_empty(), "not in session");

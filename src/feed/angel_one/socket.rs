@@ -177,7 +177,7 @@ pub(super) async fn keep_open<S: RecordSink>(
             continue;
         }
         if was_opened {
-            shared.status.note_lost(&format!("stream {slot}"), shared.clock.now());
+            shared.status.note_lost(&format!("stream {slot}"), &lost, shared.clock.now());
         }
         shared.note_error(&format!("stream {slot}"), &lost);
         match &lost {

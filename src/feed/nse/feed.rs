@@ -459,7 +459,7 @@ impl<S: RecordSink> Running<S> {
             }
             Change::Down { reason, since } => {
                 self.status.clear_parts();
-                self.status.note_lost("the website", self.clock.now());
+                self.status.note_lost("the website", &reason, self.clock.now());
                 log::warn!(event = Event::FeedDown, provider:% = Provider::Nse, reason; "nse: not watching: {reason}");
                 let mark = Mark::feed_down(Provider::Nse, reason);
                 self.sink.mark(since.into_iter().fold(mark, Mark::since)).await
