@@ -9,8 +9,8 @@ use super::{
     day_news::DayNews,
     value_counts::{CountedValues, describe_counted},
     value_lacks::{
-        describe_begun, describe_disputes, describe_impossible, describe_level, describe_levels,
-        describe_lots, describe_prices, describe_still, describe_volumes,
+        describe_begun, describe_changed_lots, describe_disputes, describe_impossible, describe_level,
+        describe_levels, describe_lots, describe_prices, describe_still, describe_volumes,
     },
 };
 use crate::{
@@ -201,6 +201,7 @@ impl EvidenceWatch {
             .into_iter()
             .chain(unclosed)
             .chain(of_session)
+            .chain(pipeline.changed_lots().map(|found| describe_changed_lots(&found, contract_of)))
             .chain(self.never_listed.clone());
         let others: Vec<String> = others.chain(describe_unread(&unread)).collect();
         let mut news = self.news.take(&of_day, &others, now);

@@ -11,7 +11,7 @@ use crate::{
         StillLevel, VolumeContradiction,
     },
     market::{Contract, InstrumentId},
-    pipeline::ContestedLots,
+    pipeline::{ChangedLots, ContestedLots},
 };
 
 /// In words, those levels and prices that the log has not been told of.
@@ -47,6 +47,19 @@ pub(super) fn describe_lots<'a>(
     format!(
         "lot sizes of {contracts} contracts are contradicted, of {contract} {sizes}: what is told of them in lots is not \
          recorded; compare the instrument master with fo_mktlots.csv"
+    )
+}
+
+/// Of the first contract; how many there are may change with each body.
+pub(super) fn describe_changed_lots<'a>(
+    found: &ChangedLots,
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> String {
+    let ChangedLots { instrument, sizes: [before, now] } = found;
+    let contract = name_of(*instrument, &contract);
+    format!(
+        "lot sizes are other ones than the session before, of {contract} {now} after {before}: what is told in lots is right \
+         only if the exchange has changed them"
     )
 }
 

@@ -117,10 +117,14 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         if is_expired || self.universe.entry(&contract.underlying).is_none() {
             return None;
         }
-        if let Some(slot) = self.named_slot(contract) {
-            return Some(slot);
+        let slot = match self.named_slot(contract) {
+            Some(slot) => slot,
+            None => self.enroll_contract(contract, planned.lot_size, planned.tick_size, false)?,
+        };
+        if contract.is_option() {
+            self.lot_sizes.note_before(slot, planned.lot_size);
         }
-        self.enroll_contract(contract, planned.lot_size, planned.tick_size, false)
+        Some(slot)
     }
 
     /// A channel's traits, with the times that the rules of the day say.

@@ -1,9 +1,10 @@
-//! The lot sizes that providers state of the day's contracts, held against each other.
+//! The lot sizes that providers state of the day's contracts, held against each other and against those of the session before.
 //!
 //! Example: an exchange's file states one lot size for all contracts of a month while one of them has kept its former one. All
 //! that is told of it in lots would be wrong by the same part, and nothing else shows it.
 //!
-//! Invariant: where two providers state different sizes of a contract, what is told of it in lots is not taken.
+//! Invariants: where two providers state different sizes of a contract, what is told of it in lots is not taken. A size that
+//! has changed since the session before is told: the exchange changes it seldom.
 
 use super::Pipeline;
 use crate::market::{InstrumentId, Provider};
@@ -12,14 +13,36 @@ use std::collections::BTreeSet;
 /// By slot; begun anew with each day.
 #[derive(Debug, Default)]
 pub(super) struct LotSizes {
-    /// In the order of [`Provider::ALL`]; 0 where it was not stated.
     stated: Vec<Stated>,
     contested: BTreeSet<u32>,
+    changed: BTreeSet<u32>,
 }
 
-type Stated = [u32; Provider::ALL.len()];
+/// Of one contract; 0 where it was not stated.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stated {
+    /// In the order of [`Provider::ALL`].
+    by: [u32; Provider::ALL.len()],
+    /// In the session before.
+    before: u32,
+}
 
-/// The lot sizes of some contracts, of which two providers state different ones.
+impl Stated {
+    fn sizes(&self) -> impl Iterator<Item = u32> {
+        self.by.into_iter().filter(|lot_size| *lot_size != 0)
+    }
+
+    fn is_contested(&self) -> bool {
+        let mut sizes = self.sizes();
+        sizes.next().is_some_and(|first| sizes.any(|other| other != first))
+    }
+
+    fn is_changed(&self) -> bool {
+        self.before != 0 && self.sizes().any(|lot_size| lot_size != self.before)
+    }
+}
+
+/// Contracts of which two providers state different lot sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContestedLots {
     pub contracts: usize,
@@ -28,41 +51,77 @@ pub struct ContestedLots {
     pub sizes: Vec<(Provider, u32)>,
 }
 
+/// Contracts whose lot size is another one than in the session before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedLots {
+    /// The first of them, and its sizes before and now.
+    pub instrument: InstrumentId,
+    pub sizes: [u32; 2],
+}
+
 impl LotSizes {
+    /// The lot size that a contract had in the session before.
+    pub fn note_before(&mut self, slot: u32, lot_size: u32) {
+        self.of_mut(slot).before = lot_size;
+        self.look(slot);
+    }
+
     /// What a provider states replaces what it has stated before.
+    #[inline]
     pub fn note(&mut self, slot: u32, provider: Provider, lot_size: u32) {
-        let place = slot as usize;
-        if self.stated.len() <= place {
-            self.stated.resize(place + 1, Stated::default());
-        }
-        let stated = &mut self.stated[place];
-        if std::mem::replace(&mut stated[provider.index()], lot_size) == lot_size {
-            return;
-        }
-        let is_other = |other: &u32| *other != 0 && *other != lot_size;
-        if lot_size != 0 && stated.iter().any(is_other) {
-            self.contested.insert(slot);
-        } else {
-            self.contested.remove(&slot);
+        if std::mem::replace(&mut self.of_mut(slot).by[provider.index()], lot_size) != lot_size {
+            self.look(slot);
         }
     }
 
     pub fn is_contested(&self, slot: u32) -> bool {
         self.contested.contains(&slot)
     }
+
+    fn of_mut(&mut self, slot: u32) -> &mut Stated {
+        let place = slot as usize;
+        if self.stated.len() <= place {
+            self.stated.resize(place + 1, Stated::default());
+        }
+        &mut self.stated[place]
+    }
+
+    #[cold]
+    fn look(&mut self, slot: u32) {
+        let stated = self.stated[slot as usize];
+        for (slots, is_in) in
+            [(&mut self.contested, stated.is_contested()), (&mut self.changed, stated.is_changed())]
+        {
+            match is_in {
+                true => slots.insert(slot),
+                false => slots.remove(&slot),
+            };
+        }
+    }
 }
 
 impl Pipeline {
     /// Today's contracts of which two providers state different lot sizes.
     pub fn contested_lots(&self) -> Option<ContestedLots> {
-        let LotSizes { stated, contested } = &self.lot_sizes;
-        let first = *contested.first()?;
-        let sizes = Provider::ALL.into_iter().zip(stated[first as usize]);
-        Some(ContestedLots {
-            contracts: contested.len(),
-            instrument: self.day.as_ref()?.instrument_of(first),
-            sizes: sizes.filter(|(_, lot_size)| *lot_size != 0).collect(),
-        })
+        let contracts = self.lot_sizes.contested.len();
+        let (instrument, stated) = self.first_of(&self.lot_sizes.contested)?;
+        let sizes = Provider::ALL.into_iter().zip(stated.by);
+        let sizes = sizes.filter(|(_, lot_size)| *lot_size != 0).collect();
+        Some(ContestedLots { contracts, instrument, sizes })
+    }
+
+    /// Today's contracts whose lot size is another one than in the session before.
+    pub fn changed_lots(&self) -> Option<ChangedLots> {
+        let (instrument, stated) = self.first_of(&self.lot_sizes.changed)?;
+        let now = stated.sizes().find(|lot_size| *lot_size != stated.before)?;
+        Some(ChangedLots { instrument, sizes: [stated.before, now] })
+    }
+
+    /// The first of some contracts, and what is stated of it.
+    fn first_of(&self, slots: &BTreeSet<u32>) -> Option<(InstrumentId, Stated)> {
+        let first = *slots.first()?;
+        let instrument = self.day.as_ref()?.instrument_of(first);
+        Some((instrument, self.lot_sizes.stated[first as usize]))
     }
 }
 
@@ -85,5 +144,20 @@ mod tests {
         assert!(sizes.is_contested(3), "stated again");
         sizes.note(3, AngelOne, 75);
         assert!(!sizes.is_contested(3), "it is corrected");
+    }
+
+    #[test]
+    fn a_size_of_the_session_before_that_is_stated_no_more_has_changed() {
+        let mut sizes = LotSizes::default();
+        sizes.note_before(3, 75);
+        assert!(sizes.changed.is_empty(), "nothing is stated yet");
+        sizes.note(3, Nse, 75);
+        sizes.note(4, Nse, 65);
+        assert!(sizes.changed.is_empty(), "it is the same, or was not known");
+        sizes.note(3, Nse, 65);
+        assert_eq!(sizes.changed, BTreeSet::from([3]));
+        assert!(!sizes.is_contested(3), "a provider of today contradicts no other one");
+        sizes.note(3, Nse, 75);
+        assert!(sizes.changed.is_empty());
     }
 }

@@ -29,7 +29,7 @@ pub use counters::{PipelineCounters, ProviderCounters, Undecoded};
 pub use day_plan::{OtherSession, PlannedContract};
 pub use decoders::nse_chain_times;
 pub use forced::BesideForced;
-pub use lot_sizes::ContestedLots;
+pub use lot_sizes::{ChangedLots, ContestedLots};
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 
 #[cfg(test)]

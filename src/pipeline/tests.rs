@@ -647,3 +647,30 @@ fn what_is_told_in_lots_is_not_taken_where_two_providers_state_different_lot_siz
         }
     }
 }
+
+#[test]
+fn a_lot_size_that_is_not_that_of_the_session_before_is_named() {
+    let planned = |number, lot_size| PlannedContract {
+        contract: listed_call(number).contract,
+        lot_size,
+        tick_size: Price::from_e4(500),
+        base: None,
+    };
+    let record = |source, second, body: &[u8]| NewRecord {
+        source,
+        received_time: at(29, second),
+        context: String::new(),
+        frames: Frames::one(body),
+    };
+    for (before, changed) in [(65, None), (75, Some([75, 65]))] {
+        let plan = PlannedContract::encode(&[planned(0, before), planned(9, before)]);
+        let master = angel_one::encode_master(&[listed_call(0), listed_call(1)]);
+        let records =
+            [record(Source::DAY_PLAN, 33_000, &plan), record(Source::ANGEL_ONE_MASTER, 33_001, &master)];
+        let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
+        for (seq, record) in (1..).zip(records) {
+            pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+        }
+        assert_eq!(pipeline.changed_lots().map(|found| found.sizes), changed);
+    }
+}
