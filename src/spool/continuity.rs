@@ -63,10 +63,10 @@ impl Hole {
                 format!("the log of {date} lacks records {from_seq} to {to_seq}")
             }
             Hole::BehindStore { date, after_seq: None, store_seq } => format!(
-                "the log of {date} lacks its head: records up to {store_seq}, whose rows the store has"
+                "the log of {date} lacks its head: records up to {store_seq}, whose rows had been written"
             ),
             Hole::BehindStore { date, after_seq: Some(after), store_seq } => format!(
-                "the log of {date} lacks records {} to {store_seq}, whose rows the store has",
+                "the log of {date} lacks records {} to {store_seq}, whose rows had been written",
                 after + 1
             ),
         }
@@ -75,7 +75,7 @@ impl Hole {
     /// What is lost, and what to do about it.
     pub fn describe(&self, directory: &Path) -> String {
         format!(
-            "{}; the store keeps its rows, but that part cannot be replayed: if its files were moved away, stop bhavd, put \
+            "{}; rows of it that the store has stay, but that part cannot be replayed: if its files were moved away, stop bhavd, put \
              them back into {} and start it again, which writes the rows of that time again; {BESIDE_NEWER}",
             self.lost(),
             directory.join(self.date().to_string()).display()

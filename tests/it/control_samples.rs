@@ -399,7 +399,8 @@ pub fn replay_of_a_lost_head() -> ReplayVerifyResponse {
     ReplayVerifyResponse {
         date: date(23),
         losses: vec![
-            "the log of 2026-01-23 lacks its head: records up to 81204, whose rows the store has".to_owned(),
+            "the log of 2026-01-23 lacks its head: records up to 81204, whose rows had been written"
+                .to_owned(),
         ],
         set_aside: vec![
             "312 records from 81300 on, received by a clock that was ahead, count for no day".to_owned(),

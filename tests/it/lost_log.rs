@@ -114,7 +114,7 @@ fn a_finished_day_outlives_the_loss_of_its_last_hour() {
     fs::rename(&hour, &aside).expect("moved");
 
     let mut daemon = Daemon::start(&config, directory);
-    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows the store has"));
+    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows had been written"));
     daemon.wait_for("the verification", |daemon| verifications(daemon).contains(&"faulty".to_owned()));
     let after = dump(&url, date());
     assert_eq!(lost(&before, &after, &TABLES), [""; 0]);
@@ -158,7 +158,7 @@ fn a_part_that_is_put_back_gives_the_rows_of_the_time_without_it() {
     fs::rename(&hour, &aside).expect("moved");
 
     let mut daemon = Daemon::start(&config, directory);
-    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows the store has"));
+    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows had been written"));
     let beside = "14.spool goes beside it as 14-before.spool";
     assert!(problems(&daemon).contains(beside), "{}", problems(&daemon));
     simulator.wait_until(at(15, 23));
@@ -204,7 +204,7 @@ fn candles_and_deltas_outlive_the_loss_of_some_minutes() {
 
     let mut daemon = Daemon::start(&config, directory);
     let begun = simulator.clock.now();
-    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows the store has"));
+    daemon.wait_for("the problem", |daemon| problems(daemon).contains("whose rows had been written"));
     simulator.wait_until(begun.plus_seconds(900));
     daemon.wait_for("further candles", |_| dump(&url, date())[CANDLES].len() > before[CANDLES].len());
     daemon.stop();
