@@ -29,11 +29,12 @@ pub(super) enum Answer {
     Same,
     Outdated,
     /// `said`: with its own stamp, or from when on earlier requests do not contradict it. `counted_at`: the stamp that it counts
-    /// with. `is_more`: something was traded.
+    /// with. `is_more`: something was traded. `dated`: its stamp, where what was said later contradicts that it was traded by then.
     New {
         said: Quote,
         counted_at: Timestamp,
         is_more: bool,
+        dated: Option<Timestamp>,
     },
 }
 
@@ -55,7 +56,13 @@ impl Answer {
             return Answer::Outdated;
         }
         let said = Quote { event_time: quote.event_time.max(track.proved_until), ..*quote };
-        Answer::New { said, counted_at: said.event_time.max(before.event_time()), is_more }
+        let counted_at = said.event_time.max(before.event_time());
+        // A stamp that stands still dates nothing.
+        let is_dated = is_more
+            && quote.event_time != before.event_time()
+            && counted_at.us_since(quote.event_time) > STREAM_DELAY_US;
+        let dated = is_dated.then_some(quote.event_time);
+        Answer::New { said, counted_at, is_more, dated }
     }
 }
 
@@ -177,7 +184,8 @@ impl TradingDay {
                 self.take_late(index, arrival, quote, rows);
                 return self.counters.outdated += 1;
             }
-            Answer::New { said, counted_at, is_more } => {
+            Answer::New { said, counted_at, is_more, dated } => {
+                self.unprove(index, arrival.provider, dated.zip(quote.volume), rows);
                 (said, Quote { event_time: counted_at, ..said }, is_more)
             }
         };
@@ -214,6 +222,29 @@ impl TradingDay {
             // Last: another provider may be recorded from here on.
             self.note_contradiction(index, arrival.provider, ScopeReason::MissedByStream, now, rows);
         }
+    }
+
+    /// An answer dates a trade, with its volume, to before what was said without it: nothing tells which of them is right, so
+    /// nothing of less volume is proved from then on.
+    pub(super) fn unprove(
+        &mut self,
+        slot: usize,
+        provider: Provider,
+        dated: Option<(Timestamp, i64)>,
+        rows: &mut Rows,
+    ) {
+        let Some((since, volume)) = dated else { return };
+        let bucket = self.buckets.index_of(since);
+        if self.slots[slot].is_of(provider) {
+            let proved_until = &mut self.contexts[slot].proved_until;
+            *proved_until = since.min(*proved_until);
+            self.ends[slot].unprove(bucket, volume);
+        } else {
+            let track = self.others.reach(provider, slot);
+            track.proved_until = since.min(track.proved_until);
+            track.ends.unprove(bucket, volume);
+        }
+        self.judge_since(slot, since, rows);
     }
 
     /// The recorded provider's stream is proved to have missed something of a contract: until it speaks again, it proves

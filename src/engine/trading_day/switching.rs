@@ -322,7 +322,8 @@ impl TradingDay {
         match Answer::of(quote, arrival.received, self.others.reach(provider, index).view()) {
             Answer::Outdated => return self.take_late(index, arrival, quote, rows),
             Answer::Same => self.take_earlier(index, arrival, quote, rows),
-            Answer::New { said, counted_at, is_more } => {
+            Answer::New { said, counted_at, is_more, dated } => {
+                self.unprove(index, provider, dated.zip(quote.volume), rows);
                 let counted = Quote { event_time: counted_at, ..said };
                 let epoch = self.epochs.get(self.others.reach(provider, index).spoken);
                 if is_more && (epoch.is_streaming() || counted.event_time < epoch.live_until) {

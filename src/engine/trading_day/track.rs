@@ -121,6 +121,28 @@ impl Ends {
         self.forgotten = self.forgotten.min(from as u16);
     }
 
+    /// What was known with less volume than this at the ends of a bucket and of those after it is proved no more.
+    pub fn unprove(&mut self, bucket: usize, volume: i64) {
+        let Ends { forgotten, grew, fell, kept, .. } = *self;
+        let is_less = |value: &Observation| value.volume().is_some_and(|of| of < volume);
+        let kept = usize::from(kept);
+        let is_proved = |at: usize| {
+            let run = self.runs[at];
+            bucket <= usize::from(run.last) && run.proof != Proof::None && is_less(&self.values[at])
+        };
+        if !(0..kept).any(is_proved) {
+            return;
+        }
+        let mut changed = Ends { forgotten, grew, fell, ..Ends::default() };
+        for (value, run) in self.values[..kept].iter().zip(&self.runs[..kept]) {
+            for end in usize::from(run.first)..=usize::from(run.last) {
+                let proof = if end >= bucket && is_less(value) { Proof::None } else { run.proof };
+                changed.pass(end, value, proof);
+            }
+        }
+        *self = changed;
+    }
+
     pub fn get(&self, bucket: usize) -> Option<(&Observation, Proof)> {
         let kept = &self.runs[..usize::from(self.kept)];
         let is_of = |run: &Run| usize::from(run.first) <= bucket && bucket <= usize::from(run.last);
