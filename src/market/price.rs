@@ -33,6 +33,9 @@ impl Price {
         self.0
     }
 
+    /// 100 million rupees: none is dearer, and the dearest Indian share costs under 200 thousand.
+    pub const LARGEST_QUOTED: Price = Price(100_000_000 * Self::E4);
+
     /// From 1/100 rupee, the unit of Angel One's and Kite's sockets. `None` on overflow.
     #[inline]
     pub const fn from_paise(paise: i64) -> Option<Price> {

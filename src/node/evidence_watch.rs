@@ -7,10 +7,11 @@
 use super::{
     changed_hours,
     day_news::DayNews,
-    value_counts::{CountedValues, describe_counted},
+    value_counts::{CountedValues, describe_counted, describe_unread_values},
     value_lacks::{
         describe_begun, describe_changed_lots, describe_disputes, describe_impossible, describe_level,
         describe_levels, describe_lots, describe_prices, describe_still, describe_volumes,
+        describe_without_lots,
     },
 };
 use crate::{
@@ -144,6 +145,7 @@ impl EvidenceWatch {
         problems.extend(describe_missing(&pipeline.missing_chains()));
         let contract_of = |of| pipeline.contract(of);
         problems.extend(pipeline.contested_lots().map(|found| describe_lots(&found, contract_of)));
+        problems.extend(describe_without_lots(&pipeline.counters().without_lots));
         problems.extend(describe_disputes(&pipeline.oi_disputes(), contract_of));
         let levels = pipeline.level_disputes();
         problems.extend(describe_levels(&levels));
@@ -190,7 +192,8 @@ impl EvidenceWatch {
             describe_counted(provider, &found, contract_of)
         });
         let unclosed = describe_unclosed(&pipeline.unclosed_chains());
-        let mut of_day: Vec<String> = counted.collect();
+        let unread_values = describe_unread_values(pipeline.counters());
+        let mut of_day: Vec<String> = counted.chain(unread_values).collect();
         let unread = Provider::ALL.map(|of| (of, pipeline.counters().of(of).unread_listings));
         let other_session = pipeline.other_session();
         let of_session = other_session.map(|other| changed_hours::describe(now.date_ist(), &other));

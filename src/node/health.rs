@@ -65,10 +65,6 @@ pub fn problems(
             row.set_aside
         )
     }));
-    let unknown_lots = status.pipeline.unknown_lots.load(Relaxed);
-    if unknown_lots > 0 {
-        problems.push(format!("{unknown_lots} option-chain rows were left out, their lot size is not known"));
-    }
     problems
 }
 
@@ -165,9 +161,10 @@ fn unsteady_feeds(status: &DaemonStatus, now: Timestamp) -> Vec<String> {
 fn unheeded_order(status: &DaemonStatus, now: Timestamp) -> Option<String> {
     let forced = status.pipeline.forced_provider().filter(|_| is_in_session(status, now))?;
     let is_down = !status.feeds.iter().any(|feed| feed.provider == forced && is_up(feed));
-    let active = status.pipeline.active_provider().filter(|active| *active != forced);
+    // Without any, no provider counts, which is a problem of its own.
+    let active = status.pipeline.active_provider()?;
     let what = match active {
-        Some(active) if is_down => format!("down: {active} counts"),
+        active if is_down && active != forced => format!("down: {active} counts"),
         _ => beside_forced(&status.pipeline.lacks().beside_forced, forced)?,
     };
     Some(format!("{forced} is forced, but {what}; `bhavctl failover auto` ends the order"))

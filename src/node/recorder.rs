@@ -18,7 +18,7 @@ use crate::{
     actor::{ChildError, Lease, Port, Producer, Refusal, Verdict},
     engine::TradingDay,
     logging::{self, Event},
-    market::TradingDate,
+    market::{Timestamp, TradingDate},
     pipeline::{Pipeline, PipelineSettings},
     spool::{self, Continuity, DeadLetter, DeadLetters, LostParts, Record, SpoolError, SpoolReader},
     store::Batch,
@@ -67,7 +67,7 @@ impl Recorder {
         let dead_letters = DeadLetters::read(&self.spool_directory)?;
         let mut work = Work { recorder: &self, lease: &lease, dead_letters };
         self.recovery.begin(&lease);
-        let StoreRecord { catalog, checkpoint } = self.stored_record(&lease).await;
+        let StoreRecord { catalog, checkpoint, last_received } = self.stored_record(&lease).await;
         let mut pipeline = Pipeline::new(self.settings.clone(), catalog);
         let mut applied = 0;
         // Numbers may repeat where a part of the log was away and is back: rows are left out by where this incarnation begins.
@@ -75,6 +75,7 @@ impl Recorder {
         let from = checkpoint.map(|checkpoint| checkpoint.session_date);
         for date in days_from(&self.spool_directory, from)? {
             let mut continuity = Continuity::new(date);
+            let mut kinship = Kinship::new(last_received.filter(|_| Some(date) == from));
             let mut log = SpoolReader::open(&self.spool_directory, date)?.peekable();
             while let Some(read) = log.next() {
                 let record = match read {
@@ -84,6 +85,7 @@ impl Recorder {
                         self.note_lost(date, &damage.to_string());
                         pipeline.note_loss();
                         continuity.note_damage();
+                        kinship.excuse();
                         continue;
                     }
                     Err(error) => return Err(error.into()),
@@ -95,7 +97,9 @@ impl Recorder {
                     self.status.note_hole(&hole, &self.spool_directory);
                     self.note_lost(hole.date(), &hole.lost());
                     pipeline.note_loss();
+                    kinship.excuse();
                 }
+                kinship.note(record.received_time);
                 let mut batch = empty_batch(date);
                 work.apply(&mut pipeline, &record, &mut live, &mut batch)?;
                 applied = record.seq;
@@ -103,6 +107,9 @@ impl Recorder {
                 if record.seq > handed_over && !batch.is_empty() {
                     work.hand_over(&writer, batch).await?;
                 }
+            }
+            if let Some(received) = kinship.lacking().filter(|_| continuity.aside().is_empty()) {
+                self.status.note_poorer_rows(date, describe_foreign(date, received));
             }
             if let Some(aside) = continuity.aside().last() {
                 self.status.clock.note_earlier_set_aside(date, aside.describe());
@@ -199,7 +206,6 @@ impl Recorder {
         status.malformed.store(counters.malformed, Relaxed);
         status.unwatched.store(counters.unwatched, Relaxed);
         status.stale_bodies.store(counters.stale_bodies, Relaxed);
-        status.unknown_lots.store(counters.unknown_lots, Relaxed);
         status.unknown_sources.store(counters.unknown_sources, Relaxed);
         status.set_unknown_source(counters.last_unknown_source);
         status.set_last_error(&counters.last_error);
@@ -294,6 +300,45 @@ impl Work<'_> {
         self.recorder.handed_over.fetch_max(seq, Ordering::AcqRel);
         Ok(())
     }
+}
+
+/// Whether a day's log is the one that filled the store: it has the record that the store's last rows rest on, unless something
+/// of it is known to lack.
+struct Kinship {
+    sought: Option<Timestamp>,
+}
+
+impl Kinship {
+    /// `received`: when that record was, if the store has such rows of the day.
+    fn new(received: Option<Timestamp>) -> Kinship {
+        Kinship { sought: received }
+    }
+
+    fn note(&mut self, received: Timestamp) {
+        if self.sought == Some(received) {
+            self.sought = None;
+        }
+    }
+
+    /// The log lacks a part, which is told: the record may be in it.
+    fn excuse(&mut self) {
+        self.sought = None;
+    }
+
+    /// When the record was received that no log has.
+    fn lacking(&self) -> Option<Timestamp> {
+        self.sought
+    }
+}
+
+/// What a log that is not the store's is told as, and what to do.
+fn describe_foreign(date: TradingDate, received: Timestamp) -> String {
+    let received = received.to_ist().format("%H:%M:%S%.3f");
+    format!(
+        "the store's rows of {date} are not of this log: the last of them rest on what was received at {received}, and the log \
+         has no record of then; stop bhavd and put the log and the store beside each other that belong together, or start it \
+         over an empty store, which is filled from the log"
+    )
 }
 
 /// The log's days from `from` on; all of them if the store contains nothing.

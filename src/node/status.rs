@@ -365,7 +365,6 @@ pub struct PipelineStatus {
     pub malformed: AtomicU64,
     pub unwatched: AtomicU64,
     pub stale_bodies: AtomicU64,
-    pub unknown_lots: AtomicU64,
     /// Records of sources that another version writes.
     pub unknown_sources: AtomicU64,
     /// Code of the last of these sources; 0 while there is none.

@@ -1,6 +1,7 @@
 //! What the store contains when the pipeline begins over it.
 
 use crate::{
+    market::Timestamp,
     pipeline::Catalog,
     store::{Checkpoint, Reader, StoreError},
 };
@@ -12,6 +13,9 @@ pub struct StoreRecord {
     pub catalog: Catalog,
     /// `None` if the store contains nothing.
     pub checkpoint: Option<Checkpoint>,
+    /// Of its day: when the newest value was received that the last rows rest on. The log that filled the store has a record
+    /// of that time.
+    pub last_received: Option<Timestamp>,
 }
 
 impl StoreRecord {
@@ -22,10 +26,12 @@ impl StoreRecord {
         let checkpoint = reader.checkpoint().await?;
         let instruments = reader.instruments().await?;
         let symbols = reader.symbols().await?;
-        let finals = match checkpoint {
-            Some(checkpoint) => reader.final_open_interest(checkpoint.session_date).await?,
-            None => Vec::new(),
+        let (finals, last_received) = match checkpoint {
+            Some(Checkpoint { session_date, .. }) => {
+                (reader.final_open_interest(session_date).await?, reader.last_received(session_date).await?)
+            }
+            None => (Vec::new(), None),
         };
-        Ok(StoreRecord { catalog: Catalog::new(instruments, symbols, finals), checkpoint })
+        Ok(StoreRecord { catalog: Catalog::new(instruments, symbols, finals), checkpoint, last_received })
     }
 }

@@ -7,6 +7,7 @@ use crate::{
         ContradictedBar, ContradictedBase, ContradictedVolume, Counted, OiJump, OiJumpFault, PriceOutlier,
     },
     market::{Contract, InstrumentId, Provider},
+    pipeline::PipelineCounters,
 };
 
 /// What was counted of a provider.
@@ -31,6 +32,18 @@ pub(super) fn describe_counted<'a>(
     let bars = describe_bars(provider, &found.bars, &contract_of);
     let bases = describe_bases(provider, &found.bases, &contract_of);
     [volumes, jumps, outliers, bars, bases].into_iter().flatten().collect()
+}
+
+/// What of each provider's data of the day could not be read, with the last of it.
+pub(super) fn describe_unread_values(counters: &PipelineCounters) -> Vec<String> {
+    let of = |provider: Provider| {
+        let count = counters.malformed_today[provider.index()];
+        let last = &counters.last_malformed[provider.index()];
+        (count > 0).then(|| {
+            format!("{count} of {provider}'s values of the day could not be decoded; the last: {last}")
+        })
+    };
+    Provider::ALL.into_iter().filter_map(of).collect()
 }
 
 fn times(count: u64) -> String {

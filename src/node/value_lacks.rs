@@ -10,9 +10,10 @@ use crate::{
         ChainField, ImpossibleOi, ImpossiblePrice, LevelDispute, OiDispute, PriceFault, StillField,
         StillLevel, VolumeContradiction,
     },
-    market::{Contract, InstrumentId},
+    market::{Contract, InstrumentId, TradingDate},
     pipeline::{ChangedLots, ContestedLots},
 };
+use std::collections::BTreeSet;
 
 /// In words, those levels and prices that the log has not been told of.
 pub(super) fn describe_begun<'a>(
@@ -48,6 +49,18 @@ pub(super) fn describe_lots<'a>(
         "lot sizes of {contracts} contracts are contradicted, of {contract} {sizes}: what is told of them in lots is not \
          recorded; compare the instrument master with fo_mktlots.csv"
     )
+}
+
+/// Of the first chains.
+pub(super) fn describe_without_lots(chains: &BTreeSet<(String, TradingDate)>) -> Vec<String> {
+    let chains: Vec<_> = chains.iter().collect();
+    let name = |(underlying, expiry): &&(String, TradingDate)| {
+        format!(
+            "no lot size is known for {underlying} {expiry}: what NSE tells of it is not recorded; fo_mktlots.csv cannot be had or \
+             lacks that month"
+        )
+    };
+    name_first(&chains, name, |more| format!("no lot size is known for {more} more chains"))
 }
 
 /// Of the first contract; how many there are may change with each body.

@@ -2,10 +2,10 @@
 
 use crate::{
     engine::AHEAD_US_MAX,
-    market::{Provider, Timestamp},
+    market::{Provider, Timestamp, TradingDate},
     spool::Source,
 };
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// Sums since the start of the process, over all days.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct PipelineCounters {
     pub last_error: Option<String>,
     /// The last record of which something could not be decoded; in the order of [`Provider::ALL`].
     pub last_malformed: [Undecoded; Provider::ALL.len()],
+    /// Of the running day; in the same order.
+    pub malformed_today: [u64; Provider::ALL.len()],
+    /// Chains of the running day whose contracts have no known lot size.
+    pub without_lots: BTreeSet<(String, TradingDate)>,
     /// In the order of [`Provider::ALL`].
     pub by_provider: [ProviderCounters; Provider::ALL.len()],
 }
@@ -96,6 +100,11 @@ pub struct ProviderCounters {
 }
 
 impl PipelineCounters {
+    pub(super) fn begin_day(&mut self) {
+        self.malformed_today = Default::default();
+        self.without_lots.clear();
+    }
+
     #[cold]
     pub fn note_malformed(&mut self, error: &dyn std::fmt::Display) {
         self.malformed += 1;

@@ -65,12 +65,13 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.slots.get(&self.catalog.instrument(contract)?).copied()
     }
 
-    /// Records a listing's contract today. `None` on days without a session.
-    pub fn enroll(&mut self, listing: &Listing, is_new: bool) -> Option<u32> {
+    /// Records a listing's contract today; `absent_at`: since when it is known not to have been listed. `None` on days without a
+    /// session.
+    pub fn enroll(&mut self, listing: &Listing, absent_at: Option<Timestamp>) -> Option<u32> {
         let contract = &listing.contract;
         let slot = match self.named_slot(contract) {
             Some(slot) => slot,
-            None => self.enroll_contract(contract, listing.lot_size, listing.tick_size, is_new)?,
+            None => self.enroll_contract(contract, listing.lot_size, listing.tick_size, absent_at)?,
         };
         if contract.is_option() {
             self.lot_sizes.note(slot, listing.provider, listing.lot_size);
@@ -90,7 +91,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         contract: &Contract,
         lot_size: u32,
         tick_size: Price,
-        is_new: bool,
+        absent_at: Option<Timestamp>,
     ) -> Option<u32> {
         let (day, session) = (self.day.as_deref_mut()?, self.session?);
         let instrument = self.catalog.enroll(contract, lot_size, tick_size, self.date, self.batch);
@@ -102,7 +103,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
             chain,
             base: None,
             price_bound: price_bound(contract, self.date),
-            is_new,
+            absent_at,
         };
         let slot = day.add_slot(spec, self.received);
         self.slots.insert(instrument, slot);
@@ -119,7 +120,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         }
         let slot = match self.named_slot(contract) {
             Some(slot) => slot,
-            None => self.enroll_contract(contract, planned.lot_size, planned.tick_size, false)?,
+            None => self.enroll_contract(contract, planned.lot_size, planned.tick_size, None)?,
         };
         if contract.is_option() {
             self.lot_sizes.note_before(slot, planned.lot_size);
@@ -207,6 +208,14 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         }
     }
 
+    /// A packet of a contract could not be read.
+    #[cold]
+    pub fn note_unread(&mut self, slot: u32, provider: Provider) {
+        if let Some(day) = self.day.as_deref_mut() {
+            day.note_unread(slot, provider, self.rows);
+        }
+    }
+
     pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &Bar) {
         if let Some(day) = self.day.as_deref_mut() {
             day.take_history(slot, provider, bar, self.rows);
@@ -225,6 +234,7 @@ impl<Live: LiveSink> Ingest<'_, Live> {
 
     pub fn note_malformed(&mut self, provider: Provider, error: &dyn Display) {
         self.counters.of_mut(provider).malformed += 1;
+        self.counters.malformed_today[provider.index()] += 1;
         self.counters.note_malformed(error);
         let text = self.counters.last_error.as_deref().unwrap_or_default();
         self.counters.last_malformed[provider.index()].note(self.received, text);
@@ -266,8 +276,9 @@ impl<Live: LiveSink> Ingest<'_, Live> {
 
     pub fn note_unknown_lots(&mut self, legs: usize, underlying: &str, expiry: TradingDate) {
         self.counters.unknown_lots += legs as u64;
-        self.counters.last_error =
-            Some(format!("no lot size is known for {underlying} {expiry}: is fo_mktlots.csv out of reach?"));
+        let what = format!("no lot size is known for {underlying} {expiry}: is fo_mktlots.csv out of reach?");
+        self.counters.without_lots.insert((underlying.to_owned(), expiry));
+        self.counters.last_error = Some(what);
     }
 }
 

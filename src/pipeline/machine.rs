@@ -449,6 +449,7 @@ impl Pipeline {
         self.rules = rules.unwrap_or_else(|| self.settings.rules(date));
         self.universe = WatchList { underlyings: self.rules.universe.clone() };
         live.begin_day(date);
+        self.counters.begin_day();
         self.slots.clear();
         self.chains = ChainTable::default();
         self.decoders.begin_day();

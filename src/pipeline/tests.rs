@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     market::{
-        BucketState, Contract, Exchange, InstrumentKind, Listing, OptionType, Price, Provider, ProviderToken,
-        Segment, Timestamp, Told, TradingDate,
+        BucketState, Candle, CandleInterval, Contract, Exchange, InstrumentKind, Listing, OptionType, Price,
+        Provider, ProviderToken, Segment, Timestamp, Told, TradingDate,
     },
     spool::{Frames, Mark, NewRecord, Record, Source},
     store::{Batch, GapRow},
@@ -256,11 +256,13 @@ fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
         context: context.to_owned(),
         frames: Frames::one(body.as_bytes()),
     };
+    let early = body("09:23:50", &[25_000], r#""25000","25100""#);
     let first = body("09:26:40", &[25_000], r#""25000","25100""#);
     let second = body("09:27:40", &[25_000, 25_100, 25_200], r#""25000","25100","25200""#);
     let context = "symbol=NIFTY&expiry=2026-02-03";
     let records = [
         record(Source::NSE_LOTS, 33_000, "", lots),
+        record(Source::NSE_CHAIN, 33_840, context, &early),
         record(Source::NSE_CHAIN, 34_010, context, &first),
         record(Source::NSE_CHAIN, 34_070, context, &second),
         NewRecord::mark(at(29, 34_600), &Mark::clock([])),
@@ -268,7 +270,7 @@ fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
     for (seq, record) in (1..).zip(records) {
         pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
     }
-    let first_state = |strike: u32| {
+    let first_states = |strike: u32| {
         let contract = format!("NIFTY 2026-02-03 {strike} CE");
         let id = batch
             .instruments
@@ -276,11 +278,15 @@ fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
             .find(|row| row.contract.to_string() == contract)
             .expect("it is known")
             .id;
-        let rows = batch.buckets.iter().filter(|row| row.instrument == id);
-        rows.min_by_key(|row| row.bucket.start()).expect("a row").state
+        let state_at = |second: i64| {
+            let mut rows = batch.buckets.iter().filter(|row| row.instrument == id);
+            rows.find(|row| row.bucket.start() == at(29, second)).expect("a row").state
+        };
+        [33_300, 33_660].map(state_at)
     };
-    let states = [25_000, 25_100, 25_200].map(first_state);
-    assert_eq!(states, [BucketState::Missing, BucketState::Missing, BucketState::Unlisted]);
+    use BucketState::{Missing, Unlisted};
+    assert_eq!(first_states(25_100), [Missing, Missing], "its strike was listed without a row");
+    assert_eq!(first_states(25_200), [Missing, Unlisted], "the bodies from 09:23:50 on lack it");
 }
 
 #[test]
@@ -673,4 +679,33 @@ fn a_lot_size_that_is_not_that_of_the_session_before_is_named() {
         }
         assert_eq!(pipeline.changed_lots().map(|found| found.sizes), changed);
     }
+}
+
+#[test]
+fn a_packet_that_cannot_be_read_ends_what_its_stream_proves_of_the_contract() {
+    // Of the first call, the last packet before each end has an open interest that cannot be.
+    let unread = |second: i64| (second + 10) % 180 == 0;
+    let (pipeline, batch) = listed_then_streamed(&[listed_call(0), listed_call(1)], 1_200, |now, second| {
+        let mut frames = Frames::default();
+        let broken = || {
+            let mut bytes = Vec::new();
+            let snapshot = angel_one::Snapshot { open_interest: -65, ..Default::default() };
+            let detail = angel_one::Detail::SnapQuote(angel_one::DayStatistics::default(), snapshot);
+            let (token, exchange_time_ms) = (call_token(0), now.as_ms());
+            angel_one::Packet { token, sequence: 1, exchange_time_ms, last_price_paise: 1, detail }
+                .encode_into(&mut bytes);
+            bytes
+        };
+        frames.push(&if unread(second) { broken() } else { call_packet(0, now, second) });
+        frames.push(&call_packet(1, now, second));
+        frames
+    });
+    let (broken, sound) = (rows_of_call(&batch, 0), rows_of_call(&batch, 1));
+    assert!(broken.len() > 4 && broken.iter().all(|row| row.0 == BucketState::Missing), "{broken:?}");
+    assert!(sound.iter().all(|row| row.0 == BucketState::Live), "{sound:?}");
+    assert_eq!(pipeline.counters().malformed_today[Provider::AngelOne.index()], 6);
+    let candles = batch.candles.iter().filter(|candle| candle.interval == CandleInterval::FiveMinutes);
+    let is_first = |candle: &&Candle| candle.instrument == batch.instruments[0].id;
+    assert!(candles.clone().any(|candle| is_first(&candle)));
+    assert!(candles.filter(is_first).all(|candle| candle.resolve_required), "each lacks a packet");
 }

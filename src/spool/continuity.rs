@@ -25,13 +25,18 @@ pub enum Hole {
     /// The store has rows of that day from records up to `store_seq`. `after_seq`: the last record of the log before them, if
     /// it is of the same day.
     BehindStore { date: TradingDate, after_seq: Option<u64>, store_seq: u64 },
+    /// Another record behind `before` has a number that is not larger: files of two logs lie in the day's directory.
+    Repeated { date: TradingDate, before: u64, seq: u64 },
 }
 
 impl Hole {
     /// The day whose records are lost.
     pub fn date(&self) -> TradingDate {
         match self {
-            Hole::Head { date, .. } | Hole::Records { date, .. } | Hole::BehindStore { date, .. } => *date,
+            Hole::Head { date, .. }
+            | Hole::Records { date, .. }
+            | Hole::BehindStore { date, .. }
+            | Hole::Repeated { date, .. } => *date,
         }
     }
 
@@ -69,16 +74,28 @@ impl Hole {
                 "the log of {date} lacks records {} to {store_seq}, whose rows had been written",
                 after + 1
             ),
+            Hole::Repeated { date, before, seq } => {
+                format!("the log of {date} is none: behind record {before} stands record {seq}")
+            }
         }
     }
 
     /// What is lost, and what to do about it.
     pub fn describe(&self, directory: &Path) -> String {
+        let day = directory.join(self.date().to_string());
+        if let Hole::Repeated { .. } = self {
+            return format!(
+                "{}; files of two logs lie in {}, so what is recorded of the day is of neither: stop bhavd, move the files away that \
+                 do not belong to the log, and start it again",
+                self.lost(),
+                day.display()
+            );
+        }
         format!(
             "{}; rows of it that the store has stay, but that part cannot be replayed: if its files were moved away, stop bhavd, put \
              them back into {} and start it again, which writes the rows of that time again; {BESIDE_NEWER}",
             self.lost(),
-            directory.join(self.date().to_string()).display()
+            day.display()
         )
     }
 }
@@ -106,12 +123,13 @@ pub struct Continuity {
     date: TradingDate,
     last_seq: Option<u64>,
     is_damaged: bool,
+    is_repeated: bool,
     aside: Vec<AsideRecords>,
 }
 
 impl Continuity {
     pub fn new(date: TradingDate) -> Continuity {
-        Continuity { date, last_seq: None, is_damaged: false, aside: Vec::new() }
+        Continuity { date, last_seq: None, is_damaged: false, is_repeated: false, aside: Vec::new() }
     }
 
     /// The log is damaged here, which is told already: what numbers lack next is a part of it.
@@ -124,7 +142,11 @@ impl Continuity {
     pub fn note(&mut self, record: &Record, next: Option<&Record>) -> Option<Hole> {
         let before = self.last_seq.replace(record.seq);
         let is_damaged = std::mem::take(&mut self.is_damaged);
-        if is_damaged || before.is_some_and(|before| record.seq <= before + 1) {
+        if let Some(before) = before.filter(|before| record.seq <= *before) {
+            let hole = Hole::Repeated { date: self.date, before, seq: record.seq };
+            return (!std::mem::replace(&mut self.is_repeated, true)).then_some(hole);
+        }
+        if is_damaged || before.is_some_and(|before| record.seq == before + 1) {
             return None;
         }
         let mark = mark_of(record);
@@ -292,5 +314,15 @@ mod tests {
         assert!(
             is_filled(behind(None, 2)) && !is_filled(behind(Some(2), 3)) && is_filled(behind(Some(4), 3))
         );
+    }
+
+    #[test]
+    fn records_of_another_log_are_told_once() {
+        let clock = || Mark::clock([]);
+        let begun = [(1, rules()), (2, started(None)), (3, clock())];
+        let (found, _) = holes(&[&begun[..], &begun[..]].concat());
+        assert_eq!(found, [Hole::Repeated { date: date(), before: 3, seq: 1 }]);
+        let told = found[0].describe(Path::new("/log"));
+        assert!(told.starts_with("the log of 2026-01-30 is none: behind record 3 stands record 1"), "{told}");
     }
 }

@@ -276,18 +276,31 @@ fn describe_unreadable(path: &Path, error: &SpoolError) -> String {
 
 /// All records of one day in order. Reading while the day is still being written gives what was complete.
 ///
+/// Of an hour with several files the records come by their numbers, for the lives of the daemon that wrote them may have taken
+/// turns; a record that two files have is given once.
+///
 /// [`SpoolError::Damaged`] stands where records are lost; what is sound behind them follows.
 pub struct SpoolReader {
-    segments: std::vec::IntoIter<PathBuf>,
-    current: Option<SegmentReader<'static>>,
+    /// Those of an hour together.
+    hours: std::vec::IntoIter<Vec<PathBuf>>,
+    current: Vec<Reading>,
     last_seq: u64,
+}
+
+/// A segment, and what of it comes next.
+struct Reading {
+    segment: SegmentReader<'static>,
+    next: Option<Found>,
 }
 
 impl SpoolReader {
     /// # Errors
     /// When the day's directory cannot be listed. A day without segments reads as empty.
     pub fn open(directory: &Path, date: TradingDate) -> Result<SpoolReader, SpoolError> {
-        Ok(SpoolReader { segments: segments(directory, date)?.into_iter(), current: None, last_seq: 0 })
+        let segments = segments(directory, date)?;
+        let hours = segments.chunk_by(|a, b| hour_of_path(a) == hour_of_path(b));
+        let hours: Vec<_> = hours.map(<[PathBuf]>::to_vec).collect();
+        Ok(SpoolReader { hours: hours.into_iter(), current: Vec::new(), last_seq: 0 })
     }
 
     /// A raw segment may be compressed between listing it and opening it.
@@ -302,6 +315,20 @@ impl SpoolReader {
             opened => opened,
         }
     }
+
+    /// Begins with the next hour's files; those that cannot be opened are told first.
+    fn open_hour(&mut self, mut paths: Vec<PathBuf>) -> Result<(), SpoolError> {
+        let path = paths.pop();
+        let opened = match paths.is_empty() {
+            true => Ok(()),
+            false => self.open_hour(paths),
+        };
+        if let Some(path) = path {
+            let segment = Self::open_either(&path, self.last_seq)?;
+            self.current.push(Reading { segment, next: None });
+        }
+        opened
+    }
 }
 
 impl Iterator for SpoolReader {
@@ -309,26 +336,88 @@ impl Iterator for SpoolReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some(segment) = &mut self.current else {
-                let path = self.segments.next()?;
-                match Self::open_either(&path, self.last_seq) {
-                    Ok(segment) => self.current = Some(segment),
-                    Err(error) => return Some(Err(error)),
+            if self.current.is_empty() {
+                let paths = self.hours.next()?;
+                if let Err(error) = self.open_hour(paths) {
+                    return Some(Err(error));
                 }
+            }
+            for reading in &mut self.current {
+                if reading.next.is_none() {
+                    reading.next = reading.segment.next_readable();
+                }
+            }
+            self.current.retain(|reading| reading.next.is_some());
+            let seq_of = |reading: &Reading| match &reading.next {
+                Some(Found::Record(record)) => Some(record.seq),
+                // Told at once.
+                _ => None,
+            };
+            let Some(first) = (0..self.current.len()).min_by_key(|at| seq_of(&self.current[*at])) else {
                 continue;
             };
-            match segment.next_readable() {
+            match self.current[first].next.take() {
                 Some(Found::Record(record)) => {
                     self.last_seq = record.seq;
+                    for reading in &mut self.current {
+                        if matches!(&reading.next, Some(Found::Record(other)) if *other == record) {
+                            reading.next = None;
+                        }
+                    }
                     return Some(Ok(record));
                 }
                 // The segment being written may end within a record.
-                Some(Found::Tail { is_torn: true, .. }) if self.segments.len() == 0 => self.current = None,
+                Some(Found::Tail { is_torn: true, .. }) if self.hours.len() == 0 => {}
                 Some(Found::Damage(damage) | Found::Tail { damage, .. }) => {
                     return Some(Err(damage.into()));
                 }
-                None => self.current = None,
+                None => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        market::Timestamp,
+        spool::{Mark, NewRecord, Spool},
+    };
+    use chrono::NaiveTime;
+
+    /// A life of the daemon that goes on behind record `after`, with so many records of nine o'clock.
+    fn live(directory: &Path, date: TradingDate, after: u64, records: i64) {
+        let mut spool = Spool::open(directory).expect("opens").spool;
+        spool.skip_numbers_to(after);
+        for second in 0..records {
+            let at = Timestamp::on(date, NaiveTime::MIN).plus_seconds(9 * 3_600 + after as i64 + second);
+            spool.append(&mut NewRecord::mark(at, &Mark::clock([]))).expect("appended");
+        }
+    }
+
+    #[test]
+    fn files_of_an_hour_whose_lives_took_turns_are_read_by_their_numbers() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (log, other) = (home.path().join("log"), home.path().join("other"));
+        let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
+        // The log was away for one life.
+        live(&log, date, 0, 3);
+        live(&other, date, 3, 2);
+        live(&log, date, 5, 2);
+        let file = |directory: &Path, name: &str| directory.join(date.to_string()).join(name);
+        let read = |directory: &Path| -> Vec<u64> {
+            let records = SpoolReader::open(directory, date).expect("opens");
+            records.map(|record| record.expect("sound").seq).collect()
+        };
+        let beside = file(&log, "09-before.spool");
+        fs::copy(file(&other, "09.spool"), &beside).expect("copied");
+        assert_eq!(read(&log), [1, 2, 3, 4, 5, 6, 7]);
+        // The other way round, the file that goes on has the smaller numbers.
+        fs::copy(file(&log, "09.spool"), file(&other, "09-before.spool")).expect("copied");
+        assert_eq!(read(&other), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(Spool::open(&other).expect("opens").spool.next_seq(), 8, "no number is given twice");
+        fs::copy(file(&log, "09.spool"), &beside).expect("copied");
+        assert_eq!(read(&log), [1, 2, 3, 6, 7], "a copy gives nothing twice");
     }
 }

@@ -92,16 +92,18 @@ impl Spool {
     fn take_up(&mut self) -> Result<(Option<TornTail>, Vec<Damage>), SpoolError> {
         let (mut torn_tail, mut damages) = (None, Vec::new());
         let directory = self.directory.clone();
+        let mut last_hour = None;
         'newest_first: for date in reader::days(&directory)?.into_iter().rev() {
             for path in reader::segments(&directory, date)?.iter().rev() {
+                // A segment may hold no record yet: then an earlier one has the last number.
+                if self.next_seq > 1 && reader::hour_of_path(path) != last_hour {
+                    break 'newest_first;
+                }
+                last_hour = reader::hour_of_path(path);
                 if self.segment.is_none() {
                     torn_tail = self.resume(path, &mut damages)?;
                 } else {
                     self.learn_last(path, &mut damages)?;
-                }
-                // A segment may hold no record yet: then an earlier one has the last number.
-                if self.next_seq > 1 {
-                    break 'newest_first;
                 }
             }
         }
@@ -167,14 +169,14 @@ impl Spool {
         Ok(torn_tail)
     }
 
-    /// Of a finished segment.
+    /// Of a finished segment, which may be an earlier one of the same hour.
     fn learn_last(&mut self, path: &Path, damages: &mut Vec<Damage>) -> Result<(), SpoolError> {
         let mut segment = SegmentReader::open(path, 0)?;
         while let Some(found) = segment.next_readable() {
             match found {
                 Found::Record(record) => {
-                    self.next_seq = record.seq + 1;
-                    self.last_received = record.received_time;
+                    self.next_seq = self.next_seq.max(record.seq + 1);
+                    self.last_received = self.last_received.max(record.received_time);
                 }
                 Found::Damage(damage) | Found::Tail { damage, .. } => damages.push(damage),
             }

@@ -79,6 +79,21 @@ impl Reader {
         Ok(last.first().map(|bucket| Timestamp::from_us(bucket.value).date_ist()))
     }
 
+    /// When the newest value that a day's last rows rest on was received; `None` where they rest on none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn last_received(&self, date: TradingDate) -> Result<Option<Timestamp>, StoreError> {
+        let query = Query::new(
+            "SELECT received_time AS value FROM intraday_option_oi \
+             WHERE bucket >= $1 AND bucket < $2 AND received_time IS NOT NULL \
+             ORDER BY bucket DESC, received_time DESC LIMIT 1",
+        );
+        let day = DaySpan::of(date);
+        let last: Vec<StoredNumber> = self.select(query.big(day.from.as_us()).big(day.until.as_us())).await?;
+        Ok(last.first().map(|received| Timestamp::from_us(received.value)))
+    }
+
     /// The dates that have bucket rows.
     pub async fn recorded_days(&self) -> Result<BTreeSet<TradingDate>, StoreError> {
         // One look-up a day: the last bucket before the day of the one found before. Days begin at 18:30 UTC.

@@ -129,8 +129,9 @@ pub struct SlotSpec {
     pub base: Option<(i64, OiBase)>,
     /// What no price of it can be above, where that is known.
     pub price_bound: Option<PriceBound>,
-    /// The exchange listed it during the session: what lies before is *unlisted*, not *missing*.
-    pub is_new: bool,
+    /// The exchange listed it during the session, after this instant, from which on it is known to have been absent: what lies
+    /// between is *unlisted*, not *missing*.
+    pub absent_at: Option<Timestamp>,
 }
 
 /// Observations that did not count as usual.
@@ -416,8 +417,11 @@ impl TradingDay {
         let chain = &mut self.chains[spec.chain as usize];
         chain.slots.push(slot as u32);
         let closed = chain.closed;
-        let state = if spec.is_new { BucketState::Unlisted } else { BucketState::Missing };
-        self.marks.of_mut(slot)[..closed].fill(BucketMark::new(state, None, 0));
+        // Of what is before the first look that lacked it, nothing is known.
+        let listed_after = spec.absent_at.map_or(closed, |absent| self.buckets.index_of(absent).min(closed));
+        let marks = self.marks.of_mut(slot);
+        marks[..listed_after].fill(BucketMark::new(BucketState::Missing, None, 0));
+        marks[listed_after..closed].fill(BucketMark::new(BucketState::Unlisted, None, 0));
         if closed > 0 {
             self.owed.push_back((slot as u32, 0..closed));
             self.next_check = Timestamp::NEVER;

@@ -54,7 +54,7 @@ fn spec(number: u32) -> SlotSpec {
         chain: 0,
         base: None,
         price_bound: None,
-        is_new: false,
+        absent_at: None,
     }
 }
 
@@ -387,11 +387,14 @@ fn a_day_that_ends_without_a_witness_says_so_at_its_close() {
 fn a_contract_found_late_gets_the_rows_that_it_had_not() {
     let mut played = Played::new(1);
     played.advance(at(10, 0, 0));
-    let new = SlotSpec { is_new: true, ..spec(1) };
+    let new = SlotSpec { absent_at: Some(at(9, 30, 30)), ..spec(1) };
     assert_eq!(played.day.add_slot(new, at(10, 0, 0)), 1);
     played.advance(at(10, 0, 1));
     assert_eq!(played.states(1).len(), played.states(0).len());
-    assert!(played.states(1).iter().all(|state| *state == Unlisted));
+    let states = played.states(1);
+    let (before, after) = states.split_at(5);
+    assert!(before.iter().all(|state| *state == Missing), "up to 09:30 nothing was seen of it");
+    assert!(!after.is_empty() && after.iter().all(|state| *state == Unlisted));
     let late = SlotSpec { instrument: InstrumentId(2), ..spec(2) };
     played.day.add_slot(late, at(10, 0, 1));
     played.advance(at(10, 0, 2));

@@ -118,6 +118,11 @@ impl TradingDay {
         }
     }
 
+    /// A packet of a contract could not be read: what it brought is not known.
+    pub fn note_unread(&mut self, slot: u32, provider: Provider, rows: &mut Rows) {
+        self.mute_provider(slot as usize, provider, Timestamp::NEVER, rows);
+    }
+
     /// Takes nothing of a quote.
     pub(super) fn leave_untold(
         &mut self,

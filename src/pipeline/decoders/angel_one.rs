@@ -65,6 +65,12 @@ impl Decode for Decoder {
     }
 }
 
+/// A packet that cannot be read; of which contract, where it says that.
+struct Unread {
+    slot: Option<u32>,
+    error: angel_one::WireError,
+}
+
 impl Decoder {
     /// Decodes some packets and has their contracts' states fetched from memory meanwhile, then observes them: no packet waits
     /// for its state.
@@ -83,7 +89,17 @@ impl Decoder {
                     decoded += 1;
                 }
                 Ok(None) => ingest.note_unrecorded(),
-                Err(error) => ingest.note_malformed(PROVIDER, &error),
+                Err(Unread { slot, error }) => {
+                    ingest.note_malformed(PROVIDER, &error);
+                    if let Some(slot) = slot {
+                        // Those before it are of before.
+                        ahead[..decoded]
+                            .iter()
+                            .for_each(|(of, quote)| ingest.observe(*of, quote, &mut arrival));
+                        decoded = 0;
+                        ingest.note_unread(slot, PROVIDER);
+                    }
+                }
             }
             if decoded == PACKETS_AHEAD {
                 ahead.iter().for_each(|(slot, quote)| ingest.observe(*slot, quote, &mut arrival));
@@ -96,10 +112,10 @@ impl Decoder {
 
     /// The slot of the contract whose values `quote` is now; `None` for one that is not recorded.
     #[inline(always)]
-    fn decode_packet(&self, frame: &[u8], quote: &mut Quote) -> Result<Option<u32>, angel_one::WireError> {
-        let packet = angel_one::PacketView::parse(frame)?;
+    fn decode_packet(&self, frame: &[u8], quote: &mut Quote) -> Result<Option<u32>, Unread> {
+        let packet = angel_one::PacketView::parse(frame).map_err(|error| Unread { slot: None, error })?;
         let Some(slot) = self.tokens.get(packet.token()) else { return Ok(None) };
-        packet.read(quote)?;
+        packet.read(quote).map_err(|error| Unread { slot: Some(slot), error })?;
         Ok(Some(slot))
     }
 
@@ -159,7 +175,7 @@ impl Decoder {
         let mut tokens = MasterTokens::default();
         let enroll = |listing: Listing| {
             if recorded.contains(&listing.contract)
-                && let Some(slot) = ingest.enroll(&listing, false)
+                && let Some(slot) = ingest.enroll(&listing, None)
                 && let Some(token) = listing.token
             {
                 self.tokens.insert(token, slot);

@@ -49,8 +49,7 @@ const OLDER_US_MAX: i64 = 300_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     lots: Option<nse::LotTable>,
-    /// Stamp of the last body of a chain in which every leg could be read, and the strikes that it lists without a contract.
-    listed: BTreeMap<(Arc<str>, TradingDate), (Timestamp, Vec<Price>)>,
+    listed: BTreeMap<(Arc<str>, TradingDate), Listed>,
     /// When a chain's volumes first went back, while they do.
     older_since: BTreeMap<(Arc<str>, TradingDate), Timestamp>,
     repeats: Repeats,
@@ -74,6 +73,23 @@ impl Decode for Decoder {
             }
             _ => {}
         }
+    }
+}
+
+/// Bodies of a chain that followed each other without a break, in which every leg could be read.
+#[derive(Debug)]
+struct Listed {
+    /// Stamps of the first and of the last of them.
+    first: Timestamp,
+    last: Timestamp,
+    /// That the last one lists without a contract.
+    rowless: Vec<Price>,
+}
+
+impl Listed {
+    /// Whether another body with this stamp follows without a break.
+    fn is_followed_by(&self, stamp: Timestamp) -> bool {
+        stamp.us_since(self.last) <= CHAIN.1.gap_max_us
     }
 }
 
@@ -118,8 +134,10 @@ impl Decoder {
         for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
             self.decode_legs(&chain, &underlying, expiry, ingest);
             if chain.malformed.is_empty() {
-                let listed = (chain.timestamp, chain.rowless_strikes.clone());
-                self.listed.insert((Arc::clone(&underlying), expiry), listed);
+                let (key, last) = ((Arc::clone(&underlying), expiry), chain.timestamp);
+                let before = self.listed.get(&key).filter(|before| before.is_followed_by(last));
+                let first = before.map_or(last, |before| before.first);
+                self.listed.insert(key, Listed { first, last, rowless: chain.rowless_strikes.clone() });
             }
         }
     }
@@ -140,7 +158,7 @@ impl Decoder {
         if chain.underlying_value.is_none() && self.lots.is_none() {
             return;
         }
-        let Some(slot) = slot_of(&contract, 1, false, ingest) else { return };
+        let Some(slot) = slot_of(&contract, 1, None, ingest) else { return };
         let Some(level) = chain.underlying_value else { return };
         let quote = Quote { event_time: chain.timestamp, last_price: Told::Value(level), ..Quote::default() };
         if let Some(mut arrival) = ingest.chain_arrival(PROVIDER, slot, chain.timestamp, CHAIN) {
@@ -162,26 +180,25 @@ impl Decoder {
             return ingest.note_unknown_lots(legs.count(), underlying, expiry);
         };
         let key = (Arc::clone(underlying), expiry);
-        // A contract that the complete body before lacks was listed since, unless that lists its strike without a row; after a
-        // break it may have been at any time.
-        let before = self.listed.get(&key);
-        let before = before.filter(|(stamp, _)| chain.timestamp.us_since(*stamp) <= CHAIN.1.gap_max_us);
-        let is_new = |contract: &Contract| {
-            let is_listed =
-                |strikes: &[Price]| contract.strike().is_some_and(|strike| strikes.contains(&strike));
-            before.is_some_and(|(_, rowless)| !is_listed(rowless))
+        // A contract that the complete bodies before lack was listed since, unless the last one lists its strike without a row;
+        // after a break it may have been at any time.
+        let before = self.listed.get(&key).filter(|before| before.is_followed_by(chain.timestamp));
+        let absent_at = |contract: &Contract| {
+            let before = before?;
+            let is_listed = contract.strike().is_some_and(|strike| before.rowless.contains(&strike));
+            (!is_listed).then_some(before.first)
         };
         // A contract is listed also where its numbers cannot be read: it is recorded, and missing.
         let is_unread =
             |contract: &&Contract| contract.expiry() == Some(expiry) && contract.underlying == *underlying;
         for contract in chain.malformed.iter().filter_map(|unread| unread.contract.as_ref()).filter(is_unread)
         {
-            slot_of(contract, lot_size, is_new(contract), ingest);
+            slot_of(contract, lot_size, absent_at(contract), ingest);
         }
         let mut quotes = Vec::new();
         for leg in legs {
             let contract = leg.contract();
-            let slot = slot_of(&contract, lot_size, is_new(&contract), ingest);
+            let slot = slot_of(&contract, lot_size, absent_at(&contract), ingest);
             // Where another provider states another lot size, it is not known of which lots the numbers are.
             let slot = slot.filter(|slot| ingest.is_lot_size_sure(*slot, PROVIDER, lot_size));
             match leg.quote(lot_size, chain.timestamp) {
@@ -249,7 +266,7 @@ fn note_unread(chain: &nse::Chain, context: &str, ingest: &mut Ingest<'_, impl L
 fn slot_of(
     contract: &Contract,
     lot_size: u32,
-    is_new: bool,
+    absent_at: Option<Timestamp>,
     ingest: &mut Ingest<'_, impl LiveSink>,
 ) -> Option<u32> {
     if let Some(slot) = ingest.named_slot(contract) {
@@ -263,5 +280,5 @@ fn slot_of(
         lot_size,
         tick_size: TICK_SIZE,
     };
-    ingest.enroll(&listing, is_new)
+    ingest.enroll(&listing, absent_at)
 }

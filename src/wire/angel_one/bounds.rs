@@ -5,8 +5,7 @@ use crate::market::{Price, Timestamp};
 /// 2000-01-01 and 2100-01-01 UTC, in seconds.
 const SECONDS_MIN: i64 = 946_684_800;
 const SECONDS_MAX: i64 = 4_102_444_800;
-/// 100 million rupees; the dearest Indian share costs under 200 thousand.
-const PRICE_MAX_PAISE: i64 = 10_000_000_000;
+const PRICE_MAX_PAISE: i64 = Price::LARGEST_QUOTED.as_paise();
 /// A thousand times the largest open interest or daily volume seen.
 const QUANTITY_MAX: i64 = 10_000_000_000_000;
 

@@ -667,10 +667,18 @@ mod tests {
             (
                 "\"lastPrice\":7",
                 "\"lastPrice\":\"-\"",
-                "invalid value: string \"-\", expected a number of rupees",
+                "invalid value: string \"-\", expected a number of rupees from 0 to 100 million",
             ),
-            ("25050", "\"-\"", "invalid value: string \"-\", expected a number of rupees"),
-            ("25050", "-1", "a strike of -1.00"),
+            (
+                "25050",
+                "\"-\"",
+                "invalid value: string \"-\", expected a number of rupees from 0 to 100 million",
+            ),
+            (
+                "25050",
+                "-1",
+                "invalid value: floating point `-1.0`, expected a number of rupees from 0 to 100 million",
+            ),
             ("\"NIFTY\"", "null", "missing field `underlying`"),
             ("1204", "null", "missing field `openInterest`"),
             ("\"totalTradedVolume\":9", "\"volume\":9", "missing field `totalTradedVolume`"),

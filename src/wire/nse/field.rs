@@ -128,11 +128,12 @@ impl de::Visitor<'_> for RupeesVisitor {
     type Value = RupeesField;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of rupees")
+        f.write_str("a number of rupees from 0 to 100 million")
     }
 
     fn visit_f64<E: de::Error>(self, rupees: f64) -> Result<RupeesField, E> {
-        let price = Price::from_rupees(rupees);
+        let price =
+            Price::from_rupees(rupees).filter(|price| (Price::ZERO..=Price::LARGEST_QUOTED).contains(price));
         price.map(RupeesField).ok_or_else(|| E::invalid_value(de::Unexpected::Float(rupees), &self))
     }
 
