@@ -143,8 +143,13 @@ impl Continuity {
         let before = self.last_seq.replace(record.seq);
         let is_damaged = std::mem::take(&mut self.is_damaged);
         if let Some(before) = before.filter(|before| record.seq <= *before) {
+            // A life that went on while the file before was away numbered from the store's last on.
+            let is_told = matches!(
+                next.and_then(mark_of),
+                Some(Mark::Started { skip: Some(Skip::BehindStore { store_seq, .. }), .. }) if store_seq < before
+            );
             let hole = Hole::Repeated { date: self.date, before, seq: record.seq };
-            return (!std::mem::replace(&mut self.is_repeated, true)).then_some(hole);
+            return (!is_told && !std::mem::replace(&mut self.is_repeated, true)).then_some(hole);
         }
         if is_damaged || before.is_some_and(|before| record.seq == before + 1) {
             return None;
@@ -320,6 +325,9 @@ mod tests {
     fn records_of_another_log_are_told_once() {
         let clock = || Mark::clock([]);
         let begun = [(1, rules()), (2, started(None)), (3, clock())];
+        let behind = started(Some(Skip::BehindStore { store_seq: 1, session: date() }));
+        let told = [&begun[..], &[(2, rules()), (3, behind), (4, clock())]].concat();
+        assert_eq!(holes(&told).0, [], "the store was behind the log");
         let (found, _) = holes(&[&begun[..], &begun[..]].concat());
         assert_eq!(found, [Hole::Repeated { date: date(), before: 3, seq: 1 }]);
         let told = found[0].describe(Path::new("/log"));

@@ -276,8 +276,8 @@ fn describe_unreadable(path: &Path, error: &SpoolError) -> String {
 
 /// All records of one day in order. Reading while the day is still being written gives what was complete.
 ///
-/// Of an hour with several files the records come by their numbers, for the lives of the daemon that wrote them may have taken
-/// turns; a record that two files have is given once.
+/// Of an hour with several files the records come as they were received, for the lives of the daemon that wrote them may have
+/// taken turns, and numbers may repeat then; a record that two files have is given once.
 ///
 /// [`SpoolError::Damaged`] stands where records are lost; what is sound behind them follows.
 pub struct SpoolReader {
@@ -348,14 +348,12 @@ impl Iterator for SpoolReader {
                 }
             }
             self.current.retain(|reading| reading.next.is_some());
-            let seq_of = |reading: &Reading| match &reading.next {
-                Some(Found::Record(record)) => Some(record.seq),
+            let place = |at: &usize| match &self.current[*at].next {
+                Some(Found::Record(record)) => Some((record.received_time, record.seq)),
                 // Told at once.
                 _ => None,
             };
-            let Some(first) = (0..self.current.len()).min_by_key(|at| seq_of(&self.current[*at])) else {
-                continue;
-            };
+            let Some(first) = (0..self.current.len()).min_by_key(place) else { continue };
             match self.current[first].next.take() {
                 Some(Found::Record(record)) => {
                     self.last_seq = record.seq;
@@ -397,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_an_hour_whose_lives_took_turns_are_read_by_their_numbers() {
+    fn files_of_an_hour_whose_lives_took_turns_are_read_as_they_were_received() {
         let home = tempfile::tempdir().expect("a directory");
         let (log, other) = (home.path().join("log"), home.path().join("other"));
         let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");

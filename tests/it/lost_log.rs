@@ -145,6 +145,75 @@ fn a_finished_day_outlives_the_loss_of_its_last_hour() {
 }
 
 #[test]
+fn a_file_is_put_back_beside_that_of_the_lives_before_and_after_it() {
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path();
+    let (simulator, config) = simulated(directory, "2026-01-30 15:02:00");
+    let log = directory.join("spool");
+    let record_until = |minute: u32| {
+        let mut daemon = Daemon::start(&config, directory);
+        simulator.wait_until(at(15, minute));
+        daemon.wait_for("rows", |_| !observed(directory).is_empty());
+        daemon.stop();
+    };
+    record_until(11);
+    let (first, second) = (directory.join("first"), directory.join("second"));
+    // The disk of the log is not mounted for one life.
+    fs::rename(&log, &first).expect("moved");
+    record_until(18);
+    fs::rename(&log, &second).expect("moved");
+    fs::rename(&first, &log).expect("moved back");
+    record_until(24);
+    let claimed = |rows: Vec<String>| -> BTreeSet<String> {
+        rows.iter().map(|row| row.split('|').take(2).collect::<Vec<_>>().join("|")).collect()
+    };
+    let before = claimed(observed(directory));
+
+    let hour = segment(&second, "15");
+    let name = hour.file_name().expect("a name").to_string_lossy().replace("15.", "15-before.");
+    fs::copy(&hour, log.join(TODAY).join(name)).expect("put back");
+    let mut daemon = Daemon::start(&config, directory);
+    assert!(!problems(&daemon).contains("log"), "{}", problems(&daemon));
+    simulator.wait_until(at(15, 45));
+    let (code, verified) = verdict(&mut daemon);
+    assert_eq!((code, &verified["equal"]), (0, &true.into()), "{verified:#}");
+    assert_eq!(verified["losses"], serde_json::json!([]), "{verified:#}");
+    let lost: Vec<_> = before.difference(&claimed(observed(directory))).cloned().collect();
+    assert_eq!(lost, [""; 0], "all lives are in the log");
+    daemon.stop();
+}
+
+#[test]
+fn a_log_that_did_not_fill_the_store_beside_it_is_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path();
+    let (simulator, config) = simulated(directory, "2026-01-30 15:02:00");
+    let (log, other) = (directory.join("spool"), directory.join("other"));
+    let record_until = |minute: u32| {
+        let mut daemon = Daemon::start(&config, directory);
+        simulator.wait_until(at(15, minute));
+        daemon.wait_for("rows", |_| !observed(directory).is_empty());
+        daemon.stop();
+    };
+    record_until(14);
+    fs::create_dir(&other).expect("a directory");
+    let stores = || {
+        let paths =
+            fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+        paths.filter(|path| path.to_string_lossy().contains(".sqlite")).collect::<Vec<_>>()
+    };
+    for path in stores().into_iter().chain([log.clone()]) {
+        fs::rename(&path, other.join(path.file_name().expect("a name"))).expect("moved");
+    }
+    record_until(19);
+    fs::rename(&log, directory.join("own")).expect("moved");
+    fs::rename(other.join("spool"), &log).expect("the other log");
+    let mut daemon = Daemon::start(&config, directory);
+    daemon.wait_for("the problem", |daemon| problems(daemon).contains("are not of this log"));
+    daemon.stop();
+}
+
+#[test]
 fn a_part_that_is_put_back_gives_the_rows_of_the_time_without_it() {
     let home = tempfile::tempdir().expect("a directory");
     let directory = home.path();
