@@ -18,6 +18,6 @@ pub use rows::Rows;
 pub use trading_day::{
     ChainClass, ChainField, ContradictedBase, DayCounters, EndEvidence, EndProof, ImpossibleOi,
     ImpossiblePrice, LevelDispute, MissingChain, OiContradiction, OiDispute, OiJump, OiJumpFault, PriceBound,
-    PriceFault, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, TradingDay,
-    UntoldQuotes, UnwitnessedChain, VolumeContradiction, WrongStamps,
+    PriceFault, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, StoppedContracts,
+    TradingDay, UntoldQuotes, UnwitnessedChain, VolumeContradiction, WrongStamps,
 };

@@ -10,7 +10,7 @@ use super::{
     value_counts::{CountedValues, describe_counted, describe_unread_values},
     value_lacks::{
         describe_begun, describe_changed_lots, describe_disputes, describe_impossible, describe_level,
-        describe_levels, describe_lots, describe_prices, describe_still, describe_volumes,
+        describe_levels, describe_lots, describe_prices, describe_still, describe_stopped, describe_volumes,
         describe_without_lots,
     },
 };
@@ -204,6 +204,7 @@ impl EvidenceWatch {
             .into_iter()
             .chain(unclosed)
             .chain(of_session)
+            .chain(describe_stopped(&pipeline.stopped_contracts(now)))
             .chain(pipeline.changed_lots().map(|found| describe_changed_lots(&found, contract_of)))
             .chain(self.never_listed.clone());
         let others: Vec<String> = others.chain(describe_unread(&unread)).collect();

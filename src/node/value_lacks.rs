@@ -8,7 +8,7 @@ use super::{
 use crate::{
     engine::{
         ChainField, ImpossibleOi, ImpossiblePrice, LevelDispute, OiDispute, PriceFault, StillField,
-        StillLevel, VolumeContradiction,
+        StillLevel, StoppedContracts, VolumeContradiction,
     },
     market::{Contract, InstrumentId, TradingDate},
     pipeline::{ChangedLots, ContestedLots},
@@ -226,6 +226,19 @@ pub(super) fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
         }));
     }
     lacks
+}
+
+/// Of the first chains.
+pub(super) fn describe_stopped(chains: &[(String, StoppedContracts)]) -> Vec<String> {
+    let name = |(chain, found): &(String, StoppedContracts)| {
+        let StoppedContracts { provider, contracts, since, .. } = found;
+        let since = clock(*since);
+        format!(
+            "{contracts} contracts of chain {chain} that were traded each minute stand still since {since} while the others go \
+             on, by {provider}: either nobody trades them any more, or an old copy is shown"
+        )
+    };
+    name_first(chains, name, |more| format!("contracts of {more} more chains stand still"))
 }
 
 /// Of one index.

@@ -5,7 +5,7 @@
 
 use super::Pipeline;
 use crate::{
-    engine::{ImpossibleOi, StillField, StillLevel, TradingDay},
+    engine::{ImpossibleOi, StillField, StillLevel, StoppedContracts, TradingDay},
     market::{InstrumentId, InstrumentKind, Timestamp, is_index_underlying},
 };
 
@@ -26,6 +26,12 @@ impl Pipeline {
         let found = self.day.as_ref().map(|day| day.still_fields(now.min(last_in_session(day))));
         let found = found.unwrap_or_default();
         found.into_iter().map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
+    }
+
+    /// Contracts that have stopped while the others of their chains go on, with the chains' names.
+    pub fn stopped_contracts(&self, now: Timestamp) -> Vec<(String, StoppedContracts)> {
+        let found = self.day.iter().flat_map(|day| day.stopped_contracts(now));
+        found.map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
     }
 
     /// Indices whose level stands still while their options are traded, with their names; after the close those of which it did

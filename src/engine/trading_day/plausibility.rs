@@ -26,6 +26,7 @@ use super::{
     ChainClass, SLOTS_AHEAD, TradingDay,
     open_interest::{SETTLED_US, can_become},
     silence::{ENDING_US, MINUTE_US},
+    stopped::{Stopped, StoppedContracts, Trading},
 };
 use crate::{
     engine::{observation::Observation, rows::Rows},
@@ -132,6 +133,7 @@ struct ChainFields {
     /// Contracts whose open interest stands still although they are traded, and the minute since which all of them do.
     stuck: u32,
     stuck_minute: u16,
+    stopped: Stopped,
     /// When volume of any contract had changed last, and the minute of the look.
     volume_since: Timestamp,
     volume_minute: u16,
@@ -155,6 +157,7 @@ impl ChainFields {
         unpriced_minutes: 0,
         stuck: 0,
         stuck_minute: 0,
+        stopped: Stopped { lively: 0, stopped: 0, minute: 0 },
         volume_since: Timestamp::NEVER,
         volume_minute: 0,
         changed_looks: 0,
@@ -189,6 +192,7 @@ pub(super) struct Plausibility {
     minute: Option<u16>,
     /// By slot.
     fields: Vec<Fields>,
+    trading: Vec<Trading>,
     chains: Vec<ChainFields>,
     /// By slot.
     impossible: BTreeMap<u32, Impossible>,
@@ -207,6 +211,7 @@ struct Look {
     /// See [`ChainFields`].
     stuck: u32,
     stuck_minute: u16,
+    stopped: Stopped,
     /// Stamps of the newest open interest, volume and price that are other ones.
     open_interest_at: Option<Timestamp>,
     volume_at: Option<Timestamp>,
@@ -273,6 +278,7 @@ impl TradingDay {
             let minutes = known.minute.map_or(64, |last| minute.saturating_sub(last));
             known.minute = Some(minute);
             known.fields.resize(self.slots.len(), Fields::UNKNOWN);
+            known.trading.resize(self.slots.len(), Trading::default());
             known.chains.resize(self.chains.len(), ChainFields::UNKNOWN);
             for chain in 0..self.chains.len() {
                 if !self.is_of_options(chain) {
@@ -331,7 +337,7 @@ impl TradingDay {
         let look = self.compare_fields(known, chain, provider, minute);
         let found = &mut known.chains[chain];
         (found.judged, found.impossible) = (look.judged, look.impossible);
-        (found.stuck, found.stuck_minute) = (look.stuck, look.stuck_minute);
+        (found.stuck, found.stuck_minute, found.stopped) = (look.stuck, look.stuck_minute, look.stopped);
         if is_first {
             return;
         }
@@ -375,12 +381,14 @@ impl TradingDay {
             newly_changed: 0,
             stuck: 0,
             stuck_minute: 0,
+            stopped: Stopped::default(),
             open_interest_at: None,
             volume_at: None,
             price_at: None,
             judged: 0,
             impossible: 0,
         };
+        let turn = self.turn_minutes(chain);
         let still_minutes = (self.still_us(STILL_US) / MINUTE_US) as u16;
         let slots = &self.chains[chain].slots;
         for (at, slot) in slots.iter().copied().enumerate() {
@@ -408,6 +416,9 @@ impl TradingDay {
                 look.traded += u32::from(is_traded);
             }
             fields.note_traded(is_other, is_traded, minute);
+            let trading = &mut known.trading[slot as usize];
+            trading.note(is_traded, minute, turn);
+            look.stopped.count(*trading, minute, self.silence_min_us);
             if u32::from(fields.traded_looks) >= TRADED_MINUTES_MIN
                 && minute.saturating_sub(fields.open_interest_minute) >= still_minutes
             {
@@ -547,6 +558,16 @@ impl TradingDay {
     /// For how long a field stands still that moves in real time within so long.
     fn still_us(&self, real_us: i64) -> i64 {
         real_us.max(self.silence_min_us)
+    }
+
+    /// Contracts that have stopped, by chain, in the session.
+    pub fn stopped_contracts(&self, now: Timestamp) -> impl Iterator<Item = StoppedContracts> {
+        let chains = self.plausibility.chains.iter().enumerate().filter(move |_| now < self.hours.close);
+        chains.filter_map(|(chain, found)| {
+            let (contracts, minute) = found.stopped.found()?;
+            let since = self.hours.open.plus_us(i64::from(minute) * MINUTE_US);
+            Some(StoppedContracts { chain: chain as u32, provider: found.of?, contracts, since })
+        })
     }
 
     /// The underlyings whose levels are recorded.

@@ -326,6 +326,39 @@ fn open_interest_of_a_part_of_a_chain_that_stands_still_while_its_volume_is_adde
 }
 
 #[test]
+fn lively_contracts_that_stop_while_the_others_go_on_are_found() {
+    let stopped = |chain: &Chain, minute: i64| {
+        let found = chain.played.day.stopped_contracts(open_plus(minute * 60)).next();
+        found.map(|found| (found.contracts, found.since.us_since(hours().open) / 60_000_000))
+    };
+    let some = |contracts: i64| {
+        move |minute: i64, slot| {
+            if slot < contracts { lively(minute.min(50), slot) } else { lively(minute, slot) }
+        }
+    };
+    let mut chain = Chain::new(None);
+    chain.run(0..64, 20, some(12));
+    assert_eq!(stopped(&chain, 64), None, "not yet");
+    chain.run(64..67, 20, some(12));
+    assert_eq!(stopped(&chain, 67), Some((12, 51)), "the look after their last volume");
+    assert_eq!(chain.still(67), [], "no field of theirs contradicts another one");
+    chain.run(67..69, 20, lively);
+    assert_eq!(stopped(&chain, 69), None, "they are traded again");
+    for (contracts, why) in [(10, "a quarter may be out of favour"), (36, "the chain is quiet as a whole")] {
+        let mut chain = Chain::new(None);
+        chain.run(0..80, 20, some(contracts));
+        assert_eq!(stopped(&chain, 80), None, "{why}");
+    }
+    // Of contracts that are traded now and then, a pause says nothing.
+    let seldom =
+        |minute: i64, slot: i64| if slot < 20 { lively(minute / 3 * 3, slot) } else { lively(minute, slot) };
+    let mut chain = Chain::new(None);
+    chain.run(0..50, 20, seldom);
+    chain.run(50..80, 20, |minute, slot| if slot < 20 { lively(48, slot) } else { lively(minute, slot) });
+    assert_eq!(stopped(&chain, 80), None);
+}
+
+#[test]
 fn prices_that_stand_still_while_volume_is_added_are_found() {
     let unpriced =
         |minute: i64, slot| Shown { price: lively(minute.min(20), slot).price, ..lively(minute, slot) };

@@ -1,0 +1,78 @@
+//! Contracts of a chain that were traded minute after minute and all at once are not, while the rest of the chain is.
+//!
+//! Example: half of a chain comes from a copy of an hour ago, under stamps of now, or half of the tokens repeat what they were
+//! at the last connection. No field of such a contract contradicts another one.
+//!
+//! Invariant: it says nothing of a contract that was never lively, nor of a chain that is quiet as a whole. A finding changes no
+//! row, and may be natural where the market has moved away: it is a notice.
+
+use super::silence::MINUTE_US;
+use crate::market::{Provider, Timestamp};
+
+/// A contract is lively that volume was added to in so many looks in a row.
+const LIVELY_LOOKS: u16 = 40;
+/// A lively one has stopped that nothing was added to for so long.
+const STOPPED_US: i64 = 900_000_000;
+/// So many have stopped, and more than this part of all that are lively.
+const STOPPED_MIN: u32 = 5;
+const STOPPED_PART: u32 = 4;
+
+/// Looks at one contract's volume.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trading {
+    /// Looks in a row, up to the last one that found volume added.
+    looks: u16,
+    /// Minute of the session of that one.
+    minute: u16,
+}
+
+/// Of a chain's contracts at one look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stopped {
+    pub lively: u32,
+    pub stopped: u32,
+    /// By when the last of them had stopped.
+    pub minute: u16,
+}
+
+/// Contracts of a chain that have stopped while the others go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoppedContracts {
+    pub chain: u32,
+    pub provider: Provider,
+    pub contracts: u32,
+    /// By when the last of them had.
+    pub since: Timestamp,
+}
+
+impl Trading {
+    /// Takes down a look, `turn` minutes after the one before.
+    pub fn note(&mut self, is_traded: bool, minute: u16, turn: u16) {
+        if is_traded {
+            let is_in_row = minute.saturating_sub(self.minute) <= turn;
+            self.looks = if is_in_row { self.looks.saturating_add(1) } else { 1 };
+            self.minute = minute;
+        }
+    }
+}
+
+impl Stopped {
+    pub fn count(&mut self, trading: Trading, minute: u16, silence_min_us: i64) {
+        if trading.looks < LIVELY_LOOKS {
+            return;
+        }
+        self.lively += 1;
+        let still_us = i64::from(minute.saturating_sub(trading.minute)) * MINUTE_US;
+        if still_us >= STOPPED_US.max(silence_min_us) {
+            self.stopped += 1;
+            self.minute = self.minute.max(trading.minute);
+        }
+    }
+
+    /// How many have stopped while the others go on, and by which minute.
+    pub fn found(&self) -> Option<(u32, u16)> {
+        let is_part = self.stopped >= STOPPED_MIN && self.stopped * STOPPED_PART > self.lively;
+        let others_go_on = self.lively - self.stopped >= STOPPED_MIN;
+        (is_part && others_go_on).then_some((self.stopped, self.minute))
+    }
+}
