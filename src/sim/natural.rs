@@ -317,7 +317,11 @@ impl NaturalMarket {
                 if is_auction(session.open.plus_seconds(second)) {
                     continue;
                 }
-                level_e4 = (level_e4 + 500 * rng.random_range(-4..=4_i64)).max(500);
+                let step_e4 = 500 * rng.random_range(-4..=4_i64);
+                let off_e4 = level_e4 - first_e4;
+                // The options are priced for the first level: it stays within a small part of that.
+                let is_away = off_e4.abs() > first_e4 / 200 && off_e4.signum() == step_e4.signum();
+                level_e4 += if is_away { -step_e4 } else { step_e4 };
                 events.push(level(open_ms + second * 1_000, contract, level_e4));
             }
         }
