@@ -235,7 +235,7 @@ pub(super) fn describe_stopped(chains: &[(String, StoppedContracts)]) -> Vec<Str
         let since = clock(*since);
         format!(
             "{contracts} contracts of chain {chain} that were traded each minute stand still since {since} while the others go \
-             on, by {provider}: either nobody trades them any more, or an old copy is shown"
+             on, by {provider}: they are not traded any more, or an old copy of them is shown"
         )
     };
     name_first(chains, name, |more| format!("contracts of {more} more chains stand still"))

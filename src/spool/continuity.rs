@@ -75,7 +75,7 @@ impl Hole {
                 after + 1
             ),
             Hole::Repeated { date, before, seq } => {
-                format!("the log of {date} is none: behind record {before} stands record {seq}")
+                format!("the log of {date} is more than one: behind record {before} stands record {seq}")
             }
         }
     }
@@ -331,6 +331,9 @@ mod tests {
         let (found, _) = holes(&[&begun[..], &begun[..]].concat());
         assert_eq!(found, [Hole::Repeated { date: date(), before: 3, seq: 1 }]);
         let told = found[0].describe(Path::new("/log"));
-        assert!(told.starts_with("the log of 2026-01-30 is none: behind record 3 stands record 1"), "{told}");
+        assert!(
+            told.starts_with("the log of 2026-01-30 is more than one: behind record 3 stands record 1"),
+            "{told}"
+        );
     }
 }

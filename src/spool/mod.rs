@@ -3,7 +3,8 @@
 //! Owns the files under the spool directory: one segment an hour, `YYYY-MM-DD/HH.spool` by the receive time in IST,
 //! compressed to `HH.spool.zst` some time after the next one has begun. A record is appended before anything decodes it,
 //! and the pipeline takes records in the order of their numbers, so reading the log back gives the same inputs in the
-//! same order. An hour's file that another life of the daemon left may stand beside it as `HH-before.spool`; their records are read as they were received.
+//! same order. An hour's file that another life of the daemon left may stand beside it as `HH-before.spool`; the records of
+//! both are read as they were received.
 //! A torn tail is cut when the log is opened, and the cut is reported; damage elsewhere is reported and left
 //! as it is.
 //!

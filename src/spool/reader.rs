@@ -291,6 +291,8 @@ pub struct SpoolReader {
 struct Reading {
     segment: SegmentReader<'static>,
     next: Option<Found>,
+    /// Of the day: it may be being written.
+    is_last: bool,
 }
 
 impl SpoolReader {
@@ -317,17 +319,19 @@ impl SpoolReader {
     }
 
     /// Begins with the next hour's files; those that cannot be opened are told first.
-    fn open_hour(&mut self, mut paths: Vec<PathBuf>) -> Result<(), SpoolError> {
-        let path = paths.pop();
-        let opened = match paths.is_empty() {
-            true => Ok(()),
-            false => self.open_hour(paths),
-        };
-        if let Some(path) = path {
-            let segment = Self::open_either(&path, self.last_seq)?;
-            self.current.push(Reading { segment, next: None });
+    fn open_hour(&mut self, paths: &[PathBuf]) -> Result<(), SpoolError> {
+        let is_last_hour = self.hours.len() == 0;
+        let mut failure = None;
+        for (at, path) in paths.iter().enumerate() {
+            match Self::open_either(path, self.last_seq) {
+                Ok(segment) => {
+                    let is_last = is_last_hour && at + 1 == paths.len();
+                    self.current.push(Reading { segment, next: None, is_last });
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
-        opened
+        failure.map_or(Ok(()), Err)
     }
 }
 
@@ -338,7 +342,7 @@ impl Iterator for SpoolReader {
         loop {
             if self.current.is_empty() {
                 let paths = self.hours.next()?;
-                if let Err(error) = self.open_hour(paths) {
+                if let Err(error) = self.open_hour(&paths) {
                     return Some(Err(error));
                 }
             }
@@ -354,6 +358,7 @@ impl Iterator for SpoolReader {
                 _ => None,
             };
             let Some(first) = (0..self.current.len()).min_by_key(place) else { continue };
+            let is_last = self.current[first].is_last;
             match self.current[first].next.take() {
                 Some(Found::Record(record)) => {
                     self.last_seq = record.seq;
@@ -365,7 +370,7 @@ impl Iterator for SpoolReader {
                     return Some(Ok(record));
                 }
                 // The segment being written may end within a record.
-                Some(Found::Tail { is_torn: true, .. }) if self.hours.len() == 0 => {}
+                Some(Found::Tail { is_torn: true, .. }) if is_last => {}
                 Some(Found::Damage(damage) | Found::Tail { damage, .. }) => {
                     return Some(Err(damage.into()));
                 }
@@ -417,5 +422,14 @@ mod tests {
         assert_eq!(Spool::open(&other).expect("opens").spool.next_seq(), 8, "no number is given twice");
         fs::copy(file(&log, "09.spool"), &beside).expect("copied");
         assert_eq!(read(&log), [1, 2, 3, 6, 7], "a copy gives nothing twice");
+        let whole = fs::read(file(&other, "09.spool")).expect("readable");
+        fs::write(&beside, &whole[..whole.len() - 1]).expect("written");
+        let cut: Vec<_> = SpoolReader::open(&log, date).expect("opens").collect();
+        assert_eq!(
+            cut.iter().filter(|read| read.is_err()).count(),
+            1,
+            "the file beside is not being written"
+        );
+        assert_eq!(cut.len(), 7, "record 5 is lost");
     }
 }
