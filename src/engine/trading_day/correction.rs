@@ -99,7 +99,8 @@ impl TradingDay {
             // Before the open nothing is traded.
             is_bridged: !is_stream
                 && !is_broken
-                && event_time.us_since(witness_end.max(self.hours.open)) <= gap_max_us,
+                && event_time.us_since(witness_end.max(self.hours.open)) <= gap_max_us
+                && !self.is_unproved(slot, arrival.provider, event_time),
             witness_end,
         }
     }
@@ -185,7 +186,7 @@ impl TradingDay {
                 return self.counters.outdated += 1;
             }
             Answer::New { said, counted_at, is_more, dated } => {
-                self.unprove(index, arrival.provider, dated.zip(quote.volume), rows);
+                self.unprove(index, (arrival.provider, counted_at), dated.zip(quote.volume), rows);
                 (said, Quote { event_time: counted_at, ..said }, is_more)
             }
         };
@@ -225,15 +226,16 @@ impl TradingDay {
     }
 
     /// An answer dates a trade, with its volume, to before what was said without it: nothing tells which of them is right, so
-    /// nothing of less volume is proved from then on.
+    /// nothing of less volume is proved from then on up to when it counts.
     pub(super) fn unprove(
         &mut self,
         slot: usize,
-        provider: Provider,
+        (provider, until): (Provider, Timestamp),
         dated: Option<(Timestamp, i64)>,
         rows: &mut Rows,
     ) {
         let Some((since, volume)) = dated else { return };
+        self.unproved.insert((slot as u32, provider), until);
         let bucket = self.buckets.index_of(since);
         if self.slots[slot].is_of(provider) {
             let proved_until = &mut self.contexts[slot].proved_until;
@@ -245,6 +247,13 @@ impl TradingDay {
             track.ends.unprove(bucket, volume);
         }
         self.judge_since(slot, since, rows);
+    }
+
+    /// Whether what a provider says of a contract next is no snapshot after another one, but of a time in which it contradicted
+    /// itself.
+    fn is_unproved(&self, slot: usize, provider: Provider, event_time: Timestamp) -> bool {
+        !self.unproved.is_empty()
+            && self.unproved.get(&(slot as u32, provider)).is_some_and(|until| event_time <= *until)
     }
 
     /// The recorded provider's stream is proved to have missed something of a contract: until it speaks again, it proves

@@ -194,6 +194,8 @@ pub struct TradingDay {
     contradicted: BTreeMap<(Provider, u32), (Timestamp, ScopeReason)>,
     /// Differences from another witness that the active provider may still clear.
     doubts: BTreeMap<u32, Doubt>,
+    /// Up to when a provider's answers of a contract contradict each other, by the last time they did.
+    unproved: BTreeMap<(u32, Provider), Timestamp>,
     disputes: Disputes,
     /// Open interest that two providers show differently, by contract.
     oi_differences: BTreeMap<u32, OiDifference>,
@@ -296,6 +298,7 @@ impl TradingDay {
             exceptions: BTreeMap::new(),
             contradicted: BTreeMap::new(),
             doubts: BTreeMap::new(),
+            unproved: BTreeMap::new(),
             disputes: Disputes::default(),
             oi_differences: BTreeMap::new(),
             level_differences: BTreeMap::new(),
