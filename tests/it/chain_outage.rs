@@ -61,7 +61,7 @@ fn one_chain_that_is_not_answered_makes_only_its_own_rows_missing() {
         let is_over = status["session"].as_str().is_some_and(|session| session.starts_with("closed"));
         is_over && status["store"]["pending_rows"] == 0 && status["last_bucket"].to_string().contains("15:27")
     });
-    let verified = daemon.ask(&["replay", "verify", &date.to_string()]);
+    let verified = daemon.verify(&date.to_string());
     assert_eq!(verified["equal"], true, "{verified:#}");
     assert_eq!(verified["judged_by"], "log", "{verified:#}");
     explain(&daemon, date, broken.plus_seconds(9 * 60));

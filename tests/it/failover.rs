@@ -80,7 +80,7 @@ fn a_forced_provider_counts_while_it_is_up_and_the_replay_equals_the_record() {
         let is_over = status["session"].as_str().is_some_and(|session| session.starts_with("closed"));
         is_over && status["store"]["pending_rows"] == 0 && status["last_bucket"].to_string().contains("15:27")
     });
-    let verified = daemon.ask(&["replay", "verify", "2026-01-30"]);
+    let verified = daemon.verify("2026-01-30");
     assert_eq!(verified["equal"], true, "{verified:#}");
     let coverage = daemon.ask(&["coverage"]);
     assert_eq!(coverage["date"], "2026-01-30", "of the last session");

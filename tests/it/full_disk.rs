@@ -208,7 +208,7 @@ fn fill_the_disk_and_make_space(name: &str, tables: impl Fn(&Simulator, &Path) -
         rows(&store).keys().filter(|(bucket, _)| *bucket == last_bucket).count() >= contracts().count()
     });
     daemon.wait_for("written rows", |daemon| daemon.ask(&["status"])["store"]["pending_rows"] == 0);
-    let verified = daemon.ask(&["replay", "verify", DATE]);
+    let verified = daemon.verify(DATE);
     assert_eq!(verified["equal"], true, "{verified:#}");
     daemon.stop();
 

@@ -230,6 +230,16 @@ impl Daemon {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// What `replay verify` says of a day, once no rows of it are on their way to the store any more.
+    pub fn verify(&mut self, date: &str) -> Json {
+        let verify = ["replay", "verify", date];
+        self.wait_for("rows at rest", |daemon| {
+            let said = daemon.try_ask(&verify).stderr;
+            !String::from_utf8_lossy(&said).contains("is still being recorded")
+        });
+        self.ask(&verify)
+    }
+
     /// Asks it to end with SIGTERM, and waits for it.
     pub fn stop(self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.process.0);

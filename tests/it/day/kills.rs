@@ -87,7 +87,7 @@ fn ten_kills_lose_nothing_and_replay_gives_the_same_tables() {
         assert_nothing_lost(&before, &dump(&store, date));
     }
     simulator.wait_until(midnight.plus_seconds(15 * 3_600 + 59 * 60));
-    let verified = daemon.ask(&["replay", "verify", &date.to_string()]);
+    let verified = daemon.verify(&date.to_string());
     assert_eq!(verified["equal"], true, "{verified:#}");
     let status = daemon.ask(&["status"]);
     assert_eq!(status["healthy"], true, "{status:#}");

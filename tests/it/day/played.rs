@@ -227,7 +227,7 @@ fn play_late(recording: &Path, directory: &Path, seed: &str, answer: &Answer) ->
     let config = directory.join("bhavd.toml");
     let watch = "[[watch]]\nunderlying = \"*\"\nexpiries = 0\n";
     Daemon::configure(&config, directory, &format!("{watch}{}", simulator.nse_tables("v3")));
-    let daemon = Daemon::start(&config, directory);
+    let mut daemon = Daemon::start(&config, directory);
     let midnight = Timestamp::on(date(), chrono::NaiveTime::MIN);
     let mut problems: BTreeMap<String, i64> = BTreeMap::new();
     // Before, the website has no body of today; at this speed an answer takes half a minute.
@@ -241,7 +241,7 @@ fn play_late(recording: &Path, directory: &Path, seed: &str, answer: &Answer) ->
         }
     }
     let status = daemon.ask(&["status"]);
-    let is_equal = daemon.ask(&["replay", "verify", &date().to_string()])["equal"] == true;
+    let is_equal = daemon.verify(&date().to_string())["equal"] == true;
     daemon.stop();
     let missed = missed_captures(answer, &directory.join("spool"));
     if !missed.is_empty() {
