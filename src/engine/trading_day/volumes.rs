@@ -51,6 +51,9 @@ impl TradingDay {
     /// Compares the volumes of the provider that a chain is recorded from with those of the others.
     pub(super) fn look_at_chain_volumes(&mut self, chain: usize, recorded: Provider, now: Timestamp) {
         let key = chain as u32;
+        if self.others.is_empty() {
+            return;
+        }
         let others = Provider::ALL.into_iter().filter(|provider| *provider != recorded);
         let found = (now >= self.hours.open.plus_us(BEGINNING_US.max(self.silence_min_us)))
             .then(|| others.filter_map(|other| self.contradiction(chain, recorded, other, now)).next())

@@ -65,12 +65,6 @@ impl Decode for Decoder {
     }
 }
 
-/// A packet that cannot be read; of which contract, where it says that.
-struct Unread {
-    slot: Option<u32>,
-    error: angel_one::WireError,
-}
-
 impl Decoder {
     /// Decodes some packets and has their contracts' states fetched from memory meanwhile, then observes them: no packet waits
     /// for its state.
@@ -89,16 +83,12 @@ impl Decoder {
                     decoded += 1;
                 }
                 Ok(None) => ingest.note_unrecorded(),
-                Err(Unread { slot, error }) => {
+                Err(error) => {
                     ingest.note_malformed(PROVIDER, &error);
-                    if let Some(slot) = slot {
-                        // Those before it are of before.
-                        ahead[..decoded]
-                            .iter()
-                            .for_each(|(of, quote)| ingest.observe(*of, quote, &mut arrival));
-                        decoded = 0;
-                        ingest.note_unread(slot, PROVIDER);
-                    }
+                    // Those before it are of before.
+                    ahead[..decoded].iter().for_each(|(of, quote)| ingest.observe(*of, quote, &mut arrival));
+                    decoded = 0;
+                    self.note_unread(frame, ingest);
                 }
             }
             if decoded == PACKETS_AHEAD {
@@ -112,11 +102,20 @@ impl Decoder {
 
     /// The slot of the contract whose values `quote` is now; `None` for one that is not recorded.
     #[inline(always)]
-    fn decode_packet(&self, frame: &[u8], quote: &mut Quote) -> Result<Option<u32>, Unread> {
-        let packet = angel_one::PacketView::parse(frame).map_err(|error| Unread { slot: None, error })?;
+    fn decode_packet(&self, frame: &[u8], quote: &mut Quote) -> Result<Option<u32>, angel_one::WireError> {
+        let packet = angel_one::PacketView::parse(frame)?;
         let Some(slot) = self.tokens.get(packet.token()) else { return Ok(None) };
-        packet.read(quote).map_err(|error| Unread { slot: Some(slot), error })?;
+        packet.read(quote)?;
         Ok(Some(slot))
+    }
+
+    /// A packet cannot be read: of its contract, where it says that, the stream has proved nothing since the packet before.
+    #[cold]
+    fn note_unread(&self, frame: &[u8], ingest: &mut Ingest<'_, impl LiveSink>) {
+        let packet = angel_one::PacketView::parse(frame).ok();
+        if let Some(slot) = packet.and_then(|packet| self.tokens.get(packet.token())) {
+            ingest.note_unread(slot, PROVIDER);
+        }
     }
 
     fn decode_quotes(&mut self, body: &[u8], context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
