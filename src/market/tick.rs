@@ -48,6 +48,29 @@ pub struct BucketRow {
     pub revision: u16,
 }
 
+impl BucketRow {
+    /// As first closed, of a contract of which nothing is known.
+    pub const fn missing(bucket: Bucket, instrument: InstrumentId) -> BucketRow {
+        BucketRow {
+            bucket,
+            instrument,
+            open_interest: None,
+            open_interest_change: None,
+            oi_base: None,
+            last_price: None,
+            volume: None,
+            bid: None,
+            ask: None,
+            implied_volatility_e4: None,
+            state: BucketState::Missing,
+            provider: None,
+            event_time: None,
+            received_time: None,
+            revision: 0,
+        }
+    }
+}
+
 /// A closed bucket of an underlying: how its level came to be known. The prices are in its three-minute candle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnderlyingRow {

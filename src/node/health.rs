@@ -163,9 +163,10 @@ fn unheeded_order(status: &DaemonStatus, now: Timestamp) -> Option<String> {
     let is_down = !status.feeds.iter().any(|feed| feed.provider == forced && is_up(feed));
     // Without any, no provider counts, which is a problem of its own.
     let active = status.pipeline.active_provider()?;
-    let what = match active {
-        active if is_down && active != forced => format!("down: {active} counts"),
-        _ => beside_forced(&status.pipeline.lacks().beside_forced, forced)?,
+    let what = if is_down && active != forced {
+        format!("down: {active} counts")
+    } else {
+        beside_forced(&status.pipeline.lacks().beside_forced, forced)?
     };
     Some(format!("{forced} is forced, but {what}; `bhavctl failover auto` ends the order"))
 }

@@ -537,22 +537,12 @@ mod tests {
 
     /// Of the 27th, of the bucket that contains a minute after nine.
     fn bucket_row(minute: u32, instrument: u32, open_interest: Option<i64>, state: BucketState) -> BucketRow {
+        let bucket = Bucket::containing(at(day(27), 9, minute));
         BucketRow {
-            bucket: Bucket::containing(at(day(27), 9, minute)),
-            instrument: InstrumentId(instrument),
             open_interest,
-            open_interest_change: None,
-            oi_base: None,
-            last_price: None,
-            volume: None,
-            bid: None,
-            ask: None,
-            implied_volatility_e4: None,
             state,
             provider: open_interest.map(|_| Provider::Nse),
-            event_time: None,
-            received_time: None,
-            revision: 0,
+            ..BucketRow::missing(bucket, InstrumentId(instrument))
         }
     }
 

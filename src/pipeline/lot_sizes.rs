@@ -8,14 +8,11 @@
 
 use super::Pipeline;
 use crate::market::{InstrumentId, Provider};
-use std::collections::BTreeSet;
 
 /// By slot; begun anew with each day.
 #[derive(Debug, Default)]
 pub(super) struct LotSizes {
     stated: Vec<Stated>,
-    contested: BTreeSet<u32>,
-    changed: BTreeSet<u32>,
 }
 
 /// Of one contract; 0 where it was not stated.
@@ -63,19 +60,15 @@ impl LotSizes {
     /// The lot size that a contract had in the session before.
     pub fn note_before(&mut self, slot: u32, lot_size: u32) {
         self.of_mut(slot).before = lot_size;
-        self.look(slot);
     }
 
     /// What a provider states replaces what it has stated before.
-    #[inline]
     pub fn note(&mut self, slot: u32, provider: Provider, lot_size: u32) {
-        if std::mem::replace(&mut self.of_mut(slot).by[provider.index()], lot_size) != lot_size {
-            self.look(slot);
-        }
+        self.of_mut(slot).by[provider.index()] = lot_size;
     }
 
     pub fn is_contested(&self, slot: u32) -> bool {
-        self.contested.contains(&slot)
+        self.stated.get(slot as usize).is_some_and(Stated::is_contested)
     }
 
     fn of_mut(&mut self, slot: u32) -> &mut Stated {
@@ -86,42 +79,31 @@ impl LotSizes {
         &mut self.stated[place]
     }
 
-    #[cold]
-    fn look(&mut self, slot: u32) {
-        let stated = self.stated[slot as usize];
-        for (slots, is_in) in
-            [(&mut self.contested, stated.is_contested()), (&mut self.changed, stated.is_changed())]
-        {
-            match is_in {
-                true => slots.insert(slot),
-                false => slots.remove(&slot),
-            };
-        }
+    /// The slots of which that is so, with what is stated.
+    fn slots(&self, is_so: impl Fn(&Stated) -> bool) -> impl Iterator<Item = (u32, Stated)> {
+        (0..).zip(self.stated.iter().copied()).filter(move |(_, stated)| is_so(stated))
     }
 }
 
 impl Pipeline {
     /// Today's contracts of which two providers state different lot sizes.
     pub fn contested_lots(&self) -> Option<ContestedLots> {
-        let contracts = self.lot_sizes.contested.len();
-        let (instrument, stated) = self.first_of(&self.lot_sizes.contested)?;
-        let sizes = Provider::ALL.into_iter().zip(stated.by);
-        let sizes = sizes.filter(|(_, lot_size)| *lot_size != 0).collect();
-        Some(ContestedLots { contracts, instrument, sizes })
+        let mut contested = self.lot_sizes.slots(Stated::is_contested);
+        let (first, stated) = contested.next()?;
+        let sizes = Provider::ALL.into_iter().zip(stated.by).filter(|(_, lot_size)| *lot_size != 0);
+        Some(ContestedLots {
+            contracts: 1 + contested.count(),
+            instrument: self.day.as_ref()?.instrument_of(first),
+            sizes: sizes.collect(),
+        })
     }
 
     /// Today's contracts whose lot size is another one than in the session before.
     pub fn changed_lots(&self) -> Option<ChangedLots> {
-        let (instrument, stated) = self.first_of(&self.lot_sizes.changed)?;
+        let (first, stated) = self.lot_sizes.slots(Stated::is_changed).next()?;
         let now = stated.sizes().find(|lot_size| *lot_size != stated.before)?;
-        Some(ChangedLots { instrument, sizes: [stated.before, now] })
-    }
-
-    /// The first of some contracts, and what is stated of it.
-    fn first_of(&self, slots: &BTreeSet<u32>) -> Option<(InstrumentId, Stated)> {
-        let first = *slots.first()?;
         let instrument = self.day.as_ref()?.instrument_of(first);
-        Some((instrument, self.lot_sizes.stated[first as usize]))
+        Some(ChangedLots { instrument, sizes: [stated.before, now] })
     }
 }
 
@@ -149,15 +131,17 @@ mod tests {
     #[test]
     fn a_size_of_the_session_before_that_is_stated_no_more_has_changed() {
         let mut sizes = LotSizes::default();
+        let changed =
+            |sizes: &LotSizes| sizes.slots(Stated::is_changed).map(|(slot, _)| slot).collect::<Vec<_>>();
         sizes.note_before(3, 75);
-        assert!(sizes.changed.is_empty(), "nothing is stated yet");
+        assert!(changed(&sizes).is_empty(), "nothing is stated yet");
         sizes.note(3, Nse, 75);
         sizes.note(4, Nse, 65);
-        assert!(sizes.changed.is_empty(), "it is the same, or was not known");
+        assert!(changed(&sizes).is_empty(), "it is the same, or was not known");
         sizes.note(3, Nse, 65);
-        assert_eq!(sizes.changed, BTreeSet::from([3]));
+        assert_eq!(changed(&sizes), [3]);
         assert!(!sizes.is_contested(3), "a provider of today contradicts no other one");
         sizes.note(3, Nse, 75);
-        assert!(sizes.changed.is_empty());
+        assert!(changed(&sizes).is_empty());
     }
 }

@@ -66,6 +66,25 @@ fn nifty_body(timestamp: Timestamp, legs: Vec<nse::Leg>) -> Vec<u8> {
 
 const STRIKE: Price = Price::from_e4(250_000_000);
 
+fn record(source: Source, received_time: Timestamp, body: &[u8]) -> NewRecord {
+    NewRecord { source, received_time, context: String::new(), frames: Frames::one(body) }
+}
+
+/// Packets of the broker's first stream.
+fn packets(received_time: Timestamp, frames: Frames) -> NewRecord {
+    let (source, context) = (Source::ANGEL_ONE_STREAM, "stream=0".to_owned());
+    NewRecord { source, received_time, context, frames }
+}
+
+/// What becomes of these records of the 29th.
+fn applied(records: impl IntoIterator<Item = NewRecord>) -> (Pipeline, Batch) {
+    let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
+    for (seq, record) in (1..).zip(records) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+    }
+    (pipeline, batch)
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Up(Provider),
@@ -197,12 +216,6 @@ fn an_outage_up_to_the_close_is_told_on_its_day() {
 fn lot_sizes_are_those_of_the_days_own_log() {
     let mut pipeline = pipeline();
     let mut batch = Batch::new(at(29, 0).date_ist(), 0);
-    let record = |source, received_time, body: &[u8]| NewRecord {
-        source,
-        received_time,
-        context: String::new(),
-        frames: Frames::one(body),
-    };
     let chain = |day: u32| {
         let timestamp = at(day, 34_000);
         let leg = nifty_leg(STRIKE, OptionType::Call, 10.0);
@@ -462,28 +475,17 @@ fn call_packet(number: u32, stamp: Timestamp, volume: i64) -> Vec<u8> {
 fn listed_then_streamed(
     listings: &[Listing],
     seconds: i64,
-    packets: impl Fn(Timestamp, i64) -> Frames,
+    shown: impl Fn(Timestamp, i64) -> Frames,
 ) -> (Pipeline, Batch) {
     let mut records = vec![
-        NewRecord {
-            source: Source::ANGEL_ONE_MASTER,
-            received_time: at(29, 33_000),
-            context: String::new(),
-            frames: Frames::one(&angel_one::encode_master(listings)),
-        },
+        record(Source::ANGEL_ONE_MASTER, at(29, 33_000), &angel_one::encode_master(listings)),
         NewRecord::mark(at(29, 33_001), &Mark::stream_up(Provider::AngelOne, 0)),
     ];
     for second in (0..seconds).step_by(10) {
         let now = at(29, 33_300 + second);
-        let (source, context) = (Source::ANGEL_ONE_STREAM, "stream=0".to_owned());
-        let (frames, received_time) = (packets(now, second), now.plus_us(200_000));
-        records.push(NewRecord { source, received_time, context, frames });
+        records.push(packets(now.plus_us(200_000), shown(now, second)));
     }
-    let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
-    for (seq, record) in (1..).zip(records) {
-        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
-    }
-    (pipeline, batch)
+    applied(records)
 }
 
 /// State, volume and revision of the last rows of a call's buckets.
@@ -564,12 +566,7 @@ fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
         let legs = vec![nifty_leg(STRIKE, call, lots), nifty_leg(STRIKE, put, 7.0)];
         nifty_body(at(29, stamp), legs)
     };
-    let record = |source, received, body: &[u8]| NewRecord {
-        source,
-        received_time: at(29, received),
-        context: String::new(),
-        frames: Frames::one(body),
-    };
+    let record = |source, received, body: &[u8]| record(source, at(29, received), body);
     let open = 33_300;
     // Until 09:21:10 each body has its stamp; that of 09:21:10 stays until 09:22:40; the last ones are of after the close.
     let frozen = open + 370;
@@ -586,10 +583,7 @@ fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
     for second in (0..10).map(|step| 55_800 + 30 * step) {
         play(second, 55_800, second);
     }
-    let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
-    for (seq, record) in (1..).zip(records) {
-        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
-    }
+    let (pipeline, batch) = applied(records);
     // Three bodies and the copy of each.
     assert_eq!(pipeline.wrong_stamps(Provider::Nse).standing, 6);
     let call = batch.instruments.iter().find(|row| {
@@ -612,12 +606,6 @@ fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
 fn what_is_told_in_lots_is_not_taken_where_two_providers_state_different_lot_sizes() {
     let strike_of = |number| listed_call(number).contract.strike().expect("an option");
     let listings = [listed_call(0), Listing { lot_size: 75, ..listed_call(1) }, listed_call(2)];
-    let record = |source, received_time, body: &[u8]| NewRecord {
-        source,
-        received_time,
-        context: String::new(),
-        frames: Frames::one(body),
-    };
     for (stated, contested) in [(65, 1), (75, 2)] {
         let mut records = vec![
             record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&nifty_lots(stated))),
@@ -629,17 +617,13 @@ fn what_is_told_in_lots_is_not_taken_where_two_providers_state_different_lot_siz
             let now = at(29, 33_300 + second);
             let mut frames = Frames::default();
             (0..3).for_each(|number| frames.push(&call_packet(number, now, 65 * 75 * second)));
-            let (source, context) = (Source::ANGEL_ONE_STREAM, "stream=0".to_owned());
-            records.push(NewRecord { source, received_time: now.plus_us(200_000), context, frames });
+            records.push(packets(now.plus_us(200_000), frames));
             let lots_of = |number| (65 * 75 * second / i64::from(listings[number as usize].lot_size)) as f64;
             let leg = |number| nifty_leg(strike_of(number), OptionType::Call, lots_of(number));
             let body = nifty_body(now, (0..3).map(leg).collect());
             records.push(record(Source::NSE_CHAIN, now.plus_us(300_000), &body));
         }
-        let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
-        for (seq, record) in (1..).zip(records) {
-            pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
-        }
+        let (pipeline, batch) = applied(records);
         let found = pipeline.contested_lots().expect("the file has one size for two");
         assert_eq!(found.contracts, contested, "{stated}");
         assert_eq!(found.sizes[0], (Provider::AngelOne, if stated == 65 { 75 } else { 65 }));
@@ -662,21 +646,13 @@ fn a_lot_size_that_is_not_that_of_the_session_before_is_named() {
         tick_size: Price::from_e4(500),
         base: None,
     };
-    let record = |source, second, body: &[u8]| NewRecord {
-        source,
-        received_time: at(29, second),
-        context: String::new(),
-        frames: Frames::one(body),
-    };
+    let record = |source, second, body: &[u8]| record(source, at(29, second), body);
     for (before, changed) in [(65, None), (75, Some([75, 65]))] {
         let plan = PlannedContract::encode(&[planned(0, before), planned(9, before)]);
         let master = angel_one::encode_master(&[listed_call(0), listed_call(1)]);
         let records =
             [record(Source::DAY_PLAN, 33_000, &plan), record(Source::ANGEL_ONE_MASTER, 33_001, &master)];
-        let (mut pipeline, mut batch) = (pipeline(), Batch::new(at(29, 0).date_ist(), 0));
-        for (seq, record) in (1..).zip(records) {
-            pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
-        }
+        let (pipeline, _) = applied(records);
         assert_eq!(pipeline.changed_lots().map(|found| found.sizes), changed);
     }
 }

@@ -37,20 +37,6 @@ fn problems(daemon: &Daemon) -> String {
     daemon.ask(&["status"])["problems"].to_string()
 }
 
-/// Waits for the verdict on a day that is being recorded, and gives it.
-fn verdict(daemon: &mut Daemon) -> (i32, serde_json::Value) {
-    let mut found = None;
-    daemon.wait_for("a verdict", |daemon| {
-        let output = daemon.try_ask(&["replay", "verify", TODAY]);
-        let code = output.status.code().expect("a code");
-        found = serde_json::from_slice(&output.stdout).ok().map(|verdict| (code, verdict));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(found.is_some() || said.contains("is still being recorded"), "{code}: {said}");
-        found.is_some()
-    });
-    found.expect("a verdict")
-}
-
 const CANDLES: &str = "price_history_intraday";
 /// What of a day follows from its log, but for gaps, which name the loss, and closes, which a packet of after it may make later.
 const TABLES: [&str; 6] =
@@ -66,6 +52,14 @@ fn simulated(directory: &Path, start: &str) -> (Simulator, PathBuf) {
     let config = directory.join("bhavd.toml");
     Daemon::configure(&config, directory, &tables);
     (simulator, config)
+}
+
+/// A life of the daemon up to an instant, with rows.
+fn live(simulator: &Simulator, config: &Path, directory: &Path, until: Timestamp) {
+    let mut daemon = Daemon::start(config, directory);
+    simulator.wait_until(until);
+    daemon.wait_for("rows", |_| !observed(directory).is_empty());
+    daemon.stop();
 }
 
 /// Rows of these tables that were there and are not any more, or not as they were.
@@ -119,7 +113,7 @@ fn a_finished_day_outlives_the_loss_of_its_last_hour() {
     let after = dump(&url, date());
     assert_eq!(lost(&before, &after, &TABLES), [""; 0]);
     assert!(problems(&daemon).contains("lacks records"), "{}", problems(&daemon));
-    let (code, _) = verdict(&mut daemon);
+    let (code, _) = daemon.verdict(TODAY);
     assert_eq!(code, 8);
     daemon.stop();
 
@@ -131,14 +125,14 @@ fn a_finished_day_outlives_the_loss_of_its_last_hour() {
         runs.len() > 1 && !runs.contains(&"running".to_owned())
     });
     assert_eq!(lost(&before, &dump(&url, date()), &TABLES), [""; 0]);
-    let (code, verified) = verdict(&mut daemon);
+    let (code, verified) = daemon.verdict(TODAY);
     assert_eq!(verified["losses"], serde_json::json!([]), "{verified:#}");
     assert_eq!((code, &verified["equal"]), (0, &true.into()), "{verified:#}");
     daemon.stop();
     fs::rename(log.join(TODAY), directory.join("gone")).expect("moved");
 
     let mut daemon = Daemon::start(&config, directory);
-    let (code, verified) = verdict(&mut daemon);
+    let (code, verified) = daemon.verdict(TODAY);
     assert_eq!(code, 8, "{verified:#}");
     assert_eq!(lost(&before, &dump(&url, date()), &TABLES), [""; 0]);
     daemon.stop();
@@ -150,12 +144,7 @@ fn a_file_is_put_back_beside_that_of_the_lives_before_and_after_it() {
     let directory = home.path();
     let (simulator, config) = simulated(directory, "2026-01-30 15:02:00");
     let log = directory.join("spool");
-    let record_until = |minute: u32| {
-        let mut daemon = Daemon::start(&config, directory);
-        simulator.wait_until(at(15, minute));
-        daemon.wait_for("rows", |_| !observed(directory).is_empty());
-        daemon.stop();
-    };
+    let record_until = |minute| live(&simulator, &config, directory, at(15, minute));
     record_until(11);
     let (first, second) = (directory.join("first"), directory.join("second"));
     // The disk of the log is not mounted for one life.
@@ -175,7 +164,7 @@ fn a_file_is_put_back_beside_that_of_the_lives_before_and_after_it() {
     let mut daemon = Daemon::start(&config, directory);
     assert!(!problems(&daemon).contains("log"), "{}", problems(&daemon));
     simulator.wait_until(at(15, 45));
-    let (code, verified) = verdict(&mut daemon);
+    let (code, verified) = daemon.verdict(TODAY);
     assert_eq!((code, &verified["equal"]), (0, &true.into()), "{verified:#}");
     assert_eq!(verified["losses"], serde_json::json!([]), "{verified:#}");
     let lost: Vec<_> = before.difference(&claimed(observed(directory))).cloned().collect();
@@ -189,12 +178,7 @@ fn a_log_that_did_not_fill_the_store_beside_it_is_named() {
     let directory = home.path();
     let (simulator, config) = simulated(directory, "2026-01-30 15:02:00");
     let (log, other) = (directory.join("spool"), directory.join("other"));
-    let record_until = |minute: u32| {
-        let mut daemon = Daemon::start(&config, directory);
-        simulator.wait_until(at(15, minute));
-        daemon.wait_for("rows", |_| !observed(directory).is_empty());
-        daemon.stop();
-    };
+    let record_until = |minute| live(&simulator, &config, directory, at(15, minute));
     record_until(14);
     fs::create_dir(&other).expect("a directory");
     let stores = || {
@@ -219,10 +203,7 @@ fn a_part_that_is_put_back_gives_the_rows_of_the_time_without_it() {
     let directory = home.path();
     let (simulator, config) = simulated(directory, "2026-01-30 15:02:00");
     let (url, log) = (store_url(directory), directory.join("spool"));
-    let mut daemon = Daemon::start(&config, directory);
-    simulator.wait_until(at(15, 13));
-    daemon.wait_for("rows", |_| !observed(directory).is_empty());
-    daemon.stop();
+    live(&simulator, &config, directory, at(15, 13));
     let (hour, aside) = (segment(&log, "15"), directory.join("aside"));
     fs::rename(&hour, &aside).expect("moved");
 
@@ -239,7 +220,7 @@ fn a_part_that_is_put_back_gives_the_rows_of_the_time_without_it() {
     let mut daemon = Daemon::start(&config, directory);
     assert!(!problems(&daemon).contains("lacks"), "{}", problems(&daemon));
     simulator.wait_until(at(15, 45));
-    let (code, verified) = verdict(&mut daemon);
+    let (code, verified) = daemon.verdict(TODAY);
     assert_eq!((code, &verified["equal"]), (0, &true.into()), "{verified:#}");
     assert_eq!(verified["losses"], serde_json::json!([]), "{verified:#}");
     daemon.stop();
@@ -321,7 +302,7 @@ fn rows_outlive_the_log_of_the_morning() {
     }
     simulator.wait_until(at(15, 45));
     let mut daemon = Daemon::start(&config, directory);
-    let (code, verified) = verdict(&mut daemon);
+    let (code, verified) = daemon.verdict(TODAY);
     assert_eq!((code, &verified["equal"]), (8, &false.into()), "{verified:#}");
     assert!(
         verified["losses"][0].as_str().is_some_and(|text| text.contains("lacks its head")),

@@ -230,14 +230,29 @@ impl Daemon {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
-    /// What `replay verify` says of a day, once no rows of it are on their way to the store any more.
-    pub fn verify(&mut self, date: &str) -> Json {
-        let verify = ["replay", "verify", date];
-        self.wait_for("rows at rest", |daemon| {
-            let said = daemon.try_ask(&verify).stderr;
-            !String::from_utf8_lossy(&said).contains("is still being recorded")
+    /// What `replay verify` says of a day, and its exit code, once no rows of it are on their way to the store any more.
+    pub fn verdict(&mut self, date: &str) -> (i32, Json) {
+        let mut found = None;
+        self.wait_for("a verdict", |daemon| {
+            let output = daemon.try_ask(&["replay", "verify", date]);
+            let code = output.status.code().expect("a code");
+            found = serde_json::from_slice(&output.stdout).ok().map(|verdict| (code, verdict));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                found.is_some() || said.contains("is still being recorded"),
+                "{code}: {said}\n{}",
+                daemon.log()
+            );
+            found.is_some()
         });
-        self.ask(&verify)
+        found.expect("a verdict")
+    }
+
+    /// The same of a day that it is content with.
+    pub fn verify(&mut self, date: &str) -> Json {
+        let (code, verified) = self.verdict(date);
+        assert_eq!(code, 0, "{verified:#}\n{}", self.log());
+        verified
     }
 
     /// Asks it to end with SIGTERM, and waits for it.

@@ -29,12 +29,13 @@ pub(super) enum Answer {
     Same,
     Outdated,
     /// `said`: with its own stamp, or from when on earlier requests do not contradict it. `counted_at`: the stamp that it counts
-    /// with. `is_more`: something was traded. `dated`: its stamp, where what was said later contradicts that it was traded by then.
+    /// with. `is_more`: something was traded. `dated`: its stamp and its volume, where what was said later contradicts that so
+    /// much was traded by then.
     New {
         said: Quote,
         counted_at: Timestamp,
         is_more: bool,
-        dated: Option<Timestamp>,
+        dated: Option<(Timestamp, i64)>,
     },
 }
 
@@ -61,7 +62,7 @@ impl Answer {
         let is_dated = is_more
             && quote.event_time != before.event_time()
             && counted_at.us_since(quote.event_time) > STREAM_DELAY_US;
-        let dated = is_dated.then_some(quote.event_time);
+        let dated = quote.volume.filter(|_| is_dated).map(|volume| (quote.event_time, volume));
         Answer::New { said, counted_at, is_more, dated }
     }
 }
@@ -109,11 +110,7 @@ impl TradingDay {
     pub(super) fn prove(&mut self, slot: usize, provider: Provider, until: Timestamp, rows: &mut Rows) {
         let Some(track) = self.track(provider, slot) else { return };
         let (before, proved) = (track.witness_end(&self.epochs), track.proved_until.max(until));
-        if self.slots[slot].is_of(provider) {
-            self.contexts[slot].proved_until = proved;
-        } else {
-            self.others.reach(provider, slot).proved_until = proved;
-        }
+        *self.proved_until_mut(slot, provider) = proved;
         if until > before {
             self.judge_since(slot, before, rows);
         }
@@ -186,7 +183,7 @@ impl TradingDay {
                 return self.counters.outdated += 1;
             }
             Answer::New { said, counted_at, is_more, dated } => {
-                self.unprove(index, (arrival.provider, counted_at), dated.zip(quote.volume), rows);
+                self.unprove(index, (arrival.provider, counted_at), dated, rows);
                 (said, Quote { event_time: counted_at, ..said }, is_more)
             }
         };
@@ -237,15 +234,9 @@ impl TradingDay {
         let Some((since, volume)) = dated else { return };
         self.unproved.insert((slot as u32, provider), until);
         let bucket = self.buckets.index_of(since);
-        if self.slots[slot].is_of(provider) {
-            let proved_until = &mut self.contexts[slot].proved_until;
-            *proved_until = since.min(*proved_until);
-            self.ends[slot].unprove(bucket, volume);
-        } else {
-            let track = self.others.reach(provider, slot);
-            track.proved_until = since.min(track.proved_until);
-            track.ends.unprove(bucket, volume);
-        }
+        let proved_until = self.proved_until_mut(slot, provider);
+        *proved_until = since.min(*proved_until);
+        self.ends_mut(slot, provider).unprove(bucket, volume);
         self.judge_since(slot, since, rows);
     }
 
@@ -342,11 +333,7 @@ impl TradingDay {
             return false;
         }
         let stated = self.verdicts_since(slot, event_time);
-        if self.slots[slot].is_of(provider) {
-            self.ends[slot] = ends;
-        } else {
-            self.others.reach(provider, slot).ends = ends;
-        }
+        *self.ends_mut(slot, provider) = ends;
         self.judge_changed(slot, &stated, rows);
         true
     }

@@ -480,6 +480,22 @@ impl TradingDay {
         self.others.get(provider, slot).map(|track| track.view())
     }
 
+    /// Of a provider's track of a contract, which begins here where there is none.
+    fn proved_until_mut(&mut self, slot: usize, provider: Provider) -> &mut Timestamp {
+        match self.slots[slot].is_of(provider) {
+            true => &mut self.contexts[slot].proved_until,
+            false => &mut self.others.reach(provider, slot).proved_until,
+        }
+    }
+
+    /// The same.
+    fn ends_mut(&mut self, slot: usize, provider: Provider) -> &mut Ends {
+        match self.slots[slot].is_of(provider) {
+            true => &mut self.ends[slot],
+            false => &mut self.others.reach(provider, slot).ends,
+        }
+    }
+
     fn bucket(&self, index: usize) -> Bucket {
         Bucket::containing(self.buckets.start_of(index))
     }

@@ -389,7 +389,8 @@ impl TradingDay {
             impossible: 0,
         };
         let turn = self.turn_minutes(chain);
-        let still_minutes = (self.still_us(STILL_US) / MINUTE_US) as u16;
+        let still_us = self.still_us(STILL_US);
+        let is_still = |since: u16| i64::from(minute.saturating_sub(since)) * MINUTE_US >= still_us;
         let slots = &self.chains[chain].slots;
         for (at, slot) in slots.iter().copied().enumerate() {
             if let Some(ahead) = slots.get(at + SLOTS_AHEAD) {
@@ -418,10 +419,9 @@ impl TradingDay {
             fields.note_traded(is_other, is_traded, minute);
             let trading = &mut known.trading[slot as usize];
             trading.note(is_traded, minute, turn);
-            look.stopped.count(*trading, minute, self.silence_min_us);
-            if u32::from(fields.traded_looks) >= TRADED_MINUTES_MIN
-                && minute.saturating_sub(fields.open_interest_minute) >= still_minutes
-            {
+            look.stopped.count(*trading, is_still);
+            let is_traded_since = u32::from(fields.traded_looks) >= TRADED_MINUTES_MIN;
+            if is_traded_since && is_still(fields.open_interest_minute) {
                 look.stuck += 1;
                 look.stuck_minute = look.stuck_minute.max(fields.open_interest_minute);
             }
@@ -544,15 +544,19 @@ impl TradingDay {
         let is_traded = found.traded_minutes >= TRADED_MINUTES_MIN && is_still(open_interest_since);
         let of_chain = is_traded.then_some((ChainField::OpenInterest, open_interest_since));
         let is_part = stuck >= traded_min(self.chains[chain].slots.len());
-        let stuck_since = self.hours.open.plus_us(i64::from(found.stuck_minute) * MINUTE_US);
+        let stuck_since = self.start_of_minute(found.stuck_minute);
         let of_part = is_part.then_some((ChainField::OpenInterestOf { contracts: stuck }, stuck_since));
-        let is_priced = found.unpriced_minutes < TRADED_MINUTES_MIN || !is_still(prices_since);
-        let price = (!is_priced).then_some((ChainField::Price, prices_since));
+        let is_unpriced = found.unpriced_minutes >= TRADED_MINUTES_MIN && is_still(prices_since);
+        let price = is_unpriced.then_some((ChainField::Price, prices_since));
         let changed = found.changed_contracts;
         let is_changed = changed >= CONTRACTS_MIN && found.changed_looks >= CHANGED_LOOKS_MIN;
         let is_volume_still = is_changed && is_still(volume_since);
         let volume = is_volume_still.then_some((ChainField::Volume { changed }, volume_since));
         [of_chain.or(of_part), price, volume]
+    }
+
+    fn start_of_minute(&self, minute: u16) -> Timestamp {
+        self.hours.open.plus_us(i64::from(minute) * MINUTE_US)
     }
 
     /// For how long a field stands still that moves in real time within so long.
@@ -565,7 +569,7 @@ impl TradingDay {
         let chains = self.plausibility.chains.iter().enumerate().filter(move |_| now < self.hours.close);
         chains.filter_map(|(chain, found)| {
             let (contracts, minute) = found.stopped.found()?;
-            let since = self.hours.open.plus_us(i64::from(minute) * MINUTE_US);
+            let since = self.start_of_minute(minute);
             Some(StoppedContracts { chain: chain as u32, provider: found.of?, contracts, since })
         })
     }

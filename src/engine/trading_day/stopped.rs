@@ -6,13 +6,10 @@
 //! Invariant: it says nothing of a contract that was never lively, nor of a chain that is quiet as a whole. A finding changes no
 //! row, and may be natural where the market has moved away: it is a notice.
 
-use super::silence::MINUTE_US;
 use crate::market::{Provider, Timestamp};
 
 /// A contract is lively that volume was added to in so many looks in a row.
 const LIVELY_LOOKS: u16 = 40;
-/// A lively one has stopped that nothing was added to for so long.
-const STOPPED_US: i64 = 900_000_000;
 /// So many have stopped, and more than this part of all that are lively.
 const STOPPED_MIN: u32 = 5;
 const STOPPED_PART: u32 = 4;
@@ -57,13 +54,13 @@ impl Trading {
 }
 
 impl Stopped {
-    pub fn count(&mut self, trading: Trading, minute: u16, silence_min_us: i64) {
+    /// `is_still`: whether a field has stood still long enough that last moved in a minute.
+    pub fn count(&mut self, trading: Trading, is_still: impl Fn(u16) -> bool) {
         if trading.looks < LIVELY_LOOKS {
             return;
         }
         self.lively += 1;
-        let still_us = i64::from(minute.saturating_sub(trading.minute)) * MINUTE_US;
-        if still_us >= STOPPED_US.max(silence_min_us) {
+        if is_still(trading.minute) {
             self.stopped += 1;
             self.minute = self.minute.max(trading.minute);
         }

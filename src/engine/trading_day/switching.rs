@@ -323,7 +323,7 @@ impl TradingDay {
             Answer::Outdated => return self.take_late(index, arrival, quote, rows),
             Answer::Same => self.take_earlier(index, arrival, quote, rows),
             Answer::New { said, counted_at, is_more, dated } => {
-                self.unprove(index, (provider, counted_at), dated.zip(quote.volume), rows);
+                self.unprove(index, (provider, counted_at), dated, rows);
                 let counted = Quote { event_time: counted_at, ..said };
                 let epoch = self.epochs.get(self.others.reach(provider, index).spoken);
                 if is_more && (epoch.is_streaming() || counted.event_time < epoch.live_until) {

@@ -23,13 +23,11 @@ const LOOKS_MIN: u32 = 5;
 /// Contracts that both show; fewer say nothing of their chain.
 const CONTRACTS_MIN: u32 = 5;
 
-/// What the looks at a chain have found of a provider.
+/// What the looks at a chain have found, and how many in a row.
 #[derive(Clone, Copy, Debug)]
 struct Found {
     looks: u32,
-    since: Timestamp,
-    /// The recorded provider's and the other one's.
-    sums: [(Provider, i64); 2],
+    contradiction: VolumeContradiction,
 }
 
 /// See the module's head: by chain.
@@ -55,15 +53,16 @@ impl TradingDay {
             return;
         }
         let others = Provider::ALL.into_iter().filter(|provider| *provider != recorded);
-        let found = (now >= self.hours.open.plus_us(BEGINNING_US.max(self.silence_min_us)))
-            .then(|| others.filter_map(|other| self.contradiction(chain, recorded, other, now)).next())
-            .flatten();
-        let Some(sums) = found else {
+        let is_due = now >= self.hours.open.plus_us(BEGINNING_US.max(self.silence_min_us));
+        let sums =
+            others.filter(|_| is_due).find_map(|other| self.contradiction(chain, recorded, other, now));
+        let Some(sums) = sums else {
             self.volumes.found.remove(&key);
             return;
         };
-        let found = self.volumes.found.entry(key).or_insert(Found { looks: 0, since: now, sums });
-        (found.looks, found.sums) = (found.looks.saturating_add(1), sums);
+        let new = Found { looks: 0, contradiction: VolumeContradiction { chain: key, sums, since: now } };
+        let found = self.volumes.found.entry(key).or_insert(new);
+        (found.looks, found.contradiction.sums) = (found.looks.saturating_add(1), sums);
     }
 
     /// The sums of two providers, where one is in another unit.
@@ -92,11 +91,7 @@ impl TradingDay {
 
     /// Chains of which two providers count volume in different units.
     pub fn volume_contradictions(&self) -> impl Iterator<Item = VolumeContradiction> {
-        let found = self.volumes.found.iter().filter(|(_, found)| found.looks >= LOOKS_MIN);
-        found.map(|(chain, Found { sums, since, .. })| VolumeContradiction {
-            chain: *chain,
-            sums: *sums,
-            since: *since,
-        })
+        let found = self.volumes.found.values().filter(|found| found.looks >= LOOKS_MIN);
+        found.map(|found| found.contradiction)
     }
 }

@@ -99,21 +99,8 @@ async fn a_row_of_the_store_that_differs_is_told_of() {
 #[test]
 fn a_store_that_is_not_as_far_as_the_log_does_not_differ() {
     let row = |revision| BucketRow {
-        bucket: Bucket::containing(at(9, 15, 0)),
-        instrument: InstrumentId(1),
-        open_interest: None,
-        open_interest_change: None,
-        oi_base: None,
-        last_price: None,
-        volume: None,
-        bid: None,
-        ask: None,
-        implied_volatility_e4: None,
-        state: BucketState::Missing,
-        provider: None,
-        event_time: None,
-        received_time: None,
         revision,
+        ..BucketRow::missing(Bucket::containing(at(9, 15, 0)), InstrumentId(1))
     };
     let stated = |seq, revision| Statement {
         record: RecordAt { seq, received: at(9, 19, 0) },

@@ -262,21 +262,11 @@ mod tests {
         let bucket = Bucket::containing(Timestamp::from_us(1_769_744_700_000_000));
         batch.buckets = (1..=rows)
             .map(|id| BucketRow {
-                bucket,
-                instrument: InstrumentId(id),
                 open_interest: Some(65_000),
-                open_interest_change: None,
-                oi_base: None,
-                last_price: None,
-                volume: None,
-                bid: None,
-                ask: None,
-                implied_volatility_e4: None,
                 state: BucketState::Live,
-                provider: None,
                 event_time: Some(bucket.start()),
                 received_time: Some(bucket.start()),
-                revision: 0,
+                ..BucketRow::missing(bucket, InstrumentId(id))
             })
             .collect();
         batch

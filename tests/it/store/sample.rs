@@ -137,21 +137,6 @@ pub fn batch() -> Batch {
         },
     ];
     let (first, second) = (bucket(9, 15), bucket(9, 18));
-    let missing = BucketRow {
-        open_interest: None,
-        open_interest_change: None,
-        oi_base: None,
-        last_price: None,
-        volume: None,
-        bid: None,
-        ask: None,
-        implied_volatility_e4: None,
-        state: BucketState::Missing,
-        provider: None,
-        event_time: None,
-        received_time: None,
-        ..bucket_row(second, PUT, 0)
-    };
     let carried = BucketRow {
         state: BucketState::Carried,
         provider: Some(Provider::Nse),
@@ -163,7 +148,7 @@ pub fn batch() -> Batch {
         carried,
         bucket_row(first, LONELY_CALL, 6_500),
         bucket_row(second, CALL, 65_065),
-        missing,
+        BucketRow::missing(second, PUT),
     ];
     batch.underlyings = vec![
         underlying_row(first, BucketState::Live, Some(at(9, 17, 59))),
