@@ -41,7 +41,7 @@ const UNKNOWN_US: i64 = 280_000_000;
 /// For so long a chain may be recorded from answers to requests alone, after a stream has begun or was found out.
 const UNSTREAMED_US: i64 = 180_000_000;
 
-/// For so long an open session may be without a provider that covers a chain.
+/// For so long an open session may be without a provider that covers a chain, and without a list of what is watched.
 const SOURCELESS_US: i64 = 120_000_000;
 
 /// The faults of a provider's data that persist, each with what it is called.
@@ -110,6 +110,8 @@ pub struct EvidenceWatch {
     sourceless_since: Option<Timestamp>,
     /// Since when a chain is recorded from answers to requests alone, by its title.
     unstreamed_since: BTreeMap<String, Timestamp>,
+    /// Since when the open session has something that is watched and not listed.
+    unlisted_since: Option<Timestamp>,
     /// Of the last session, what was watched and never listed, in words: until the next one begins.
     never_listed: Vec<String>,
     news: DayNews,
@@ -124,6 +126,7 @@ impl EvidenceWatch {
             counted: VecDeque::new(),
             sourceless_since: None,
             unstreamed_since: BTreeMap::new(),
+            unlisted_since: None,
             never_listed: Vec::new(),
             news: DayNews::default(),
             had_problems: false,
@@ -219,20 +222,26 @@ impl EvidenceWatch {
         Some(Lacks { problems, notices, of_day, news, problems_of_day, beside_forced })
     }
 
-    /// What is watched and not listed: a problem of the session once all sources may have listed it, and told of the day after.
+    /// What is watched and not listed: a problem of the session once all sources may have listed it, also to a daemon that began
+    /// within the session, and told of the day after.
     fn note_unknown(
         &mut self,
         hours: Option<(Timestamp, Timestamp)>,
         unknown: &[&str],
         now: Timestamp,
     ) -> Vec<String> {
-        let Some((open, close)) = hours.filter(|(open, _)| now >= *open) else { return Vec::new() };
+        let Some((open, close)) = hours.filter(|(open, _)| now >= *open) else {
+            self.unlisted_since = None;
+            return Vec::new();
+        };
+        self.unlisted_since = self.unlisted_since.or(Some(now)).filter(|_| !unknown.is_empty());
         let is_over = now >= close;
         self.never_listed = match is_over {
             true => unknown.iter().map(|name| never_listed(name, close.date_ist())).collect(),
             false => Vec::new(),
         };
-        let is_due = !is_over && now >= open.plus_us(UNKNOWN_US);
+        let is_lasting = self.unlisted_since.is_some_and(|since| now.us_since(since) >= SOURCELESS_US);
+        let is_due = !is_over && now >= open.plus_us(UNKNOWN_US) && is_lasting;
         unknown.iter().filter(|_| is_due).map(|name| self::unknown(name)).collect()
     }
 
@@ -609,7 +618,11 @@ mod tests {
         assert_eq!(look(None, &[], next_day.plus_us(-1)), (0, told.clone()), "a day without a session");
         let next = Some((next_day, next_day.plus_seconds(22_500)));
         assert_eq!(look(next, &["MIDCPNIFTY"], next_day.plus_us(-1)), (0, told));
-        assert_eq!(look(next, &[], next_day), (0, none));
+        assert_eq!(look(next, &[], next_day), (0, none.clone()));
+        // To a daemon that begins within the session no source may have answered yet.
+        let late = next_day.plus_seconds(3_600);
+        assert_eq!(look(next, &["NIFTY"], late), (0, none.clone()));
+        assert_eq!(look(next, &["NIFTY"], late.plus_us(SOURCELESS_US)), (1, none));
     }
 
     #[test]
