@@ -95,15 +95,21 @@ impl Listed {
 
 impl Decoder {
     fn decode_chain(&mut self, body: &[u8], context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
-        let chain = match nse::decode_chain(body) {
+        let mut chain = match nse::decode_chain(body) {
             Ok(chain) => chain,
             Err(error) => return ingest.note_malformed(PROVIDER, &error),
         };
         note_unread(&chain, context, ingest);
-        if let Ok(requested) = context.parse::<nse::ChainContext>()
-            && let Some(found) = chain.mismatch(&requested)
-        {
-            return ingest.note_refused(PROVIDER, &found);
+        let mut is_whole = chain.malformed.is_empty();
+        if let Ok(requested) = context.parse::<nse::ChainContext>() {
+            if let Some(found) = chain.mismatch(&requested) {
+                return ingest.note_refused(PROVIDER, &found);
+            }
+            if let Some((first, count)) = chain.take_strangers(&requested) {
+                is_whole = false;
+                (0..count)
+                    .for_each(|_| ingest.note_refused(PROVIDER, &format_args!("{count} legs: {first}")));
+            }
         }
         if chain.timestamp.date_ist() != ingest.received().date_ist() {
             return ingest.note_stale(PROVIDER);
@@ -133,7 +139,7 @@ impl Decoder {
         self.decode_level(&chain, &underlying, ingest);
         for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
             self.decode_legs(&chain, &underlying, expiry, ingest);
-            if chain.malformed.is_empty() {
+            if is_whole {
                 let (key, last) = ((Arc::clone(&underlying), expiry), chain.timestamp);
                 let before = self.listed.get(&key).filter(|before| before.is_followed_by(last));
                 let first = before.map_or(last, |before| before.first);

@@ -17,7 +17,12 @@ use serde::{
     de::{self, IgnoredAny},
 };
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 const WHAT: &str = "option chain";
 
@@ -106,13 +111,40 @@ impl Leg {
 }
 
 impl Chain {
-    /// What the body is about instead of what was requested; `None` if it is an answer.
+    /// What the body is about instead of what was requested; `None` if it is an answer: most of its legs are of it.
     ///
     /// A body without legs names no underlying and passes.
     pub fn mismatch(&self, requested: &ChainContext) -> Option<String> {
-        let stranger = self.legs.iter().find(|leg| !requested.contains(&leg.underlying, leg.expiry))?;
-        Some(instead_of(&stranger.underlying, stranger.expiry, requested))
+        mismatch(self.legs.iter().map(|leg| (&*leg.underlying, leg.expiry, 1)), requested)
     }
+
+    /// Takes the legs out that are about something else than was requested. Says what the first of them is, and how many they are.
+    pub fn take_strangers(&mut self, requested: &ChainContext) -> Option<(String, usize)> {
+        let is_stranger = |leg: &Leg| !requested.contains(&leg.underlying, leg.expiry);
+        let first = self.legs.iter().find(|leg| is_stranger(leg))?;
+        let first = instead_of(&first.underlying, first.expiry, requested);
+        let count = self.legs.len();
+        self.legs.retain(|leg| !is_stranger(leg));
+        Some((first, count - self.legs.len()))
+    }
+}
+
+/// `legs`: underlying, expiry, how many legs.
+fn mismatch<'a>(
+    legs: impl Iterator<Item = (&'a str, TradingDate, usize)>,
+    requested: &ChainContext,
+) -> Option<String> {
+    let (mut asked, mut strangers, mut first) = (0, 0, None);
+    for (symbol, expiry, count) in legs {
+        if requested.contains(symbol, expiry) {
+            asked += count;
+        } else {
+            strangers += count;
+            first = first.or(Some((symbol, expiry)));
+        }
+    }
+    let (symbol, expiry) = first.filter(|_| strangers >= asked)?;
+    Some(instead_of(symbol, expiry, requested))
 }
 
 fn instead_of(symbol: &str, expiry: TradingDate, requested: &ChainContext) -> String {
@@ -124,21 +156,20 @@ fn instead_of(symbol: &str, expiry: TradingDate, requested: &ChainContext) -> St
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeekedChain {
     pub timestamp: Timestamp,
-    /// Underlying and expiry of its legs, each pair once; `None` where they cannot be told without decoding leg by leg.
-    pub subjects: Option<BTreeSet<(String, TradingDate)>>,
+    /// How many legs it has of each underlying and expiry; `None` where that cannot be told without decoding leg by leg.
+    pub subjects: Option<BTreeMap<(String, TradingDate), usize>>,
 }
 
 impl PeekedChain {
     /// As [`Chain::mismatch`].
     pub fn mismatch(&self, requested: &ChainContext) -> Option<String> {
-        let mut subjects = self.subjects.iter().flatten();
-        let (symbol, expiry) = subjects.find(|(symbol, expiry)| !requested.contains(symbol, *expiry))?;
-        Some(instead_of(symbol, *expiry, requested))
+        let subjects = self.subjects.iter().flatten();
+        mismatch(subjects.map(|((symbol, expiry), legs)| (symbol.as_str(), *expiry, *legs)), requested)
     }
 
     /// Whether it is a chain without a leg.
     pub fn is_empty(&self) -> bool {
-        self.subjects.as_ref().is_some_and(BTreeSet::is_empty)
+        self.subjects.as_ref().is_some_and(BTreeMap::is_empty)
     }
 }
 
@@ -182,18 +213,18 @@ pub fn peek_chain(body: &[u8]) -> Result<PeekedChain, WireError> {
         }
         Err(error) => return Err(error),
     };
-    let mut subjects = BTreeSet::new();
+    let mut subjects = BTreeMap::new();
     for row in records.data {
         for leg in [row.call, row.put].into_iter().flatten() {
             let (Some(underlying), Some(expiry)) = (leg.underlying, leg.expiry.or(row.expiry)) else {
                 continue;
             };
-            if !subjects.iter().any(|(known, of)| *known == *underlying && *of == expiry.0) {
-                subjects.insert((underlying.into_owned(), expiry.0));
-            }
+            *subjects.entry((underlying, expiry.0)).or_insert(0) += 1;
         }
     }
-    Ok(PeekedChain { timestamp: records.timestamp.0, subjects: Some(subjects) })
+    let subjects =
+        subjects.into_iter().map(|((underlying, expiry), legs)| ((underlying.into_owned(), expiry), legs));
+    Ok(PeekedChain { timestamp: records.timestamp.0, subjects: Some(subjects.collect()) })
 }
 
 /// Decodes a body of either generation. A leg that cannot be read costs that leg.
@@ -605,7 +636,7 @@ mod tests {
         let peeked = peek_chain(V3.as_bytes()).expect("a chain");
         let expiry = TradingDate::from_ymd_opt(2026, 6, 23).expect("a date");
         assert_eq!(peeked.timestamp.to_string(), "2026-06-19 15:30:00 IST");
-        assert_eq!(peeked.subjects, Some(BTreeSet::from([("NIFTY".to_owned(), expiry)])));
+        assert_eq!(peeked.subjects, Some(BTreeMap::from([(("NIFTY".to_owned(), expiry), 1)])));
         let chain = decode_chain(V3.as_bytes()).expect("a chain");
         for (symbol, day) in [("NIFTY", 23), ("BANKNIFTY", 23), ("NIFTY", 30)] {
             let expiry = TradingDate::from_ymd_opt(2026, 6, day);
@@ -778,6 +809,29 @@ mod tests {
         let other = chain.mismatch(&asked("NIFTY", Some("2026-06-30"))).expect("another expiry");
         assert_eq!(other, "\"NIFTY 2026-06-23\" instead of NIFTY 2026-06-30");
         assert!(chain.mismatch(&asked("BANKNIFTY", None)).is_some());
+    }
+
+    #[test]
+    fn legs_about_something_else_cost_those_legs_while_most_are_of_what_was_asked() {
+        let asked =
+            ChainContext { symbol: "NIFTY".to_owned(), expiry: TradingDate::from_ymd_opt(2026, 6, 23) };
+        for (from, to, found) in [
+            ("NIFTY", "FINNIFTY", "\"FINNIFTY 2026-06-23\" instead of NIFTY 2026-06-23"),
+            ("23-06-2026", "30-06-2026", "\"NIFTY 2026-06-30\" instead of NIFTY 2026-06-23"),
+        ] {
+            let body = body_with(|call| call.replace(from, to));
+            // A leg that lies in a row of its own has the row's expiry alone.
+            let body = body.replacen("\"expiryDates\":\"23-Jun-2026\",", "", 2);
+            let mut chain = decode_chain(body.as_bytes()).expect("a chain");
+            assert_eq!((chain.mismatch(&asked), chain.legs.len()), (None, 10));
+            assert_eq!(peek_chain(body.as_bytes()).expect("a chain").mismatch(&asked), None);
+            assert_eq!(chain.take_strangers(&asked), Some((found.to_owned(), 1)));
+            assert_eq!((chain.take_strangers(&asked), chain.legs.len()), (None, 9));
+        }
+        let half = body_with(str::to_owned).replacen("\"NIFTY\"", "\"BANKNIFTY\"", 5);
+        let chain = decode_chain(half.as_bytes()).expect("a chain");
+        assert!(chain.mismatch(&asked).is_some(), "of which the body is, is not known");
+        assert_eq!(peek_chain(half.as_bytes()).expect("a chain").mismatch(&asked), chain.mismatch(&asked));
     }
 
     #[test]
