@@ -107,11 +107,11 @@ impl TradingDay {
         let mut next = Timestamp::from_us(i64::MAX);
         let mut closed = self.chains[chain].closed;
         for index in self.chains[chain].closed..self.bucket_count {
-            // Expiring contracts of a chain close together, and perhaps before the session does.
-            let first_end = slots.iter().map(|slot| self.end_of_slot(*slot as usize, index)).min();
-            let first_end = first_end.unwrap_or_else(|| self.end_of(index));
-            if first_end > until {
-                next = next.min(first_end.plus_us(self.grace_us));
+            // The contracts of a chain expire together, and perhaps before the session closes.
+            let end = slots.first().map(|slot| self.end_of_slot(*slot as usize, index));
+            let end = end.unwrap_or_else(|| self.end_of(index));
+            if end > until {
+                next = next.min(end.plus_us(self.grace_us));
                 break;
             }
             let mut is_closed = true;

@@ -399,6 +399,7 @@ impl TradingDay {
     /// Begins a chain; numbered from 0 in the order of these calls.
     pub fn add_chain(&mut self, class: ChainClass) -> u32 {
         self.chains.push(Chain::new(class));
+        self.plausibility.add_chain();
         self.chains.len() as u32 - 1
     }
 
@@ -413,6 +414,7 @@ impl TradingDay {
         self.contexts.push(SlotContext { base, proved_until: Timestamp::NEVER, chain });
         self.marks.add_slot();
         self.prices.add_slot(chain, spec.price_bound);
+        self.plausibility.add_slot();
         self.add_print();
         self.candles.add_slot(if spec.is_option { Priced::Option } else { Priced::Level });
         if !spec.is_option {

@@ -268,6 +268,17 @@ pub struct StillLevel {
     pub since: Timestamp,
 }
 
+impl Plausibility {
+    pub fn add_chain(&mut self) {
+        self.chains.push(ChainFields::UNKNOWN);
+    }
+
+    pub fn add_slot(&mut self) {
+        self.fields.push(Fields::UNKNOWN);
+        self.trading.push(Trading::default());
+    }
+}
+
 impl TradingDay {
     /// Looks at the fields and the prices of the chains whose turn it is, once a minute.
     pub(super) fn look_at_values(&mut self, now: Timestamp, rows: &mut Rows) {
@@ -277,9 +288,6 @@ impl TradingDay {
         if known.minute != Some(minute) {
             let minutes = known.minute.map_or(64, |last| minute.saturating_sub(last));
             known.minute = Some(minute);
-            known.fields.resize(self.slots.len(), Fields::UNKNOWN);
-            known.trading.resize(self.slots.len(), Trading::default());
-            known.chains.resize(self.chains.len(), ChainFields::UNKNOWN);
             for chain in 0..self.chains.len() {
                 if !self.is_of_options(chain) {
                     continue;
@@ -396,6 +404,7 @@ impl TradingDay {
             if let Some(ahead) = slots.get(at + SLOTS_AHEAD) {
                 self.fetch_latest(*ahead);
                 prefetch(&known.fields[*ahead as usize]);
+                prefetch(&known.trading[*ahead as usize]);
                 prefetch(&self.bases_before[*ahead as usize]);
             }
             let Some(track) = self.track(provider, slot as usize).filter(|track| !track.latest.is_empty())

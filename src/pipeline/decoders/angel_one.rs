@@ -1,6 +1,6 @@
 //! Angel One: SmartStream packets, quote answers, index candles and the instrument master.
 
-use super::{Decode, token_table::TokenTable};
+use super::{Decode, packets_ahead::PacketsAhead, token_table::TokenTable};
 use crate::{
     engine::{ChannelTraits, watch::ListedExpiries},
     market::{Delivery, Listing, Provider, ProviderToken, Quote, Segment},
@@ -11,8 +11,6 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 
 const PROVIDER: Provider = Provider::AngelOne;
-/// Packets decoded before the first of them is observed: its state has arrived from memory by then.
-const PACKETS_AHEAD: usize = 8;
 
 /// What no rule of the day says otherwise.
 const STREAM: (&str, ChannelTraits) = (
@@ -66,56 +64,29 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    /// Decodes some packets and has their contracts' states fetched from memory meanwhile, then observes them: no packet waits
-    /// for its state.
-    fn decode_packets(&mut self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
+    fn decode_packets(&self, record: &Record, ingest: &mut Ingest<'_, impl LiveSink>) {
         let stream = stream_of(&record.context);
         let Some(mut arrival) = ingest.stream_arrival(PROVIDER, stream, STREAM) else { return };
-        let mut ahead = [(0, Quote::default()); PACKETS_AHEAD];
-        let mut decoded = 0;
+        let mut packets = PacketsAhead::new(|| record.frames.iter(), &self.tokens, ingest);
+        let mut quote = Quote::default();
         for frame in record.frames.iter() {
-            let (slot, quote) = &mut ahead[decoded];
-            match self.decode_packet(frame, quote) {
-                Ok(Some(found)) => {
-                    ingest.fetch(found);
+            let Some((slot, packet)) = packets.next(ingest) else {
+                note_unfound(frame, ingest);
+                continue;
+            };
+            match packet.read(&mut quote) {
+                Ok(()) => {
                     ingest.note_event(PROVIDER, quote.event_time);
-                    *slot = found;
-                    decoded += 1;
+                    ingest.observe(slot, &quote, &mut arrival);
                 }
-                Ok(None) => ingest.note_unrecorded(),
                 Err(error) => {
                     ingest.note_malformed(PROVIDER, &error);
-                    // Those before it are of before.
-                    ahead[..decoded].iter().for_each(|(of, quote)| ingest.observe(*of, quote, &mut arrival));
-                    decoded = 0;
-                    self.note_unread(frame, ingest);
+                    // Of its contract the stream has proved nothing since the packet before.
+                    ingest.note_unread(slot, PROVIDER);
                 }
             }
-            if decoded == PACKETS_AHEAD {
-                ahead.iter().for_each(|(slot, quote)| ingest.observe(*slot, quote, &mut arrival));
-                decoded = 0;
-            }
         }
-        ahead[..decoded].iter().for_each(|(slot, quote)| ingest.observe(*slot, quote, &mut arrival));
         ingest.end_arrival(&arrival);
-    }
-
-    /// The slot of the contract whose values `quote` is now; `None` for one that is not recorded.
-    #[inline(always)]
-    fn decode_packet(&self, frame: &[u8], quote: &mut Quote) -> Result<Option<u32>, angel_one::WireError> {
-        let packet = angel_one::PacketView::parse(frame)?;
-        let Some(slot) = self.tokens.get(packet.token()) else { return Ok(None) };
-        packet.read(quote)?;
-        Ok(Some(slot))
-    }
-
-    /// A packet cannot be read: of its contract, where it says that, the stream has proved nothing since the packet before.
-    #[cold]
-    fn note_unread(&self, frame: &[u8], ingest: &mut Ingest<'_, impl LiveSink>) {
-        let packet = angel_one::PacketView::parse(frame).ok();
-        if let Some(slot) = packet.and_then(|packet| self.tokens.get(packet.token())) {
-            ingest.note_unread(slot, PROVIDER);
-        }
     }
 
     fn decode_quotes(&mut self, body: &[u8], context: &str, ingest: &mut Ingest<'_, impl LiveSink>) {
@@ -195,6 +166,15 @@ impl Decoder {
                 ),
             );
         }
+    }
+}
+
+/// A packet of no recorded contract, or of none that it names.
+#[cold]
+fn note_unfound(frame: &[u8], ingest: &mut Ingest<'_, impl LiveSink>) {
+    match angel_one::PacketView::parse(frame) {
+        Ok(_) => ingest.note_unrecorded(),
+        Err(error) => ingest.note_malformed(PROVIDER, &error),
     }
 }
 

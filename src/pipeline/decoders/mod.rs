@@ -6,6 +6,7 @@
 mod angel_one;
 mod nse;
 mod nse_stamps;
+mod packets_ahead;
 mod token_table;
 
 pub use nse::chain_times as nse_chain_times;

@@ -1,6 +1,9 @@
 //! From a provider's token to a slot, for every packet.
 
-use crate::market::{ProviderToken, Segment};
+use crate::{
+    market::{ProviderToken, Segment},
+    prefetch::prefetch,
+};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +52,13 @@ impl TokenTable {
         } else {
             self.sparse.get(&token).copied()
         }
+    }
+
+    /// Has what [`TokenTable::get`] is going to need fetched from memory.
+    #[inline]
+    pub fn fetch(&self, token: ProviderToken) {
+        let slots = &self.direct[usize::from(token.segment.code()) - 1];
+        slots.get(token.token as usize).into_iter().for_each(prefetch);
     }
 
     /// The tokens of the first `max` of these slots that have one, in ascending order; one of a slot that has several.
