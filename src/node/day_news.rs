@@ -2,12 +2,14 @@
 //!
 //! A notice is logged once, and so is a finding that goes on: its text contains what is shown at the moment, so it is known by
 //! what it is of and since when. What is counted of a provider, such as contradicted volumes, changes with each of them, hundreds of
-//! times an hour where a source is bad: of these the log is told the sum, once a minute of market time.
+//! times an hour where a source is bad: of these the log is told the sums, after a minute of market time, two, four, up to 32 as
+//! long as they grow, and a minute after a further one of them began.
 
 use crate::market::Timestamp;
 use std::collections::BTreeSet;
 
 const COUNTED_US: i64 = 60_000_000;
+const COUNTED_US_MAX: i64 = 32 * COUNTED_US;
 
 /// What a finding is of, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +27,8 @@ pub struct DayNews {
     told: Vec<String>,
     counted: Vec<String>,
     counted_at: Option<Timestamp>,
+    /// For so long the sums wait now.
+    wait_us: i64,
     findings: BTreeSet<Finding>,
 }
 
@@ -42,10 +46,14 @@ impl DayNews {
             texts.iter().filter(|text| !told.contains(text)).cloned().collect()
         };
         let mut news = Vec::new();
-        if self.counted_at.is_none_or(|at| now.us_since(at) >= COUNTED_US) {
+        let wait_us =
+            if counted.len() > self.counted.len() { self.wait_us.min(COUNTED_US) } else { self.wait_us };
+        if self.counted_at.is_none_or(|at| now.us_since(at) >= wait_us) {
             news = new(counted, &self.counted);
+            self.wait_us = COUNTED_US;
             if !news.is_empty() {
                 self.counted_at = Some(now);
+                self.wait_us = (2 * wait_us).clamp(COUNTED_US, COUNTED_US_MAX);
             }
             self.counted = counted.to_vec();
         }
@@ -60,19 +68,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_told_once_a_minute_and_other_notices_at_once() {
+    fn what_is_counted_is_told_after_ever_longer_times_and_other_notices_at_once() {
         let at = |second: i64| Timestamp::from_us(1_769_744_700_000_000).plus_seconds(second);
         let mut news = DayNews::default();
-        let mut take = |second: i64, times: &str, others: &[&str]| {
-            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-            news.take(&[times.to_owned()], &others, at(second)).join(", ")
+        let mut take = |second: i64, counted: &[&str], others: &[&str]| {
+            let [counted, others] =
+                [counted, others].map(|texts| texts.iter().map(ToString::to_string).collect::<Vec<_>>());
+            news.take(&counted, &others, at(second)).join(", ")
         };
-        assert_eq!(take(0, "once", &[]), "once");
-        assert_eq!(take(10, "2 times", &["unclosed"]), "unclosed");
-        assert_eq!(take(50, "7 times", &["unclosed"]), "");
-        assert_eq!(take(60, "8 times", &["unclosed"]), "8 times");
-        assert_eq!(take(300, "8 times", &["unclosed"]), "", "nothing came since");
-        assert_eq!(take(301, "9 times", &["unclosed"]), "9 times");
+        assert_eq!(take(0, &["once"], &[]), "once");
+        assert_eq!(take(10, &["2 times"], &["unclosed"]), "unclosed");
+        assert_eq!(take(50, &["7 times"], &["unclosed"]), "");
+        assert_eq!(take(60, &["8 times"], &["unclosed"]), "8 times");
+        assert_eq!(take(120, &["9 times"], &["unclosed"]), "", "two minutes from now on");
+        assert_eq!(take(180, &["9 times"], &["unclosed"]), "9 times");
+        assert_eq!(
+            take(240, &["10 times", "prices once"], &["unclosed"]),
+            "10 times, prices once",
+            "a further one"
+        );
+        assert_eq!(take(900, &["10 times", "prices once"], &["unclosed"]), "", "nothing came since");
+        assert_eq!(take(901, &["11 times", "prices once"], &["unclosed"]), "11 times");
+        let mut told = 0;
+        for minute in 20..500 {
+            told += usize::from(!take(60 * minute, &[&minute.to_string()], &["unclosed"]).is_empty());
+        }
+        assert_eq!(told, 18, "of 480 minutes in which something came");
     }
 
     #[test]

@@ -685,3 +685,23 @@ fn a_packet_that_cannot_be_read_ends_what_its_stream_proves_of_the_contract() {
     assert!(candles.clone().any(|candle| is_first(&candle)));
     assert!(candles.filter(is_first).all(|candle| candle.resolve_required), "each lacks a packet");
 }
+
+#[test]
+fn a_leg_about_another_underlying_costs_that_leg() {
+    let chain = |second: i64| {
+        let strikes = (0..5).map(|step| Price::from_e4(STRIKE.as_e4() + 500_000 * step));
+        let mut legs: Vec<_> = strikes.map(|strike| nifty_leg(strike, OptionType::Call, 10.0)).collect();
+        legs[1].underlying = "FINNIFTY".into();
+        let context = "symbol=NIFTY&expiry=2026-02-03".to_owned();
+        let body = nifty_body(at(29, second - 30), legs);
+        NewRecord { context, ..record(Source::NSE_CHAIN, at(29, second), &body) }
+    };
+    let lots = record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&nifty_lots(65)));
+    let bodies = (34_000..35_000).step_by(30).map(chain);
+    let (pipeline, batch) = applied([lots].into_iter().chain(bodies));
+    let options = batch.instruments.iter().filter(|row| row.contract.is_option());
+    assert_eq!(options.count(), 4);
+    let live = batch.buckets.iter().filter(|row| row.state == BucketState::Live && row.revision == 0);
+    assert_eq!(live.map(|row| row.instrument).collect::<BTreeSet<_>>().len(), 4);
+    assert_eq!(pipeline.counters().of(Provider::Nse).refused, 34, "one a body");
+}
