@@ -1,6 +1,6 @@
 //! How each bucket of the day came to its values, two bytes a bucket.
 
-use crate::market::{Bucket, BucketState, CoverageRun, InstrumentId, Provider};
+use crate::market::{Bucket, BucketRow, BucketState, CoverageRun, InstrumentId, Provider};
 
 /// State, revision and provider of one closed bucket of one instrument, and whether its end lies in a time of which its
 /// provider proves nothing. Zero: not closed yet.
@@ -8,13 +8,12 @@ use crate::market::{Bucket, BucketState, CoverageRun, InstrumentId, Provider};
 pub struct BucketMark(u16);
 
 impl BucketMark {
-    const REVISION_MAX: u16 = 31;
-    const HOLE: u16 = 1 << 8;
+    const HOLE: u16 = (BucketRow::REVISION_MAX + 1) << 3;
     const PROVIDER_SHIFT: u32 = 9;
 
     pub fn new(state: BucketState, provider: Option<Provider>, revision: u16) -> BucketMark {
         let provider = u16::from(provider.map_or(0, Provider::code));
-        let revision = revision.min(Self::REVISION_MAX);
+        let revision = revision.min(BucketRow::REVISION_MAX);
         BucketMark(provider << Self::PROVIDER_SHIFT | revision << 3 | u16::from(state.code()))
     }
 
@@ -25,7 +24,7 @@ impl BucketMark {
 
     /// Counts up to 31 and stays there.
     pub fn revision(self) -> u16 {
-        self.0 >> 3 & Self::REVISION_MAX
+        self.0 >> 3 & BucketRow::REVISION_MAX
     }
 
     pub fn provider(self) -> Option<Provider> {

@@ -49,6 +49,9 @@ pub struct BucketRow {
 }
 
 impl BucketRow {
+    /// Revisions are counted no further: of two statements with it the later one holds.
+    pub const REVISION_MAX: u16 = 31;
+
     /// As first closed, of a contract of which nothing is known.
     pub const fn missing(bucket: Bucket, instrument: InstrumentId) -> BucketRow {
         BucketRow {

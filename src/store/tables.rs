@@ -78,7 +78,8 @@ pub(super) fn kind_text(contract: &Contract) -> &'static str {
 }
 
 /// When a row of a bucket replaces the stored one: with a higher revision, or with the same one unless it knows less. A log
-/// that lost its head states again, at revision 0, that nothing is known of buckets whose rows were observed.
+/// that lost its head states again, at revision 0, that nothing is known of buckets whose rows were observed. The highest
+/// revision is counted no further: the later statement replaces the earlier one.
 macro_rules! replaces_unless_it_knows_less {
     ($table:literal) => {
         concat!(
@@ -86,7 +87,7 @@ macro_rules! replaces_unless_it_knows_less {
             $table,
             ".revision OR (excluded.revision = ",
             $table,
-            ".revision AND (excluded.state < 4 OR (",
+            ".revision AND (excluded.revision = 31 OR excluded.state < 4 OR (",
             $table,
             ".state >= 4 AND (excluded.event_time >= ",
             $table,
@@ -96,6 +97,8 @@ macro_rules! replaces_unless_it_knows_less {
         )
     };
 }
+
+const _: () = assert!(BucketRow::REVISION_MAX == 31);
 
 /// The states from 4 on claim nothing that was observed.
 const _: () = assert!(

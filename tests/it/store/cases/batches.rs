@@ -161,6 +161,8 @@ pub async fn a_row_that_knows_less_replaces_none_of_its_revision(place: &Place) 
         ("nothing known, once more", (Unlisted, None, 2), (Unlisted, None)),
         ("and back", (Missing, None, 2), (Missing, None)),
         ("live at last", (Live, Some(5), 2), (Live, Some(5))),
+        ("as often as is counted", (Live, Some(6), BucketRow::REVISION_MAX), (Live, Some(6))),
+        ("taken back after that", (Missing, None, BucketRow::REVISION_MAX), (Missing, None)),
     ] {
         store.append(&stated(state, value, revision)).await.expect("is written");
         let history = reader.oi_history(&option(250_000_000, OptionType::Call), date()).await.expect("a row");
