@@ -251,9 +251,16 @@ fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
     let mut pipeline = pipeline();
     let mut batch = Batch::new(at(29, 0).date_ist(), 0);
     let lots = "UNDERLYING,SYMBOL,JAN-26,FEB-26\nNIFTY 50,NIFTY,65,65\n";
+    // 25200 was listed anew; what was traded or held before was not.
     let row = |strike: &u32| {
+        let (lots, change, volume) = match strike {
+            25_200 => (0, 0, 0),
+            25_300 => (5, 5, 9),
+            25_400 => (5, 3, 0),
+            _ => (1, 1, 9),
+        };
         format!(
-            r#"{{"expiryDates":"03-Feb-2026","strikePrice":{strike},"CE":{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":1,"totalTradedVolume":9,"lastPrice":7}}}}"#
+            r#"{{"expiryDates":"03-Feb-2026","strikePrice":{strike},"CE":{{"strikePrice":{strike},"expiryDate":"03-02-2026","underlying":"NIFTY","openInterest":{lots},"changeinOpenInterest":{change},"totalTradedVolume":{volume},"lastPrice":7}}}}"#
         )
     };
     let body = |time: &str, strikes: &[u32], listed: &str| {
@@ -271,7 +278,11 @@ fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
     };
     let early = body("09:23:50", &[25_000], r#""25000","25100""#);
     let first = body("09:26:40", &[25_000], r#""25000","25100""#);
-    let second = body("09:27:40", &[25_000, 25_100, 25_200], r#""25000","25100","25200""#);
+    let second = body(
+        "09:27:40",
+        &[25_000, 25_100, 25_200, 25_300, 25_400],
+        r#""25000","25100","25200","25300","25400""#,
+    );
     let context = "symbol=NIFTY&expiry=2026-02-03";
     let records = [
         record(Source::NSE_LOTS, 33_000, "", lots),
@@ -300,6 +311,8 @@ fn a_strike_that_was_listed_without_a_row_was_missing_and_not_unlisted() {
     use BucketState::{Missing, Unlisted};
     assert_eq!(first_states(25_100), [Missing, Missing], "its strike was listed without a row");
     assert_eq!(first_states(25_200), [Missing, Unlisted], "the bodies from 09:23:50 on lack it");
+    assert_eq!(first_states(25_300), [Missing, Missing], "it was traded before");
+    assert_eq!(first_states(25_400), [Missing, Missing], "it was held the day before");
 }
 
 #[test]
@@ -704,4 +717,30 @@ fn a_leg_about_another_underlying_costs_that_leg() {
     let live = batch.buckets.iter().filter(|row| row.state == BucketState::Live && row.revision == 0);
     assert_eq!(live.map(|row| row.instrument).collect::<BTreeSet<_>>().len(), 4);
     assert_eq!(pipeline.counters().of(Provider::Nse).refused, 34, "one a body");
+}
+
+/// Every second answer is a copy of ten minutes ago under a stamp of now.
+#[test]
+fn the_level_of_an_older_copy_is_not_taken_either() {
+    let chain = |number: i64| {
+        let (second, is_copy) = (34_000 + 30 * number, number % 2 == 1 && number > 20);
+        let shown = if is_copy { number - 20 } else { number };
+        let strikes = (0..5).map(|step| Price::from_e4(STRIKE.as_e4() + 500_000 * step));
+        let legs = strikes.map(|strike| nifty_leg(strike, OptionType::Call, 10.0 + shown as f64)).collect();
+        let mut body = nse::decode_chain(&nifty_body(at(29, second - 20), legs)).expect("a chain");
+        body.underlying_value = Some(Price::from_e4(250_000_000 + 10_000 * shown));
+        let body = nse::encode_chain(&body, nse::ChainShape::V3);
+        let context = "symbol=NIFTY&expiry=2026-02-03".to_owned();
+        NewRecord { context, ..record(Source::NSE_CHAIN, at(29, second), &body) }
+    };
+    let lots = record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&nifty_lots(65)));
+    let (pipeline, batch) = applied([lots].into_iter().chain((0..60).map(chain)));
+    assert!(pipeline.counters().of(Provider::Nse).older_copies > 10);
+    let index = batch.instruments.iter().find(|row| !row.contract.is_option()).expect("it has a level").id;
+    let candles: Vec<&Candle> = batch.candles.iter().filter(|candle| candle.instrument == index).collect();
+    assert!(candles.len() > 5);
+    for pair in candles.windows(2).filter(|pair| pair[0].interval == pair[1].interval) {
+        let is_later = pair[0].start < pair[1].start;
+        assert!(!is_later || pair[0].low < pair[1].low && pair[0].high < pair[1].high, "{pair:?}");
+    }
 }

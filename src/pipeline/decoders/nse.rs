@@ -136,9 +136,10 @@ impl Decoder {
             }
             self.repeats.take(&chain);
         }
-        self.decode_level(&chain, &underlying, ingest);
+        let level_slot = self.slot_of_level(&chain, &underlying, ingest);
+        let mut is_older_copy = false;
         for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
-            self.decode_legs(&chain, &underlying, expiry, ingest);
+            is_older_copy |= !self.decode_legs(&chain, &underlying, expiry, ingest);
             if is_whole {
                 let (key, last) = ((Arc::clone(&underlying), expiry), chain.timestamp);
                 let before = self.listed.get(&key).filter(|before| before.is_followed_by(last));
@@ -146,15 +147,19 @@ impl Decoder {
                 self.listed.insert(key, Listed { first, last, rowless: chain.rowless_strikes.clone() });
             }
         }
+        // The level of an older copy is of its time, not of its stamp.
+        if let Some((slot, level)) = level_slot.zip(chain.underlying_value).filter(|_| !is_older_copy) {
+            observe_level(slot, level, chain.timestamp, ingest);
+        }
     }
 
-    /// The index or share itself, which is a chain of its own.
-    fn decode_level(
-        &mut self,
+    /// Of the index or share itself, which is a chain of its own.
+    fn slot_of_level(
+        &self,
         chain: &nse::Chain,
         underlying: &Arc<str>,
         ingest: &mut Ingest<'_, impl LiveSink>,
-    ) {
+    ) -> Option<u32> {
         let section = self.lots.as_ref().and_then(|lots| lots.row(underlying)).map(|row| row.section);
         let contract = match section {
             Some(nse::LotSection::Shares) => Contract::equity(Exchange::Nse, underlying),
@@ -162,32 +167,28 @@ impl Decoder {
         };
         // Without a level it is known all the same, and missing; but only the lots tell an index from a share.
         if chain.underlying_value.is_none() && self.lots.is_none() {
-            return;
+            return None;
         }
-        let Some(slot) = slot_of(&contract, 1, None, ingest) else { return };
-        let Some(level) = chain.underlying_value else { return };
-        let quote = Quote { event_time: chain.timestamp, last_price: Told::Value(level), ..Quote::default() };
-        if let Some(mut arrival) = ingest.chain_arrival(PROVIDER, slot, chain.timestamp, CHAIN) {
-            ingest.observe(slot, &quote, &mut arrival);
-            ingest.end_arrival(&arrival);
-        }
+        slot_of(&contract, 1, None, ingest)
     }
 
+    /// The legs of an expiry; false where they are of an older copy, of which nothing is taken.
     fn decode_legs(
         &mut self,
         chain: &nse::Chain,
         underlying: &Arc<str>,
         expiry: TradingDate,
         ingest: &mut Ingest<'_, impl LiveSink>,
-    ) {
+    ) -> bool {
         let lot_size = self.lots.as_ref().and_then(|lots| lots.lot_size(underlying, expiry));
         let legs = chain.legs.iter().filter(|leg| leg.expiry == expiry);
         let Some(lot_size) = lot_size else {
-            return ingest.note_unknown_lots(legs.count(), underlying, expiry);
+            ingest.note_unknown_lots(legs.count(), underlying, expiry);
+            return true;
         };
         let key = (Arc::clone(underlying), expiry);
-        // A contract that the complete bodies before lack was listed since, unless the last one lists its strike without a row;
-        // after a break it may have been at any time.
+        // A contract that the complete bodies before lack was listed since, unless the last one lists its strike without a row or
+        // the contract was traded or held before; after a break it may have been at any time.
         let before = self.listed.get(&key).filter(|before| before.is_followed_by(chain.timestamp));
         let absent_at = |contract: &Contract| {
             let before = before?;
@@ -204,7 +205,8 @@ impl Decoder {
         let mut quotes = Vec::new();
         for leg in legs {
             let contract = leg.contract();
-            let slot = slot_of(&contract, lot_size, absent_at(&contract), ingest);
+            let absent_at = absent_at(&contract).filter(|_| !leg.has_been_traded());
+            let slot = slot_of(&contract, lot_size, absent_at, ingest);
             // Where another provider states another lot size, it is not known of which lots the numbers are.
             let slot = slot.filter(|slot| ingest.is_lot_size_sure(*slot, PROVIDER, lot_size));
             match leg.quote(lot_size, chain.timestamp) {
@@ -213,7 +215,7 @@ impl Decoder {
             }
         }
         drop_twins(&mut quotes, ingest);
-        let Some((first, _)) = quotes.first() else { return };
+        let Some((first, _)) = quotes.first() else { return true };
         let volumes =
             |(slot, quote): &(u32, Quote)| Some((quote.volume?, ingest.volume_of(*slot, PROVIDER)?));
         let (mut lower, mut higher) = (0, 0);
@@ -225,17 +227,27 @@ impl Decoder {
             let since = *self.older_since.entry(key).or_insert(ingest.received());
             // No copy is older: what was said before is contradicted.
             if ingest.received().us_since(since) < OLDER_US_MAX {
-                return ingest.note_older_copy(PROVIDER);
+                ingest.note_older_copy(PROVIDER);
+                return false;
             }
         } else {
             self.older_since.remove(&key);
         }
         let Some(mut arrival) = ingest.chain_arrival(PROVIDER, *first, chain.timestamp, CHAIN) else {
-            return;
+            return true;
         };
         for (slot, quote) in &quotes {
             ingest.observe(*slot, quote, &mut arrival);
         }
+        ingest.end_arrival(&arrival);
+        true
+    }
+}
+
+fn observe_level(slot: u32, level: Price, stamp: Timestamp, ingest: &mut Ingest<'_, impl LiveSink>) {
+    let quote = Quote { event_time: stamp, last_price: Told::Value(level), ..Quote::default() };
+    if let Some(mut arrival) = ingest.chain_arrival(PROVIDER, slot, stamp, CHAIN) {
+        ingest.observe(slot, &quote, &mut arrival);
         ingest.end_arrival(&arrival);
     }
 }

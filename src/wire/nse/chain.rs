@@ -80,6 +80,12 @@ impl Leg {
         }
     }
 
+    /// Whether it shows that the contract was traded today, or held in the session before.
+    pub fn has_been_traded(&self) -> bool {
+        let lots = |field: Option<f64>| field.unwrap_or(0.0);
+        lots(self.volume_lots) > 0.0 || lots(self.open_interest_lots) != lots(self.open_interest_change_lots)
+    }
+
     /// The leg in bhavd's units.
     ///
     /// `lot_size` is the contract's on that day. Yesterday's final open interest is `(oi - change) * lot_size`, which
