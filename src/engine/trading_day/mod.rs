@@ -393,7 +393,11 @@ impl TradingDay {
     /// The last cumulative volume that a provider said of a slot.
     pub fn volume_of(&self, slot: u32, provider: Provider) -> Option<i64> {
         let index = slot as usize;
-        self.track(provider, index)?.latest.volume()
+        let after_close = self.after_close.get(&index).filter(|after| after.provider() == Some(provider));
+        match after_close {
+            Some(after) => after.volume(),
+            None => self.track(provider, index)?.latest.volume(),
+        }
     }
 
     /// Begins a chain; numbered from 0 in the order of these calls.
@@ -585,8 +589,13 @@ impl TradingDay {
         if event_time >= self.closes[slot.close()] {
             return self.observe_after_close(index, arrival, quote, rows);
         }
-        if event_time < slot.latest.event_time() {
-            return self.observe_late(index, arrival, quote, rows);
+        if event_time <= slot.latest.event_time() {
+            if event_time < slot.latest.event_time() {
+                return self.observe_late(index, arrival, quote, rows);
+            }
+            if event_time < self.closed_until && self.refuses_standing(index, arrival, quote, rows) {
+                return;
+            }
         }
         if !is_in_epoch {
             if self.is_repeated(index, arrival, quote) {
@@ -729,7 +738,9 @@ impl TradingDay {
         self.counters.after_close += 1;
         self.prove_close(slot, arrival, quote, rows);
         let before = *self.latest(slot as u32);
-        if quote.event_time < before.event_time() {
+        // Less volume is of an older copy, whatever its stamp.
+        if quote.event_time < before.event_time() || quote.volume.is_some() && quote.volume < before.volume()
+        {
             self.counters.outdated += 1;
             return;
         }

@@ -1,7 +1,7 @@
 //! Stamps that cannot be those of the values under them: a source's clock that stands still, lags behind or runs ahead.
 //!
-//! A quote that is received later than its channel may be late, or before its stamp, is looked at here; the tick path does no
-//! more than find it.
+//! A quote that is received later than its channel may be late, or before its stamp, or that repeats a stamp of a closed bucket,
+//! is looked at here; the tick path does no more than find it.
 //! - *Standing*: a contract's values go on to change under the stamp of an earlier quote. They are of no known instant, so
 //!   nothing of them is taken, and the stream proves nothing of the contract until its stamp moves on.
 //! - *Delayed*: stamps move on, and each is older than the channel may be late. The values are of their stamps, which their rows
@@ -113,12 +113,34 @@ impl TradingDay {
             return false;
         }
         if self.stands_still(index, arrival, quote) {
-            self.stamps.counts[arrival.provider.index()].standing += 1;
-            self.mute_provider(index, arrival.provider, Timestamp::NEVER, rows);
+            self.refuse_still(index, arrival, rows);
             return true;
         }
         self.note_delayed_packet(index, arrival, quote);
         false
+    }
+
+    /// A packet's stamp lies in a bucket that is closed: whether it is refused, since it stands still. Before it is so late as its
+    /// channel may be, that needs values that change under it.
+    #[cold]
+    pub(super) fn refuses_standing(
+        &mut self,
+        index: usize,
+        arrival: &Arrival,
+        quote: &Quote,
+        rows: &mut Rows,
+    ) -> bool {
+        let is_of_stream = arrival.traits.delivery == Delivery::Stream;
+        let is_still = is_of_stream && self.stands_still(index, arrival, quote);
+        if is_still {
+            self.refuse_still(index, arrival, rows);
+        }
+        is_still
+    }
+
+    fn refuse_still(&mut self, index: usize, arrival: &Arrival, rows: &mut Rows) {
+        self.stamps.counts[arrival.provider.index()].standing += 1;
+        self.mute_provider(index, arrival.provider, Timestamp::NEVER, rows);
     }
 
     /// Whether a stamp is ahead, and most of the provider's contracts are not as far.
@@ -205,9 +227,11 @@ impl TradingDay {
         let before = Arrival { received: latest.received_time(), ..*arrival };
         let first = match known {
             Some(known) => known.since,
-            None if self.is_late(&before, quote.event_time) => before.received,
-            // It was timely when it first came.
-            None => Timestamp::NEVER,
+            // It was timely when it first came, and is not any more.
+            None if self.is_late(arrival, quote.event_time) && !self.is_late(&before, quote.event_time) => {
+                Timestamp::NEVER
+            }
+            None => before.received,
         };
         let stands_still = received.us_since(first) > DRAIN_US.max(self.silence_min_us);
         self.stamps.repeated.insert(key, Repeated { stamp: quote.event_time, since: first, stands_still });

@@ -303,6 +303,9 @@ impl TradingDay {
         if quote.event_time < latest.event_time() {
             return self.take_late(index, arrival, quote, rows);
         }
+        if quote.event_time < self.closed_until && self.refuses_standing(index, arrival, quote, rows) {
+            return false;
+        }
         let stated = self.verdicts_since(index, quote.event_time);
         let step = self.step(index, arrival, known.view(), quote.event_time);
         self.pass_ends_aside(index, provider, quote, step, rows);

@@ -370,6 +370,9 @@ fn a_session_has_a_row_for_every_bucket_and_its_last_data_proves_the_last() {
     let closes = played.rows.closes.iter().filter(|close| close.instrument == InstrumentId(1));
     let stated: Vec<_> = closes.map(|close| close.open_interest).collect();
     assert_eq!(stated, [Some(650), Some(700)], "again only when it changes");
+    let stated = played.rows.closes.len();
+    played.stream(at(15, 45, 0), &[(1, 690)]);
+    assert_eq!(played.rows.closes.len(), stated, "less volume is of an older copy");
 }
 
 #[test]

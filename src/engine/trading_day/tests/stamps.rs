@@ -49,6 +49,18 @@ fn a_stamp_that_moves_on_again_proves_again() {
     assert!(states.len() > 10 && states[9..].iter().all(|state| *state == Live), "{states:?}");
 }
 
+/// Too short to be late, and over a bucket's end: what came after the end is not what was known at it.
+#[test]
+fn a_stamp_that_stands_still_over_a_buckets_end_proves_nothing_of_it() {
+    let (from, until) = (at(9, 23, 50), at(9, 25, 40));
+    let played = play(20, |now| if now < until { now.min(from) } else { now });
+    let states = played.states(0);
+    assert_eq!((states[1], states[2]), (Live, Missing), "{states:?}");
+    assert!(states.len() > 4 && states[3..].iter().all(|state| *state == Live), "{states:?}");
+    assert!(wrong_stamps(&played).0 > 5, "{:?}", wrong_stamps(&played));
+    assert!(played.states(1).iter().all(|state| *state == Live));
+}
+
 #[test]
 fn an_answer_proves_what_the_stream_does_not_and_the_stamp_of_before_stays_refused() {
     let mut played = play(20, |now| now.min(at(9, 22, 0)));
