@@ -6,6 +6,7 @@
 
 use super::{
     Arrival, Delivery, Slot, Step, TradingDay,
+    cross_check::STAMP_SKEW_US,
     silence::ScopeReason,
     track::{Proof, TrackView},
 };
@@ -61,7 +62,8 @@ impl Answer {
         // A stamp that stands still dates nothing.
         let is_dated = is_more
             && quote.event_time != before.event_time()
-            && counted_at.us_since(quote.event_time) > STREAM_DELAY_US;
+            && (counted_at.us_since(quote.event_time) > STREAM_DELAY_US
+                || track.proved_until.us_since(quote.event_time) > STAMP_SKEW_US);
         let dated = quote.volume.filter(|_| is_dated).map(|volume| (quote.event_time, volume));
         Answer::New { said, counted_at, is_more, dated }
     }
@@ -198,9 +200,9 @@ impl TradingDay {
             if !is_settled {
                 // What earlier answers show lies between the values before and these.
                 for (mut arrival, said) in self.take_doubted(index, arrival.provider) {
-                    self.weigh_answer(index, &mut arrival, &said, (now, true), rows);
+                    self.weigh_settled(index, &mut arrival, &said, now, rows);
                 }
-                return self.weigh_answer(index, arrival, &said, (now, true), rows);
+                return self.weigh_settled(index, arrival, &said, now, rows);
             }
             // The stream has missed what was traded: the contract is asked for again and again from now on.
             self.counters.contradicted += 1;
@@ -219,6 +221,22 @@ impl TradingDay {
         if is_contradicted {
             // Last: another provider may be recorded from here on.
             self.note_contradiction(index, arrival.provider, ScopeReason::MissedByStream, now, rows);
+        }
+    }
+
+    /// An answer that the stream has had its time to bring. One before it may have shown that the provider is not to be recorded.
+    fn weigh_settled(
+        &mut self,
+        index: usize,
+        arrival: &mut Arrival,
+        quote: &Quote,
+        now: Timestamp,
+        rows: &mut Rows,
+    ) {
+        if self.slots[index].is_of(arrival.provider) {
+            self.weigh_answer(index, arrival, quote, (now, true), rows);
+        } else {
+            self.observe_aside(index, arrival, quote, rows);
         }
     }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// Open interest is published in steps; another source may show one of the last three.
 const OPEN_INTEREST_LAG_US: i64 = 180_000_000;
 /// Stamps of two sources are of one clock, to whole seconds.
-const STAMP_SKEW_US: i64 = 2_000_000;
+pub(super) const STAMP_SKEW_US: i64 = 2_000_000;
 /// Contradictions that are longer ago say nothing of a chain as a whole.
 const CONTRADICTED_US: i64 = 300_000_000;
 /// Answers that are held against a stream: requests of the time in which it may clear them.

@@ -40,15 +40,23 @@ struct Shown {
     provider: Provider,
     lowest: i64,
     highest: i64,
+    /// The volume of the first of them, and whether others followed.
+    volume: Option<i64>,
+    is_traded: bool,
 }
 
 impl Shown {
-    fn new(provider: Provider, value: i64) -> Shown {
-        Shown { provider, lowest: value, highest: value }
+    fn new(provider: Provider, value: i64, volume: Option<i64>) -> Shown {
+        Shown { provider, lowest: value, highest: value, volume, is_traded: false }
     }
 
-    fn take(&mut self, value: i64) {
-        (self.lowest, self.highest) = (self.lowest.min(value), self.highest.max(value));
+    fn take(&mut self, later: &Shown) {
+        (self.lowest, self.highest) = (self.lowest.min(later.lowest), self.highest.max(later.highest));
+        self.is_traded |= self.volume != later.volume;
+    }
+
+    fn has_stood(&self) -> bool {
+        self.lowest == self.highest
     }
 
     fn meets(&self, other: &Shown) -> bool {
@@ -130,7 +138,8 @@ impl TradingDay {
             return;
         }
         let reach = reaches.0.min(reaches.1);
-        let mut shown = [Shown::new(recorded, our_value), Shown::new(provider, their_value)];
+        let mut shown =
+            [Shown::new(recorded, our_value, volumes.0), Shown::new(provider, their_value, volumes.1)];
         shown.sort_by_key(|shown| shown.provider.index());
         let sampling = Sampling::begin(stamps, reach);
         let begin = |agreed| OiDifference { sampling, agreements: 0, shown, agreed };
@@ -145,7 +154,7 @@ impl TradingDay {
             return;
         }
         for (known, now) in difference.shown.iter_mut().zip(&shown) {
-            known.take(now.lowest);
+            known.take(now);
         }
         if difference.shown[0].meets(&difference.shown[1]) {
             let agreements = difference.agreements + 1;
@@ -219,12 +228,19 @@ impl TradingDay {
             [false, false] => return None,
             [true, true] => {}
         }
+        // One that shows no trades either, while the other does, shows a copy.
+        let is_copy = |shown: &Shown, other: &Shown| shown.has_stood() && !shown.is_traded && other.is_traded;
+        let [first, second] = &difference.shown;
+        match (is_copy(first, second), is_copy(second, first)) {
+            (true, false) => return Some(first.provider),
+            (false, true) => return Some(second.provider),
+            _ => {}
+        }
         // Those are figures of different units, of which the coarser one stands still for longer.
         if are_far_apart(difference.shown[0].highest, difference.shown[1].highest) {
             return None;
         }
-        let has_stood = |shown: &Shown| shown.lowest == shown.highest;
-        match difference.shown.each_ref().map(has_stood) {
+        match difference.shown.each_ref().map(Shown::has_stood) {
             [true, false] => Some(difference.shown[0].provider),
             [false, true] => Some(difference.shown[1].provider),
             _ => None,

@@ -406,6 +406,7 @@ impl TradingDay {
                 prefetch(&known.fields[*ahead as usize]);
                 prefetch(&known.trading[*ahead as usize]);
                 prefetch(&self.bases_before[*ahead as usize]);
+                prefetch(&self.contexts[*ahead as usize]);
             }
             let Some(track) = self.track(provider, slot as usize).filter(|track| !track.latest.is_empty())
             else {
@@ -455,6 +456,13 @@ impl TradingDay {
         look
     }
 
+    /// The open interest of the session before: one of before today, else the one that today's provider names, which its own open
+    /// interest and volume may contradict.
+    fn known_base(&self, slot: u32) -> Option<i64> {
+        let slot = slot as usize;
+        self.bases_before[slot].or(self.contexts[slot].base).map(|(open_interest, _)| open_interest)
+    }
+
     /// Whether a contract's open interest can be; `None` where nothing is known of the session before, or there is none in
     /// either session, which is true in any unit.
     fn judge_open_interest(
@@ -464,7 +472,7 @@ impl TradingDay {
         fields: &Fields,
         stamp: Timestamp,
     ) -> Option<bool> {
-        let (base, _) = self.bases_before[slot as usize]?;
+        let base = self.known_base(slot)?;
         let Fields { open_interest, volume, .. } = *fields;
         let is_possible = can_become(base, open_interest, volume);
         let is_found = known.impossible.get_mut(&slot).is_some_and(|found| {
@@ -521,7 +529,7 @@ impl TradingDay {
         });
         let (slot, Impossible { open_interest, volume, at, .. }) = named.next()?;
         let contracts = if is_of_chain { impossible } else { 1 + named.count() as u32 };
-        let (base, _) = self.bases_before[slot as usize]?;
+        let base = self.known_base(slot)?;
         let chain = chain as u32;
         Some(ImpossibleOi { chain, provider: of?, contracts, judged, slot, open_interest, base, volume, at })
     }

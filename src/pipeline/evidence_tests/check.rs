@@ -3,7 +3,7 @@
 use super::{
     BUCKET_S, BUCKETS, END_S, OPEN_S, at,
     market::{Fault, Kind, LOT, Value, of_chain},
-    play::Play,
+    play::{Play, Shown},
 };
 use crate::market::{BucketRow, BucketState, Provider, Timestamp};
 use std::collections::BTreeMap;
@@ -105,6 +105,7 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
         let ordered = row.provider.filter(|provider| is_ordered(*provider));
         let newer = play.shown[*contract].iter().find(|shown| {
             shown.stamp < end - slack
+                && !(is_bridged(play, *contract, end, volume) && is_of_frozen_answer(play, *contract, shown))
                 && shown.received < end + MEMORY_S
                 && shown.volume > volume
                 && ordered.is_none_or(|ordered| shown.provider == ordered)
@@ -143,6 +144,23 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
     tally.switches += counters.switches;
     tally.disputed += counters.disputed;
     Ok(())
+}
+
+/// Whether bodies before and after a bucket's end prove this volume, as well as bodies do.
+fn is_bridged(play: &Play, contract: usize, end: i64, volume: i64) -> bool {
+    let bodies = play.shown[contract].iter().filter(|shown| shown.provider == Provider::Nse);
+    let before = bodies.clone().filter(|shown| shown.stamp < end).max_by_key(|shown| shown.stamp);
+    let after = bodies.filter(|shown| shown.stamp >= end).min_by_key(|shown| shown.stamp);
+    let is_near = |(before, after): (&Shown, &Shown)| after.stamp - before.stamp <= SITE_SLACK_S;
+    before.zip(after).is_some_and(|pair| pair.0.volume == volume && is_near(pair))
+}
+
+/// Whether an answer dates a trade to a time in which its provider went on to show less: it contradicts itself, and which of the
+/// two is right it does not show.
+fn is_of_frozen_answer(play: &Play, contract: usize, shown: &Shown) -> bool {
+    shown.provider == Provider::AngelOne
+        && shown.received > shown.stamp
+        && play.frozen_since(shown.stamp, contract).is_some()
 }
 
 /// Prints what was shown of a contract around a bucket and what was stated, of a single schedule.
