@@ -46,22 +46,32 @@ pub struct Unwitnessed {
     /// Of the session whose values were due already: those of days before are no longer any.
     session: Option<TradingDate>,
     instruments: FxHashSet<InstrumentId>,
+    /// After this nothing is known of any: in a session, the pipeline has not gone on since long before.
+    holds_until: Option<Timestamp>,
 }
+
+/// A recorder that has worked nothing off for so long in a session stands still: the clock alone gives it a record a minute.
+const STANDS_STILL_US: i64 = 120_000_000;
 
 impl Unwitnessed {
     /// As of the pipeline's time.
     pub fn of(pipeline: &Pipeline) -> Unwitnessed {
         let now = pipeline.last_received();
-        let begun = pipeline.day().map(|day| day.hours()).filter(|hours| hours.open <= now);
+        let hours = pipeline.day().map(|day| day.hours());
+        let begun = hours.filter(|hours| hours.open <= now);
+        let stands_still_us = STANDS_STILL_US.max(2 * pipeline.silence_min_us());
+        let holds_until = begun.filter(|hours| now < hours.close).map(|_| now.plus_us(stands_still_us));
         Unwitnessed {
+            holds_until,
             session: begun.map(|hours| hours.open.date_ist()),
             instruments: pipeline.unwitnessed_contracts(now).into_iter().collect(),
         }
     }
 
-    fn has(&self, instrument: InstrumentId, quote: &LiveQuote) -> bool {
+    fn has(&self, instrument: InstrumentId, quote: &LiveQuote, now: Timestamp) -> bool {
         let is_of_before = self.session.is_some_and(|session| quote.event_time.date_ist() < session);
-        is_of_before || self.instruments.contains(&instrument)
+        let is_unknown = self.holds_until.is_some_and(|until| until < now);
+        is_of_before || is_unknown || self.instruments.contains(&instrument)
     }
 }
 
@@ -171,12 +181,13 @@ impl LiveState {
         self.directory.snapshot().expiries(underlying).filter(|expiry| *expiry >= date).collect()
     }
 
-    /// The chain as it stands, values that nothing proves any more as missing; `None` where nothing live is known of it.
+    /// The chain as it stands at `now`, values that nothing proves any more as missing; `None` where nothing live is known of it.
     pub fn chain(
         &self,
         underlying: &str,
         expiry: TradingDate,
         expiries: &[TradingDate],
+        now: Timestamp,
     ) -> Option<ChainResponse> {
         let (listings, unwitnessed) = (self.directory.snapshot(), self.unwitnessed());
         let mut rows: BTreeMap<Price, ChainRow> = BTreeMap::new();
@@ -199,11 +210,11 @@ impl LiveState {
             };
             time = time.max(Some(quote.event_time));
             providers.insert(quote.provider.to_string());
-            *side = Some(live_side(&quote, unwitnessed.has(entry.instrument, &quote)));
+            *side = Some(live_side(&quote, unwitnessed.has(entry.instrument, &quote, now)));
         }
         let level_e4 = listings.underlying(underlying).and_then(|slot| {
             let quote = self.table.read(slot)?;
-            let is_known = !unwitnessed.has(listings.entry(slot)?.instrument, &quote);
+            let is_known = !unwitnessed.has(listings.entry(slot)?.instrument, &quote, now);
             quote.last_price.filter(|_| is_known).map(Price::as_e4)
         });
         Some(ChainResponse {
@@ -435,8 +446,9 @@ mod tests {
             let _ = sink.writer.stage(place, &quote);
         }
         sink.settle();
+        let now = std::cell::Cell::new(Timestamp::from_us(1_769_745_000_000_000));
         let states = || {
-            let chain = live.chain("NIFTY", expiry, &[expiry]).expect("it is known");
+            let chain = live.chain("NIFTY", expiry, &[expiry], now.get()).expect("it is known");
             let sides = chain.rows.iter().flat_map(|row| [&row.call, &row.put]);
             let states: Vec<RowState> =
                 sides.map(|side| side.as_ref().expect("it is watched").state).collect();
@@ -444,7 +456,7 @@ mod tests {
         };
         let unwitnessed = |session, numbers: &[u32]| {
             let instruments = numbers.iter().map(|number| InstrumentId(*number)).collect();
-            live.set_unwitnessed(Unwitnessed { session, instruments });
+            live.set_unwitnessed(Unwitnessed { session, instruments, holds_until: Some(now.get()) });
         };
         use RowState::{Live, Missing};
         assert_eq!(states(), (vec![Live, Live, Live, Missing], Some(250_000_000)));
@@ -452,5 +464,9 @@ mod tests {
         assert_eq!(states(), (vec![Live, Missing, Missing, Missing], Some(250_000_000)));
         unwitnessed(Some(date), &[0, 1, 2]);
         assert_eq!(states(), (vec![Missing, Missing, Missing, Missing], None));
+        unwitnessed(Some(date), &[]);
+        assert_eq!(states().0, [Live, Live, Missing, Missing]);
+        now.set(now.get().plus_us(1));
+        assert_eq!(states(), (vec![Missing; 4], None), "the recorder stands still");
     }
 }

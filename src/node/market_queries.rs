@@ -47,7 +47,7 @@ impl ControlChild {
             Some(expiry) => expiries.contains(&expiry).then_some(expiry)?,
             None => *expiries.first()?,
         };
-        self.live.chain(&request.underlying, expiry, &expiries)
+        self.live.chain(&request.underlying, expiry, &expiries, self.clock.now())
     }
 }
 

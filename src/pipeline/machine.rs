@@ -198,6 +198,11 @@ impl Pipeline {
             .collect()
     }
 
+    /// The time of the day that a response may take, where days pass faster than machines respond.
+    pub fn silence_min_us(&self) -> i64 {
+        self.rules.silence_min_us
+    }
+
     /// Quotes of a provider, today, that did not tell the open interest or the level.
     pub fn untold(&self, provider: Provider) -> UntoldQuotes {
         self.day.as_ref().map_or_else(UntoldQuotes::default, |day| day.untold(provider))
