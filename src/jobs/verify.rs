@@ -9,7 +9,14 @@ use super::{
     replay::{Verdict, Verified, VerifyError, verify_day},
 };
 use crate::{logging::Event, market::TradingDate};
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// Replays of a day that is over, and of which rows are on their way to the store each time.
+const ATTEMPTS: u32 = 4;
+/// How often, and how many times, it is looked whether the store has everything.
+const SETTLE_LOOK: Duration = Duration::from_millis(50);
+const SETTLE_LOOKS: u32 = 100;
 
 impl Shift {
     pub async fn verify(&self, date: TradingDate) -> Outcome {
@@ -81,19 +88,40 @@ impl Shift {
     }
 
     /// Rows of the running day are on their way to the store while records come: only that they are equal says something
-    /// then, or that the log lacks a part.
+    /// then, or that the log lacks a part. After the close few come, so it is looked again.
     async fn replay(&self, date: TradingDate) -> Result<Verified, VerifyError> {
         let JobParts { store_url, spool_directory, settings, daemon, .. } = &self.parts;
-        let last_seq = daemon.last_seq();
-        let was_settled = daemon.is_settled(last_seq);
-        let verified = verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await?;
-        let is_still = was_settled && daemon.last_seq() == last_seq;
-        if !verified.is_equal() && verified.losses.is_empty() && !is_still && date == self.now().date_ist() {
-            let session = settings.calendar.session(date);
-            let is_open = session.is_some_and(|session| self.now() < session.close);
-            return Err(VerifyError::StillRecorded { date, when: when_to_ask(is_open) });
+        let session = settings.calendar.session(date);
+        let mut attempts = 0;
+        loop {
+            let settled_seq = self.settled_seq().await;
+            let verified = verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await?;
+            let is_still = settled_seq.is_some_and(|seq| daemon.last_seq() == seq);
+            let says_all = verified.is_equal() || !verified.losses.is_empty() || is_still;
+            if says_all || date != self.now().date_ist() {
+                return Ok(verified);
+            }
+            let is_open = session.as_ref().is_some_and(|session| self.now() < session.close);
+            attempts += 1;
+            if is_open || attempts == ATTEMPTS {
+                return Err(VerifyError::StillRecorded { date, when: when_to_ask(is_open) });
+            }
         }
-        Ok(verified)
+    }
+
+    /// The log's last record, once the store has everything up to it; `None` where that takes too long. The job's own row is
+    /// on its way when it begins.
+    async fn settled_seq(&self) -> Option<u64> {
+        let daemon = &self.parts.daemon;
+        for _ in 0..SETTLE_LOOKS {
+            let seq = daemon.last_seq();
+            if daemon.is_settled(seq) {
+                return Some(seq);
+            }
+            self.lease.pulse().progress();
+            tokio::time::sleep(SETTLE_LOOK).await;
+        }
+        None
     }
 }
 
