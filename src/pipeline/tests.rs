@@ -744,3 +744,26 @@ fn the_level_of_an_older_copy_is_not_taken_either() {
         assert!(!is_later || pair[0].low < pair[1].low && pair[0].high < pair[1].high, "{pair:?}");
     }
 }
+
+#[test]
+fn an_answer_that_names_another_contract_than_its_token_is_refused() {
+    let answer = |second: i64, symbol: &str| {
+        let body = format!(
+            r#"{{"status":true,"data":{{"fetched":[{{"exchange":"NFO","tradingSymbol":"{symbol}","symbolToken":"35000","ltp":1.05,
+                "exchFeedTime":"29-Jan-2026 09:20:00","tradeVolume":650,"opnInterest":6500}}],"unfetched":[]}}}}"#
+        );
+        let (sent, tokens) = (Some(at(29, second)), BTreeSet::from([call_token(0)]));
+        let context = angel_one::QuoteContext { sent, tokens }.to_string();
+        NewRecord { context, ..record(Source::ANGEL_ONE_QUOTE, at(29, second), body.as_bytes()) }
+    };
+    let master = angel_one::encode_master(&[listed_call(0), listed_call(1)]);
+    let master = record(Source::ANGEL_ONE_MASTER, at(29, 33_000), &master);
+    for (symbol, refused) in [("NIFTY03FEB2625100CE", 20), ("NIFTY03FEB2625000CE", 0), ("", 0)] {
+        let answers = (0..20).map(|number| answer(33_610 + 60 * number, symbol));
+        let (pipeline, batch) = applied([master.clone()].into_iter().chain(answers));
+        assert_eq!(pipeline.counters().of(Provider::AngelOne).refused, refused, "{symbol}");
+        let is_claimed = |(state, ..): &(BucketState, Option<i64>, u16)| *state != BucketState::Missing;
+        let claimed = rows_of_call(&batch, 0).iter().filter(|row| is_claimed(row)).count();
+        assert_eq!(claimed == 0, refused > 0, "{symbol}: {:?}", rows_of_call(&batch, 0));
+    }
+}

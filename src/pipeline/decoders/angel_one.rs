@@ -98,7 +98,17 @@ impl Decoder {
         let angel_one::QuoteContext { sent, tokens: requested } = angel_one::QuoteContext::parse(context);
         let Some(mut arrival) = ingest.quote_arrival(PROVIDER, QUOTE, sent) else { return };
         let mut answered = BTreeSet::new();
-        for (token, quote) in &answer.quotes {
+        for angel_one::QuotedRow { token, symbol, quote } in &answer.quotes {
+            let slot = self.tokens.get(*token);
+            let contract = slot.and_then(|slot| ingest.contract(slot));
+            if contract.is_some_and(|contract| angel_one::is_symbol_of_another(symbol, contract)) {
+                let contract = contract.map(ToString::to_string).unwrap_or_default();
+                ingest.note_refused(
+                    PROVIDER,
+                    &format_args!("the quote of token {} of {contract} names {symbol:.40?}", token.token),
+                );
+                continue;
+            }
             if !requested.is_empty() && !requested.contains(token) {
                 ingest.note_refused(
                     PROVIDER,
@@ -108,7 +118,7 @@ impl Decoder {
             }
             answered.insert(*token);
             ingest.note_event(PROVIDER, quote.event_time);
-            match self.tokens.get(*token) {
+            match slot {
                 Some(slot) => ingest.observe(slot, quote, &mut arrival),
                 None => ingest.note_unrecorded(),
             }

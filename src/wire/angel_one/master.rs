@@ -273,6 +273,15 @@ fn contradicts(symbol: &str, name: &str, expiry: chrono::NaiveDate, strike: Pric
     of_symbol != expiry || of_strike.is_some_and(|of_strike_e6| of_strike_e6 != strike.as_e4() * 100)
 }
 
+/// Whether an option's symbol says that it is another contract's: another expiry, strike or side of the underlying.
+pub fn is_symbol_of_another(symbol: &str, contract: &Contract) -> bool {
+    let InstrumentKind::Option { expiry, strike, option_type } = contract.kind else { return false };
+    let name = &*contract.underlying;
+    let is_other_side = |of: &OptionType| *of != option_type && symbol.ends_with(of.name());
+    symbol.starts_with(name)
+        && (contradicts(symbol, name, expiry, strike) || OptionType::BOTH.iter().any(is_other_side))
+}
+
 fn expiry_of(row: &Row) -> Result<chrono::NaiveDate, Skip> {
     expiry::parse(&row.expiry).ok_or_else(|| wrong("expiry", &row.expiry))
 }

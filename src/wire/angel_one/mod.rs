@@ -27,10 +27,12 @@ pub use envelope::{Refusal, RefusalClass, RefusalShape, check_answer};
 pub use error::WireError;
 pub use greeks::{GreekRequest, GreekRow, decode_greeks, encode_greeks};
 pub use login::{LoginRequest, RefreshRequest, SessionTokens, encode_jwt, jwt_expiry};
-pub use master::{Master, SkippedRows, cut_master, decode_master, encode_master, for_each_listing};
+pub use master::{
+    Master, SkippedRows, cut_master, decode_master, encode_master, for_each_listing, is_symbol_of_another,
+};
 pub use quote::{
-    Depth, DepthLevel, FullQuote, QUOTE_TOKENS_MAX, QuoteBody, QuoteContext, QuoteRequest, Unfetched,
-    decode_full_quotes, decode_quotes, encode_full_quotes,
+    Depth, DepthLevel, FullQuote, QUOTE_TOKENS_MAX, QuoteBody, QuoteContext, QuoteRequest, QuotedRow,
+    Unfetched, decode_full_quotes, decode_quotes, encode_full_quotes,
 };
 pub use segment::{exchange_of, segment_of};
 pub use sources::{SOURCES, exchange_stamp};

@@ -258,10 +258,19 @@ struct Data<'a> {
     unfetched: Vec<Unfetched>,
 }
 
+/// A row of an answer in bhavd's units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotedRow {
+    pub token: ProviderToken,
+    /// Of the contract that the row is about; empty where it does not say.
+    pub symbol: String,
+    pub quote: Quote,
+}
+
 /// An answer's rows in bhavd's units.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuoteBody {
-    pub quotes: Vec<(ProviderToken, Quote)>,
+    pub quotes: Vec<QuotedRow>,
     pub unfetched: Vec<Unfetched>,
     /// Rows that could not be read; the others of the answer are still good.
     pub malformed: Vec<WireError>,
@@ -310,8 +319,12 @@ pub fn decode_quotes(body: &[u8]) -> Result<QuoteBody, WireError> {
     let mut decoded = QuoteBody { unfetched: data.unfetched, ..QuoteBody::default() };
     for raw in data.fetched {
         let row = json::decode::<FullQuote>(WHAT, raw.get().as_bytes(), BODY_MAX_BYTES);
-        match row.and_then(|row| Ok((row.token(), row.quote()?))) {
-            Ok(quote) => decoded.quotes.push(quote),
+        let quoted = row.and_then(|row| {
+            let (token, quote) = (row.token(), row.quote()?);
+            Ok(QuotedRow { token, symbol: row.trading_symbol, quote })
+        });
+        match quoted {
+            Ok(quoted) => decoded.quotes.push(quoted),
             Err(error) => decoded.malformed.push(error),
         }
     }

@@ -162,3 +162,17 @@ fn a_row_whose_symbol_says_another_expiry_or_strike_is_not_believed() {
         assert_eq!(row(of_another_form, expiry, strike), (1, 0), "{of_another_form}");
     }
 }
+
+#[test]
+fn a_symbol_may_name_another_contract() {
+    let (strike, expiry) =
+        (Price::from_e4(252_000_000), NaiveDate::from_ymd_opt(2026, 5, 19).expect("a date"));
+    let contract = Contract::option(Exchange::Nse, "NIFTY", expiry, strike, OptionType::Call);
+    for another in ["NIFTY19MAY2625250CE", "NIFTY26MAY2625200CE", "NIFTY19MAY2625200PE"] {
+        assert!(is_symbol_of_another(another, &contract), "{another}");
+    }
+    for same_or_untold in ["NIFTY19MAY2625200CE", "NIFTY2651925200CE", "X", ""] {
+        assert!(!is_symbol_of_another(same_or_untold, &contract), "{same_or_untold}");
+    }
+    assert!(!is_symbol_of_another("NIFTY19MAY2625250CE", &Contract::index(Exchange::Nse, "NIFTY")));
+}

@@ -62,8 +62,12 @@ proptest! {
         prop_assert_eq!(decode_full_quotes(&body), Ok((rows.clone(), unfetched)));
         let decoded = decode_quotes(&body).expect("an answer");
         prop_assert_eq!(decoded.malformed, vec![]);
-        let expected: Vec<_> =
-            rows.iter().map(|row| (row.token(), row.quote().expect("plausible"))).collect();
+        let quoted = |row: &FullQuote| QuotedRow {
+            token: row.token(),
+            symbol: row.trading_symbol.clone(),
+            quote: row.quote().expect("plausible"),
+        };
+        let expected: Vec<_> = rows.iter().map(quoted).collect();
         prop_assert_eq!(decoded.quotes, expected);
     }
 
@@ -90,8 +94,9 @@ fn the_documented_example_decodes() {
     let body = std::fs::read(&path).expect("a readable file");
     let decoded = decode_quotes(&body).expect("the documentation's answer");
     assert_eq!(decoded.malformed, []);
-    let [(token, quote)] = decoded.quotes[..] else { panic!("one row") };
-    assert_eq!(token, ProviderToken { segment: Segment::NseCash, token: 3_045 });
+    let [QuotedRow { token, symbol, quote }] = &decoded.quotes[..] else { panic!("one row") };
+    assert_eq!(symbol, "SBIN-EQ");
+    assert_eq!(*token, ProviderToken { segment: Segment::NseCash, token: 3_045 });
     assert_eq!(quote.event_time.to_string(), "2023-06-21 10:46:10 IST");
     assert_eq!(quote.last_price.value(), Some(Price::from_e4(5_682_000)));
     assert_eq!(quote.volume, Some(3_556_150));
@@ -114,7 +119,7 @@ fn a_bad_row_does_not_spoil_the_others() {
     );
     let decoded = decode_quotes(body.as_bytes()).expect("an answer");
     assert_eq!(decoded.quotes.len(), 1);
-    assert_eq!(decoded.quotes[0].1.open_interest, Some(65));
+    assert_eq!(decoded.quotes[0].quote.open_interest, Some(65));
     let reasons: Vec<String> = decoded.malformed.iter().map(ToString::to_string).collect();
     assert!(reasons[0].contains("opnInterest") && reasons[1].contains("opnInterest"), "{reasons:?}");
     assert!(reasons[2].contains("exchFeedTime"), "{reasons:?}");
@@ -128,7 +133,7 @@ fn a_trade_of_another_day_tells_neither_price_nor_volume_of_an_option() {
                 "exchFeedTime":"30-Jan-2026 09:15:00","exchTradeTime":"{trade_time}","tradeVolume":650,"opnInterest":65}}],
                 "unfetched":[]}}}}"#
         );
-        decode_quotes(body.as_bytes()).expect("an answer").quotes[0].1
+        decode_quotes(body.as_bytes()).expect("an answer").quotes[0].quote
     };
     let told = |quote: Quote| (quote.last_price.value(), quote.volume, quote.open_interest);
     let (price, nothing) = (Some(Price::from_e4(10_500)), (None, None, Some(65)));
