@@ -228,13 +228,21 @@ impl<S: RecordSink> Running<S> {
                     let unusable = Unusable { error: SiteError::NoRows, body: Some(body) };
                     self.failed(&job, unusable, received_time).await?;
                 }
-                (Job::Chain(chain), Ok((Answer::Chain(PeekedChain { timestamp, .. }), body))) => {
+                (Job::Chain(chain), Ok((Answer::Chain(peeked), body))) => {
+                    let PeekedChain { timestamp, expiries, .. } = peeked;
                     self.take_chain(chain, &body, timestamp, received_time).await?;
                     if window.is_stale(timestamp, received_time) {
                         self.failed(&job, SiteError::Stale { timestamp }.into(), received_time).await?;
                     } else {
                         let shown_until = window.shown_until(timestamp, received_time);
                         self.succeeded(&job, shown_until).await?;
+                        let date = window.session.date;
+                        let asked_for = targets.note_listed(&self.watch, chain, &expiries, date);
+                        if !asked_for.is_empty() {
+                            self.note_unlisted(&chain.symbol, &asked_for);
+                            schedule.set_chains(targets.chains(), self.clock.now());
+                            self.set_round(&targets).await?;
+                        }
                     }
                 }
                 (_, Ok(_)) => unreachable!("a request's answer is of its job's kind"),
@@ -336,6 +344,14 @@ impl<S: RecordSink> Running<S> {
             }
         }
         self.set_round(targets).await
+    }
+
+    /// The website's list of expiries lacks some that its chains list.
+    fn note_unlisted(&self, symbol: &str, expiries: &[TradingDate]) {
+        let expiries: Vec<String> = expiries.iter().map(TradingDate::to_string).collect();
+        let expiries = expiries.join(", ");
+        log::warn!(event = Event::SymbolUnlisted, provider:% = Provider::Nse, symbol:% = symbol;
+            "nse: the website's list of expiries of {symbol} lacks {expiries}, which its chains list; asked for from now on");
     }
 
     /// A full round is every chain and, where chains need them, every underlying's expiries.

@@ -126,7 +126,7 @@ impl Health {
         let mut changes = Vec::new();
         for (job, state) in known {
             if self.is_up && matches!(job, Job::Chain(_)) && !self.parts_down.contains(&job) {
-                let reason = "the website lists it no longer".to_owned();
+                let reason = "it is no longer among the nearest expiries that the website lists".to_owned();
                 changes.extend(self.tell_down(job, reason, state.last_success));
             }
         }

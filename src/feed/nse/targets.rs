@@ -57,9 +57,29 @@ impl ChainKey {
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     sections: BTreeMap<Arc<str>, LotSection>,
+    listed: BTreeMap<Arc<str>, ListedExpiries>,
     chains: BTreeSet<ChainKey>,
     /// Watched by name, but not in the exchange's file.
     pub unlisted: Vec<String>,
+}
+
+/// The expiries of an underlying, by what lists them.
+///
+/// The website's list of expiries may lack one that the option chains list: "Expiry API missing weekly options dates".
+#[derive(Debug, Default)]
+struct ListedExpiries {
+    /// The last list of expiries.
+    by_list: BTreeSet<TradingDate>,
+    /// The bodies of its chains since the last list of expiries came, and between that one and the one before. So copies of
+    /// different age change nothing, and an expiry that no body lists any more goes.
+    by_bodies: BTreeSet<TradingDate>,
+    by_bodies_before: BTreeSet<TradingDate>,
+}
+
+impl ListedExpiries {
+    fn all(&self) -> BTreeSet<TradingDate> {
+        self.by_list.iter().chain(&self.by_bodies).chain(&self.by_bodies_before).copied().collect()
+    }
 }
 
 impl Targets {
@@ -76,7 +96,7 @@ impl Targets {
         };
         let names = watch.underlyings.iter().map(|entry| entry.underlying.as_str());
         let unlisted = names.filter(|name| *name != "*" && !sections.contains_key(*name));
-        Targets { unlisted: unlisted.map(str::to_owned).collect(), sections, chains }
+        Targets { unlisted: unlisted.map(str::to_owned).collect(), sections, listed: BTreeMap::new(), chains }
     }
 
     pub fn underlyings(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -87,7 +107,7 @@ impl Targets {
         &self.chains
     }
 
-    /// Takes an underlying's expiries over.
+    /// Takes the website's list of an underlying's expiries over.
     ///
     /// A chain that expires on `date` stays: the website may drop it from the list while its last open interest is
     /// still to come.
@@ -98,7 +118,39 @@ impl Targets {
         listed: BTreeSet<TradingDate>,
         date: TradingDate,
     ) {
+        let of_symbol = self.listed.entry(symbol.clone()).or_default();
+        of_symbol.by_list = listed;
+        of_symbol.by_bodies_before = std::mem::take(&mut of_symbol.by_bodies);
+        self.select_chains(watch, symbol, date);
+    }
+
+    /// Takes over what a body of a chain lists of its underlying's expiries. The answer are those that are asked for from now on
+    /// because of it.
+    pub fn note_listed(
+        &mut self,
+        watch: &WatchList,
+        chain: &ChainKey,
+        listed: &BTreeSet<TradingDate>,
+        date: TradingDate,
+    ) -> Vec<TradingDate> {
+        let ChainKey { symbol, expiry } = chain;
+        // Where all expiries come together there is none to choose.
+        if expiry.is_none() || !self.sections.contains_key(symbol) {
+            return Vec::new();
+        }
+        let of_symbol = self.listed.entry(symbol.clone()).or_default();
+        if listed.is_subset(&of_symbol.by_bodies) {
+            return Vec::new();
+        }
+        of_symbol.by_bodies.extend(listed);
+        let before = self.chains.clone();
+        self.select_chains(watch, symbol, date);
+        self.chains.difference(&before).filter_map(|chain| chain.expiry).collect()
+    }
+
+    fn select_chains(&mut self, watch: &WatchList, symbol: &Arc<str>, date: TradingDate) {
         self.chains.retain(|chain| chain.symbol != *symbol || chain.expiry == Some(date));
+        let listed = self.listed.get(symbol).map(ListedExpiries::all).unwrap_or_default();
         let selected = watch.select_expiries(symbol, &listed, date);
         let key = |expiry| ChainKey { symbol: symbol.clone(), expiry: Some(expiry) };
         self.chains.extend(selected.into_iter().map(key));
@@ -192,6 +244,53 @@ mod tests {
         let both = ["symbol=M%26M&expiry=2026-02-03", "symbol=M%26M&expiry=2026-02-10"];
         assert_eq!(expiries(&[10, 17], 3), both);
         assert_eq!(expiries(&[10, 17], 4), ["symbol=M%26M&expiry=2026-02-10"]);
+    }
+
+    #[test]
+    fn an_expiry_that_bodies_alone_list_is_asked_for() {
+        let nifty = |expiries| WatchedUnderlying { underlying: "NIFTY".to_owned(), expiries };
+        let watch = WatchList { underlyings: vec![nifty(1)] };
+        let mut targets = Targets::new(&watch, &lots(), ChainGeneration::V3);
+        let symbol: Arc<str> = Arc::from("NIFTY");
+        let key = |day| ChainKey { symbol: symbol.clone(), expiry: Some(date(day)) };
+        let days = |days: &[u32]| -> BTreeSet<TradingDate> { days.iter().map(|day| date(*day)).collect() };
+        let asked = |targets: &Targets| -> BTreeSet<TradingDate> {
+            targets.chains().iter().filter_map(|chain| chain.expiry).collect()
+        };
+        // The list of expiries lacks the weekly one of the 10th.
+        targets.set_expiries(&watch, &symbol, days(&[24]), date(4));
+        assert_eq!(asked(&targets), days(&[24]));
+        assert_eq!(targets.note_listed(&watch, &key(24), &days(&[3, 10, 17, 24]), date(4)), [date(10)]);
+        assert_eq!(asked(&targets), days(&[10]), "the nearest alone, and none that has expired");
+        // A copy of before, and a body of what the list alone has.
+        assert!(targets.note_listed(&watch, &key(10), &days(&[24]), date(4)).is_empty());
+        assert!(targets.note_listed(&watch, &key(10), &days(&[3, 10, 17, 24]), date(4)).is_empty());
+        assert_eq!(asked(&targets), days(&[10]));
+        // It stays while the bodies list it, and goes when none does any more.
+        targets.set_expiries(&watch, &symbol, days(&[24]), date(4));
+        assert_eq!(asked(&targets), days(&[10]));
+        assert!(targets.note_listed(&watch, &key(10), &days(&[24]), date(4)).is_empty());
+        targets.set_expiries(&watch, &symbol, days(&[24]), date(4));
+        assert_eq!(asked(&targets), days(&[24]));
+        // An expiry that the list alone has is asked for as ever.
+        assert!(targets.note_listed(&watch, &key(24), &days(&[17, 24]), date(4)) == [date(17)]);
+        targets.set_expiries(&watch, &symbol, days(&[10, 24]), date(4));
+        assert_eq!(asked(&targets), days(&[10]));
+    }
+
+    #[test]
+    fn bodies_choose_no_chain_of_what_is_not_watched() {
+        let watch = WatchList {
+            underlyings: vec![WatchedUnderlying { underlying: "NIFTY".to_owned(), expiries: 1 }],
+        };
+        let key = |symbol: &str, expiry| ChainKey { symbol: Arc::from(symbol), expiry };
+        let listed = BTreeSet::from([date(3)]);
+        let mut older = Targets::new(&watch, &lots(), ChainGeneration::Older);
+        assert!(older.note_listed(&watch, &key("NIFTY", None), &listed, date(3)).is_empty());
+        assert_eq!(older.chains().len(), 1, "all expiries together");
+        let mut targets = Targets::new(&watch, &lots(), ChainGeneration::V3);
+        assert!(targets.note_listed(&watch, &key("M&M", Some(date(3))), &listed, date(3)).is_empty());
+        assert!(targets.chains().is_empty());
     }
 
     #[test]

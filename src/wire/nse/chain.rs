@@ -164,6 +164,8 @@ pub struct PeekedChain {
     pub timestamp: Timestamp,
     /// How many legs it has of each underlying and expiry; `None` where that cannot be told without decoding leg by leg.
     pub subjects: Option<BTreeMap<(String, TradingDate), usize>>,
+    /// All that it lists of its underlying, without those that cannot be read; none where no leg tells the underlying.
+    pub expiries: BTreeSet<TradingDate>,
 }
 
 impl PeekedChain {
@@ -203,6 +205,8 @@ pub fn peek_chain(body: &[u8]) -> Result<PeekedChain, WireError> {
     #[derive(Deserialize)]
     struct Records<'a> {
         timestamp: InstantField,
+        #[serde(rename = "expiryDates", borrow, default)]
+        expiries: Option<&'a RawValue>,
         #[serde(borrow)]
         data: Vec<RowNames<'a>>,
     }
@@ -215,7 +219,8 @@ pub fn peek_chain(body: &[u8]) -> Result<PeekedChain, WireError> {
         Ok(Body { records }) => records,
         // A leg that cannot be read is told where the rest is decoded.
         Err(WireError::Json { .. }) => {
-            return peek_timestamp(body).map(|timestamp| PeekedChain { timestamp, subjects: None });
+            let unknown = |timestamp| PeekedChain { timestamp, subjects: None, expiries: BTreeSet::new() };
+            return peek_timestamp(body).map(unknown);
         }
         Err(error) => return Err(error),
     };
@@ -228,9 +233,17 @@ pub fn peek_chain(body: &[u8]) -> Result<PeekedChain, WireError> {
             *subjects.entry((underlying, expiry.0)).or_insert(0) += 1;
         }
     }
+    let expiries = records.expiries.filter(|_| !subjects.is_empty()).map(readable_dates).unwrap_or_default();
     let subjects =
         subjects.into_iter().map(|((underlying, expiry), legs)| ((underlying.into_owned(), expiry), legs));
-    Ok(PeekedChain { timestamp: records.timestamp.0, subjects: Some(subjects.collect()) })
+    Ok(PeekedChain { timestamp: records.timestamp.0, subjects: Some(subjects.collect()), expiries })
+}
+
+/// Those of a list of dates that can be read; what cannot is told where the rest is decoded.
+fn readable_dates(list: &RawValue) -> BTreeSet<TradingDate> {
+    let dates = serde_json::from_str::<Vec<&RawValue>>(list.get()).unwrap_or_default();
+    let read = |date: &RawValue| serde_json::from_str::<DateField>(date.get()).ok();
+    dates.into_iter().filter_map(read).map(|date| date.0).collect()
 }
 
 /// Decodes a body of either generation. A leg that cannot be read costs that leg.
@@ -657,6 +670,32 @@ mod tests {
         let peeked = peek_chain(odd.as_bytes()).expect("the rest may be read");
         assert!(peeked.subjects.is_none() && !peeked.is_empty());
         peek_chain(&V3.as_bytes()[..V3.len() - 1]).expect_err("cut short");
+    }
+
+    #[test]
+    fn a_peek_tells_the_expiries_that_a_body_lists() {
+        let listed = |list: &str| {
+            let body = V3.replace(r#""expiryDates":["23-Jun-2026"],"#, list);
+            let peeked = peek_chain(body.as_bytes()).expect("a chain");
+            assert!(peeked.subjects.is_some(), "{list}");
+            peeked.expiries.iter().map(TradingDate::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(listed(r#""expiryDates":["30-Jun-2026","23-Jun-2026"],"#), "2026-06-23 2026-06-30");
+        assert_eq!(
+            listed(r#""expiryDates":["23-Jun-2026",null,7,"soon","30-06-2026"],"#),
+            "2026-06-23 2026-06-30"
+        );
+        for unreadable in
+            ["", r#""expiryDates":null,"#, r#""expiryDates":"23-Jun-2026","#, r#""expiryDates":{"a":[]},"#]
+        {
+            assert_eq!(listed(unreadable), "", "{unreadable}");
+        }
+        for nameless in
+            [V3.replace(r#""underlying":"NIFTY""#, r#""underlying":7"#), V3.replace("\"CE\"", "\"XX\"")]
+        {
+            let peeked = peek_chain(nameless.as_bytes()).expect("a chain");
+            assert!(peeked.expiries.is_empty(), "whose they are is not known");
+        }
     }
 
     #[test]
