@@ -100,6 +100,12 @@ pub struct WatchedExpiries {
 }
 
 impl WatchedExpiries {
+    pub fn iter(&self) -> impl Iterator<Item = (Exchange, &Arc<str>, &BTreeSet<TradingDate>)> {
+        self.by_exchange.iter().flat_map(|(exchange, underlyings)| {
+            underlyings.iter().map(|(underlying, expiries)| (*exchange, underlying, expiries))
+        })
+    }
+
     /// Options of the watched expiries, and the index or share that they are written on.
     pub fn contains(&self, contract: &Contract) -> bool {
         let underlyings = self.by_exchange.get(&contract.exchange);

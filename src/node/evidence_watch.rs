@@ -7,6 +7,7 @@
 use super::{
     changed_hours,
     day_news::DayNews,
+    listing_lacks::{UnrecordedExpiries, describe_differing},
     value_counts::{CountedValues, describe_counted, describe_unread_values},
     value_lacks::{
         describe_begun, describe_changed_lots, describe_disputes, describe_impossible, describe_level,
@@ -36,13 +37,13 @@ const FAULTS_US: i64 = 300_000_000;
 const FAULTS_MAX: u64 = 2;
 
 /// From the open on until what is watched must be known: as late as any source, and two minutes.
-const UNKNOWN_US: i64 = 280_000_000;
+pub(super) const UNKNOWN_US: i64 = 280_000_000;
 
 /// For so long a chain may be recorded from answers to requests alone, after a stream has begun or was found out.
 const UNSTREAMED_US: i64 = 180_000_000;
 
 /// For so long an open session may be without a provider that covers a chain, and without a list of what is watched.
-const SOURCELESS_US: i64 = 120_000_000;
+pub(super) const SOURCELESS_US: i64 = 120_000_000;
 
 /// The faults of a provider's data that persist, each with what it is called.
 type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
@@ -114,6 +115,7 @@ pub struct EvidenceWatch {
     unlisted_since: Option<Timestamp>,
     /// Of the last session, what was watched and never listed, in words: until the next one begins.
     never_listed: Vec<String>,
+    unrecorded: UnrecordedExpiries,
     news: DayNews,
     /// Whether there were problems at the last look.
     had_problems: bool,
@@ -128,6 +130,7 @@ impl EvidenceWatch {
             unstreamed_since: BTreeMap::new(),
             unlisted_since: None,
             never_listed: Vec::new(),
+            unrecorded: UnrecordedExpiries::default(),
             news: DayNews::default(),
             had_problems: false,
         }
@@ -182,6 +185,7 @@ impl EvidenceWatch {
         problems.extend(self.note(counts, &pipeline.counters().last_malformed, now));
         let hours = pipeline.day().map(TradingDay::hours).map(|hours| (hours.open, hours.close));
         problems.extend(self.note_unknown(hours, &pipeline.unknown_underlyings(), now));
+        problems.extend(self.unrecorded.note(hours, &pipeline.unrecorded_expiries(), now));
         problems.extend(self.note_source(hours, pipeline.active_provider().is_some(), now));
         problems.extend(self.note_unstreamed(hours, pipeline.unstreamed_chains(), now));
         let counted = Provider::ALL.into_iter().flat_map(|provider| {
@@ -203,13 +207,16 @@ impl EvidenceWatch {
         let is_now = other_session.is_some_and(|other| changed_hours::is_problem(&other, now));
         // Also while the calendar has no session: then the problems of a session are not shown.
         problems_of_day.extend(of_session.clone().filter(|_| is_now));
+        // Also before the open, while there is time to mend it.
+        problems_of_day.extend(describe_differing(&pipeline.differing_expiries()));
         let others = unrecorded(&pipeline.unrecorded_sessions())
             .into_iter()
             .chain(unclosed)
             .chain(of_session)
             .chain(describe_stopped(&pipeline.stopped_contracts(now)))
             .chain(pipeline.changed_lots().map(|found| describe_changed_lots(&found, contract_of)))
-            .chain(self.never_listed.clone());
+            .chain(self.never_listed.clone())
+            .chain(self.unrecorded.of_session.clone());
         let others: Vec<String> = others.chain(describe_unread(&unread)).collect();
         let mut news = self.news.take(&of_day, &others, now);
         let begun = describe_begun(&mut self.news, levels, prices, contract_of);

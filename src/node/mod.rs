@@ -29,6 +29,7 @@ mod held_order;
 mod intake;
 mod job_requests;
 mod job_surroundings;
+mod listing_lacks;
 mod live_state;
 mod log_filter;
 mod market_queries;

@@ -107,6 +107,11 @@ impl ChainTable {
         self.numbers.keys().any(|key| &*key.underlying == underlying && key.expiry.is_some())
     }
 
+    pub fn has_expiry(&self, exchange: Exchange, underlying: &Arc<str>, expiry: TradingDate) -> bool {
+        let (underlying, expiry) = (Arc::clone(underlying), Some(expiry));
+        self.numbers.contains_key(&ChainKey { exchange, underlying, expiry })
+    }
+
     /// The chains of an underlying's options.
     pub fn of_underlying(&self, contract: &Contract) -> Vec<u32> {
         let of_underlying = self.numbers.iter().filter(|(key, _)| {

@@ -2,7 +2,7 @@
 
 use super::{
     catalog::Catalog, chains::ChainTable, counters::PipelineCounters, day_plan::PlannedContract,
-    lot_sizes::LotSizes, machine::LiveSink,
+    listings::Listings, lot_sizes::LotSizes, machine::LiveSink,
 };
 use crate::{
     calendar::Session,
@@ -11,13 +11,14 @@ use crate::{
         watch::{ListedExpiries, WatchList, WatchedExpiries},
     },
     market::{
-        Bar, Contract, InstrumentId, InstrumentKind, Listing, Price, Provider, Quote, Timestamp, TradingDate,
+        Bar, Contract, Exchange, InstrumentId, InstrumentKind, Listing, Price, Provider, Quote, Timestamp,
+        TradingDate,
     },
     spool::DayRules,
     store::Batch,
 };
 use rustc_hash::FxHashMap;
-use std::{collections::BTreeSet, fmt::Display};
+use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 
 /// See the module's head.
 pub(super) struct Ingest<'a, Live> {
@@ -29,6 +30,7 @@ pub(super) struct Ingest<'a, Live> {
     pub universe: &'a WatchList,
     pub catalog: &'a mut Catalog,
     pub chains: &'a mut ChainTable,
+    pub listings: &'a mut Listings,
     /// Today's recorded contracts.
     pub slots: &'a mut FxHashMap<InstrumentId, u32>,
     /// Instrument and place in the live state by slot.
@@ -46,9 +48,24 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.received
     }
 
-    /// What is recorded of what a provider lists.
-    pub fn select(&self, listed: &ListedExpiries) -> WatchedExpiries {
-        self.universe.select(listed, self.date)
+    /// What is recorded of all that a provider lists.
+    pub fn select(&mut self, provider: Provider, listed: &ListedExpiries) -> WatchedExpiries {
+        let watched = self.universe.select(listed, self.date);
+        for (exchange, underlying, expiries) in watched.iter() {
+            self.note_listed(provider, exchange, underlying, expiries);
+        }
+        watched
+    }
+
+    /// The recorded ones of all expiries that a provider lists of an underlying.
+    pub fn note_listed(
+        &mut self,
+        provider: Provider,
+        exchange: Exchange,
+        underlying: &Arc<str>,
+        recorded: &BTreeSet<TradingDate>,
+    ) {
+        self.listings.note(provider, (exchange, underlying), recorded, self.date);
     }
 
     /// The recorded ones of an underlying's expiries.

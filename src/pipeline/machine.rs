@@ -2,7 +2,8 @@
 
 use super::{
     catalog::Catalog, chains::ChainTable, counters::PipelineCounters, day_plan::PlannedContract,
-    decoders::Decoders, gaps::GapTracker, ingest::Ingest, loss::Loss, lot_sizes::LotSizes,
+    decoders::Decoders, gaps::GapTracker, ingest::Ingest, listings::Listings, loss::Loss,
+    lot_sizes::LotSizes,
 };
 use crate::{
     calendar::{Calendar, Session},
@@ -119,7 +120,7 @@ pub struct Pipeline {
     has_plan: bool,
     /// The last day with rows before, as the plan says.
     pub(super) planned_from: Option<TradingDate>,
-    universe: WatchList,
+    pub(super) universe: WatchList,
     session: Option<Session>,
     pub(super) day: Option<TradingDay>,
     /// The operator's override; the day's log repeats it at its head.
@@ -127,6 +128,8 @@ pub struct Pipeline {
     pub(super) gaps: GapTracker,
     /// Today's.
     pub(super) chains: ChainTable,
+    /// Today's.
+    pub(super) listings: Listings,
     decoders: Decoders,
     /// Instrument and place in the live state by slot.
     enrolled: Vec<(InstrumentId, u32)>,
@@ -157,6 +160,7 @@ impl Pipeline {
             forced: None,
             gaps: GapTracker::default(),
             chains: ChainTable::default(),
+            listings: Listings::default(),
             decoders: Decoders::default(),
             enrolled: Vec::new(),
             lot_sizes: LotSizes::default(),
@@ -385,6 +389,7 @@ impl Pipeline {
             universe: &self.universe,
             catalog: &mut self.catalog,
             chains: &mut self.chains,
+            listings: &mut self.listings,
             slots: &mut self.slots,
             enrolled: &mut self.enrolled,
             lot_sizes: &mut self.lot_sizes,
@@ -457,6 +462,7 @@ impl Pipeline {
         self.counters.begin_day();
         self.slots.clear();
         self.chains = ChainTable::default();
+        self.listings = Listings::default();
         self.decoders.begin_day();
         self.enrolled.clear();
         self.lot_sizes = LotSizes::default();

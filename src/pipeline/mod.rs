@@ -17,6 +17,7 @@ mod explain;
 mod forced;
 mod gaps;
 mod ingest;
+mod listings;
 mod loss;
 mod lot_sizes;
 mod machine;
@@ -29,6 +30,7 @@ pub use counters::{PipelineCounters, ProviderCounters, Undecoded};
 pub use day_plan::{OtherSession, PlannedContract};
 pub use decoders::nse_chain_times;
 pub use forced::BesideForced;
+pub use listings::{DifferingExpiries, UnrecordedExpiry};
 pub use lot_sizes::{ChangedLots, ContestedLots};
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 

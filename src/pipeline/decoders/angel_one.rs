@@ -151,7 +151,7 @@ impl Decoder {
         if let Some(error) = &skipped.first_malformed {
             (0..skipped.malformed).for_each(|_| ingest.note_malformed(PROVIDER, error));
         }
-        let recorded = ingest.select(&listed);
+        let recorded = ingest.select(PROVIDER, &listed);
         let mut tokens = MasterTokens::default();
         let enroll = |listing: Listing| {
             if recorded.contains(&listing.contract)

@@ -129,6 +129,10 @@ impl Decoder {
         if recorded.is_empty() {
             return;
         }
+        // A body whose list cannot be read lists no more than it brings.
+        if !chain.expiries.is_empty() {
+            ingest.note_listed(PROVIDER, Exchange::Nse, &underlying, &recorded);
+        }
         ingest.note_event(PROVIDER, chain.timestamp);
         if ingest.is_of_session(chain.timestamp) {
             if self.repeats.contradict(&chain) {
