@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    engine::watch::{WatchList, WatchedUnderlying},
     market::{
         BucketState, Candle, CandleInterval, Contract, Exchange, InstrumentKind, Listing, OptionType, Price,
         Provider, ProviderToken, Segment, Timestamp, Told, TradingDate,
@@ -649,6 +650,92 @@ fn what_is_told_in_lots_is_not_taken_where_two_providers_state_different_lot_siz
             assert!(rows.len() > 4 && rows.iter().enumerate().all(is_whole), "{stated}, {number}: {rows:?}");
         }
     }
+}
+
+/// A pipeline that watches so many expiries of NIFTY, after these records of the 29th.
+fn watching(expiries: usize, records: impl IntoIterator<Item = NewRecord>) -> Pipeline {
+    let watch =
+        WatchList { underlyings: vec![WatchedUnderlying { underlying: "NIFTY".to_owned(), expiries }] };
+    let settings = PipelineSettings { watch, ..PipelineSettings::of_tests() };
+    let mut pipeline = Pipeline::new(settings, Catalog::default());
+    let mut batch = Batch::new(at(29, 0).date_ist(), 0);
+    for (seq, record) in (1..).zip(records) {
+        pipeline.apply(&record.numbered(seq), &mut NoLive, &mut batch);
+    }
+    pipeline
+}
+
+fn february(day: u32) -> TradingDate {
+    TradingDate::from_ymd_opt(2026, 2, day).expect("a date")
+}
+
+/// The broker's master with a call of each of these expiries.
+fn master_of(second: i64, days: &[u32]) -> NewRecord {
+    let strike = Price::from_e4(250_000_000);
+    let listing = |day: &u32| Listing {
+        contract: Contract::option(Exchange::Nse, "NIFTY", february(*day), strike, OptionType::Call),
+        ..listed_call(*day)
+    };
+    let listings: Vec<Listing> = days.iter().map(listing).collect();
+    record(Source::ANGEL_ONE_MASTER, at(29, second), &angel_one::encode_master(&listings))
+}
+
+/// A body of one expiry that lists these, before it the lot sizes.
+fn body_of(second: i64, brought: u32, listed: &[u32]) -> [NewRecord; 2] {
+    let timestamp = at(29, second);
+    let chain = nse::Chain {
+        timestamp,
+        underlying_value: Some(STRIKE),
+        expiries: listed.iter().map(|day| february(*day)).collect(),
+        legs: vec![nse::Leg { expiry: february(brought), ..nifty_leg(STRIKE, OptionType::Call, 10.0) }],
+        rowless_strikes: Vec::new(),
+        malformed: Vec::new(),
+    };
+    let body = nse::encode_chain(&chain, nse::ChainShape::V3);
+    let lots = record(Source::NSE_LOTS, timestamp, &nse::encode_lots(&nifty_lots(65)));
+    [lots, record(Source::NSE_CHAIN, timestamp, &body)]
+}
+
+#[test]
+fn an_expiry_that_is_listed_and_that_nothing_brings_is_unrecorded() {
+    let unrecorded = |expiries, records: Vec<NewRecord>| -> Vec<(TradingDate, Vec<Provider>)> {
+        let found = watching(expiries, records).unrecorded_expiries();
+        found.into_iter().map(|found| (found.expiry, found.listed_by)).collect()
+    };
+    let wrong = || body_of(34_000, 10, &[3, 10, 24]).to_vec();
+    let by_nse = |day| (february(day), vec![Provider::Nse]);
+    assert_eq!(unrecorded(1, wrong()), [by_nse(3)], "the farther one alone was asked for");
+    assert_eq!(unrecorded(2, wrong()), [by_nse(3)]);
+    assert_eq!(unrecorded(0, wrong()), [by_nse(3), by_nse(24)]);
+    assert!(unrecorded(2, body_of(34_000, 10, &[]).to_vec()).is_empty(), "no list can be read");
+    let and_right = [wrong(), body_of(34_030, 3, &[3, 10, 24]).to_vec()].concat();
+    assert!(unrecorded(2, and_right).is_empty());
+    let and_master = [wrong(), vec![master_of(34_030, &[3, 10])]].concat();
+    assert!(unrecorded(2, and_master).is_empty(), "another provider has it");
+    let next_day = NewRecord::mark(at(30, 33_000), &Mark::clock([]));
+    assert!(unrecorded(2, [wrong(), vec![next_day]].concat()).is_empty(), "a day begins without lists");
+}
+
+#[test]
+fn an_expiry_that_one_provider_alone_has_moved_is_found_once_both_have_listed() {
+    let differing = |expiries, records: Vec<NewRecord>| -> Vec<[(Provider, Vec<TradingDate>); 2]> {
+        watching(expiries, records).differing_expiries().into_iter().map(|found| found.only).collect()
+    };
+    let both = |master: &[u32], body: &[u32]| {
+        [vec![master_of(33_000, master)], body_of(34_000, 3, body).to_vec()].concat()
+    };
+    let of = |first: &[u32], second: &[u32]| {
+        let dates = |days: &[u32]| days.iter().map(|day| february(*day)).collect();
+        [(Provider::AngelOne, dates(first)), (Provider::Nse, dates(second))]
+    };
+    assert!(differing(2, vec![master_of(33_000, &[2, 10])]).is_empty(), "the other one has listed nothing");
+    assert_eq!(differing(2, both(&[2, 10], &[3, 10])), [of(&[2], &[3])]);
+    assert!(differing(0, both(&[3, 10], &[3, 10, 17])).is_empty(), "fewer far ones");
+    assert!(differing(1, both(&[3, 9], &[3, 10])).is_empty(), "that one is not watched");
+    let own_alone = [both(&[3, 10], &[3, 10]), body_of(34_030, 10, &[10]).to_vec()].concat();
+    assert!(differing(2, own_alone).is_empty(), "a body that lists but what it brings lists not all");
+    let mended = [both(&[2, 10], &[3, 10]), vec![master_of(34_100, &[3, 10])]].concat();
+    assert!(differing(2, mended).is_empty(), "the last list counts");
 }
 
 #[test]

@@ -55,6 +55,8 @@ struct Script {
     lots: (StatusCode, Vec<u8>),
     /// Where set, chains of the first symbol are answered with those of the second; without one, with no row.
     swapped: Option<(&'static str, Option<&'static str>)>,
+    /// How many of the nearest expiries the list of expiries lacks, unlike the chains.
+    unlisted_expiries: usize,
     /// Whether chains carry the time of the request or one that stands still.
     moves: bool,
     /// Paths with their queries, in the order of arrival.
@@ -159,7 +161,8 @@ async fn answer(State(website): State<Website>, request: Request) -> Response<Bo
             reply(status, body.as_bytes().to_vec())
         }
         "/api/option-chain-contract-info" => {
-            let info = ContractInfo { expiries: expiries(), strikes: Vec::new() };
+            let expiries = expiries().split_off(script.unlisted_expiries);
+            let info = ContractInfo { expiries, strikes: Vec::new() };
             reply(StatusCode::OK, encode_contracts(&info))
         }
         "/api/option-chain-v3" => reply(StatusCode::OK, chain_body(subject, timestamp, ChainShape::V3)),
@@ -236,6 +239,7 @@ fn with_feed_and_lots(
             api: None,
             silent_symbol: None,
             swapped: None,
+            unlisted_expiries: 0,
             lots,
             moves: true,
             requests: Vec::new(),
@@ -310,6 +314,26 @@ fn lots_come_first_then_every_watched_chain() {
         // The rate holds in simulated time: three a second, and one for the start.
         let seconds = trial.clock.now().us_since(at(10, 0)) / 1_000_000;
         assert!(trial.status.requests.load(Relaxed) as i64 <= 3 * (seconds + 1) + 1);
+    });
+}
+
+#[test]
+fn an_expiry_that_the_list_of_expiries_lacks_is_asked_for_once_a_chain_lists_it() {
+    with_feed(at(9, 0), ChainGeneration::V3, &[("NIFTY", 1)], async |trial| {
+        trial.script(|script| script.unlisted_expiries = 1);
+        let farther = "/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry=10-Feb-2026";
+        trial
+            .until("the nearest chain is asked for", || {
+                trial.requests("/api/option-chain-v3?type=Indices&symbol=NIFTY&expiry=03-Feb-2026") > 2
+            })
+            .await;
+        assert_eq!(trial.requests(farther), 1, "its list was enough");
+        let nearest = "symbol=NIFTY&expiry=2026-02-03";
+        trial
+            .until("it is handed over", || chain_contexts(&trial.records).iter().any(|of| of == nearest))
+            .await;
+        trial.until("the feed is up", || trial.records.is_up()).await;
+        assert_eq!(trial.status.subscribed.load(Relaxed), 1);
     });
 }
 

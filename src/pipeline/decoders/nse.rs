@@ -129,8 +129,8 @@ impl Decoder {
         if recorded.is_empty() {
             return;
         }
-        // A body whose list cannot be read lists no more than it brings.
-        if !chain.expiries.is_empty() {
+        // One expiry that a body brings is no list of all where its own list cannot be read, or names no other one.
+        if listed.len() > 1 {
             ingest.note_listed(PROVIDER, Exchange::Nse, &underlying, &recorded);
         }
         ingest.note_event(PROVIDER, chain.timestamp);
