@@ -64,10 +64,12 @@ fn names(providers: &[Provider]) -> String {
 }
 
 fn unrecorded(UnrecordedExpiry { underlying, expiry, listed_by }: &UnrecordedExpiry) -> String {
+    // At least one lists it.
+    let first = listed_by.first().map_or("", |provider| provider.name());
     let listed_by = names(listed_by);
     format!(
         "{underlying} {expiry} is listed by {listed_by} and watched, but nothing of it is recorded: no provider has brought a \
-         contract of it today; `bhavctl feeds` has what is not answered, `bhavctl feed reconnect` asks anew"
+         contract of it today; `bhavctl feeds` has what is not answered, `bhavctl feed reconnect {first}` asks anew"
     )
 }
 

@@ -124,8 +124,7 @@ impl Targets {
         self.select_chains(watch, symbol, date);
     }
 
-    /// Takes over what a body of a chain lists of its underlying's expiries. The answer are those that are asked for from now on
-    /// because of it.
+    /// Takes over what a body of a chain lists of its underlying's expiries. Those that are asked for from now on because of it.
     pub fn note_listed(
         &mut self,
         watch: &WatchList,
@@ -273,7 +272,7 @@ mod tests {
         targets.set_expiries(&watch, &symbol, days(&[24]), date(4));
         assert_eq!(asked(&targets), days(&[24]));
         // An expiry that the list alone has is asked for as ever.
-        assert!(targets.note_listed(&watch, &key(24), &days(&[17, 24]), date(4)) == [date(17)]);
+        assert_eq!(targets.note_listed(&watch, &key(24), &days(&[17, 24]), date(4)), [date(17)]);
         targets.set_expiries(&watch, &symbol, days(&[10, 24]), date(4));
         assert_eq!(asked(&targets), days(&[10]));
     }
