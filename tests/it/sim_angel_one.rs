@@ -267,7 +267,7 @@ async fn master_quotes_candles_and_greeks_tell_the_recorded_day() {
         let (_, body) = client.post(QUOTE_PATH, jwt, request.encode()).await;
         let quotes = decode_quotes(&body).expect("quotes");
         assert_eq!((quotes.quotes.len(), quotes.malformed.len()), (request.tokens.len(), 0));
-        for (token, quote) in quotes.quotes {
+        for QuotedRow { token, quote, .. } in quotes.quotes {
             let slot = market.slot_of_token(token).expect("listed");
             let last = market.events_of(slot).last().map(|position| &market.events()[*position as usize]);
             let last = last.expect("an event");
