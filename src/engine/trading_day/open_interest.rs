@@ -228,8 +228,10 @@ impl TradingDay {
             [false, false] => return None,
             [true, true] => {}
         }
-        // One that shows no trades either, while the other does, shows a copy.
-        let is_copy = |shown: &Shown, other: &Shown| shown.has_stood() && !shown.is_traded && other.is_traded;
+        // One that still lacks trades which the other showed at the first sample shows a copy.
+        let is_copy = |shown: &Shown, other: &Shown| {
+            shown.has_stood() && !shown.is_traded && shown.volume.is_some() && shown.volume < other.volume
+        };
         let [first, second] = &difference.shown;
         match (is_copy(first, second), is_copy(second, first)) {
             (true, false) => return Some(first.provider),
