@@ -30,6 +30,9 @@ const WATCHERS_MAX: usize = 16;
 /// Contracts a process can show over its life; memory is taken as they come.
 const SLOTS_MAX: u32 = 1 << 20;
 
+/// A recorder that has worked nothing off for so long in a session stands still: the clock alone gives it a record a minute.
+const STANDS_STILL_US: i64 = 120_000_000;
+
 /// Shared by the recorder, the publisher and the control side. Cheap to clone.
 #[derive(Clone)]
 pub struct LiveState {
@@ -49,9 +52,6 @@ pub struct Unwitnessed {
     /// After this nothing is known of any: in a session, the pipeline has not gone on since long before.
     holds_until: Option<Timestamp>,
 }
-
-/// A recorder that has worked nothing off for so long in a session stands still: the clock alone gives it a record a minute.
-const STANDS_STILL_US: i64 = 120_000_000;
 
 impl Unwitnessed {
     /// As of the pipeline's time.

@@ -250,12 +250,13 @@ impl TradingDay {
         rows: &mut Rows,
     ) {
         let Some((since, volume)) = dated else { return };
+        let stated = self.verdicts_since(slot, since);
         self.unproved.insert((slot as u32, provider), until);
         let bucket = self.buckets.index_of(since);
         let proved_until = self.proved_until_mut(slot, provider);
         *proved_until = since.min(*proved_until);
         self.ends_mut(slot, provider).unprove(bucket, volume);
-        self.judge_since(slot, since, rows);
+        self.judge_changed(slot, &stated, rows);
     }
 
     /// Whether what a provider says of a contract next is no snapshot after another one, but of a time in which it contradicted
@@ -287,13 +288,18 @@ impl TradingDay {
         }
         let proved = track.proved_until.max(epoch.live_until.min(since));
         let from = track.latest.event_time().max(proved);
+        // What an operator's order kept out may be known better then.
+        let stated = self.is_forced(slot).then(|| self.verdicts_since(slot, from));
         if self.slots[slot].is_of(provider) {
             (self.slots[slot].spoken, self.contexts[slot].proved_until) = (0, proved);
         } else {
             let track = self.others.reach(provider, slot);
             (track.spoken, track.proved_until) = (0, proved);
         }
-        self.judge_since(slot, from, rows);
+        match stated {
+            Some(stated) => self.judge_changed(slot, &stated, rows),
+            None => self.judge_since(slot, from, rows),
+        }
     }
 
     /// A requested contract that the answer does not contain is not witnessed any more by its stream.

@@ -291,10 +291,12 @@ fn check_missing(play: &Play, contract: usize, start: i64, end: i64) -> Result<(
         return Ok(());
     }
     // A contract that is muted may be proved by nothing else; its neighbours' scope may be down with it.
+    // A loss that is over before it is noticed is none to the daemon, but by what the stream has missed.
+    let is_unnoticed =
+        |fault: &Fault| matches!(fault.kind, Kind::LostStream(_, after) if fault.from + after >= fault.until);
     let is_muted = play.faults.iter().any(|fault| {
-        matches!(&fault.kind, Kind::MuteContracts(_) | Kind::MuteStream(_) | Kind::Frozen(_))
-            && fault.from < end + 240
-            && end - 600 < fault.until
+        let is_mute = matches!(&fault.kind, Kind::MuteContracts(_) | Kind::MuteStream(_) | Kind::Frozen(_));
+        (is_mute || is_unnoticed(fault)) && fault.from < end + 240 && end - 600 < fault.until
     });
     // Of its last second nothing is known.
     let streamed = play.streamed[contract].iter().find(|(from, until)| *from < end && end < *until);
