@@ -46,7 +46,8 @@ fn chain_of(contract: &str) -> &str {
 fn captures_in(record: &DayDump) -> Captures<'_> {
     let mut captures = Captures::new();
     for row in cells(record, "intraday_option_oi") {
-        if row[9] != "4" {
+        // A row that is missing shows what was seen in its bucket, too.
+        if !row[11].is_empty() {
             captures.entry(chain_of(row[1])).or_default().insert(second_of_day(row[11]));
         }
     }
