@@ -120,8 +120,8 @@ impl TradingDay {
         false
     }
 
-    /// A packet's stamp lies in a bucket that is closed: whether it is refused, since it stands still. Before it is so late as its
-    /// channel may be, that needs values that change under it.
+    /// A packet repeats the stamp of the contract's latest values, whose bucket is closed: whether it is refused, since the values
+    /// change while the stamp stands still, although it is not yet later than its channel may be.
     #[cold]
     pub(super) fn refuses_standing(
         &mut self,

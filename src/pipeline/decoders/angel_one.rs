@@ -100,9 +100,10 @@ impl Decoder {
         let mut answered = BTreeSet::new();
         for angel_one::QuotedRow { token, symbol, quote } in &answer.quotes {
             let slot = self.tokens.get(*token);
-            let contract = slot.and_then(|slot| ingest.contract(slot));
-            if contract.is_some_and(|contract| angel_one::is_symbol_of_another(symbol, contract)) {
-                let contract = contract.map(ToString::to_string).unwrap_or_default();
+            let of_another = slot
+                .and_then(|slot| ingest.contract(slot))
+                .filter(|contract| angel_one::is_symbol_of_another(symbol, contract));
+            if let Some(contract) = of_another.map(ToString::to_string) {
                 ingest.note_refused(
                     PROVIDER,
                     &format_args!("the quote of token {} of {contract} names {symbol:.40?}", token.token),
