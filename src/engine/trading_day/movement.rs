@@ -42,9 +42,9 @@ pub(super) struct Movement {
     /// Whose values were looked at.
     of: Option<Provider>,
     /// When something had moved last, at the latest; the first look counts as one.
-    pub until: Timestamp,
+    until: Timestamp,
     /// The same at the earliest.
-    pub after: Timestamp,
+    after: Timestamp,
     looked_at: Timestamp,
     /// Contracts that have moved within the running minute.
     contracts: u32,
@@ -193,6 +193,13 @@ impl TradingDay {
             }
         }
         look
+    }
+
+    /// Up to when a provider's looks have found a chain to move; `None` before the first of them, since what another provider
+    /// showed says nothing of this one.
+    pub(super) fn moved_until(&self, chain: usize, provider: Provider) -> Option<Timestamp> {
+        let Movement { of, until, .. } = self.chains[chain].movement;
+        (of == Some(provider) && until != Timestamp::NEVER).then_some(until)
     }
 
     /// A minute is over: the chain learns from it. Quiet ones count once something has moved after them: until then they

@@ -124,9 +124,10 @@ impl TradingDay {
         if is_new_minute {
             self.end_minute(chain);
         }
-        let moved = self.chains[chain].movement.until;
-        let still_max_us = self.still_max_us(chain, now).filter(|_| moved != Timestamp::NEVER);
-        if still_max_us.is_some_and(|us| cover.last_stamp.us_since(moved) > us.max(REPEATED_US)) {
+        let moved = self.moved_until(chain, provider);
+        let still_us = moved.map(|moved| cover.last_stamp.us_since(moved));
+        let still_max_us = self.still_max_us(chain, now).map(|us| us.max(REPEATED_US));
+        if still_us.zip(still_max_us).is_some_and(|(still, longest)| still > longest) {
             self.set_still(chain, provider, now, rows);
         }
     }
@@ -148,7 +149,7 @@ impl TradingDay {
             self.end_minute(chain);
         }
         let Some(still_max_us) = self.still_max_us(chain, now) else { return };
-        let moved = self.chains[chain].movement.until;
+        let Some(moved) = self.moved_until(chain, provider) else { return };
         if newest.us_since(moved) > still_max_us {
             return self.set_still(chain, provider, now, rows);
         }

@@ -6,7 +6,7 @@ use super::{
     play::{Play, Shown},
 };
 use crate::market::{BucketRow, BucketState, Provider, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a stream's row may lag behind the truth.
 const STREAM_SLACK_S: i64 = 2;
@@ -232,16 +232,17 @@ fn is_lots_shown(play: &Play, contract: usize, stamp: i64, end: i64) -> bool {
 
 /// Whether the open interest of a contract may be in dispute around a bucket. One that nothing decides leaves rows missing, until
 /// some minutes after both providers have shown the same again.
-/// Past half of a chain's contracts it is the chain's.
+/// Past half of a chain's contracts it is the chain's, of however many faults they are.
 pub(super) fn is_disputed(play: &Play, contract: usize, start: i64, end: i64) -> bool {
     let chain = of_chain(contract / play.per_chain, play.per_chain);
-    play.faults.iter().any(|fault| {
-        let Kind::Lots(of) = &fault.kind else { return false };
-        let is_of = of.contains(&contract) || of.range(chain.clone()).count() * 2 > play.per_chain;
-        is_of
-            && fault.from <= end + DISPUTE_S
-            && start <= agreed_after(play, contract, fault.until) + DISPUTE_S
-    })
+    let disputed = play.faults.iter().filter_map(|fault| {
+        let Kind::Lots(of) = &fault.kind else { return None };
+        let runs =
+            fault.from <= end + DISPUTE_S && start <= agreed_after(play, contract, fault.until) + DISPUTE_S;
+        runs.then_some(of.range(chain.clone()))
+    });
+    let disputed: BTreeSet<usize> = disputed.flatten().copied().collect();
+    disputed.contains(&contract) || disputed.len() * 2 > play.per_chain
 }
 
 /// When both providers have shown the same of a contract again: with the fourth body after `second`, since what they show may miss
