@@ -1,14 +1,14 @@
-//! Replays a finished day's log and compares it with the store; also any day, at once, for somebody who asks.
+//! Replays a finished day's log and compares it with the store; also any day, at once, when asked.
 
 use super::{
     Outcome,
     board::{Comparison, Inquiry},
-    child::{JobParts, Shift},
+    child::{JobParts, Shift, Surroundings},
     explain::explain_row,
     rejudge::rejudge_day,
     replay::{Verdict, Verified, VerifyError, verify_day},
 };
-use crate::{logging::Event, market::TradingDate};
+use crate::{actor::Pulse, logging::Event, market::TradingDate};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -48,7 +48,7 @@ impl Shift {
         Outcome::Faulty(difference)
     }
 
-    /// For somebody who asked, and as long as he waits.
+    /// When asked, for as long as the caller waits.
     pub async fn compare(&self, mut wanted: Comparison) {
         let compared = tokio::select! {
             biased;
@@ -56,7 +56,7 @@ impl Shift {
             () = wanted.answer.closed() => return,
             compared = self.replay(wanted.date) => compared,
         };
-        // He may have gone right now.
+        // The caller may be gone right now.
         let _ = wanted.answer.send(compared);
     }
 
@@ -94,7 +94,7 @@ impl Shift {
         let session = settings.calendar.session(date);
         let mut attempts = 0;
         loop {
-            let settled_seq = self.settled_seq().await;
+            let settled_seq = settled_seq(&**daemon, self.lease.pulse()).await;
             let verified = verify_day(store_url, spool_directory, settings, date, self.lease.pulse()).await?;
             let is_still = settled_seq.is_some_and(|seq| daemon.last_seq() == seq);
             let says_all = verified.is_equal() || !verified.losses.is_empty() || is_still;
@@ -108,21 +108,20 @@ impl Shift {
             }
         }
     }
+}
 
-    /// The log's last record, once the store has everything up to it; `None` where that takes too long. The job's own row is
-    /// on its way when it begins.
-    async fn settled_seq(&self) -> Option<u64> {
-        let daemon = &self.parts.daemon;
-        for _ in 0..SETTLE_LOOKS {
-            let seq = daemon.last_seq();
-            if daemon.is_settled(seq) {
-                return Some(seq);
-            }
-            self.lease.pulse().progress();
-            tokio::time::sleep(SETTLE_LOOK).await;
+/// The log's last record, once the store has everything up to it; `None` where that takes too long. The job's own row is on
+/// its way when it begins.
+async fn settled_seq(daemon: &dyn Surroundings, pulse: &Pulse) -> Option<u64> {
+    for _ in 0..SETTLE_LOOKS {
+        let seq = daemon.last_seq();
+        if daemon.is_settled(seq) {
+            return Some(seq);
         }
-        None
+        pulse.progress();
+        tokio::time::sleep(SETTLE_LOOK).await;
     }
+    None
 }
 
 /// When the rows of the running day may have reached the store. After the close records of time alone still come.
@@ -154,9 +153,49 @@ fn describe(date: TradingDate, verified: &Verified) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{actor::Lease, spool::NewRecord, store::Checkpoint};
+    use futures_util::future::LocalBoxFuture;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    /// A daemon that appends a record between any two looks; its store is `behind` records back, fewer at each look.
+    struct Catching {
+        seq: AtomicU64,
+        behind: AtomicU64,
+    }
+
+    impl Surroundings for Catching {
+        fn is_settled(&self, seq: u64) -> bool {
+            let behind = self.behind.load(Relaxed);
+            self.behind.store(behind.saturating_sub(1), Relaxed);
+            seq + behind <= self.seq.load(Relaxed)
+        }
+
+        fn last_seq(&self) -> u64 {
+            self.seq.fetch_add(1, Relaxed) + 1
+        }
+
+        fn recovery_point(&self) -> LocalBoxFuture<'_, Result<Option<Checkpoint>, String>> {
+            unreachable!("nothing is removed")
+        }
+
+        fn append<'a>(&'a self, _: NewRecord, _: &'a Lease) -> LocalBoxFuture<'a, Result<(), String>> {
+            unreachable!("nothing is recorded")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_that_are_on_their_way_are_waited_for() {
+        let catching = |behind| Catching { seq: AtomicU64::new(10), behind: AtomicU64::new(behind) };
+        assert_eq!(settled_seq(&catching(0), &Pulse::default()).await, Some(11));
+        assert_eq!(settled_seq(&catching(3), &Pulse::default()).await, Some(14), "up to the newest by then");
+        let never = catching(u64::from(SETTLE_LOOKS) + 1);
+        let began = tokio::time::Instant::now();
+        assert_eq!(settled_seq(&never, &Pulse::default()).await, None);
+        assert_eq!(began.elapsed(), SETTLE_LOOK * SETTLE_LOOKS, "and not for ever");
+    }
 
     #[test]
-    fn after_the_close_nobody_is_sent_to_it() {
+    fn after_the_close_no_answer_refers_to_it() {
         let said = |is_open| {
             let date = TradingDate::from_ymd_opt(2026, 1, 30).expect("a date");
             VerifyError::StillRecorded { date, when: when_to_ask(is_open) }.to_string()

@@ -190,6 +190,15 @@ fn fill_the_disk_and_make_space(name: &str, tables: impl Fn(&Simulator, &Path) -
     let before = rows(&store);
     simulator.wait_until(at(second(simulator.clock.now()) + 2 * BUCKET_S + 60));
     assert!(problems(&daemon).contains(spool_says), "it is still full");
+    // What was seen before says nothing of now.
+    daemon.wait_for("a chain of which nothing is claimed", |daemon| {
+        let chain = daemon.ask(&["chain", "NIFTY", "--expiry", "2026-02-03"]);
+        let sides =
+            chain["rows"].as_array().expect("strikes").iter().flat_map(|row| [&row["call"], &row["put"]]);
+        let states: Vec<_> = sides.map(|side| side["state"].clone()).collect();
+        assert_eq!(states.len(), contracts().count(), "{chain:#}");
+        chain["live"] == true && chain["level_e4"].is_null() && states.iter().all(|state| state == "missing")
+    });
     let actors = daemon.ask(&["actors"]);
     for actor in actors["actors"].as_array().expect("actors") {
         assert_eq!(actor["restarts"], 0, "nothing dies of a full disk: {actor:#}");
