@@ -51,6 +51,9 @@ fn captures_in(record: &DayDump) -> Captures<'_> {
             captures.entry(chain_of(row[1])).or_default().insert(second_of_day(row[11]));
         }
     }
+    for row in cells(record, "oi_delta_log") {
+        captures.entry(chain_of(row[0])).or_default().insert(second_of_day(row[1]));
+    }
     captures
 }
 
@@ -75,9 +78,6 @@ fn assert_equal(
     let is_unseen = |contract: &str, after: i64, before: i64| {
         let seen = captures.and_then(|captures| captures.get(chain_of(contract)));
         seen.is_some_and(|seen| seen.range(after + 1..before).next().is_none())
-    };
-    let is_seen = |contract: &str, second: i64| {
-        captures.is_none_or(|captures| captures[chain_of(contract)].contains(&second))
     };
     let mut behind = 0;
     let gaps: Vec<(i64, i64)> =
@@ -155,9 +155,14 @@ fn assert_equal(
         );
     }
     for (contract, values) in &answer.contracts {
-        let of_session: Vec<_> = values
-            .iter()
-            .filter(|value| value.second < SESSION_CLOSE_S && is_seen(contract, value.second))
+        // The bodies after a capture repeat it until the next one.
+        let is_seen = |at: usize| {
+            let next = values.get(at + 1).map_or(SESSION_CLOSE_S, |next| next.second.min(SESSION_CLOSE_S));
+            !is_unseen(contract, values[at].second - 1, next)
+        };
+        let of_session: Vec<_> = (0..values.len())
+            .filter(|&at| values[at].second < SESSION_CLOSE_S && is_seen(at))
+            .map(|at| values[at])
             .collect();
         let moved_to = |last: i64| last - of_session[0].open_interest;
         // What changed in an outage that lasted until about the close may have been seen before it or not.
