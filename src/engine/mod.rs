@@ -19,5 +19,5 @@ pub use trading_day::{
     ChainClass, ChainField, ContradictedBase, DayCounters, EndEvidence, EndProof, ImpossibleOi,
     ImpossiblePrice, LevelDispute, MissingChain, OiContradiction, OiDispute, OiJump, OiJumpFault, PriceBound,
     PriceFault, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, StoppedContracts,
-    TradingDay, UntoldQuotes, UnwitnessedChain, VolumeContradiction, WrongStamps,
+    TradingDay, UntoldQuotes, UnwitnessedChain, VolumeContradiction, VolumeLeap, WrongStamps,
 };

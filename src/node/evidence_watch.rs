@@ -10,9 +10,9 @@ use super::{
     listing_lacks::{UnrecordedExpiries, describe_differing},
     value_counts::{CountedValues, describe_counted, describe_unread_values},
     value_lacks::{
-        describe_begun, describe_changed_lots, describe_disputes, describe_impossible, describe_level,
-        describe_levels, describe_lots, describe_prices, describe_still, describe_stopped, describe_volumes,
-        describe_without_lots,
+        describe_begun, describe_changed_lots, describe_disputes, describe_impossible, describe_leaps,
+        describe_level, describe_levels, describe_lots, describe_prices, describe_still, describe_stopped,
+        describe_volumes, describe_without_lots,
     },
 };
 use crate::{
@@ -160,6 +160,7 @@ impl EvidenceWatch {
         let prices = pipeline.impossible_prices();
         values.extend(describe_prices(&prices, contract_of));
         values.extend(describe_volumes(&pipeline.volume_contradictions()));
+        values.extend(describe_leaps(&pipeline.volume_leaps()));
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
         let close = pipeline.day().map(|day| day.hours().close);

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     engine::{
         ChainField, ImpossibleOi, ImpossiblePrice, LevelDispute, OiDispute, PriceFault, StillField,
-        StillLevel, StoppedContracts, VolumeContradiction,
+        StillLevel, StoppedContracts, VolumeContradiction, VolumeLeap,
     },
     market::{Contract, InstrumentId, TradingDate},
     pipeline::{ChangedLots, ContestedLots},
@@ -168,6 +168,19 @@ pub(super) fn describe_volumes(chains: &[(String, VolumeContradiction)]) -> Vec<
         )
     };
     name_first(chains, name, |more| format!("volume of {more} more chains is contradicted"))
+}
+
+/// Of the first chains.
+pub(super) fn describe_leaps(chains: &[(String, VolumeLeap)]) -> Vec<String> {
+    let name = |(chain, found): &(String, VolumeLeap)| {
+        let VolumeLeap { provider, contracts, before, after, at, .. } = found;
+        let at = clock(*at);
+        format!(
+            "volume of {contracts} contracts of chain {chain} cannot be: it went from {before} to {after} in sum at {at}, by \
+             {provider}; check units and lot sizes"
+        )
+    };
+    name_first(chains, name, |more| format!("volume of {more} more chains cannot be"))
 }
 
 /// Of the first chains, with what is shown of one contract.

@@ -5,7 +5,9 @@
 
 use super::Pipeline;
 use crate::{
-    engine::{ImpossibleOi, StillField, StillLevel, StoppedContracts, TradingDay},
+    engine::{
+        ImpossibleOi, StillField, StillLevel, StoppedContracts, TradingDay, VolumeContradiction, VolumeLeap,
+    },
     market::{InstrumentId, InstrumentKind, Timestamp, is_index_underlying},
 };
 
@@ -26,6 +28,18 @@ impl Pipeline {
         let found = self.day.as_ref().map(|day| day.still_fields(now.min(last_in_session(day))));
         let found = found.unwrap_or_default();
         found.into_iter().map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
+    }
+
+    /// Chains of which two providers count volume in different units, with their names.
+    pub fn volume_contradictions(&self) -> Vec<(String, VolumeContradiction)> {
+        let found = self.day.iter().flat_map(|day| day.volume_contradictions());
+        found.map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
+    }
+
+    /// Chains whose volumes became many times themselves at once, with their names.
+    pub fn volume_leaps(&self) -> Vec<(String, VolumeLeap)> {
+        let found = self.day.iter().flat_map(|day| day.volume_leaps());
+        found.map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
     }
 
     /// Contracts that have stopped while the others of their chains go on, with the chains' names.

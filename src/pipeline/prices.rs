@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use crate::{
-    engine::{ImpossiblePrice, LevelDispute, VolumeContradiction},
+    engine::{ImpossiblePrice, LevelDispute},
     market::InstrumentId,
 };
 
@@ -12,12 +12,6 @@ impl Pipeline {
         let Some(day) = &self.day else { return Vec::new() };
         let title = |found: &LevelDispute| self.chains.title(day.chain_of(found.slot)).to_owned();
         day.level_disputes().into_iter().map(|found| (title(&found), found)).collect()
-    }
-
-    /// Chains of which two providers count volume in different units, with their names.
-    pub fn volume_contradictions(&self) -> Vec<(String, VolumeContradiction)> {
-        let found = self.day.iter().flat_map(|day| day.volume_contradictions());
-        found.map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
     }
 
     /// Prices of options that cannot be, with the name of the chain and the contract.

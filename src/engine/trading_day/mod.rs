@@ -63,7 +63,7 @@ pub use stated::MissingChain;
 pub use stopped::StoppedContracts;
 pub use track::Proof as EndProof;
 pub use untold::UntoldQuotes;
-pub use volumes::VolumeContradiction;
+pub use volumes::{VolumeContradiction, VolumeLeap};
 
 use self::{
     chain::Chain,

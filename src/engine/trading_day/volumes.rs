@@ -1,4 +1,4 @@
-//! Volumes of a chain that two providers count in different units.
+//! Volumes of a chain that are counted in different units: by two providers, or by one before and after an instant.
 //!
 //! Example: a source goes over from units to lots. Of two volumes of a contract the larger one counts as the later, so the rows
 //! would be those of the wrong provider, and nothing else shows it.
@@ -6,7 +6,10 @@
 //! Copies of different age differ as well, most so of a contract that has just begun to be traded. So the sums over a chain are
 //! compared, from a while after the open on, in looks that follow each other.
 //!
-//! Owns what the looks have found. Invariant: a finding changes no row: status names it.
+//! With one provider alone, volumes of most contracts that become many times themselves at once are what can be seen of it.
+//! [`super::plausibility`] counts them in its looks.
+//!
+//! Owns what the looks at two providers have found. Invariant: a finding changes no row: status names it.
 
 use super::{TradingDay, silence::MINUTE_US};
 use crate::market::{Provider, Timestamp};
@@ -22,6 +25,56 @@ const CURRENT_US: i64 = 5 * MINUTE_US;
 const LOOKS_MIN: u32 = 5;
 /// Contracts that both show; fewer say nothing of their chain.
 const CONTRACTS_MIN: u32 = 5;
+
+/// A volume that becomes so many times itself from look to look: lot sizes are larger, and a market does not trade so much.
+const LEAP_TIMES: i64 = 8;
+/// After a longer pause, volume may be many times that of before it.
+const LEAP_US: i64 = 10 * MINUTE_US;
+
+/// Contracts whose volumes two looks have told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Growth {
+    /// That had been traded.
+    traded: u32,
+    leapt: u32,
+    /// Sums of those that have leapt.
+    before: i64,
+    after: i64,
+}
+
+/// Volumes of most of a chain's contracts that became many times themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeLeap {
+    pub chain: u32,
+    pub provider: Provider,
+    pub contracts: u32,
+    /// Sums of these contracts.
+    pub before: i64,
+    pub after: i64,
+    /// The newest stamp of the look that found it.
+    pub at: Timestamp,
+}
+
+impl Growth {
+    pub fn count(&mut self, before: i64, after: i64) {
+        if before <= 0 {
+            return;
+        }
+        self.traded += 1;
+        if after >= before.saturating_mul(LEAP_TIMES) {
+            self.leapt += 1;
+            (self.before, self.after) =
+                (self.before.saturating_add(before), self.after.saturating_add(after));
+        }
+    }
+
+    /// Whether it is the chain's, of contracts enough to speak for it.
+    pub fn leap(&self, chain: u32, provider: Provider, at: Timestamp) -> Option<VolumeLeap> {
+        let Growth { traded, leapt, before, after } = *self;
+        let is_of_chain = leapt >= CONTRACTS_MIN && leapt * 2 > traded;
+        is_of_chain.then_some(VolumeLeap { chain, provider, contracts: leapt, before, after, at })
+    }
+}
 
 /// What the looks at a chain have found, and how many in a row.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +116,12 @@ impl TradingDay {
         let new = Found { looks: 0, contradiction: VolumeContradiction { chain: key, sums, since: now } };
         let found = self.volumes.found.entry(key).or_insert(new);
         (found.looks, found.contradiction.sums) = (found.looks.saturating_add(1), sums);
+    }
+
+    /// Whether a provider's volumes up to two stamps, the newest of two looks, can be held to each other.
+    pub(super) fn are_comparable(&self, before: Timestamp, now: Timestamp) -> bool {
+        let beginning = self.hours.open.plus_us(BEGINNING_US.max(self.silence_min_us));
+        before >= beginning && now.us_since(before) <= LEAP_US.max(self.silence_min_us)
     }
 
     /// The sums of two providers, where one is in another unit.

@@ -101,8 +101,9 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
         let is_ordered = |provider: Provider| {
             play.is_in(start, end + LATENESS_S, |kind| *kind == Kind::Override(provider))
         };
-        // An operator's order binds: what the others know better is not taken.
-        let ordered = row.provider.filter(|provider| is_ordered(*provider));
+        // An operator's order binds: what the others know better is not taken. The row may name the one that said it first.
+        let by_bodies = Some(Provider::Nse).filter(|_| is_bridged(play, *contract, end, volume));
+        let ordered = row.provider.into_iter().chain(by_bodies).find(|provider| is_ordered(*provider));
         let newer = play.shown[*contract].iter().find(|shown| {
             shown.stamp < end - slack
                 && !(is_bridged(play, *contract, end, volume) && is_of_frozen_answer(play, *contract, shown))

@@ -327,6 +327,62 @@ fn open_interest_of_a_part_of_a_chain_that_stands_still_while_its_volume_is_adde
 }
 
 #[test]
+fn open_interest_of_one_contract_that_is_traded_for_more_than_twice_as_much_does_not_stand_still() {
+    let traded = |lots: i64| {
+        move |minute: i64, slot: i64| match slot {
+            7 => Shown { volume: Some(minute * lots), ..lively(minute.min(20), slot) },
+            _ => lively(minute, slot),
+        }
+    };
+    let open_interest = lively(20, 7).open_interest.expect("some");
+    let mut chain = Chain::new(None);
+    // Up to twice as much from the look after the change on.
+    chain.run(0..60, 20, traded(open_interest * 2 / 40));
+    assert_eq!(chain.still(60), [], "it may have been bought and sold again");
+    chain.run(60..63, 20, traded(open_interest * 2 / 40));
+    let [(field, since)] = chain.still(63)[..] else { panic!("it is found: {:?}", chain.still(63)) };
+    assert_eq!(field, ChainField::OpenInterestOf { contracts: 1 });
+    assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
+    // However much it is, a quarter of an hour must have passed.
+    let mut chain = Chain::new(None);
+    chain.run(0..35, 20, traded(open_interest));
+    assert_eq!(chain.still(35), []);
+    chain.run(35..37, 20, traded(open_interest));
+    assert_eq!(chain.still(37).len(), 1);
+}
+
+#[test]
+fn volumes_that_become_many_times_themselves_at_once_are_found() {
+    let leaps = |contracts: i64, times: i64, at: i64| {
+        move |minute: i64, slot: i64| {
+            let shown = lively(minute, slot);
+            let is_more = slot < contracts && minute >= at;
+            Shown {
+                volume: shown.volume.map(|volume| if is_more { volume * times } else { volume }),
+                ..shown
+            }
+        }
+    };
+    let found = |chain: &Chain| chain.played.day.volume_leaps().next();
+    let mut chain = Chain::new(None);
+    chain.run(0..60, 20, leaps(40, 75, 40));
+    let leap = found(&chain).expect("all of the chain");
+    assert_eq!((leap.chain, leap.provider, leap.contracts), (OPTIONS, Provider::AngelOne, CONTRACTS));
+    assert!(leap.after > 70 * leap.before, "{leap:?}");
+    assert!(open_plus(40 * 60) <= leap.at && leap.at <= open_plus(41 * 60), "{leap:?}");
+    for (contracts, times, at) in [(20, 75, 40), (40, 7, 40), (40, 75, 14)] {
+        let mut chain = Chain::new(None);
+        chain.run(0..60, 20, leaps(contracts, times, at));
+        assert_eq!(found(&chain), None, "{contracts} contracts, {times} times, at {at}");
+    }
+    // Volumes of an hour that was not seen.
+    let mut chain = Chain::new(None);
+    chain.run(0..20, 20, lively);
+    chain.run(80..90, 20, |minute, slot| leaps(40, 20, 80)(minute, slot));
+    assert_eq!(found(&chain), None);
+}
+
+#[test]
 fn lively_contracts_that_stop_while_the_others_go_on_are_found() {
     let stopped = |chain: &Chain, minute: i64| {
         let found = chain.played.day.stopped_contracts(open_plus(minute * 60)).next();
