@@ -8,7 +8,11 @@
 //! and everything about when to ask.
 
 mod chain;
+mod chain_decode;
 mod chain_encode;
+mod chain_peek;
+#[cfg(test)]
+mod chain_tests;
 mod context;
 mod contracts;
 mod error;
@@ -20,8 +24,10 @@ mod status;
 mod units;
 mod unread;
 
-pub use chain::{Chain, Leg, PeekedChain, decode_chain, peek_chain, peek_timestamp};
+pub use chain::{Chain, Leg};
+pub use chain_decode::decode_chain;
 pub use chain_encode::{ChainShape, encode_chain};
+pub use chain_peek::{PeekedChain, peek_chain, peek_timestamp};
 pub use context::{ChainContext, ContextError};
 pub use contracts::{ContractInfo, decode_contracts, encode_contracts};
 pub use error::{BODY_MAX_BYTES, WireError, excerpt};

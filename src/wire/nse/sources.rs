@@ -1,6 +1,6 @@
 //! What the log has of NSE's website.
 
-use super::chain::peek_timestamp;
+use super::chain_peek::peek_timestamp;
 use crate::{
     market::{Delivery, Timestamp},
     wire::source::{Source, SourceShape, SourceTraits},
