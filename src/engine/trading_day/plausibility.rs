@@ -5,8 +5,7 @@
 //! prices move. With a second provider [`super::open_interest`] finds that; this finds it also where there is one alone.
 //!
 //! Six things are found, of what is recorded:
-//! - open interest that is further from the session before than was traded: of many contracts of a chain, or of a few for
-//!   [`IMPOSSIBLE_LOOKS_MIN`] looks;
+//! - open interest that is further from the session before than was traded ([`super::impossible_oi`]);
 //! - open interest of a chain, of many contracts of it, or of a few that are traded for more than twice as much, that stands still
 //!   while volume is added, and the other way round;
 //! - volumes of a chain that become many times themselves at once;
@@ -22,11 +21,11 @@
 //! - Looks count in which something came, besides the time: a source may show values each five minutes only. A look after
 //!   several minutes counts for as many as its contracts speak for.
 //! - What is not told is not judged; 0 and unknown are two things.
-//! - Open interest that could not be stays a finding, whatever is traded afterwards, until it is corrected.
 
 use super::{
     ChainClass, SLOTS_AHEAD, TradingDay,
-    open_interest::{SETTLED_US, can_become},
+    impossible_oi::{ImpossibleCount, ImpossibleOi, ImpossibleOis},
+    open_interest::SETTLED_US,
     silence::{ENDING_US, MINUTE_US},
     stopped::{Stopped, StoppedContracts, Trading},
     volumes::{Growth, VolumeLeap},
@@ -56,17 +55,6 @@ const OVERTRADED_TIMES: i64 = 2;
 const CHANGED_LOOKS_MIN: u32 = 3;
 /// So many minutes must have brought other prices of options while the level stood still.
 const PRICED_MINUTES_MIN: u32 = 5;
-/// Values that cannot be are their chain's from so many contracts on, if these are more than this part of those judged.
-const IMPOSSIBLE_MIN: u32 = 3;
-const IMPOSSIBLE_PART: u32 = 4;
-/// Those of fewer are named after so many looks in a row.
-pub(super) const IMPOSSIBLE_LOOKS_MIN: u32 = 3;
-
-/// Whether values that cannot be are in so many of a chain's contracts that they are the chain's.
-pub(super) fn is_of_chain(impossible: u32, judged: u32) -> bool {
-    impossible >= IMPOSSIBLE_MIN && impossible * IMPOSSIBLE_PART > judged
-}
-
 /// Contracts of a chain of so many that speak for it.
 fn traded_min(contracts: usize) -> u32 {
     (contracts / 2).clamp(CONTRACTS_MIN as usize, TRADED_CONTRACTS) as u32
@@ -176,9 +164,7 @@ struct ChainFields {
     changed_contracts: u32,
     /// A bit for each of the last minutes in which many prices became other ones; the lowest is the running one's.
     priced: u64,
-    /// Contracts whose open interest can be judged, and those of them whose open interest cannot be.
-    judged: u32,
-    impossible: u32,
+    impossible: ImpossibleCount,
 }
 
 impl ChainFields {
@@ -199,18 +185,8 @@ impl ChainFields {
         changed_looks: 0,
         changed_contracts: 0,
         priced: 0,
-        judged: 0,
-        impossible: 0,
+        impossible: ImpossibleCount { judged: 0, impossible: 0 },
     };
-}
-
-/// Open interest that could not be, as it was when that was found.
-#[derive(Clone, Copy, Debug)]
-struct Impossible {
-    open_interest: i64,
-    volume: i64,
-    at: Timestamp,
-    looks: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -230,8 +206,7 @@ pub(super) struct Plausibility {
     fields: Vec<Fields>,
     trading: Vec<Trading>,
     chains: Vec<ChainFields>,
-    /// By slot.
-    impossible: BTreeMap<u32, Impossible>,
+    impossible: ImpossibleOis,
     levels: BTreeMap<u32, Level>,
 }
 
@@ -254,23 +229,7 @@ struct Look {
     open_interest_at: Option<Timestamp>,
     volume_at: Option<Timestamp>,
     price_at: Option<Timestamp>,
-    judged: u32,
-    impossible: u32,
-}
-
-/// Open interest of a chain's contracts that cannot be, with the first of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImpossibleOi {
-    pub chain: u32,
-    pub provider: Provider,
-    pub contracts: u32,
-    /// Of so many that have a base and show something.
-    pub judged: u32,
-    pub slot: u32,
-    pub open_interest: i64,
-    pub base: i64,
-    pub volume: i64,
-    pub at: Timestamp,
+    impossible: ImpossibleCount,
 }
 
 /// A field of a chain that stands still while another one moves.
@@ -376,14 +335,12 @@ impl TradingDay {
                 volume_minute: minute,
                 ..ChainFields::UNKNOWN
             };
-            slots.iter().for_each(|slot| {
-                known.impossible.remove(slot);
-            });
+            slots.iter().for_each(|slot| known.impossible.forget(*slot));
         }
         let look = self.compare_fields(known, chain, provider, minute);
         let found = &mut known.chains[chain];
         let newest = std::mem::replace(&mut found.newest, look.newest);
-        (found.judged, found.impossible) = (look.judged, look.impossible);
+        found.impossible = look.impossible;
         (found.stuck, found.overtraded, found.stopped) = (look.stuck, look.overtraded, look.stopped);
         if is_first {
             return;
@@ -437,8 +394,7 @@ impl TradingDay {
             open_interest_at: None,
             volume_at: None,
             price_at: None,
-            judged: 0,
-            impossible: 0,
+            impossible: ImpossibleCount::default(),
         };
         let turn = self.turn_minutes(chain);
         let still_us = self.still_us(STILL_US);
@@ -496,51 +452,11 @@ impl TradingDay {
                 fields.changed = minute;
             }
             if has_both && stamp >= self.hours.open {
-                let fields = *fields;
-                if let Some(is_possible) = self.judge_open_interest(known, slot, &fields, stamp) {
-                    look.judged += 1;
-                    look.impossible += u32::from(!is_possible);
-                }
+                let shown = (fields.open_interest, fields.volume, stamp);
+                look.impossible.count(self.judge_open_interest(&mut known.impossible, slot, shown));
             }
         }
         look
-    }
-
-    /// The open interest of the session before: one of before today, else the one that today's provider names, which its own open
-    /// interest and volume may contradict.
-    fn known_base(&self, slot: u32) -> Option<i64> {
-        let slot = slot as usize;
-        self.bases_before[slot].or(self.contexts[slot].base).map(|(open_interest, _)| open_interest)
-    }
-
-    /// Whether a contract's open interest can be; `None` where nothing is known of the session before, or there is none in
-    /// either session, which is true in any unit.
-    fn judge_open_interest(
-        &self,
-        known: &mut Plausibility,
-        slot: u32,
-        fields: &Fields,
-        stamp: Timestamp,
-    ) -> Option<bool> {
-        let base = self.known_base(slot)?;
-        let Fields { open_interest, volume, .. } = *fields;
-        let is_possible = can_become(base, open_interest, volume);
-        let is_found = known.impossible.get_mut(&slot).is_some_and(|found| {
-            found.looks = found.looks.saturating_add(1);
-            let is_replaced = can_become(base, found.open_interest, found.volume);
-            let distance = |open_interest: i64| open_interest.saturating_sub(base).unsigned_abs();
-            let is_corrected = is_possible && distance(open_interest) < distance(found.open_interest) / 2;
-            !is_replaced && !is_corrected
-        });
-        if is_found {
-            return Some(false);
-        }
-        if is_possible {
-            known.impossible.remove(&slot);
-        } else {
-            known.impossible.insert(slot, Impossible { open_interest, volume, at: stamp, looks: 1 });
-        }
-        (base != 0 || open_interest != 0).then_some(is_possible)
     }
 
     fn look_at_levels(&self, known: &mut Plausibility) {
@@ -562,26 +478,10 @@ impl TradingDay {
     /// Chains with open interest that cannot be, after what was traded since the session before.
     pub fn impossible_open_interest(&self) -> Vec<ImpossibleOi> {
         let chains = self.plausibility.chains.iter().enumerate();
-        chains.filter_map(|(chain, found)| self.impossible_of_chain(chain, found)).collect()
-    }
-
-    fn impossible_of_chain(&self, chain: usize, found: &ChainFields) -> Option<ImpossibleOi> {
-        let ChainFields { of, judged, impossible, .. } = *found;
-        if impossible == 0 {
-            return None;
-        }
-        let is_of_chain = is_of_chain(impossible, judged);
-        let looks_min = if is_of_chain { 0 } else { IMPOSSIBLE_LOOKS_MIN };
-        let slots = self.chains[chain].slots.iter();
-        let mut named = slots.filter_map(|slot| {
-            let impossible = self.plausibility.impossible.get(slot)?;
-            (impossible.looks >= looks_min).then_some((*slot, *impossible))
+        let found = chains.filter_map(|(chain, found)| {
+            self.impossible_of_chain(&self.plausibility.impossible, chain, found.of?, found.impossible)
         });
-        let (slot, Impossible { open_interest, volume, at, .. }) = named.next()?;
-        let contracts = if is_of_chain { impossible } else { 1 + named.count() as u32 };
-        let base = self.known_base(slot)?;
-        let chain = chain as u32;
-        Some(ImpossibleOi { chain, provider: of?, contracts, judged, slot, open_interest, base, volume, at })
+        found.collect()
     }
 
     /// Chains of which one field stands still while another one moves.

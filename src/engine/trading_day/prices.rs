@@ -23,8 +23,8 @@ mod pairs;
 use self::pairs::{Allowed, Pairs, Parity, are_no_pair};
 use super::{
     ChainClass, SLOTS_AHEAD, TradingDay,
+    impossible_oi::{IMPOSSIBLE_LOOKS_MIN, is_of_chain},
     open_interest::are_far_apart,
-    plausibility::{IMPOSSIBLE_LOOKS_MIN, is_of_chain},
 };
 use crate::{
     engine::{observation::Observation, rows::Rows},
