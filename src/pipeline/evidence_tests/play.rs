@@ -468,6 +468,8 @@ impl Play {
                 shown.push((contract, value));
             }
         }
+        // One without a leg is no answer.
+        let is_answer = !is_echo && !legs.is_empty();
         let body = nse::encode_chain(
             &nse::Chain {
                 timestamp: at(stamp),
@@ -486,7 +488,7 @@ impl Play {
         };
         let context = nse::ChainContext { symbol: "NIFTY".to_owned(), expiry: Some(expiry(chain)) };
         self.apply(second, Source::NSE_CHAIN, context.to_string(), Frames::one(&body));
-        if !is_echo && !is_empty {
+        if is_answer {
             self.levels.push(stamp);
         }
         if !is_echo {
