@@ -3,7 +3,7 @@
 //! Buckets close contract by contract: as soon as the grace is over and the contract is proved up to the bucket's end, or
 //! when its channel's lateness is over without proof.
 
-use super::{ChainClass, TradingDay, candle_view, prices, slot::Slot};
+use super::{ChainClass, TradingDay, candles::candle_view, prices, slot::Slot};
 use crate::{
     engine::{coverage, coverage::BucketMark, observation::Observation, rows::Rows},
     market::{

@@ -5,7 +5,7 @@
 //! changes is held to it again ([`super::judge`]).
 
 use super::{
-    Arrival, Delivery, Slot, Step, TradingDay,
+    Arrival, Delivery, Step, TradingDay,
     cross_check::STAMP_SKEW_US,
     silence::ScopeReason,
     track::{Proof, TrackView},
@@ -368,15 +368,6 @@ impl TradingDay {
         let bucket = self.buckets.index_of(quote.event_time);
         if track.ends.first_since(bucket).is_some_and(|value| value.volume() < quote.volume) {
             self.take_late(slot, arrival, quote, rows);
-        }
-    }
-
-    fn take_late_price(&mut self, slot: usize, trade: &Trade, rows: &mut Rows) {
-        let view = super::candle_view!(self, slot);
-        let Slot { candles, instrument, .. } = &mut self.slots[slot];
-        self.candles.observe_late(slot, candles, *instrument, trade, &view, rows);
-        if !self.slots[slot].is_option() {
-            self.observe_underlying(slot, trade, true, rows);
         }
     }
 

@@ -23,6 +23,7 @@
 
 mod arrivals;
 mod bases;
+mod candles;
 mod chain;
 mod closing;
 mod correction;
@@ -87,10 +88,7 @@ use self::{
     volumes::Volumes,
 };
 use super::{
-    candle::{
-        CandleBook, CandleDay, ContradictedBar, ContradictedVolume, PriceOutlier, Priced, Seen, Trade,
-        UnderlyingCandles,
-    },
+    candle::{CandleBook, ContradictedBar, Priced, Seen, Trade, UnderlyingCandles},
     channel::{Arrival, ChannelTraits},
     counted::Counted,
     coverage::BucketMark,
@@ -100,8 +98,7 @@ use super::{
 };
 use crate::{
     market::{
-        Bar, Bucket, BucketState, Delivery, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp,
-        TradingDate,
+        Bucket, BucketState, Delivery, InstrumentId, OiBase, OiDelta, Provider, Quote, Timestamp, TradingDate,
     },
     prefetch::prefetch,
 };
@@ -228,42 +225,6 @@ pub struct TradingDay {
     contradicted_bases: [Counted<ContradictedBase>; Provider::ALL.len()],
 }
 
-/// What the candles must know of the day, read where they ask.
-struct CandleView<'a> {
-    chains: &'a [Chain],
-    contexts: &'a [SlotContext],
-    marks: &'a Marks,
-    buckets: &'a Intervals,
-    slot: usize,
-}
-
-impl CandleDay for CandleView<'_> {
-    #[inline]
-    fn is_closed(&self, interval: usize) -> bool {
-        interval < self.chains[self.contexts[self.slot].chain as usize].candles_closed
-    }
-
-    fn has_hole(&self, from: Timestamp, until: Timestamp) -> bool {
-        let first = self.buckets.index_of(from);
-        let last = self.buckets.index_of(until.plus_us(-1));
-        self.marks.of(self.slot).iter().take(last + 1).skip(first).any(|mark| mark.is_unseen())
-    }
-}
-
-/// The view of a day whose candle book is in use meanwhile.
-macro_rules! candle_view {
-    ($day:expr, $slot:expr) => {
-        $crate::engine::trading_day::CandleView {
-            chains: &$day.chains,
-            contexts: &$day.contexts,
-            marks: &$day.marks,
-            buckets: &$day.buckets,
-            slot: $slot,
-        }
-    };
-}
-use candle_view;
-
 impl TradingDay {
     /// `grace_us` is how long after its end a bucket stays open at least, for what is still under way.
     /// Silences shorter than `silence_min_us` say nothing: where a day passes faster than machines respond, it is the time
@@ -340,16 +301,6 @@ impl TradingDay {
     /// Quotes of a provider that did not tell what they should have: they are left out.
     pub fn untold(&self, provider: Provider) -> UntoldQuotes {
         self.untold[provider.index()]
-    }
-
-    /// Cumulative volumes of a provider that its own later ones contradicted.
-    pub fn contradicted_volumes(&self, provider: Provider) -> Counted<ContradictedVolume> {
-        self.candles.contradicted_volumes(provider)
-    }
-
-    /// Prices of a provider that are far from those before and after them.
-    pub fn price_outliers(&self, provider: Provider) -> Counted<PriceOutlier> {
-        self.candles.price_outliers(provider)
     }
 
     pub fn slot_count(&self) -> usize {
@@ -693,48 +644,6 @@ impl TradingDay {
         });
     }
 
-    /// The latest price and volume, for the candles.
-    #[inline(always)]
-    fn observe_trade(&mut self, index: usize, trade: &Trade, rows: &mut Rows) {
-        if !self.slots[index].is_option() {
-            return self.observe_level(index, trade, rows);
-        }
-        let view = candle_view!(self, index);
-        let Slot { candles, instrument, .. } = &mut self.slots[index];
-        self.candles.observe(index, candles, *instrument, trade, &view, rows);
-    }
-
-    /// The volume of an index is always 0, which does not show that nothing has happened.
-    #[inline(never)]
-    fn observe_level(&mut self, index: usize, trade: &Trade, rows: &mut Rows) {
-        let trade = Trade { volume: trade.volume.filter(|volume| *volume > 0), ..*trade };
-        let view = candle_view!(self, index);
-        let Slot { candles, instrument, .. } = &mut self.slots[index];
-        let before = self.candles.price_outliers(trade.provider).count;
-        self.candles.observe(index, candles, *instrument, &trade, &view, rows);
-        self.mark_outliers(index, trade.provider, before, rows);
-        self.observe_underlying(index, &trade, false, rows);
-    }
-
-    /// Candles of an underlying of every length have what was found in its five-minute ones since there were so many.
-    fn mark_outliers(&mut self, slot: usize, provider: Provider, before: u64, rows: &mut Rows) {
-        let Counted { count, last } = self.candles.price_outliers(provider);
-        if let Some(found) = last.filter(|_| count > before) {
-            self.mark_candles(slot, found.start, found.end.plus_us(-1), rows);
-        }
-    }
-
-    #[inline(never)]
-    fn observe_underlying(&mut self, slot: usize, trade: &Trade, is_late: bool, rows: &mut Rows) {
-        let closed = self.chains[self.contexts[slot].chain as usize].closed;
-        let open_from = self.bucket(closed).start();
-        let instrument = self.slots[slot].instrument;
-        let view = candle_view!(self, slot);
-        if let Some(candles) = self.underlyings.get_mut(&slot) {
-            candles.observe(instrument, trade, is_late, open_from, &view, rows);
-        }
-    }
-
     #[cold]
     fn observe_after_close(&mut self, slot: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
         self.counters.after_close += 1;
@@ -759,31 +668,6 @@ impl TradingDay {
         if self.is_day_closed && self.slots[slot].is_option() && !before.same_values(&after) {
             rows.closes.extend(self.day_close(slot));
         }
-    }
-
-    /// Takes a broker's own three-minute candle of an underlying.
-    pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &Bar, rows: &mut Rows) {
-        let slot = slot as usize;
-        let is_of_session = bar.start >= self.buckets.start_of(0) && bar.start < self.hours.close;
-        // An interval that is still open has no final candle yet.
-        let closed = self.chains[self.contexts[slot].chain as usize].closed;
-        let is_closed = bar.start < self.bucket(closed).start();
-        let end = Bucket::containing(bar.start).end();
-        let is_other_forced = self.preference.forced.is_some_and(|forced| forced != provider);
-        let is_believed = !is_other_forced && !self.disbelieved_at(slot, end).has(Some(provider));
-        if let Some(candles) = self.underlyings.get_mut(&slot)
-            && is_of_session
-            && is_closed
-            && is_believed
-        {
-            let refused = candles.take_history(self.slots[slot].instrument, bar, provider, rows);
-            refused.into_iter().for_each(|refused| self.contradicted_bars[provider.index()].add(refused));
-        }
-    }
-
-    /// Candles of a provider that the prices seen contradict.
-    pub fn contradicted_bars(&self, provider: Provider) -> Counted<ContradictedBar> {
-        self.contradicted_bars[provider.index()]
     }
 }
 
