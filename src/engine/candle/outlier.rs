@@ -109,11 +109,11 @@ fn find_extreme(priced: Priced, ohlc: &Ohlc, before: Option<i64>, after: Option<
     let is_found = |extreme_e4: i64, is_far: &dyn Fn(i64) -> bool| {
         let is_other = |price_e4: &i64| *price_e4 != extreme_e4;
         let earlier = [before, Some(open_e4).filter(is_other)];
-        let later = [Some(close_e4).filter(is_other), after];
-        let are_far = |near: [Option<i64>; 2]| near.into_iter().flatten().all(is_far);
+        // What came back within the candle has done so, whatever the next one opens with: that may be an outlier again.
+        let later = Some(close_e4).filter(is_other).or(after);
         let is_first = before.is_none() && after.is_some() && open_e4 == extreme_e4 && close_e4 != extreme_e4;
         let has_earlier = is_first || earlier.iter().any(Option::is_some);
-        has_earlier && later.iter().any(Option::is_some) && are_far(earlier) && are_far(later)
+        has_earlier && later.is_some_and(is_far) && earlier.into_iter().flatten().all(is_far)
     };
     if is_found(high_e4, &|other_e4| priced.is_far_above(high_e4, other_e4)) {
         return Some(high_e4);
@@ -147,6 +147,11 @@ mod tests {
             "as the first of the day"
         );
         assert_eq!(option([100, 25_000, 90, 25_000], None, Some(110)), Some(25_000), "as the last");
+        assert_eq!(
+            option([100, 25_000, 90, 110], None, Some(25_000)),
+            Some(25_000),
+            "and the next opens with it"
+        );
         assert_eq!(option([900, 900, 900, 900], Some(100), Some(100)), Some(900), "as the only one");
         assert_eq!(found(Priced::Level, [25_000, 25_010, 250, 25_005], None, None), Some(250));
         assert_eq!(found(Priced::Level, [25_000, 26_300, 24_990, 25_005], None, None), Some(26_300));
