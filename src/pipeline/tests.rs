@@ -617,6 +617,30 @@ fn a_body_with_other_values_under_the_stamp_of_the_one_before_is_not_taken() {
 }
 
 #[test]
+fn a_body_with_the_values_of_a_newer_one_under_an_older_stamp_is_not_taken() {
+    let leg = |lots| nifty_leg(STRIKE, OptionType::Call, lots);
+    let open = 33_300;
+    let mut records = vec![record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&nifty_lots(65)))];
+    let mut play = |second: i64, stamp: i64, lots: i64| {
+        let body = nifty_body(at(29, stamp), vec![leg(lots as f64)]);
+        records.push(record(Source::NSE_CHAIN, at(29, second), &body));
+    };
+    for second in (open + 14..=open + 404).step_by(30) {
+        play(second, second, second - open);
+        if second == open + 374 {
+            // Of half a minute before, and a copy that is late.
+            play(second + 5, second - 30, second - open);
+            play(second + 10, second - 60, second - open - 60);
+        }
+    }
+    let (pipeline, batch) = applied(records);
+    assert_eq!(pipeline.wrong_stamps(Provider::Nse).standing, 1);
+    let second = batch.buckets.iter().filter(|row| row.bucket.start() == at(29, open + 180));
+    let stated: Vec<_> = second.map(|row| (row.state, row.open_interest, row.revision)).collect();
+    assert_eq!(stated, [(BucketState::Live, Some(344 * 65), 0)]);
+}
+
+#[test]
 fn what_is_told_in_lots_is_not_taken_where_two_providers_state_different_lot_sizes() {
     let strike_of = |number| listed_call(number).contract.strike().expect("an option");
     let listings = [listed_call(0), Listing { lot_size: 75, ..listed_call(1) }, listed_call(2)];

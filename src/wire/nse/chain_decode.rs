@@ -152,9 +152,10 @@ fn not_zero(price: Price) -> Option<Price> {
     Some(price).filter(|price| *price != Price::ZERO)
 }
 
-/// The website writes 0 where there is no price.
+/// The website writes 0 where there is no price, or none at all: a body is the whole state of a leg, so that nothing holds from
+/// the one before.
 fn told(field: Option<RupeesField>) -> Told<Price> {
-    field.map_or(Told::NotTold, |rupees| Told::zero_is_nothing(rupees.0))
+    field.map_or(Told::Nothing, |rupees| Told::zero_is_nothing(rupees.0))
 }
 
 impl LegFields<'_> {

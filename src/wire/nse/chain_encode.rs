@@ -240,7 +240,6 @@ mod tests {
 
     fn price(max_e4: i64) -> impl Strategy<Value = Told<Price>> {
         prop_oneof![
-            1 => Just(Told::NotTold),
             1 => Just(Told::Nothing),
             2 => (1..max_e4).prop_map(|price_e4| Told::Value(Price::from_e4(price_e4))),
         ]
@@ -254,9 +253,7 @@ mod tests {
     fn leg(underlying: &'static str) -> impl Strategy<Value = Leg> {
         let terms = (0_u64..5, 0_i64..20, any::<bool>());
         let quantities = (lots(), proptest::option::of(lots()), lots());
-        // Without its last price a leg is none.
-        let last = price(1_000_000_000).prop_filter("a last price", |price| *price != Told::NotTold);
-        let prices = (last, price(1_000_000_000), price(1_000_000_000), price(100_000_000));
+        let prices = (price(1_000_000_000), price(1_000_000_000), price(1_000_000_000), price(100_000_000));
         (terms, quantities, prices).prop_map(
             move |((week, step, call), (open_interest, change, volume), (last, bid, ask, volatility))| Leg {
                 underlying: Arc::from(underlying),

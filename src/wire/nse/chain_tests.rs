@@ -274,3 +274,15 @@ fn negative_quantities_are_refused_and_a_doubtful_yesterday_is_left_out() {
     leg.open_interest_lots = Some(-1.0);
     assert_eq!(leg.quote(75, at), Err(UnitsError::Negative { lots: -1.0 }));
 }
+
+#[test]
+fn a_field_that_a_body_lacks_holds_no_value_of_the_body_before() {
+    let fields = [r#""buyPrice1":2192.45,"#, r#""impliedVolatility":33.32,"#];
+    let emptied = [r#""buyPrice1":null,"#, r#""impliedVolatility":null,"#];
+    for others in [["", ""], emptied] {
+        let body = V3.replace(fields[0], others[0]).replace(fields[1], others[1]);
+        let chain = decode_chain(body.as_bytes()).expect("a chain");
+        let leg = &chain.legs[0];
+        assert_eq!((leg.bid, leg.implied_volatility_e4), (Told::Nothing, Told::Nothing), "{others:?}");
+    }
+}
