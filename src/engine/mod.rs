@@ -16,8 +16,9 @@ pub use counted::Counted;
 pub use observation::Observation;
 pub use rows::Rows;
 pub use trading_day::{
-    ChainClass, ChainField, ContradictedBase, DayCounters, EndEvidence, EndProof, ImpossibleOi,
-    ImpossiblePrice, LevelDispute, MissingChain, OiContradiction, OiDispute, OiJump, OiJumpFault, PriceBound,
-    PriceFault, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField, StillLevel, StoppedContracts,
-    TradingDay, UntoldQuotes, UnwitnessedChain, VolumeContradiction, VolumeLeap, WrongStamps,
+    ChainClass, ChainField, ContractVolumes, ContradictedBase, DayCounters, EndEvidence, EndProof,
+    ImpossibleOi, ImpossiblePrice, LevelDispute, MissingChain, OiContradiction, OiDispute, OiJump,
+    OiJumpFault, PriceBound, PriceFault, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField,
+    StillLevel, StoppedContracts, TradingDay, UntoldQuotes, UnwitnessedChain, VolumeContradiction,
+    VolumeLeap, WrongStamps,
 };

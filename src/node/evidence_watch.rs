@@ -10,9 +10,9 @@ use super::{
     listing_lacks::{UnrecordedExpiries, describe_differing},
     value_counts::{CountedValues, describe_counted, describe_unread_values},
     value_lacks::{
-        describe_begun, describe_changed_lots, describe_disputes, describe_impossible, describe_leaps,
-        describe_level, describe_levels, describe_lots, describe_prices, describe_still, describe_stopped,
-        describe_volumes, describe_without_lots,
+        describe_begun, describe_changed_lots, describe_contract_volumes, describe_disputes,
+        describe_impossible, describe_leaps, describe_level, describe_levels, describe_lots, describe_prices,
+        describe_still, describe_stopped, describe_volumes, describe_without_lots,
     },
 };
 use crate::{
@@ -62,7 +62,7 @@ struct DayFaults {
 
 const NOT_DECODED: &str = "could not be decoded";
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     (NOT_DECODED, |counters, _| counters.malformed),
     ("were of another day", |counters, _| counters.stale),
     ("were about something else than was requested", |counters, _| counters.refused),
@@ -71,6 +71,7 @@ const KINDS: [Kind; 16] = [
     ("were stamped ahead of the source's others and were refused", |_, day| day.stamps.ahead),
     ("changed under the stamp of earlier ones and were refused", |_, day| day.stamps.standing),
     ("came later after their stamp than the source may be late", |_, day| day.stamps.delayed),
+    ("had an earlier stamp than the one before and more volume", |_, day| day.stamps.disordered),
     ("were volumes that later ones contradicted", |_, day| day.contradicted_volumes),
     ("changed open interest as it cannot change", |_, day| day.oi_jumps),
     ("were prices far from those before and after them", |_, day| day.price_outliers),
@@ -160,6 +161,7 @@ impl EvidenceWatch {
         let prices = pipeline.impossible_prices();
         values.extend(describe_prices(&prices, contract_of));
         values.extend(describe_volumes(&pipeline.volume_contradictions()));
+        values.extend(describe_contract_volumes(&pipeline.contract_volumes(), contract_of));
         values.extend(describe_leaps(&pipeline.volume_leaps()));
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
@@ -496,7 +498,7 @@ mod tests {
                 contradicted_bars: 0,
                 contradicted_bases: 0,
                 untold: UntoldQuotes::default(),
-                stamps: WrongStamps { standing, delayed, ahead: 0 },
+                stamps: WrongStamps { standing, delayed, ..WrongStamps::default() },
                 missed_changes: 0,
             };
             let mut counts = Counts::default();

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     engine::{
-        ChainField, ImpossibleOi, ImpossiblePrice, LevelDispute, OiDispute, PriceFault, StillField,
-        StillLevel, StoppedContracts, VolumeContradiction, VolumeLeap,
+        ChainField, ContractVolumes, ImpossibleOi, ImpossiblePrice, LevelDispute, OiDispute, PriceFault,
+        StillField, StillLevel, StoppedContracts, VolumeContradiction, VolumeLeap,
     },
     market::{Contract, InstrumentId, TradingDate},
     pipeline::{ChangedLots, ContestedLots},
@@ -168,6 +168,24 @@ pub(super) fn describe_volumes(chains: &[(String, VolumeContradiction)]) -> Vec<
         )
     };
     name_first(chains, name, |more| format!("volume of {more} more chains is contradicted"))
+}
+
+/// Of the first contracts.
+pub(super) fn describe_contract_volumes<'a>(
+    contracts: &[(String, InstrumentId, ContractVolumes)],
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Vec<String> {
+    let name = |(_, instrument, found): &(String, InstrumentId, ContractVolumes)| {
+        let [(with_more, more, at), (with_less, less, later)] = found.shown;
+        let (contract, since) = (name_of(*instrument, &contract), clock(found.since));
+        format!(
+            "volume of {contract} is contradicted since {since}: {with_more} shows {more} at {}, {with_less} {less} at {}; the \
+             larger one is recorded; choose by bhavctl failover",
+            clock(at),
+            clock(later)
+        )
+    };
+    name_first(contracts, name, |more| format!("volume of {more} more contracts is contradicted"))
 }
 
 /// Of the first chains.

@@ -6,7 +6,8 @@
 use super::Pipeline;
 use crate::{
     engine::{
-        ImpossibleOi, StillField, StillLevel, StoppedContracts, TradingDay, VolumeContradiction, VolumeLeap,
+        ContractVolumes, ImpossibleOi, StillField, StillLevel, StoppedContracts, TradingDay,
+        VolumeContradiction, VolumeLeap,
     },
     market::{InstrumentId, InstrumentKind, Timestamp, is_index_underlying},
 };
@@ -34,6 +35,15 @@ impl Pipeline {
     pub fn volume_contradictions(&self) -> Vec<(String, VolumeContradiction)> {
         let found = self.day.iter().flat_map(|day| day.volume_contradictions());
         found.map(|found| (self.chains.name(found.chain).to_owned(), found)).collect()
+    }
+
+    /// Contracts of which two providers show volumes that contradict each other, with the names of their chains.
+    pub fn contract_volumes(&self) -> Vec<(String, InstrumentId, ContractVolumes)> {
+        let Some(day) = &self.day else { return Vec::new() };
+        let found = day.contract_volumes();
+        found
+            .map(|found| (self.chains.name(found.chain).to_owned(), day.instrument_of(found.slot), found))
+            .collect()
     }
 
     /// Chains whose volumes became many times themselves at once, with their names.

@@ -311,6 +311,27 @@ impl TradingDay {
         }
     }
 
+    /// A packet of the stream under an earlier stamp, with more volume than the latest: it is of a later trade, and the stamp of
+    /// one of the two is wrong. At the ends between them it was known if its own is right, so they are held to it; the candles
+    /// between them are marked.
+    #[cold]
+    pub(super) fn observe_disordered(
+        &mut self,
+        slot: usize,
+        arrival: &mut Arrival,
+        quote: &Quote,
+        rows: &mut Rows,
+    ) {
+        self.note_disordered(arrival.provider);
+        let latest = self.slots[slot].latest.event_time();
+        self.take_late(slot, arrival, quote, rows);
+        self.observe_active(slot, arrival, &Quote { event_time: latest, ..*quote }, rows);
+        let from = quote.event_time.max(self.hours.open);
+        if self.candles.interval_of(from) != self.candles.interval_of(latest) {
+            self.mark_candles(slot, from, latest, rows);
+        }
+    }
+
     /// An observation older than the latest: it matters only to the ends of buckets before the latest one's.
     #[cold]
     pub(super) fn observe_late(&mut self, slot: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
@@ -353,7 +374,10 @@ impl TradingDay {
             Delivery::Quote if self.end_of_slot(slot, bucket) <= arrival.proved => Some(Proof::Full),
             Delivery::Quote => Some(Proof::None),
         };
-        if !ends.take_late(buckets, provider, quote, arrival.received, latest.volume(), proof) {
+        // A stream's packets are of one course: more volume is no later copy's.
+        let is_of_stream = arrival.traits.delivery == Delivery::Stream;
+        let latest_volume = latest.volume().filter(|_| !is_of_stream);
+        if !ends.take_late(buckets, provider, quote, arrival.received, latest_volume, proof) {
             return false;
         }
         let stated = self.verdicts_since(slot, event_time);

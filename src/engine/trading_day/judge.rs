@@ -44,6 +44,29 @@ impl Verdict {
     }
 }
 
+/// What a provider knew of a contract at a bucket's end.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    value: Observation,
+    proof: Proof,
+    /// The volume that it said next, at or after the end.
+    after: Option<i64>,
+}
+
+impl Known {
+    /// What it said next contradicts it: volume only grows.
+    fn is_refuted(&self) -> bool {
+        self.after.is_some() && self.after < self.value.volume()
+    }
+}
+
+/// Values that their own provider contradicted prove nothing against what another one proves.
+fn leave_out_refuted(known: &mut [Option<Known>]) {
+    if known.iter().flatten().any(|known| known.proof != Proof::None && !known.is_refuted()) {
+        known.iter_mut().for_each(|known| *known = known.filter(|known| !known.is_refuted()));
+    }
+}
+
 /// How a track goes on at a new observation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
@@ -57,8 +80,12 @@ pub(super) struct Step {
 
 impl Step {
     /// How the values before the observation are proved to hold at `end`, which lies between; `start` is that of the bucket.
+    ///
+    /// Less volume than before contradicts them: one of the two is none of the market's.
     pub fn proof(&self, before: &Observation, quote: &Quote, (start, end): (Timestamp, Timestamp)) -> Proof {
-        if self.is_continued || end <= self.witness_end || before.has_same_trades(quote) {
+        if quote.volume.is_some() && quote.volume < before.volume() {
+            Proof::None
+        } else if self.is_continued || end <= self.witness_end || before.has_same_trades(quote) {
             Proof::Full
         } else if self.is_bridged && before.event_time() >= start {
             Proof::Bridged
@@ -153,30 +180,52 @@ impl TradingDay {
             let value = own.map(|(value, _)| value);
             return Verdict { value, is_proved: is_own_proved, is_own: true };
         }
-        let mut known = [None; Provider::ALL.len() + 1];
-        known[0] = own;
         let recorded = self.slots[slot].provider();
         let others = self.preference.order.iter().filter(|provider| Some(**provider) != recorded);
+        let mut known = [None; Provider::ALL.len() + 1];
+        known[0] = recorded.and_then(|of| self.known_at(own, of, slot, index));
         for (place, provider) in known[1..].iter_mut().zip(others) {
-            *place =
-                self.others.get(*provider, slot).and_then(|track| self.at_end(track.view(), slot, index));
+            let said = self.others.get(*provider, slot);
+            let said = said.and_then(|track| self.at_end(track.view(), slot, index));
+            *place = self.known_at(said, *provider, slot, index);
         }
         self.leave_out_disbelieved(slot, index, &mut known);
+        leave_out_refuted(&mut known);
         let own = known[0];
-        let is_own_proved = own.is_some_and(|(_, proof)| proof != Proof::None);
+        let is_own_proved = own.is_some_and(|own| own.proof != Proof::None);
         let said = || known.iter().flatten();
-        let Some((first, _)) = said().next() else { return Verdict::default() };
-        let last = said().fold(
-            first,
-            |last, (value, _)| if self.is_later_trade(slot, value, last) { value } else { last },
-        );
-        let volume = volume_of(last);
+        let Some(first) = said().next() else { return Verdict::default() };
+        let last = said().fold(first.value, |last, known| {
+            if self.is_later_trade(slot, &known.value, &last) { known.value } else { last }
+        });
+        let volume = volume_of(&last);
         let is_last = |value: &Observation| volume_of(value) == volume;
-        let with = |wanted: Proof| said().find(|(value, proof)| *proof == wanted && is_last(value));
-        let (full, is_bridged) = (with(Proof::Full), said().any(|(_, proof)| *proof == Proof::Bridged));
-        let value = full.or_else(|| with(Proof::Bridged)).map_or(*last, |(value, _)| *value);
-        let is_own = is_own_proved && own.is_some_and(|(own, _)| is_last(&own));
+        let with = |wanted: Proof| said().find(|known| known.proof == wanted && is_last(&known.value));
+        // Bodies around the end bridge what was traded between them, and no more.
+        let bridges = |known: &Known| {
+            known.proof == Proof::Bridged
+                && (is_last(&known.value) || known.after.is_some_and(|after| after >= volume))
+        };
+        let (full, is_bridged) = (with(Proof::Full), said().any(bridges));
+        let value = full.or_else(|| with(Proof::Bridged)).map_or(last, |known| known.value);
+        let is_own = is_own_proved && own.is_some_and(|own| is_last(&own.value));
         Verdict { value: Some(value), is_proved: full.is_some() || is_bridged, is_own }
+    }
+
+    /// With the volume that the provider said next.
+    fn known_at(
+        &self,
+        said: Option<(Observation, Proof)>,
+        provider: Provider,
+        slot: usize,
+        index: usize,
+    ) -> Option<Known> {
+        let (value, proof) = said?;
+        let track = self.track(provider, slot)?;
+        let end = self.end_of_slot(slot, index);
+        let next = track.ends.get(index + 1).map(|(next, _)| *next).filter(|next| next.event_time() >= end);
+        let next = next.or(Some(*track.latest).filter(|latest| latest.event_time() >= end));
+        Some(Known { value, proof, after: next.and_then(|next| next.volume()) })
     }
 
     /// Volume only grows: whether `other` is of a later trade than `own`.
@@ -202,18 +251,17 @@ impl TradingDay {
 
     /// Of what providers knew at a bucket's end, values that are not believed prove nothing, and are shown only where there are no
     /// others.
-    fn leave_out_disbelieved(&self, slot: usize, index: usize, known: &mut [Option<(Observation, Proof)>]) {
+    fn leave_out_disbelieved(&self, slot: usize, index: usize, known: &mut [Option<Known>]) {
         let disbelieved = self.disbelieved_at(slot, self.end_of_slot(slot, index));
         if disbelieved.is_none() {
             return;
         }
-        let is_believed = |value: &Option<(Observation, Proof)>| {
-            value.is_some_and(|(value, _)| !disbelieved.has(value.provider()))
-        };
+        let is_believed =
+            |known: &Option<Known>| known.is_some_and(|known| !disbelieved.has(known.value.provider()));
         let has_others = known.iter().any(is_believed);
-        for value in known {
-            if !is_believed(value) {
-                *value = value.filter(|_| !has_others).map(|(value, _)| (value, Proof::None));
+        for known in known {
+            if !is_believed(known) {
+                *known = known.filter(|_| !has_others).map(|known| Known { proof: Proof::None, ..known });
             }
         }
     }

@@ -66,7 +66,7 @@ pub use stated::MissingChain;
 pub use stopped::StoppedContracts;
 pub use track::Proof as EndProof;
 pub use untold::UntoldQuotes;
-pub use volumes::{VolumeContradiction, VolumeLeap};
+pub use volumes::{ContractVolumes, VolumeContradiction, VolumeLeap};
 
 use self::{
     chain::Chain,
@@ -84,7 +84,7 @@ use self::{
     slot::{Slot, SlotContext},
     stamps::Stamps,
     track::{Ends, Others, TrackView},
-    untold::Zeros,
+    untold::{Zeros, may_be_untold},
     volumes::Volumes,
 };
 use super::{
@@ -511,7 +511,7 @@ impl TradingDay {
     /// The recorded provider speaks.
     #[inline(always)]
     fn observe_recorded(&mut self, index: usize, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
-        if quote.open_interest.is_none_or(|open_interest| open_interest == 0) {
+        if may_be_untold(quote) {
             return self.observe_untold(index, arrival, quote, rows);
         }
         self.observe_told(index, arrival, quote, rows);
@@ -544,7 +544,13 @@ impl TradingDay {
         }
         if event_time <= slot.latest.event_time() {
             if event_time < slot.latest.event_time() {
-                return self.observe_late(index, arrival, quote, rows);
+                let is_later_trade = is_in_epoch && slot.latest.volume() < quote.volume;
+                return match arrival.traits.delivery {
+                    Delivery::Stream if is_later_trade => {
+                        self.observe_disordered(index, arrival, quote, rows);
+                    }
+                    _ => self.observe_late(index, arrival, quote, rows),
+                };
             }
             if event_time < self.closed_until && self.refuses_standing(index, arrival, quote, rows) {
                 return;

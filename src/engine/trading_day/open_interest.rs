@@ -127,7 +127,9 @@ impl TradingDay {
         let reaches = (self.reach(ours, slot), self.reach(theirs, slot));
         let lacks_trades = volumes.0 < volumes.1 && stamps.1 <= reaches.0.max(stamps.0)
             || volumes.1 < volumes.0 && stamps.0 <= reaches.1.max(stamps.1);
-        if lacks_trades {
+        // Those trades can explain no larger difference.
+        let lacking = volumes.0.zip(volumes.1).map_or(0, |(ours, theirs)| theirs.abs_diff(ours) as i64);
+        if lacks_trades && can_become(our_value.max(their_value), our_value.min(their_value), lacking) {
             self.oi_differences.remove(&key);
             return;
         }

@@ -9,6 +9,7 @@
 //! - *Ahead*: a stamp lies after its receipt. Where the provider's other contracts are stamped in time, it is refused, and the
 //!   stream proves nothing of the contract until its stamp is in time again. Where most of them are as far ahead, the local
 //!   clock may be the one that is behind: they are taken, and the daemon's watch of its clock names it.
+//! - *Disordered*: a packet has more volume than the one before it, and an earlier stamp. It is of a later trade.
 //!
 //! Owns the stamps that stand still or were refused as ahead, one a provider and contract at most, and what was counted of each
 //! provider.
@@ -39,6 +40,8 @@ pub struct WrongStamps {
     pub delayed: u64,
     /// Refused: further ahead of their receipt than the provider's others.
     pub ahead: u64,
+    /// Packets under an earlier stamp than the one before, with more volume.
+    pub disordered: u64,
 }
 
 /// A stamp under which more than one value of a contract came late.
@@ -246,6 +249,10 @@ impl TradingDay {
                 track.spoken == arrival.epoch && track.latest.event_time() < quote.event_time
             });
         self.stamps.counts[arrival.provider.index()].delayed += u64::from(is_moving);
+    }
+
+    pub(super) fn note_disordered(&mut self, provider: Provider) {
+        self.stamps.counts[provider.index()].disordered += 1;
     }
 
     /// A body of other values than those of an earlier one of its stamp, of which nothing was taken.

@@ -7,7 +7,7 @@ use super::{
     Arrival, Delivery, TradingDay,
     correction::Answer,
     track::{Ends, Track, TrackView},
-    untold::Telling,
+    untold::{Telling, may_be_untold},
 };
 use crate::{
     engine::{
@@ -245,7 +245,7 @@ impl TradingDay {
                 return self.observe_recorded(index, arrival, quote, rows);
             }
         }
-        if quote.open_interest.is_none_or(|open_interest| open_interest == 0) {
+        if may_be_untold(quote) {
             match self.telling_of(index, provider, known.view(), quote) {
                 Telling::Told => {}
                 telling => return self.leave_untold(index, provider, (telling, quote.event_time), rows),

@@ -1,4 +1,4 @@
-//! Quotes that do not tell what a row is about: an option's open interest, an underlying's level.
+//! Quotes that do not tell what a row is about: an option's open interest, the volume that it had already, an underlying's level.
 //!
 //! A source may send packets of a lower mode than subscribed, or write 0 where it does not have the value. Such a quote is no
 //! evidence: nothing of it is taken, and until it tells the value again the source's stream proves nothing of the contract.
@@ -35,8 +35,14 @@ pub(super) enum Telling {
     Blank,
     /// It writes 0 and does not have the open interest.
     Zero,
-    /// The packet or body carries no open interest, or no level.
+    /// The packet or body carries no open interest, or no level, or no volume of a contract that was traded today.
     Untold,
+}
+
+/// Whether a quote lacks something that [`TradingDay::telling_of`] looks at.
+#[inline]
+pub(super) fn may_be_untold(quote: &Quote) -> bool {
+    quote.volume.is_none() || quote.open_interest.is_none_or(|open_interest| open_interest == 0)
 }
 
 /// Quotes of a provider that told nothing, counted over the day.
@@ -47,7 +53,7 @@ pub struct UntoldQuotes {
 }
 
 impl TradingDay {
-    /// What a quote without open interest, or with 0, says of it, against what the provider's track and the session before know.
+    /// What a quote without open interest or volume, or with 0, says of it, against what the provider's track and the session before know.
     /// It cannot fall by more than was traded, counted from the end of the bucket before the last one, since it is published
     /// later than the volume.
     #[cold]
@@ -61,11 +67,12 @@ impl TradingDay {
         if !self.slots[index].is_option() {
             return if quote.last_price.value().is_some() { Telling::Told } else { Telling::Untold };
         }
-        if quote.open_interest.is_none() {
+        let has_traded = track.latest.volume().is_some_and(|volume| volume > 0);
+        if quote.open_interest.is_none() || quote.volume.is_none() && has_traded {
             return Telling::Untold;
         }
         let is_without_trade = quote.volume == Some(0) && quote.last_price.value().is_none();
-        if is_without_trade && track.latest.volume().is_some_and(|volume| volume > 0) {
+        if is_without_trade && has_traded {
             return Telling::Blank;
         }
         let base = self.bases_before[index].or(self.contexts[index].base).map(|(base, _)| base);

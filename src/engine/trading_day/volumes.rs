@@ -9,6 +9,8 @@
 //! With one provider alone, volumes of most contracts that become many times themselves at once are what can be seen of it.
 //! [`super::plausibility`] counts them in its looks.
 //!
+//! Of one contract, the source that shows less under the later stamp contradicts the other: that is no age of a copy.
+//!
 //! Owns what the looks at two providers have found. Invariant: a finding changes no row: status names it.
 
 use super::{TradingDay, silence::MINUTE_US};
@@ -23,6 +25,7 @@ const BEGINNING_US: i64 = 15 * MINUTE_US;
 const CURRENT_US: i64 = 5 * MINUTE_US;
 /// Looks in a row.
 const LOOKS_MIN: u32 = 5;
+const CONTRACT_LOOKS_MIN: u32 = 4;
 /// Contracts that both show; fewer say nothing of their chain.
 const CONTRACTS_MIN: u32 = 5;
 
@@ -83,10 +86,23 @@ struct Found {
     contradiction: VolumeContradiction,
 }
 
-/// See the module's head: by chain.
+/// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Volumes {
+    /// By chain.
     found: BTreeMap<u32, Found>,
+    /// By slot: the looks in a row.
+    contracts: BTreeMap<u32, (u32, ContractVolumes)>,
+}
+
+/// Volumes of a contract of which the smaller one is stamped later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContractVolumes {
+    pub chain: u32,
+    pub slot: u32,
+    /// With their stamps, the larger one first.
+    pub shown: [(Provider, i64, Timestamp); 2],
+    pub since: Timestamp,
 }
 
 /// Volumes of a chain's contracts that contradict each other.
@@ -106,6 +122,7 @@ impl TradingDay {
             return;
         }
         let others = Provider::ALL.into_iter().filter(|provider| *provider != recorded);
+        others.clone().for_each(|other| self.look_at_contract_volumes(chain, [recorded, other], now));
         let is_due = now >= self.hours.open.plus_us(BEGINNING_US.max(self.silence_min_us));
         let sums =
             others.filter(|_| is_due).find_map(|other| self.contradiction(chain, recorded, other, now));
@@ -122,6 +139,38 @@ impl TradingDay {
     pub(super) fn are_comparable(&self, before: Timestamp, now: Timestamp) -> bool {
         let beginning = self.hours.open.plus_us(BEGINNING_US.max(self.silence_min_us));
         before >= beginning && now.us_since(before) <= LEAP_US.max(self.silence_min_us)
+    }
+
+    fn look_at_contract_volumes(&mut self, chain: usize, between: [Provider; 2], now: Timestamp) {
+        let oldest = now.plus_us(-CURRENT_US.max(self.silence_min_us));
+        for at in 0..self.chains[chain].slots.len() {
+            let slot = self.chains[chain].slots[at];
+            let shown = between.map(|provider| {
+                let latest = self.track(provider, slot as usize)?.latest;
+                let is_current = latest.event_time() >= oldest;
+                latest.volume().filter(|_| is_current).map(|volume| (provider, volume, latest.event_time()))
+            });
+            let contradiction = match shown {
+                [Some(ours), Some(theirs)] if ours.1 > theirs.1 => Some([ours, theirs]),
+                [Some(ours), Some(theirs)] if ours.1 < theirs.1 => Some([theirs, ours]),
+                _ => None,
+            };
+            let Some(shown) = contradiction.filter(|[larger, smaller]| larger.2 < smaller.2) else {
+                self.volumes.contracts.remove(&slot);
+                continue;
+            };
+            let new = ContractVolumes { chain: chain as u32, slot, shown, since: now };
+            let (looks, found) = self.volumes.contracts.entry(slot).or_insert((0, new));
+            (*looks, found.shown) = (looks.saturating_add(1), shown);
+        }
+    }
+
+    /// Contracts of which two providers show volumes that contradict each other, of chains of which not all do.
+    pub fn contract_volumes(&self) -> impl Iterator<Item = ContractVolumes> {
+        let found = self.volumes.contracts.values().filter(|(looks, _)| *looks >= CONTRACT_LOOKS_MIN);
+        let is_of_chain =
+            |chain: u32| self.volumes.found.get(&chain).is_some_and(|found| found.looks >= LOOKS_MIN);
+        found.map(|(_, found)| *found).filter(move |found| !is_of_chain(found.chain))
     }
 
     /// The sums of two providers, where one is in another unit.

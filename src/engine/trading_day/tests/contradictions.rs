@@ -437,3 +437,83 @@ fn an_answer_under_an_old_stamp_counts_from_when_the_one_before_was_requested() 
         assert!((before..=before + 1).contains(&known), "bucket {bucket} has {known}, not {before}");
     }
 }
+
+#[test]
+fn one_body_with_too_large_a_volume_is_refuted_by_the_next() {
+    for wild_volume in [1_400, 100_000] {
+        let mut played = Played::new(2);
+        for tick in 0..90 {
+            let now = at(9, 15, 0).plus_seconds(tick * 10);
+            let volume = |second: i64| 100 + second;
+            played.packets(now, &[(0, volume(tick * 10), 5_000), (1, 10 + tick, 700)]);
+            if tick % 3 == 0 && tick >= 9 {
+                let stamp = tick * 10 - 90;
+                // The last body of the third bucket.
+                let is_wild = stamp == 8 * 60 + 30;
+                let shown = if is_wild { wild_volume } else { volume(stamp) };
+                let open_interest = if is_wild { 15_000 } else { 5_000 };
+                let body = [(0, shown, open_interest), (1, 10 + stamp / 10, 700)];
+                played.legs(at(9, 15, 0).plus_seconds(stamp), now, &body);
+            }
+        }
+        played.advance(at(9, 33, 0));
+        let stated = played.stated(0);
+        let is_right = |row: &(BucketState, Option<i64>, u16)| row.1 == Some(5_000) || row.0 == Missing;
+        assert!(stated.iter().all(is_right), "{wild_volume}: {stated:?}");
+        assert_eq!([0, 1, 3].map(|at| stated[at].0), [Live; 3], "{wild_volume}: {stated:?}");
+    }
+}
+
+#[test]
+fn a_body_that_the_next_one_contradicts_proves_nothing() {
+    let mut played = Played::new(1);
+    for (second, volume) in [(10, 100), (60, 110), (150, 900), (200, 120), (300, 130), (400, 140)] {
+        let stamp = at(9, 15, 0).plus_seconds(second);
+        played.legs(stamp, stamp.plus_seconds(60), &[(0, volume, 700)]);
+    }
+    played.advance(at(9, 30, 0));
+    assert_eq!(played.states(0)[..2], [Missing, Live], "{:?}", played.stated(0));
+}
+
+#[test]
+fn bodies_bridge_no_more_than_they_show() {
+    let mut played = Played::new(2);
+    // The stream ends ten seconds before the second bucket does, with another contract's values.
+    for second in (0..350).step_by(10) {
+        played.packets(at(9, 15, 0).plus_seconds(second), &[(0, 9_000 + second, 40_000), (1, second, 700)]);
+    }
+    let down = at(9, 20, 50);
+    played.day.set_down(Provider::AngelOne, down, down, &mut played.rows);
+    for second in (0..600).step_by(30) {
+        let stamp = at(9, 15, 0).plus_seconds(second);
+        played.legs(stamp, stamp.plus_seconds(360), &[(0, 5_000 + second, 120_000), (1, second, 700)]);
+    }
+    played.advance(at(9, 40, 0));
+    let stated = played.stated(0);
+    assert!(stated[1].0 == Missing || stated[1].1 == Some(120_000), "{stated:?}");
+}
+
+#[test]
+fn open_interest_of_another_contract_is_in_dispute_however_little_either_is_traded() {
+    let mut played = Played::new(5);
+    for tick in 0..120 {
+        let now = at(9, 15, 0).plus_seconds(tick * 10);
+        // A contract that is traded once in four minutes, under the token of another one.
+        let quiet: Vec<_> = if tick % 24 == 0 { vec![(0, 5_600 + tick, 425_000)] } else { Vec::new() };
+        let others: Vec<_> = (1..5).map(|slot| (slot, 100 + tick, 5_000)).collect();
+        played.packets(now, &[quiet, others].concat());
+        if tick % 3 == 0 && tick >= 9 {
+            let stamp = tick - 9;
+            let others: Vec<_> = (1..5).map(|slot| (slot, 100 + stamp, 5_000)).collect();
+            played.legs(
+                now.plus_us(-90 * SECOND_US),
+                now,
+                &[vec![(0, 5_000 + stamp, 1_243_000)], others].concat(),
+            );
+        }
+    }
+    let stated = played.stated(0);
+    assert!(stated.iter().all(|(state, ..)| *state == Missing), "{stated:?}");
+    assert_eq!(played.day.oi_disputes().len(), 1);
+    assert!(played.states(1).iter().all(|state| *state == Live));
+}

@@ -120,7 +120,7 @@ fn a_body_that_changes_under_its_stamp_is_refused() {
     }
     assert_eq!(
         played.day.wrong_stamps(Provider::Nse),
-        WrongStamps { standing: 60 - 26, delayed: 0, ahead: 0 }
+        WrongStamps { standing: 60 - 26, ..WrongStamps::default() }
     );
     assert_eq!(played.day.latest(0).open_interest(), Some(1_026));
     let states = played.states(0);
@@ -168,7 +168,7 @@ fn bodies_that_are_late_all_the_time_are_counted_and_never_live() {
             played.body(stamp, stamp.plus_seconds(later), &[(0, 1_000 + minute)]);
         }
     }
-    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { standing: 0, delayed: 60, ahead: 0 });
+    assert_eq!(played.day.wrong_stamps(Provider::Nse), WrongStamps { delayed: 60, ..WrongStamps::default() });
     assert!(played.states(0).iter().all(|state| [Backfilled, Missing].contains(state)));
 }
 
@@ -237,4 +237,60 @@ fn a_body_from_ahead_is_refused_once_and_proves_nothing() {
     assert!(stated.iter().all(|(state, ..)| *state == Live), "{stated:?}");
     // 09:18 to 09:21 ends before 09:20:30 came with a stamp of 09:22:10.
     assert_eq!(stated[1].1, Some(1_012));
+}
+
+/// One packet in each bucket is stamped some seconds ahead, over the bucket's end; the others are in time.
+#[test]
+fn a_packet_with_more_volume_under_an_earlier_stamp_is_of_a_later_trade() {
+    for (at_second, ahead) in [(175, 6), (173, 5), (100, 6)] {
+        let mut played = Played::new(2);
+        for second in 0..1_900 {
+            let now = at(9, 15, 0).plus_seconds(second);
+            let is_ahead = second % 180 == at_second;
+            let stamp = if is_ahead { now.plus_seconds(ahead) } else { now };
+            played.stream_late(stamp, now, &[(0, 1_000 + second)]);
+            played.stream(now, &[(1, 5)]);
+        }
+        let stated = played.stated(0);
+        let said: Vec<_> = stated.iter().map(|(state, open_interest, _)| (*state, *open_interest)).collect();
+        for (bucket, said) in said.iter().enumerate().take(9) {
+            let last = 1_000 + bucket as i64 * 180 + 179;
+            assert_eq!(*said, (Live, Some(last)), "bucket {bucket}: {stated:?}");
+        }
+        let count = played.day.wrong_stamps(Provider::AngelOne).disordered;
+        let ahead_at = (0..1_900).filter(|second| second % 180 == at_second).count() as i64;
+        assert_eq!(count as i64, ahead_at * (ahead - 1), "the packets within that time");
+        let whole: Vec<i64> = played
+            .rows
+            .candles
+            .iter()
+            .filter(|candle| candle.instrument == InstrumentId(0) && !candle.resolve_required)
+            .map(|candle| candle.start.us_since(hours().open) / 300_000_000)
+            .collect();
+        // Every fifth bucket ends with a candle: what was traded then may be of either.
+        let is_crossed = at_second + ahead >= 180;
+        let expected: &[i64] = if is_crossed { &[0, 1, 4] } else { &[0, 1, 2, 3, 4, 5] };
+        assert_eq!(whole, expected, "{at_second}");
+    }
+}
+
+#[test]
+fn a_packet_without_the_volume_that_was_told_before_is_no_evidence() {
+    let mut played = Played::new(2);
+    for minute in 15..=40 {
+        let now = at(9, minute, 10);
+        played.advance(now);
+        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
+        let full = quote(now, 1_000 + i64::from(minute));
+        // The last trade is said to be of another day.
+        let untraded = Quote { volume: None, last_price: Told::Nothing, ..full };
+        played.day.observe(0, &mut arrival, &full, &mut played.rows);
+        let second = if minute < 25 { full } else { untraded };
+        played.day.observe(1, &mut arrival, &second, &mut played.rows);
+        played.day.end_arrival(&arrival, &mut played.rows);
+    }
+    let states = played.states(1);
+    assert_eq!(states[..3], [Live; 3]);
+    assert!(states.len() > 5 && states[3..].iter().all(|state| *state == Missing), "{states:?}");
+    assert_eq!(played.day.untold(Provider::AngelOne).absent, 16);
 }

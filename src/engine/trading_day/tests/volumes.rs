@@ -45,3 +45,29 @@ fn an_older_copy_of_a_contract_that_begins_to_be_traded_is_natural() {
         assert_eq!(found_after(minutes, [1, 1], block), None, "{minutes}");
     }
 }
+
+#[test]
+fn more_volume_under_the_earlier_stamp_is_found_of_one_contract() {
+    let found = |minutes: i64, factor: i64| {
+        let mut played = Played::new(CONTRACTS);
+        for minute in 0..minutes {
+            let now = at(9, 15, 20).plus_seconds(minute * 60);
+            let shown = |minute: i64, factor: i64| -> Vec<(u32, i64, i64)> {
+                let of = |slot: u32| if slot == 4 { 1_000 * minute * factor / 100 } else { 1_000 * minute };
+                (0..CONTRACTS).map(|slot| (slot, of(slot), 10_000)).collect()
+            };
+            played.packets(now, &shown(minute, 100));
+            if minute >= 3 {
+                played.legs(now.plus_us(-180 * SECOND_US), now, &shown(minute - 3, factor));
+            }
+            played.advance(now.plus_us(30 * SECOND_US));
+        }
+        let found: Vec<_> =
+            played.day.contract_volumes().map(|found| (found.slot, found.shown[0].0)).collect();
+        found
+    };
+    for minutes in 5..60 {
+        assert_eq!(found(minutes, 100), [], "a copy that is three minutes old: {minutes}");
+    }
+    assert_eq!(found(40, 130), [(4, Provider::Nse)]);
+}
