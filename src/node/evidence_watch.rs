@@ -165,6 +165,10 @@ impl EvidenceWatch {
         values.extend(describe_leaps(&pipeline.volume_leaps()));
         values.extend(describe_still(&pipeline.still_fields(now)));
         values.extend(pipeline.still_levels(now).iter().map(describe_level));
+        // Those that stop one after the other may be natural.
+        let (together, stopped): (Vec<_>, Vec<_>) =
+            pipeline.stopped_contracts(now).into_iter().partition(|(_, found)| found.is_together);
+        values.extend(describe_stopped(&together));
         let close = pipeline.day().map(|day| day.hours().close);
         let mut problems_of_day = of_past_session(&mut values, close, now);
         problems.extend(values);
@@ -216,7 +220,7 @@ impl EvidenceWatch {
             .into_iter()
             .chain(unclosed)
             .chain(of_session)
-            .chain(describe_stopped(&pipeline.stopped_contracts(now)))
+            .chain(describe_stopped(&stopped))
             .chain(pipeline.changed_lots().map(|found| describe_changed_lots(&found, contract_of)))
             .chain(self.never_listed.clone())
             .chain(self.unrecorded.of_session.clone());

@@ -262,11 +262,15 @@ pub(super) fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
 /// Of the first chains.
 pub(super) fn describe_stopped(chains: &[(String, StoppedContracts)]) -> Vec<String> {
     let name = |(chain, found): &(String, StoppedContracts)| {
-        let StoppedContracts { provider, contracts, since, .. } = found;
+        let StoppedContracts { provider, contracts, since, is_together, .. } = found;
         let since = clock(*since);
+        let cause = match is_together {
+            true => "they stopped in one minute, so an old copy of them is shown and their rows repeat it",
+            false => "they are not traded any more, or an old copy of them is shown",
+        };
         format!(
             "{contracts} contracts of chain {chain} that were traded each minute stand still since {since} while the others go \
-             on, by {provider}: they are not traded any more, or an old copy of them is shown"
+             on, by {provider}: {cause}"
         )
     };
     name_first(chains, name, |more| format!("contracts of {more} more chains stand still"))

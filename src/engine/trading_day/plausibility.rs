@@ -178,7 +178,7 @@ impl ChainFields {
         unpriced_minutes: 0,
         stuck: Stuck { contracts: 0, minute: 0 },
         overtraded: Stuck { contracts: 0, minute: 0 },
-        stopped: Stopped { lively: 0, stopped: 0, minute: 0 },
+        stopped: Stopped::NONE,
         leap: None,
         volume_since: Timestamp::NEVER,
         volume_minute: 0,
@@ -456,6 +456,9 @@ impl TradingDay {
                 look.impossible.count(self.judge_open_interest(&mut known.impossible, slot, shown));
             }
         }
+        let is_recorded = |slot: &&u32| self.slots[**slot as usize].is_of(provider);
+        let trading = slots.iter().filter(is_recorded).map(|slot| known.trading[*slot as usize]);
+        look.stopped.count_together(trading, is_still);
         look
     }
 
@@ -541,9 +544,9 @@ impl TradingDay {
     pub fn stopped_contracts(&self, now: Timestamp) -> impl Iterator<Item = StoppedContracts> {
         let chains = self.plausibility.chains.iter().enumerate().filter(move |_| now < self.hours.close);
         chains.filter_map(|(chain, found)| {
-            let (contracts, minute) = found.stopped.found()?;
+            let (contracts, minute, is_together) = found.stopped.found()?;
             let since = self.start_of_minute(minute);
-            Some(StoppedContracts { chain: chain as u32, provider: found.of?, contracts, since })
+            Some(StoppedContracts { chain: chain as u32, provider: found.of?, contracts, since, is_together })
         })
     }
 

@@ -3,13 +3,20 @@
 //! Example: half of a chain comes from a copy of an hour ago, under stamps of now, or half of the tokens repeat what they were
 //! at the last connection. No field of such a contract contradicts another one.
 //!
+//! Those that stop one after the other may be natural, where the market has moved away; those that stop in one minute are not.
+//!
 //! Invariant: it says nothing of a contract that was never lively, nor of a chain that is quiet as a whole. A finding changes no
-//! row, and may be natural where the market has moved away: it is a notice.
+//! row.
 
 use crate::market::{Provider, Timestamp};
 
 /// A contract is lively that volume was added to in so many looks in a row.
 const LIVELY_LOOKS: u16 = 40;
+/// The same of those that stop together.
+const LIVELY_TOGETHER_LOOKS: u16 = 10;
+/// They are so many, and no smaller part of those that are lively.
+const TOGETHER_MIN: usize = 5;
+const TOGETHER_PART: usize = 5;
 /// So many have stopped, and more than this part of all that are lively.
 const STOPPED_MIN: u32 = 5;
 const STOPPED_PART: u32 = 4;
@@ -30,6 +37,8 @@ pub(super) struct Stopped {
     pub stopped: u32,
     /// By when the last of them had stopped.
     pub minute: u16,
+    /// Those that stopped in one minute, and that.
+    together: Option<(u32, u16)>,
 }
 
 /// Contracts of a chain that have stopped while the others go on.
@@ -40,6 +49,8 @@ pub struct StoppedContracts {
     pub contracts: u32,
     /// By when the last of them had.
     pub since: Timestamp,
+    /// All of them did in one minute.
+    pub is_together: bool,
 }
 
 impl Trading {
@@ -54,6 +65,8 @@ impl Trading {
 }
 
 impl Stopped {
+    pub const NONE: Stopped = Stopped { lively: 0, stopped: 0, minute: 0, together: None };
+
     /// `is_still`: whether a field has stood still long enough that last moved in a minute.
     pub fn count(&mut self, trading: Trading, is_still: impl Fn(u16) -> bool) {
         if trading.looks < LIVELY_LOOKS {
@@ -66,10 +79,34 @@ impl Stopped {
         }
     }
 
-    /// How many have stopped while the others go on, and by which minute.
-    pub fn found(&self) -> Option<(u32, u16)> {
+    /// Looks for contracts of a chain that have stopped in one minute.
+    pub fn count_together(
+        &mut self,
+        trading: impl Iterator<Item = Trading> + Clone,
+        is_still: impl Fn(u16) -> bool,
+    ) {
+        let lively = trading.filter(|trading| trading.looks >= LIVELY_TOGETHER_LOOKS);
+        let stopped = lively.clone().filter(|trading| is_still(trading.minute));
+        if stopped.clone().nth(TOGETHER_MIN - 1).is_none() {
+            return;
+        }
+        let mut minutes: Vec<u16> = stopped.map(|trading| trading.minute).collect();
+        minutes.sort_unstable();
+        let most = minutes.chunk_by(|a, b| a == b).max_by_key(|of_one| of_one.len());
+        let (lively, together) = (lively.count(), most.map_or(0, <[u16]>::len));
+        let others = lively - minutes.len();
+        if together >= TOGETHER_MIN && together * TOGETHER_PART >= lively && others >= TOGETHER_MIN {
+            self.together = most.map(|of_one| (together as u32, of_one[0]));
+        }
+    }
+
+    /// How many have stopped while the others go on, by which minute, and whether together.
+    pub fn found(&self) -> Option<(u32, u16, bool)> {
+        if let Some((contracts, minute)) = self.together {
+            return Some((contracts, minute, true));
+        }
         let is_part = self.stopped >= STOPPED_MIN && self.stopped * STOPPED_PART > self.lively;
         let others_go_on = self.lively - self.stopped >= STOPPED_MIN;
-        (is_part && others_go_on).then_some((self.stopped, self.minute))
+        (is_part && others_go_on).then_some((self.stopped, self.minute, false))
     }
 }

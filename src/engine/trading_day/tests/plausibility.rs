@@ -382,29 +382,33 @@ fn volumes_that_become_many_times_themselves_at_once_are_found() {
     assert_eq!(found(&chain), None);
 }
 
+/// Those that have stopped: how many, in which minute of the session, and whether together.
+fn stopped(chain: &Chain, minute: i64) -> Option<(u32, i64, bool)> {
+    let found = chain.played.day.stopped_contracts(open_plus(minute * 60)).next()?;
+    Some((found.contracts, found.since.us_since(hours().open) / 60_000_000, found.is_together))
+}
+
+/// The first of them stop, one after the other from a minute on.
+fn some_of(contracts: i64, from: i64) -> impl Fn(i64, i64) -> Shown + Copy {
+    move |minute, slot| {
+        if slot < contracts { lively(minute.min(from + slot), slot) } else { lively(minute, slot) }
+    }
+}
+
 #[test]
 fn lively_contracts_that_stop_while_the_others_go_on_are_found() {
-    let stopped = |chain: &Chain, minute: i64| {
-        let found = chain.played.day.stopped_contracts(open_plus(minute * 60)).next();
-        found.map(|found| (found.contracts, found.since.us_since(hours().open) / 60_000_000))
-    };
-    let some = |contracts: i64| {
-        move |minute: i64, slot| {
-            if slot < contracts { lively(minute.min(50), slot) } else { lively(minute, slot) }
-        }
-    };
     let mut chain = Chain::new(None);
-    chain.run(0..64, 20, some(12));
-    assert_eq!(stopped(&chain, 64), None, "not yet");
-    chain.run(64..67, 20, some(12));
-    assert_eq!(stopped(&chain, 67), Some((12, 51)), "the look after their last volume");
-    assert_eq!(chain.still(67), [], "no field of theirs contradicts another one");
-    chain.run(67..69, 20, lively);
-    assert_eq!(stopped(&chain, 69), None, "they are traded again");
+    chain.run(0..75, 20, some_of(12, 50));
+    assert_eq!(stopped(&chain, 75), None, "not yet");
+    chain.run(75..78, 20, some_of(12, 50));
+    assert_eq!(stopped(&chain, 78), Some((12, 62, false)), "the look after their last volume");
+    assert_eq!(chain.still(78), [], "no field of theirs contradicts another one");
+    chain.run(78..80, 20, lively);
+    assert_eq!(stopped(&chain, 80), None, "they are traded again");
     for (contracts, why) in [(10, "a quarter may be out of favour"), (36, "the chain is quiet as a whole")] {
         let mut chain = Chain::new(None);
-        chain.run(0..80, 20, some(contracts));
-        assert_eq!(stopped(&chain, 80), None, "{why}");
+        chain.run(0..110, 20, some_of(contracts, 50));
+        assert_eq!(stopped(&chain, 110), None, "{why}");
     }
     // Of contracts that are traded now and then, a pause says nothing.
     let seldom =
@@ -413,6 +417,28 @@ fn lively_contracts_that_stop_while_the_others_go_on_are_found() {
     chain.run(0..50, 20, seldom);
     chain.run(50..80, 20, |minute, slot| if slot < 20 { lively(48, slot) } else { lively(minute, slot) });
     assert_eq!(stopped(&chain, 80), None);
+}
+
+#[test]
+fn contracts_that_stop_in_one_minute_are_found_early_and_of_a_smaller_part() {
+    let at_once = |contracts: i64, from: i64| {
+        move |minute: i64, slot| {
+            if slot < contracts { lively(minute.min(from), slot) } else { lively(minute, slot) }
+        }
+    };
+    let mut chain = Chain::new(None);
+    chain.run(0..26, 20, at_once(20, 12));
+    assert_eq!(stopped(&chain, 26), None, "not yet");
+    chain.run(26..30, 20, at_once(20, 12));
+    assert_eq!(stopped(&chain, 30), Some((20, 13, true)));
+    for (contracts, found) in [(8, Some((8, 31, true))), (7, None), (36, None)] {
+        let mut chain = Chain::new(None);
+        chain.run(0..60, 20, at_once(contracts, 30));
+        assert_eq!(stopped(&chain, 60), found, "{contracts} of 40");
+    }
+    let mut chain = Chain::new(None);
+    chain.run(0..60, 20, some_of(20, 12));
+    assert_eq!(stopped(&chain, 60), None, "one after the other, and not lively for long before");
 }
 
 #[test]
