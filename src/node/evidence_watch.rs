@@ -12,7 +12,7 @@ use super::{
     value_lacks::{
         describe_begun, describe_changed_lots, describe_contract_volumes, describe_disputes,
         describe_impossible, describe_leaps, describe_level, describe_levels, describe_lots, describe_prices,
-        describe_still, describe_stopped, describe_volumes, describe_without_lots,
+        describe_still, describe_stopped, describe_uneven, describe_volumes, describe_without_lots,
     },
 };
 use crate::{
@@ -160,6 +160,7 @@ impl EvidenceWatch {
         let mut values = describe_impossible(&impossible, contract_of);
         let prices = pipeline.impossible_prices();
         values.extend(describe_prices(&prices, contract_of));
+        values.extend(describe_uneven(&pipeline.uneven_lots(), contract_of));
         values.extend(describe_volumes(&pipeline.volume_contradictions()));
         values.extend(describe_contract_volumes(&pipeline.contract_volumes(), contract_of));
         values.extend(describe_leaps(&pipeline.volume_leaps()));

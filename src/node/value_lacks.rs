@@ -11,7 +11,7 @@ use crate::{
         StillField, StillLevel, StoppedContracts, VolumeContradiction, VolumeLeap,
     },
     market::{Contract, InstrumentId, TradingDate},
-    pipeline::{ChangedLots, ContestedLots},
+    pipeline::{ChangedLots, ContestedLots, UnevenLots},
 };
 use std::collections::BTreeSet;
 
@@ -74,6 +74,22 @@ pub(super) fn describe_changed_lots<'a>(
         "lot sizes are other ones than the session before, of {contract} {now} after {before}: what is told in lots is right \
          only if the exchange has changed them"
     )
+}
+
+/// Of the first chains, with what is shown of one contract.
+pub(super) fn describe_uneven<'a>(
+    chains: &[(String, UnevenLots)],
+    contract: impl Fn(InstrumentId) -> Option<&'a Contract>,
+) -> Vec<String> {
+    let name = |(chain, found): &(String, UnevenLots)| {
+        let UnevenLots { contracts, judged, instrument, open_interest, lot_size } = found;
+        let contract = name_of(*instrument, &contract);
+        format!(
+            "open interest of {contracts} of {judged} contracts of chain {chain} is in no whole lots: {contract} shows \
+             {open_interest} with a lot size of {lot_size}; check units and lot sizes"
+        )
+    };
+    name_first(chains, name, |more| format!("open interest of {more} more chains is in no whole lots"))
 }
 
 /// Of the first chains, with what is shown of one contract.

@@ -31,7 +31,7 @@ pub use day_plan::{OtherSession, PlannedContract};
 pub use decoders::nse_chain_times;
 pub use forced::BesideForced;
 pub use listings::{DifferingExpiries, UnrecordedExpiry};
-pub use lot_sizes::{ChangedLots, ContestedLots};
+pub use lot_sizes::{ChangedLots, ContestedLots, UnevenLots};
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 
 #[cfg(test)]

@@ -641,6 +641,23 @@ fn a_body_with_the_values_of_a_newer_one_under_an_older_stamp_is_not_taken() {
 }
 
 #[test]
+fn open_interest_in_no_whole_lots_is_found_of_nearly_a_whole_chain() {
+    let listings: Vec<Listing> = (0..12).map(listed_call).collect();
+    for (uneven, found) in [(0, None), (8, None), (10, Some((10, 12))), (12, Some((12, 12)))] {
+        let (pipeline, _) = listed_then_streamed(&listings, 60, |now, second| {
+            let mut frames = Frames::default();
+            // Open interest is 1,000 more: 16 lots of 65 and some.
+            let volume = |number: u32| 40 + 65 * second + i64::from(number < uneven);
+            (0..12).for_each(|number| frames.push(&call_packet(number, now, volume(number))));
+            frames
+        });
+        let told: Vec<_> =
+            pipeline.uneven_lots().into_iter().map(|(_, of)| (of.contracts, of.judged)).collect();
+        assert_eq!(told, Vec::from_iter(found), "{uneven}");
+    }
+}
+
+#[test]
 fn what_is_told_in_lots_is_not_taken_where_two_providers_state_different_lot_sizes() {
     let strike_of = |number| listed_call(number).contract.strike().expect("an option");
     let listings = [listed_call(0), Listing { lot_size: 75, ..listed_call(1) }, listed_call(2)];

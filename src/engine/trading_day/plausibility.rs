@@ -362,9 +362,10 @@ impl TradingDay {
             found.unpriced_minutes += traded_minutes;
         }
         if let Some(at) = look.volume_at {
-            if self.are_comparable(newest, at) {
-                found.leap = look.growth.leap(chain as u32, provider, at).or(found.leap);
-            }
+            let leap = self
+                .leaps_min(newest, at)
+                .and_then(|contracts_min| look.growth.leap(contracts_min, (chain as u32, provider), at));
+            found.leap = leap.or(found.leap);
             (found.volume_since, found.volume_minute) = (at.max(self.hours.open), minute);
             (found.changed_looks, found.changed_contracts) = (0, 0);
         } else {

@@ -31,6 +31,9 @@ const CONTRACTS_MIN: u32 = 5;
 
 /// A volume that becomes so many times itself from look to look: lot sizes are larger, and a market does not trade so much.
 const LEAP_TIMES: i64 = 8;
+/// In the first part of a session only so many contracts say that, and none before.
+const EARLY_LEAPS_MIN: u32 = 20;
+const EARLY_US: i64 = 5 * MINUTE_US;
 /// After a longer pause, volume may be many times that of before it.
 const LEAP_US: i64 = 10 * MINUTE_US;
 
@@ -72,9 +75,14 @@ impl Growth {
     }
 
     /// Whether it is the chain's, of contracts enough to speak for it.
-    pub fn leap(&self, chain: u32, provider: Provider, at: Timestamp) -> Option<VolumeLeap> {
+    pub fn leap(
+        &self,
+        contracts_min: u32,
+        (chain, provider): (u32, Provider),
+        at: Timestamp,
+    ) -> Option<VolumeLeap> {
         let Growth { traded, leapt, before, after } = *self;
-        let is_of_chain = leapt >= CONTRACTS_MIN && leapt * 2 > traded;
+        let is_of_chain = leapt >= contracts_min && leapt * 2 > traded;
         is_of_chain.then_some(VolumeLeap { chain, provider, contracts: leapt, before, after, at })
     }
 }
@@ -135,10 +143,12 @@ impl TradingDay {
         (found.looks, found.contradiction.sums) = (found.looks.saturating_add(1), sums);
     }
 
-    /// Whether a provider's volumes up to two stamps, the newest of two looks, can be held to each other.
-    pub(super) fn are_comparable(&self, before: Timestamp, now: Timestamp) -> bool {
-        let beginning = self.hours.open.plus_us(BEGINNING_US.max(self.silence_min_us));
-        before >= beginning && now.us_since(before) <= LEAP_US.max(self.silence_min_us)
+    /// How many contracts must have leapt between two stamps, the newest of two looks; `None` where that says nothing.
+    pub(super) fn leaps_min(&self, before: Timestamp, now: Timestamp) -> Option<u32> {
+        let is_after = |us: i64| before >= self.hours.open.plus_us(us.max(self.silence_min_us));
+        let is_near = now.us_since(before) <= LEAP_US.max(self.silence_min_us);
+        let contracts_min = if is_after(BEGINNING_US) { CONTRACTS_MIN } else { EARLY_LEAPS_MIN };
+        (is_near && is_after(EARLY_US)).then_some(contracts_min)
     }
 
     fn look_at_contract_volumes(&mut self, chain: usize, between: [Provider; 2], now: Timestamp) {

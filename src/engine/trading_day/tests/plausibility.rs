@@ -370,11 +370,14 @@ fn volumes_that_become_many_times_themselves_at_once_are_found() {
     assert_eq!((leap.chain, leap.provider, leap.contracts), (OPTIONS, Provider::AngelOne, CONTRACTS));
     assert!(leap.after > 70 * leap.before, "{leap:?}");
     assert!(open_plus(40 * 60) <= leap.at && leap.at <= open_plus(41 * 60), "{leap:?}");
-    for (contracts, times, at) in [(20, 75, 40), (40, 7, 40), (40, 75, 14)] {
+    for (contracts, times, at) in [(20, 75, 40), (40, 7, 40), (40, 75, 5)] {
         let mut chain = Chain::new(None);
         chain.run(0..60, 20, leaps(contracts, times, at));
         assert_eq!(found(&chain), None, "{contracts} contracts, {times} times, at {at}");
     }
+    let mut chain = Chain::new(None);
+    chain.run(0..60, 20, leaps(40, 75, 12));
+    assert!(found(&chain).is_some(), "all of them at once are no beginning");
     // Volumes of an hour that was not seen.
     let mut chain = Chain::new(None);
     chain.run(0..20, 20, lively);
