@@ -2,7 +2,7 @@
 
 use super::{DemoArguments, render::percent};
 use crate::{
-    node::demo::{self, DemoError, DemoOptions, DemoProgress, DemoSummary},
+    node::demo::{self, DemoCoverage, DemoError, DemoOptions, DemoProgress, DemoSummary},
     sim::{LoadReport, MarketSource, SyntheticMarket},
 };
 use comfy_table::{CellAlignment, Table, presets};
@@ -121,21 +121,21 @@ pub fn render_summary(summary: &DemoSummary) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let coverage = summary.coverage;
-    let known = coverage.live + coverage.carried + coverage.backfilled;
     for (name, value) in [
         ("trading date", summary.date.to_string()),
         ("provider", summary.provider.clone()),
         ("contracts", summary.contracts.to_string()),
-        ("buckets", summary.buckets.to_string()),
+        ("buckets", format!("{} of {}", summary.buckets, summary.buckets_of_session)),
         ("contract rows", summary.rows.to_string()),
         ("snapshot rows", summary.snapshots.to_string()),
         ("OI deltas", summary.deltas.to_string()),
         ("candles", summary.candles.to_string()),
-        ("coverage", coverage_percent(known, coverage.missing)),
+        ("coverage", coverage_percent(&coverage)),
         ("  live", coverage.live.to_string()),
         ("  carried", coverage.carried.to_string()),
         ("  backfilled", coverage.backfilled.to_string()),
         ("  missing", coverage.missing.to_string()),
+        ("  pending", coverage.pending.to_string()),
         ("ticks", summary.ticks.to_string()),
         ("ticks per second", format!("{:.0}", summary.ticks_per_second)),
         ("elapsed", format!("{:.1} s at {} x", summary.elapsed_s, summary.speed)),
@@ -152,6 +152,15 @@ pub fn render_summary(summary: &DemoSummary) -> String {
         summary.store,
         summary.data_dir.display()
     );
+    if coverage.pending > 0 {
+        let _ = writeln!(
+            text,
+            "{} of the {} rows that the session was to have are pending: the demo ended before they were stated. `bhavd run` \
+             over this log and store states them.",
+            coverage.pending,
+            coverage.total()
+        );
+    }
     if summary.skipped_recording_rows > 0 {
         let _ = writeln!(text, "{} rows of the recording could not be read.", summary.skipped_recording_rows);
     }
@@ -162,9 +171,8 @@ pub fn render_summary(summary: &DemoSummary) -> String {
 }
 
 /// As `bhavctl coverage` counts; a day without a row is recorded by nothing.
-fn coverage_percent(known: i64, missing: i64) -> String {
-    let (known, missing) = (known.unsigned_abs(), missing.unsigned_abs());
-    percent(known, (known + missing).max(1))
+fn coverage_percent(coverage: &DemoCoverage) -> String {
+    percent(coverage.known().unsigned_abs(), coverage.total().unsigned_abs().max(1))
 }
 
 #[cfg(test)]
@@ -173,8 +181,12 @@ mod tests {
 
     #[test]
     fn coverage_is_rounded_down_and_a_day_without_rows_has_none() {
-        assert_eq!(coverage_percent(99_996, 4), "99.99 %");
-        assert_eq!(coverage_percent(85_500, 0), "100.00 %");
-        assert_eq!(coverage_percent(0, 0), "0.00 %");
+        let shown = |live, missing, pending| {
+            coverage_percent(&DemoCoverage { live, missing, pending, ..DemoCoverage::default() })
+        };
+        assert_eq!(shown(99_996, 4, 0), "99.99 %");
+        assert_eq!(shown(85_500, 0, 0), "100.00 %");
+        assert_eq!(shown(0, 0, 0), "0.00 %");
+        assert_eq!(shown(75_000, 0, 25_000), "75.00 %", "what is not stated is not known");
     }
 }

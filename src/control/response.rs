@@ -364,6 +364,10 @@ pub struct CoverageRow {
     pub carried: u64,
     pub backfilled: u64,
     pub missing: u64,
+    /// Over, and without a row yet, since its source may still prove it: neither covered nor missing, and no part of what is
+    /// known.
+    #[serde(default)]
+    pub pending: u64,
     /// Before the exchange listed the contract: neither covered nor missing.
     #[serde(default)]
     pub unlisted: u64,

@@ -1,6 +1,9 @@
 //! `bhavd demo`: a simulated broker or exchange and the daemon together, in a directory of their own.
 
-use super::{Daemon, DaemonError, DaemonStatus};
+use super::{
+    Daemon, DaemonError, DaemonStatus,
+    unstated::{stated_within_us, unstated},
+};
 use crate::{
     actor::Tree,
     calendar::Calendar,
@@ -11,7 +14,7 @@ use crate::{
     sim::{
         Credentials, LoadReport, MarketSource, RunningSimulator, Simulator, SimulatorError, SimulatorOptions,
     },
-    store::{DaySummary, Reader, StoreError},
+    store::{BucketStates, DaySummary, Reader, StoreError},
 };
 use serde::Serialize;
 use std::{
@@ -92,7 +95,9 @@ pub struct DemoSummary {
     pub store: String,
     pub data_dir: PathBuf,
     pub contracts: i64,
+    /// Those with rows.
     pub buckets: i64,
+    pub buckets_of_session: i64,
     pub rows: i64,
     pub snapshots: i64,
     pub deltas: i64,
@@ -109,13 +114,41 @@ pub struct DemoSummary {
     pub malformed: u64,
 }
 
-/// Contract rows by state.
+/// What the session was to have rows of, every bucket of every contract, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct DemoCoverage {
     pub live: i64,
     pub carried: i64,
     pub backfilled: i64,
     pub missing: i64,
+    /// Without a row: the demo ended before it was stated.
+    pub pending: i64,
+}
+
+impl DemoCoverage {
+    pub fn known(&self) -> i64 {
+        self.live + self.carried + self.backfilled
+    }
+
+    pub fn total(&self) -> i64 {
+        self.known() + self.missing + self.pending
+    }
+
+    fn of(states: &[BucketStates], pending: i64) -> DemoCoverage {
+        let mut coverage = DemoCoverage { pending, ..DemoCoverage::default() };
+        for row in states {
+            let count = match row.state {
+                BucketState::Live => &mut coverage.live,
+                BucketState::Carried => &mut coverage.carried,
+                BucketState::Backfilled => &mut coverage.backfilled,
+                BucketState::Missing => &mut coverage.missing,
+                // Nothing was there to record.
+                BucketState::Unlisted => continue,
+            };
+            *count += row.contracts;
+        }
+        coverage
+    }
 }
 
 /// A Unix socket's path is at most 107 bytes long.
@@ -125,6 +158,10 @@ const QUIET: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Simulated time after the last event in which polls still fetch it.
 const AFTER_LAST_EVENT_S: i64 = 120;
+/// How often the store is asked what it lacks of a day that was played; real time.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// What a machine may take to work off and write what is due, beyond the time for which rows wait; real time.
+const WORK_MAX: Duration = Duration::from_secs(60);
 
 /// Plays a day. `loaded` is called first with what of the recording could not be read, `begun` once everything is checked and
 /// open, and `show` ten times a second, on a thread of its own. A directory that was made for a demo that cannot begin is
@@ -155,7 +192,16 @@ pub fn play(
     let (first_event, last_event) = (simulator.market().first_time(), simulator.market().last_time());
     let date = first_event.date_ist();
     let ended = AtomicBool::new(false);
-    let watcher = Watcher { tree, status: Arc::clone(&status), clock, first_event, last_event };
+    let silence_min_us = simulator.simulation().response_us();
+    let watcher = Watcher {
+        tree,
+        status: Arc::clone(&status),
+        clock,
+        first_event,
+        last_event,
+        store_url: store_url.clone(),
+        patience: patience(options.speed, silence_min_us),
+    };
     let exit = thread::scope(|scope| {
         scope.spawn(|| watcher.watch(options.exit_at_close, &ended, show));
         let exit = daemon.run();
@@ -166,7 +212,9 @@ pub fn play(
     let elapsed = began.elapsed();
     let skipped_recording_rows = simulator.load_report().skipped;
     simulator.stop();
-    let (summary, coverage) = read_summary(&store_url, date)?;
+    let (summary, Stated { coverage, buckets_of_session }) = read(&store_url, async |reader| {
+        Ok((reader.summary(date).await?, Stated::read(&reader, date).await?))
+    })?;
     let ticks = status.pipeline.observations.load(Relaxed);
     let DaySummary { contracts, buckets, rows, snapshots, deltas, candles, .. } = summary;
     Ok(DemoSummary {
@@ -177,6 +225,7 @@ pub fn play(
         data_dir: options.data_directory.clone(),
         contracts,
         buckets,
+        buckets_of_session,
         rows,
         snapshots,
         deltas,
@@ -286,6 +335,12 @@ fn write_credentials(directory: &Path, credentials: &Credentials) -> Result<(), 
     Ok(())
 }
 
+/// For how long rows of a day that was played may be awaited, in real time.
+fn patience(speed: f64, silence_min_us: i64) -> Duration {
+    let lateness = Duration::from_micros(stated_within_us(silence_min_us).unsigned_abs());
+    lateness.div_f64(speed) + WORK_MAX
+}
+
 /// Looks at a running demo and ends it.
 struct Watcher {
     tree: Tree,
@@ -293,14 +348,20 @@ struct Watcher {
     clock: Clock,
     first_event: Timestamp,
     last_event: Timestamp,
+    store_url: String,
+    /// For how long rows are awaited once the day was played.
+    patience: Duration,
 }
 
 impl Watcher {
     fn watch(&self, exit_at_close: bool, ended: &AtomicBool, mut show: impl FnMut(&DemoProgress)) {
-        let close = Calendar::embedded().session(self.last_event.date_ist()).map(|session| session.close);
+        let date = self.last_event.date_ist();
+        let close = Calendar::embedded().session(date).map(|session| session.close);
         let over = self.last_event.max(close.unwrap_or(self.last_event)).plus_seconds(AFTER_LAST_EVENT_S);
         let pipeline = &self.status.pipeline;
         let (mut observations, mut quiet_since) = (0, Instant::now());
+        // Since when the day was played, and when the store was asked last what it lacks.
+        let (mut played, mut asked): (Option<Instant>, Option<Instant>) = (None, None);
         while !ended.load(Relaxed) {
             let seen = pipeline.observations.load(Relaxed);
             if seen != observations {
@@ -318,32 +379,84 @@ impl Watcher {
             let has_caught_up = pipeline.seq.load(Relaxed) >= self.status.spool.seq();
             let is_quiet = has_caught_up && quiet_since.elapsed() >= QUIET;
             if exit_at_close && self.clock.now() >= over && is_quiet {
-                self.tree.drain(Duration::from_secs(60));
+                let since = *played.get_or_insert_with(Instant::now);
+                let is_due = asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY);
+                if since.elapsed() >= self.patience || (is_due && self.is_stated(date)) {
+                    self.tree.drain(Duration::from_secs(60));
+                }
+                asked = if is_due { Some(Instant::now()) } else { asked };
             }
             thread::park_timeout(LOOK_EVERY);
         }
     }
+
+    /// Whether every row of the day is stated and in the store.
+    fn is_stated(&self, date: TradingDate) -> bool {
+        let pipeline = &self.status.pipeline;
+        let is_of_day = self.clock.now().date_ist() == date;
+        let (closed, all) =
+            (pipeline.buckets_closed.load(Relaxed), pipeline.buckets_of_session.load(Relaxed));
+        // Levels wait as well, of which the store is not asked.
+        if (is_of_day && closed < all) || self.status.store.pending_rows() > 0 {
+            return false;
+        }
+        let stated = read(&self.store_url, async |reader| Stated::read(&reader, date).await);
+        // A store that does not answer now is asked again.
+        stated.is_ok_and(|stated| stated.coverage.pending == 0)
+    }
 }
 
-/// Coverage is counted from the rows: a demo that was ended before the close has no coverage of the day yet.
-fn read_summary(url: &str, date: TradingDate) -> Result<(DaySummary, DemoCoverage), DemoError> {
+/// How far a day's rows are stated.
+struct Stated {
+    coverage: DemoCoverage,
+    buckets_of_session: i64,
+}
+
+impl Stated {
+    /// From the store, by every bucket of the session and every contract that was recorded: a demo that was ended before the close
+    /// has no coverage of the day yet.
+    async fn read(reader: &Reader, date: TradingDate) -> Result<Stated, StoreError> {
+        let states = reader.bucket_states(date).await?;
+        let Some(session) = Calendar::embedded().session(date) else {
+            return Ok(Stated { coverage: DemoCoverage::of(&states, 0), buckets_of_session: 0 });
+        };
+        let contracts = reader.contracts_of(date).await?;
+        let until = Timestamp::from_us(i64::MAX);
+        let lacking = unstated(&session, until, &contracts, &states);
+        let pending = lacking.iter().map(|found| found.contracts).sum();
+        let buckets_of_session = session.buckets().count() as i64;
+        Ok(Stated { coverage: DemoCoverage::of(&states, pending), buckets_of_session })
+    }
+}
+
+fn read<T>(url: &str, ask: impl AsyncFnOnce(Reader) -> Result<T, StoreError>) -> Result<T, DemoError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DemoError::Runtime)?;
-    let (summary, states) = runtime.block_on(async {
-        let reader = Reader::open(url).await?;
-        Ok::<_, StoreError>((reader.summary(date).await?, reader.bucket_states(date).await?))
-    })?;
-    let mut coverage = DemoCoverage::default();
-    for row in states {
-        let count = match row.state {
-            BucketState::Live => &mut coverage.live,
-            BucketState::Carried => &mut coverage.carried,
-            BucketState::Backfilled => &mut coverage.backfilled,
-            BucketState::Missing => &mut coverage.missing,
-            // Nothing was there to record.
-            BucketState::Unlisted => continue,
-        };
-        *count += row.contracts;
+    Ok(runtime.block_on(async { ask(Reader::open(url).await?).await })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_awaited_for_as_long_as_they_may_be_late_at_any_speed() {
+        let patience = |speed: f64| patience(speed, (speed * 2e6) as i64).as_secs();
+        assert_eq!([patience(1_200.0), patience(60.0)], [62, 72]);
+        assert_eq!(super::patience(1.0, 0).as_secs(), 660, "at the speed of real time");
     }
-    Ok((summary, coverage))
+
+    #[test]
+    fn what_has_no_row_is_a_part_of_the_whole() {
+        let row = |state, contracts| BucketStates {
+            underlying: "NIFTY".to_owned(),
+            bucket: crate::market::Bucket::containing(Timestamp::from_us(1_769_744_700_000_000)),
+            state,
+            contracts,
+        };
+        let states = [(BucketState::Live, 5), (BucketState::Missing, 1), (BucketState::Unlisted, 9)]
+            .map(|(s, n)| row(s, n));
+        let coverage = DemoCoverage::of(&states, 4);
+        assert_eq!((coverage.known(), coverage.total()), (5, 10));
+    }
 }

@@ -3,7 +3,11 @@
 //!
 //! Whatever reads the store is work for a thread of the [`super::reading_room`].
 
-use super::{control_child::ControlChild, day_rules};
+use super::{
+    control_child::ControlChild,
+    day_rules,
+    unstated::{Unstated, unstated},
+};
 use crate::{
     calendar::Session,
     clock::Clock,
@@ -355,19 +359,14 @@ impl RecordQueries {
         let reader = self.reader().await?;
         let mut states = reader.bucket_states(date).await.map_err(unavailable)?;
         if !states.is_empty() {
-            let stated: BTreeSet<Bucket> = states.iter().map(|row| row.bucket).collect();
+            let mut pending = Vec::new();
             if let Some(session) = calendar.session(date) {
-                // What was to be recorded and has no row is not known, whatever keeps the rows away.
-                let due = |bucket: &Bucket| bucket.end().plus_us(STATED_WITHIN_US) <= now;
-                let unstated: Vec<Bucket> =
-                    session.buckets().filter(|bucket| due(bucket) && !stated.contains(bucket)).collect();
-                let expected = reader.contracts_expected(date, date).await.map_err(unavailable)?;
-                states.extend(missing_states(&session, &unstated, &expected));
-                states.sort_by(|one, other| {
-                    (&one.underlying, one.bucket).cmp(&(&other.underlying, other.bucket))
-                });
+                let contracts = reader.contracts_of(date).await.map_err(unavailable)?;
+                let due;
+                (due, pending) = self.unstated(&session, now, &contracts, &states);
+                states = merged(states, due);
             }
-            return self.with_unlisted(summarise_coverage(date, &states));
+            return self.with_unlisted(summarise_coverage(date, &states, &pending));
         }
         let no_data = |reason: String| ControlError::NoData { reason };
         if let Some(reason) = self.unwritten(date).await? {
@@ -377,8 +376,7 @@ impl RecordQueries {
             let name = calendar.name(date).map(|name| format!(" ({name})")).unwrap_or_default();
             no_data(format!("{date} has no session by the calendar{name}, and no bucket was recorded on it"))
         })?;
-        let ended: Vec<Bucket> = session.buckets().take_while(|bucket| bucket.end() <= now).collect();
-        if ended.is_empty() {
+        if session.buckets().next().is_none_or(|first| first.end() > now) {
             return Err(no_data(format!("no bucket of the session of {date} has ended yet")));
         }
         let seen_since = reader.last_recorded(date).await.map_err(unavailable)?.unwrap_or(date);
@@ -388,7 +386,23 @@ impl RecordQueries {
                 "no bucket was recorded on {date}, and the store has no contract that was listed then"
             )));
         }
-        self.with_unlisted(summarise_coverage(date, &missing_states(&session, &ended, &expected)))
+        let (due, pending) = self.unstated(&session, now, &expected, &[]);
+        self.with_unlisted(summarise_coverage(date, &merged(Vec::new(), due), &pending))
+    }
+
+    /// What of these contracts is over and has no row: what should have one, as missing, and what may still get it.
+    fn unstated(
+        &self,
+        session: &Session,
+        now: Timestamp,
+        contracts: &[InstrumentRow],
+        stated: &[BucketStates],
+    ) -> (Vec<BucketStates>, Vec<Unstated>) {
+        let silence_min_us = self.settings.silence_min_us;
+        let all = unstated(session, now, contracts, stated).into_iter();
+        let (due, pending): (Vec<_>, Vec<_>) = all.partition(|found| found.is_due(silence_min_us, now));
+        // What was to be recorded and has no row is not known, whatever keeps the rows away.
+        (due.into_iter().map(Unstated::missing).collect(), pending)
     }
 
     /// Names what was watched and has no contract to count.
@@ -422,30 +436,30 @@ fn stored_side(side: Side, provider: Option<Provider>) -> ChainSide {
     }
 }
 
-/// A bucket has rows so long after its end at the latest, whatever its source is late.
-const STATED_WITHIN_US: i64 = 600_000_000;
-
-/// As [`Reader::bucket_states`] with a missing row of each of these contracts and buckets.
-fn missing_states(session: &Session, ended: &[Bucket], expected: &[InstrumentRow]) -> Vec<BucketStates> {
-    let mut contracts: BTreeMap<(&str, Bucket), i64> = BTreeMap::new();
-    for row in expected {
-        let close = session.close_for(&row.contract);
-        for bucket in ended.iter().take_while(|bucket| bucket.start() < close) {
-            *contracts.entry((&row.contract.underlying, *bucket)).or_default() += 1;
-        }
-    }
-    let states = contracts.into_iter().map(|((underlying, bucket), contracts)| BucketStates {
-        underlying: underlying.to_owned(),
-        bucket,
-        state: BucketState::Missing,
-        contracts,
+/// All of them, in the order of underlyings and time, the counts of one state of a bucket together.
+fn merged(mut states: Vec<BucketStates>, more: Vec<BucketStates>) -> Vec<BucketStates> {
+    states.extend(more);
+    states.sort_by(|one, other| {
+        (&one.underlying, one.bucket, one.state.code()).cmp(&(
+            &other.underlying,
+            other.bucket,
+            other.state.code(),
+        ))
     });
-    states.collect()
+    states.dedup_by(|next, kept| {
+        let is_same =
+            next.underlying == kept.underlying && (next.bucket, next.state) == (kept.bucket, kept.state);
+        kept.contracts += if is_same { next.contracts } else { 0 };
+        is_same
+    });
+    states
 }
 
-fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageResponse {
+/// `pending`: what is over and may still get its rows.
+fn summarise_coverage(date: TradingDate, states: &[BucketStates], pending: &[Unstated]) -> CoverageResponse {
     const GAPS_MAX: usize = 20;
-    let buckets: BTreeSet<Bucket> = states.iter().map(|row| row.bucket).collect();
+    let waiting = pending.iter().map(|found| found.bucket);
+    let buckets: BTreeSet<Bucket> = states.iter().map(|row| row.bucket).chain(waiting).collect();
     let mut rows: BTreeMap<&str, CoverageRow> = BTreeMap::new();
     let mut per_bucket: BTreeMap<(&str, Bucket), u64> = BTreeMap::new();
     let mut gaps: Vec<CoverageGap> = Vec::new();
@@ -476,6 +490,13 @@ fn summarise_coverage(date: TradingDate, states: &[BucketStates]) -> CoverageRes
                 }
             }
         }
+    }
+    for Unstated { underlying, bucket, contracts } in pending {
+        let contracts = contracts.unsigned_abs();
+        let row = rows.entry(underlying).or_default();
+        row.underlying.clone_from(underlying);
+        row.pending += contracts;
+        *per_bucket.entry((underlying, *bucket)).or_default() += contracts;
     }
     for ((underlying, _), contracts) in per_bucket {
         let row = rows.get_mut(underlying).expect("every counted underlying has a row");
@@ -524,7 +545,7 @@ mod tests {
         let mut rows = states(first, &[(live, 2), (missing, 1), (unlisted, 5)]);
         rows.extend(states(first.next(), &[(live, 3), (missing, 1), (unlisted, 4)]));
         rows.extend(states(first.next().next(), &[(unlisted, 1)]));
-        let answer = summarise_coverage(day(30), &rows);
+        let answer = summarise_coverage(day(30), &rows, &[]);
         let row = &answer.rows[0];
         assert_eq!((row.contracts, row.live, row.missing, row.unlisted), (4, 5, 2, 10));
         assert_eq!((answer.gaps.len(), answer.gaps[0].contracts), (1, 1));
@@ -602,9 +623,11 @@ mod tests {
     async fn a_session_without_a_row_is_missing_as_a_whole() {
         let place = place().await;
         let recorded = coverage(&place, Some(day(27))).await.expect("rows");
-        // No contract has a row of the other 124 buckets.
+        // One contract has a row of one bucket.
         let nifty = &recorded.rows[0];
-        assert_eq!((recorded.buckets, nifty.live, nifty.missing), (125, 1, 2 * 124));
+        assert_eq!((recorded.buckets, nifty.live, nifty.missing), (125, 1, 2 * 125 - 1));
+        let first = &recorded.gaps[1];
+        assert_eq!((first.contracts, first.from.0, first.to.0), (2, at(day(27), 9, 18), at(day(27), 15, 30)));
         let answer = coverage(&place, Some(day(28))).await.expect("nothing is missing as well");
         assert_eq!((answer.date, answer.buckets), (day(28), 125));
         let row = |underlying: &str, contracts, missing| CoverageRow {
@@ -619,12 +642,39 @@ mod tests {
         let (open, early, close) = (at(day(28), 9, 15), at(day(28), 15, 0), at(day(28), 15, 30));
         assert_eq!(spans, [(1, open, close), (2, open, early), (1, early, close)]);
 
-        // Today, of which two buckets have ended; one contract has expired.
+        // Today, of which two buckets have ended, and may still get their rows; one contract has expired.
         for date in [None, Some(day(30))] {
             let answer = coverage(&place, date).await.expect("today");
             assert_eq!((answer.date, answer.buckets), (day(30), 2));
-            assert_eq!(answer.rows, [row("NIFTY", 1, 2), row("RELIANCE", 1, 2)]);
+            let row = |underlying: &str| CoverageRow { pending: 2, ..row(underlying, 1, 0) };
+            assert_eq!((answer.rows, answer.gaps), (vec![row("NIFTY"), row("RELIANCE")], vec![]));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_over_and_has_no_row_yet_is_pending() {
+        let place = place().await;
+        let url = &place.queries.config.store.url;
+        let mut store = store::open(url, Birth::Real).await.expect("opens");
+        let mut batch = Batch::new(day(30), 2);
+        let seen_today = |mut row: InstrumentRow| {
+            row.last_seen = day(30);
+            row
+        };
+        let reader = place.queries.reader().await.expect("opens");
+        let known = reader.contracts_expected(day(29), day(27)).await.expect("contracts");
+        batch.instruments = known.into_iter().map(seen_today).collect();
+        batch.buckets = vec![BucketRow {
+            open_interest: Some(65),
+            state: BucketState::Live,
+            provider: Some(Provider::Nse),
+            ..BucketRow::missing(Bucket::containing(at(day(30), 9, 15)), InstrumentId(2))
+        }];
+        store.append(&batch).await.expect("is written");
+        // It is 09:22: of NIFTY a row of 09:18 is to come, of RELIANCE both.
+        let answer = coverage(&place, Some(day(30))).await.expect("rows");
+        let counts: Vec<_> = answer.rows.iter().map(|row| (row.live, row.missing, row.pending)).collect();
+        assert_eq!((answer.buckets, counts), (2, vec![(1, 0, 1), (0, 0, 2)]));
     }
 
     #[tokio::test]

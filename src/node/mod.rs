@@ -48,6 +48,7 @@ mod status;
 mod store_record;
 mod timekeeper;
 mod tree;
+mod unstated;
 mod value_counts;
 mod value_lacks;
 mod vigil;

@@ -56,6 +56,23 @@ impl Reader {
         self.rows(query.text(date_text(date)).big(day.from.as_us()).big(day.until.as_us())).await
     }
 
+    /// Option contracts that were recorded on `date`, by id: what has rows or coverage of it, and what was last seen on it.
+    pub async fn contracts_of(&self, date: TradingDate) -> Result<Vec<InstrumentRow>, StoreError> {
+        // The list of a day's rows is a pass over them; it is made only if a contract of later days has no coverage.
+        let query = Query::new(format!(
+            "SELECT {INSTRUMENT_COLUMNS} FROM instruments i WHERE i.kind = 'option' \
+             AND i.first_seen <= $1 AND i.expiry >= $1 AND i.last_seen >= $1 \
+             AND (i.last_seen = $1 \
+                 OR EXISTS (SELECT 1 FROM coverage c WHERE c.instrument = i.id \
+                     AND c.from_bucket >= $2 AND c.from_bucket < $3) \
+                 OR i.id IN (SELECT o.instrument FROM intraday_option_oi o \
+                     WHERE o.bucket >= $2 AND o.bucket < $3)) \
+             ORDER BY i.id"
+        ));
+        let day = DaySpan::of(date);
+        self.rows(query.text(date_text(date)).big(day.from.as_us()).big(day.until.as_us())).await
+    }
+
     /// Option contracts that `date` should have rows of, by id: first seen by then, not expired before, and last seen
     /// on `seen_since` or later. What providers had stopped listing before that is not expected.
     pub async fn contracts_expected(

@@ -307,6 +307,7 @@ pub fn coverage() -> CoverageResponse {
         carried,
         backfilled,
         missing,
+        pending: 0,
         unlisted: 0,
     };
     CoverageResponse {
@@ -337,6 +338,18 @@ pub fn coverage_of_a_listing() -> CoverageResponse {
     let row = &mut answer.rows[1];
     (row.live, row.missing, row.unlisted) = (row.live + row.missing - 82, 1, 81);
     answer.gaps[0].contracts = 1;
+    answer
+}
+
+/// A day that is not over: of the last bucket that is, some rows are still to come.
+pub fn coverage_of_a_running_day() -> CoverageResponse {
+    let mut answer = coverage();
+    answer.buckets = 9;
+    for (row, pending) in answer.rows.iter_mut().zip([0, 736]) {
+        let live = row.contracts * 9 - pending;
+        *row = CoverageRow { live, carried: 0, backfilled: 0, missing: 0, pending, ..row.clone() };
+    }
+    answer.gaps.clear();
     answer
 }
 

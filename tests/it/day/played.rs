@@ -132,8 +132,8 @@ fn play_and_compare(provider: &str, store: impl Fn() -> Option<String>) {
             assert_eq!(summary[field], expected, "{field}");
         }
         assert_eq!(
-            (&summary["malformed"], &summary["coverage"]["missing"]),
-            (&Json::from(0), &Json::from(0))
+            [&summary["malformed"], &summary["coverage"]["missing"], &summary["coverage"]["pending"]],
+            [&Json::from(0); 3]
         );
         let url = store.unwrap_or_else(|| store_url(&directory));
         assert_equal_to_recording(&answer, &dump(&url, date()), provider);
