@@ -136,13 +136,11 @@ impl ClockWatch {
                     look.is_set_back = !std::mem::replace(&mut self.is_ending, true);
                     look.step_us = look.is_set_back.then_some(by_us);
                 }
-                Verdict::Contradicted { by_us } => look.problems.push(format!(
-                    "the machine's clock was set {}, to {}, which the exchange's stamps contradict: time goes on from {} by \
-                     the monotonic clock; set the clock right (timedatectl), recording goes on meanwhile",
-                    describe_step(by_us),
-                    readings.wall,
-                    readings.steady,
-                )),
+                Verdict::Contradicted { by_us } => {
+                    let is_zone =
+                        readings.stamp.is_some_and(|stamp| is_zone(readings.steady.us_since(stamp)));
+                    look.problems.push(describe_contradicted(by_us, readings.wall, readings.steady, is_zone));
+                }
             }
         }
         let now = clock.now();
@@ -168,10 +166,35 @@ fn is_after_close(calendar: &Calendar, stamp: Timestamp) -> bool {
     calendar.session(stamp.date_ist()).is_some_and(|session| stamp >= session.close)
 }
 
+/// India's offset from UTC.
+const IST_US: i64 = 19_800_000_000;
+
+/// Whether times that are so far apart are one in UTC and the other in IST: off to the minute, but for what a source is late.
+fn is_zone(off_us: i64) -> bool {
+    const LATE_US_MAX: i64 = 120_000_000;
+    (off_us.abs() - IST_US).abs() <= LATE_US_MAX
+}
+
+/// `is_zone`: the stamps are not those of the count either.
+fn describe_contradicted(by_us: i64, wall: Timestamp, steady: Timestamp, is_zone: bool) -> String {
+    let advice = match is_zone {
+        true => {
+            "but the stamps are 5 h 30 min from that count as well: the source's time zone is likely wrong, and the clock may be \
+             right; compare it (timedatectl)"
+        }
+        false => "set the clock right (timedatectl)",
+    };
+    format!(
+        "the machine's clock was set {}, to {wall}, which the exchange's stamps contradict: time goes on from {steady} by \
+         the monotonic clock; {advice}, recording goes on meanwhile",
+        describe_step(by_us),
+    )
+}
+
 /// A clock that is off the exchange's stamps. One that has agreed with them and was not set since is right: stamps that are
-/// half of eleven hours away from it are UTC that was taken for IST, or the other way round.
+/// half of eleven hours away from it are UTC that was taken for IST, or the other way round. Of one that never agreed with them
+/// the source is the likelier to confuse the two, unless the machine's own time is wrong.
 fn describe_off(off_us: i64, has_agreed: bool) -> String {
-    const IST_US: i64 = 19_800_000_000;
     /// Stamps come late.
     const LATE_US_MAX: i64 = 300_000_000;
     let is_ist = (off_us.abs() - IST_US).abs() <= LATE_US_MAX;
@@ -180,6 +203,14 @@ fn describe_off(off_us: i64, has_agreed: bool) -> String {
         return format!(
             "the source's stamps have jumped to 5 h 30 min {side} the machine's clock, with which they agreed before: the source \
              confuses UTC and IST, and what it stamps so counts for the wrong time or not at all"
+        );
+    }
+    if is_zone(off_us) {
+        let side = if off_us > 0 { "behind" } else { "ahead of" };
+        return format!(
+            "the source's stamps are 5 h 30 min {side} the machine's clock, which is the offset of IST from UTC: the source's time \
+             zone is likely wrong, it stamps UTC for IST or the other way round, and what it stamps so counts for the wrong time or \
+             not at all; only if `timedatectl` shows a wrong time, as with a hardware clock in local time, is it this machine's"
         );
     }
     // Values under such stamps are taken, so that a clock that is behind does not cost the day.
@@ -268,11 +299,42 @@ mod tests {
         let says = |off_us, has_agreed, what| describe_off(off_us, has_agreed).starts_with(what);
         assert!(says(off_us + 90_000_000, true, "the source's stamps have jumped to 5 h 30 min behind"));
         assert!(says(90_000_000 - off_us, true, "the source's stamps have jumped to 5 h 30 min ahead of"));
-        assert!(
-            says(off_us, false, "the machine's clock is 5 h 30 min ahead of"),
-            "a hardware clock in local time"
-        );
+        assert!(says(
+            off_us + 110_000_000,
+            false,
+            "the source's stamps are 5 h 30 min behind the machine's clock"
+        ));
+        assert!(says(-off_us, false, "the source's stamps are 5 h 30 min ahead of the machine's clock"));
+        for off_us in [off_us, -off_us] {
+            let text = describe_off(off_us, false);
+            assert!(
+                text.contains("time zone is likely wrong") && !text.contains("set the clock right"),
+                "{text}"
+            );
+            assert!(text.contains("a hardware clock in local time"), "{text}");
+        }
+        assert!(says(off_us + 130_000_000, false, "the machine's clock is 5 h 32 min ahead of"));
         assert!(says(HOUR_US, true, "the machine's clock is 1 h 0 min ahead of"));
+    }
+
+    #[test]
+    fn a_contradiction_by_stamps_of_another_zone_does_not_blame_the_clock_alone() {
+        let stamped = |ahead_us: i64| {
+            let (step_us, clock) = settable();
+            let stamp = Some(clock.now().plus_us(ahead_us));
+            step_us.store(-HOUR_US, Relaxed);
+            let look = ClockWatch::default().look(&clock, &Calendar::embedded(), stamp, Timestamp::NEVER);
+            look.problems.first().cloned().unwrap_or_default()
+        };
+        let text = stamped(IST_US);
+        assert!(
+            text.contains("the source's time zone is likely wrong") && !text.contains("set the clock right")
+        );
+        assert!(
+            stamped(0).contains("; set the clock right (timedatectl), recording goes on"),
+            "{}",
+            stamped(0)
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub fn problems(
     problems.extend(status.spool.not_kept());
     problems.extend(status.clock.problems());
     problems.extend(status.freshness.staleness());
-    problems.extend(status.jobs.problems());
+    problems.extend(status.jobs.problems().into_iter().map(bound_losses));
     if let Some(refusal) = status.reload.refusal() {
         problems.push(format!("the configuration was refused, what runs stays as it is: {refusal}"));
     }
@@ -66,6 +66,21 @@ pub fn problems(
         )
     }));
     problems
+}
+
+/// What the job verify says of a day names each part of its log that is lost, and a flipped bit makes many of an hour: the first
+/// few, how many more there are, and the advice at the end, which leads to all of them.
+fn bound_losses(problem: String) -> String {
+    const NAMED_MAX: usize = 2;
+    const BETWEEN: &str = "; a part of the log is lost: ";
+    let Some((at, _)) = problem.match_indices(BETWEEN).nth(NAMED_MAX - 1) else { return problem };
+    let (named, others) = problem.split_at(at);
+    let more = match others.matches(BETWEEN).count() {
+        1 => "1 further part".to_owned(),
+        count => format!("{count} further parts"),
+    };
+    let advice = others.rfind("; `bhavctl ").map_or("", |at| &others[at..]);
+    format!("{named}; {more} too{advice}")
 }
 
 /// What an operator should know without having to do anything today.
@@ -405,6 +420,30 @@ mod tests {
         node::evidence_watch::Lacks,
     };
     use proptest::prelude::*;
+
+    #[test]
+    fn a_day_of_many_losses_names_the_first_few() {
+        let of = |losses: usize| {
+            let each = (0..losses).map(|at| {
+                format!(
+                    "a part of the log is lost: /s/10.spool is damaged from byte {at} to its end: no; bytes"
+                )
+            });
+            let joined = each.collect::<Vec<_>>().join("; ");
+            bound_losses(format!("{joined}; `bhavctl replay verify 2026-01-30` shows it"))
+        };
+        assert_eq!(of(2).matches("is lost").count(), 2);
+        assert!(!of(2).contains("further"), "{}", of(2));
+        let all = of(10);
+        assert!(
+            all.len() < 300 && all.contains("from byte 1 to its end: no; bytes; 8 further parts too;"),
+            "{all}"
+        );
+        assert!(all.ends_with("; `bhavctl replay verify 2026-01-30` shows it"), "{all}");
+        assert!(of(3).contains("; 1 further part too;"));
+        let other = "the job archive failed too often: no room".to_owned();
+        assert_eq!(bound_losses(other.clone()), other);
+    }
 
     fn row(path: &str, state: ChildState, turn_s: u64, progress_s: u64) -> ChildRow {
         ChildRow {
