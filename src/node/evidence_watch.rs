@@ -19,6 +19,7 @@ use crate::{
     engine::{MissingChain, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{BesideForced, Pipeline, ProviderCounters, Undecoded},
+    spool::SessionTimes,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -217,8 +218,10 @@ impl EvidenceWatch {
         problems_of_day.extend(of_session.clone().filter(|_| is_now));
         // Also before the open, while there is time to mend it.
         problems_of_day.extend(describe_differing(&pipeline.differing_expiries()));
+        let missed = pipeline.missed_session().map(|session| describe_missed(&session));
         let others = unrecorded(&pipeline.unrecorded_sessions())
             .into_iter()
+            .chain(missed)
             .chain(unclosed)
             .chain(of_session)
             .chain(describe_stopped(&stopped))
@@ -386,6 +389,18 @@ fn unrecorded(sessions: &[TradingDate]) -> Option<String> {
     Some(format!(
         "the session of {last} was not recorded{more}: today's changes of open interest have no base of it of our own"
     ))
+}
+
+/// A session that is over and was missed whole.
+fn describe_missed(session: &SessionTimes) -> String {
+    let clock = |at: Timestamp| at.to_ist().format("%H:%M").to_string();
+    format!(
+        "nothing of the session of {} was recorded: the log has no values that were received from {} to {}, so its rows are \
+         missing, but for what sources still tell of it",
+        session.date(),
+        clock(session.open()),
+        clock(session.close()),
+    )
 }
 
 /// What a source did not show of the close: its last values are none.
@@ -564,6 +579,19 @@ mod tests {
         let shown = UnwitnessedChain { since: Some(Timestamp::from_us(1_769_744_700_000_000)), ..found };
         assert!(is_problem(&shown, |_| false), "it was shown and is not any more");
         assert!(is_problem(&UnwitnessedChain { is_underlying: false, ..found }, |_| false));
+    }
+
+    #[test]
+    fn a_session_that_was_missed_whole_is_named_by_its_hours() {
+        let open = Timestamp::from_us(1_769_744_700_000_000);
+        let session = SessionTimes {
+            open_us: open.as_us(),
+            close_us: open.plus_seconds(22_500).as_us(),
+            expiring_index_close_us: None,
+        };
+        let text = "nothing of the session of 2026-01-30 was recorded: the log has no values that were received from 09:15 to 15:30,";
+        let said = describe_missed(&session);
+        assert!(said.starts_with(text), "{said}");
     }
 
     #[test]

@@ -124,6 +124,8 @@ impl Recorder {
         let mut records = self.records.consumer(&lease);
         let mut next_silent = pipeline.last_received();
         let mut evidence = EvidenceWatch::new();
+        // Outside the session's hours it may be days until the next record comes.
+        self.look(&mut evidence, &pipeline, &lease);
         while let Some(taken) = records.drain(DRAIN_MAX).await {
             // The log was read to its end, so the port may hold what was applied already.
             let mut batch = empty_batch(TradingDate::MIN);
@@ -141,12 +143,7 @@ impl Recorder {
                 break;
             }
             self.show(&pipeline);
-            if let Some(lacks) = evidence.look(&pipeline) {
-                self.status.pipeline.set_lacks(lacks);
-                if lease.is_current() {
-                    self.live.set_unwitnessed(Unwitnessed::of(&pipeline));
-                }
-            }
+            self.look(&mut evidence, &pipeline, &lease);
             if pipeline.last_received() >= next_silent {
                 next_silent = pipeline.last_received().plus_us(SILENT_EVERY_US);
                 self.ask_for_silent(&pipeline);
@@ -180,6 +177,15 @@ impl Recorder {
                 event = Event::SpoolIncomplete, error:%;
                 "rows that are written from now on will not be written again once that part is back: {error}"
             );
+        }
+    }
+
+    /// Shows what the evidence lacks, when it is time to look.
+    fn look(&self, evidence: &mut EvidenceWatch, pipeline: &Pipeline, lease: &Lease) {
+        let Some(lacks) = evidence.look(pipeline) else { return };
+        self.status.pipeline.set_lacks(lacks);
+        if lease.is_current() {
+            self.live.set_unwitnessed(Unwitnessed::of(pipeline));
         }
     }
 
@@ -449,6 +455,28 @@ mod tests {
             let mut record = NewRecord { source, received_time, context: String::new(), frames };
             spool.append(&mut record).expect("appended");
         }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_was_missed_is_told_before_any_further_record_comes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let recorder = recorder(directory.path());
+        let mut spool = Spool::open(&recorder.spool_directory).expect("a log").spool;
+        let evening = Timestamp::on(date(), chrono::NaiveTime::MIN).plus_seconds(20 * 3_600);
+        spool.append(&mut NewRecord::mark(evening, &Mark::clock([]))).expect("appended");
+        drop(spool);
+        let lease = Lease::detached("recorder");
+        let waited = async {
+            while recorder.status.pipeline.lacks().of_day.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = recorder.clone().run(lease) => ended.expect("it waits for records"),
+            () = waited => {}
+        }
+        let said = recorder.status.pipeline.lacks().of_day;
+        assert!(said[0].starts_with("nothing of the session of 2026-01-30 was recorded: "), "{said:?}");
     }
 
     #[tokio::test]

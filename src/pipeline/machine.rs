@@ -122,6 +122,8 @@ pub struct Pipeline {
     pub(super) planned_from: Option<TradingDate>,
     pub(super) universe: WatchList,
     session: Option<Session>,
+    /// Values of today's session were received while it was open.
+    has_session_data: bool,
     pub(super) day: Option<TradingDay>,
     /// The operator's override; the day's log repeats it at its head.
     pub(super) forced: Option<Provider>,
@@ -156,6 +158,7 @@ impl Pipeline {
             has_plan: false,
             planned_from: None,
             session: None,
+            has_session_data: false,
             day: None,
             forced: None,
             gaps: GapTracker::default(),
@@ -284,6 +287,12 @@ impl Pipeline {
         chains.into_iter().map(|found| (self.chains.title(found.chain).to_owned(), found)).collect()
     }
 
+    /// Today's session, once it is over and the log has no value that was received while it was open.
+    pub fn missed_session(&self) -> Option<SessionTimes> {
+        self.recorded_session()
+            .filter(|session| !self.has_session_data && self.last_received >= session.close())
+    }
+
     /// The session by which the day is recorded.
     pub(super) fn recorded_session(&self) -> Option<SessionTimes> {
         self.session.as_ref().copied().map(SessionTimes::from)
@@ -355,9 +364,14 @@ impl Pipeline {
         match (record.source, provider) {
             (Source::MARK, _) => mark.into_iter().for_each(|mark| self.apply_mark(&mark, now, batch)),
             (Source::DAY_PLAN, _) => self.apply_plan(record, live, batch),
-            (_, Some(provider)) => self.ingest(record, live, batch, |decoders, record, ingest| {
-                decoders.decode(provider, record, ingest);
-            }),
+            (_, Some(provider)) => {
+                let before = self.counters.observations;
+                self.ingest(record, live, batch, |decoders, record, ingest| {
+                    decoders.decode(provider, record, ingest);
+                });
+                self.has_session_data |= self.counters.observations > before
+                    && self.session.is_some_and(|session| session.open <= now && now < session.close);
+            }
             (unknown, None) => self.counters.note_unknown_source(unknown),
         }
         self.follow_scopes(batch);
@@ -455,6 +469,7 @@ impl Pipeline {
         self.has_rules = rules.is_some();
         self.has_plan = false;
         self.planned_from = None;
+        self.has_session_data = false;
         // A day whose log was begun by a version before has none.
         self.rules = rules.unwrap_or_else(|| self.settings.rules(date));
         self.universe = WatchList { underlyings: self.rules.universe.clone() };

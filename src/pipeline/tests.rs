@@ -414,6 +414,30 @@ fn sessions_without_rows_before_today_are_named() {
 }
 
 #[test]
+fn a_session_of_which_nothing_was_received_is_named_once_it_is_over() {
+    // By the seconds of the day: the open is 09:15, the close 15:30.
+    let missed = |received: Option<i64>, now: i64| {
+        let chain = |second: i64| {
+            let body =
+                nifty_body(at(29, second.min(55_800)), vec![nifty_leg(STRIKE, OptionType::Call, 10.0)]);
+            record(Source::NSE_CHAIN, at(29, second), &body)
+        };
+        let head = [
+            NewRecord::mark(at(29, 32_000), &Mark::clock([])),
+            record(Source::NSE_LOTS, at(29, 32_000), &nse::encode_lots(&nifty_lots(65))),
+        ];
+        let mark = NewRecord::mark(at(29, now), &Mark::clock([]));
+        let (pipeline, _) = applied(head.into_iter().chain(received.map(chain)).chain([mark]));
+        pipeline.missed_session().map(|session| session.date())
+    };
+    let of_day = Some(at(29, 0).date_ist());
+    assert_eq!(missed(None, 55_799), None, "it is not over");
+    assert_eq!(missed(None, 55_800), of_day);
+    assert_eq!(missed(Some(40_000), 60_000), None);
+    assert_eq!(missed(Some(59_000), 60_000), of_day, "what was received after it is none of it");
+}
+
+#[test]
 fn an_index_whose_level_no_body_shows_is_missing_and_named() {
     let mut pipeline = pipeline();
     let mut batch = Batch::new(at(29, 0).date_ist(), 0);

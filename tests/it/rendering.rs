@@ -47,12 +47,32 @@ fn why_there_is_no_source_is_said() {
 }
 
 #[test]
+fn a_time_that_is_not_of_today_has_its_date() {
+    let mut status = samples::status();
+    let day_before = |at: &mut Option<bhavd::control::WallTime>| {
+        *at = at.map(|at| bhavd::control::WallTime(at.0.plus_seconds(-86_400)));
+    };
+    day_before(&mut status.watermark);
+    day_before(&mut status.last_bucket);
+    day_before(&mut status.store.last_commit);
+    let text = render(&Response::Status(status), PLAIN);
+    for expected in [
+        "taken in up to 2026-01-29 11:44:08\n",
+        "last bucket  2026-01-29 11:39\n",
+        "committed at 2026-01-29 11:44:07,",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+}
+
+#[test]
 fn tables_of_bad_days() {
     for (name, response) in [
         ("status_unhealthy", Response::Status(samples::unhealthy())),
         ("chain_empty", Response::Chain(samples::empty_chain())),
         ("open_interest_of_two_bases", Response::OpenInterest(samples::open_interest_of_two_bases())),
         ("coverage_of_a_listing", Response::Coverage(samples::coverage_of_a_listing())),
+        ("coverage_of_a_running_day", Response::Coverage(samples::coverage_of_a_running_day())),
         (
             "coverage_of_what_was_never_listed",
             Response::Coverage(samples::coverage_of_what_was_never_listed()),

@@ -10,7 +10,13 @@ use crate::control::{
     StatusResponse, WallTime,
 };
 
-fn or_never(instant: Option<WallTime>, form: fn(WallTime) -> String) -> String {
+/// A time of a day, with its date where that is not today's.
+fn of_today(instant: WallTime, now: WallTime, form: fn(WallTime) -> String) -> String {
+    let date = instant.0.date_ist();
+    if date == now.0.date_ist() { form(instant) } else { format!("{date} {}", form(instant)) }
+}
+
+fn or_never(instant: Option<WallTime>, form: impl Fn(WallTime) -> String) -> String {
     instant.map_or_else(|| "never".to_owned(), form)
 }
 
@@ -46,10 +52,10 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
             format!(
                 "{}, taken in up to {}",
                 grouped_count(status.ticks),
-                or_never(status.watermark, time_of_day)
+                or_never(status.watermark, |at| of_today(at, status.time, time_of_day))
             ),
         ),
-        ("last bucket", or_never(status.last_bucket, hour_and_minute)),
+        ("last bucket", or_never(status.last_bucket, |at| of_today(at, status.time, hour_and_minute))),
         (
             "store",
             format!(
@@ -57,7 +63,7 @@ pub(super) fn status(status: &StatusResponse, style: Style) -> String {
                 status.store.url,
                 grouped_count(status.store.committed_seq),
                 match status.store.last_commit {
-                    Some(at) => format!("at {}", time_of_day(at)),
+                    Some(at) => format!("at {}", of_today(at, status.time, time_of_day)),
                     None if status.store.committed_seq > 0 => "before the start".to_owned(),
                     None => "never".to_owned(),
                 },
@@ -171,8 +177,12 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
         ("unchanged", Align::Right),
         ("learned", Align::Right),
         ("not known", Align::Right),
-        ("complete", Align::Right),
     ];
+    let has_pending = coverage.rows.iter().any(|row| row.pending > 0);
+    if has_pending {
+        heads.push(("pending", Align::Right));
+    }
+    heads.push(("complete", Align::Right));
     let has_unlisted = coverage.rows.iter().any(|row| row.unlisted > 0);
     if has_unlisted {
         heads.push(("not listed yet", Align::Right));
@@ -186,14 +196,15 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
         all.carried += row.carried;
         all.backfilled += row.backfilled;
         all.missing += row.missing;
+        all.pending += row.pending;
         all.unlisted += row.unlisted;
-        grid.row(coverage_cells(row, has_unlisted));
+        grid.row(coverage_cells(row, has_pending, has_unlisted));
     }
     for name in &coverage.never_listed {
         let unknown = std::iter::repeat_n("?".to_owned(), heads.len() - 1);
         grid.row(std::iter::once(name.clone()).chain(unknown));
     }
-    grid.bold_row(coverage_cells(&all, has_unlisted));
+    grid.bold_row(coverage_cells(&all, has_pending, has_unlisted));
     text.push_str(&grid.finish());
     if !coverage.never_listed.is_empty() {
         let names = coverage.never_listed.join(", ");
@@ -201,6 +212,9 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
             "\n? watched, but no provider listed an option of it, so nothing is recorded: {names}; check the symbol in [[watch]], \
              and that an enabled feed has it\n"
         ));
+    }
+    if has_pending {
+        text.push_str("\npending: over, and without a row yet; its source may still prove it\n");
     }
     if !coverage.gaps.is_empty() {
         text.push_str("\nnot known:\n");
@@ -217,18 +231,21 @@ pub(super) fn coverage(coverage: &CoverageResponse, style: Style) -> String {
     text
 }
 
-fn coverage_cells(row: &CoverageRow, has_unlisted: bool) -> impl Iterator<Item = String> {
+/// What is pending is part of the whole: nothing is known of it yet.
+fn coverage_cells(row: &CoverageRow, has_pending: bool, has_unlisted: bool) -> impl Iterator<Item = String> {
     let known = row.live + row.carried + row.backfilled;
-    let cells = [
+    let counts = [
         row.underlying.clone(),
         grouped_count(row.contracts),
         grouped_count(row.live),
         grouped_count(row.carried),
         grouped_count(row.backfilled),
         grouped_count(row.missing),
-        percent(known, known + row.missing),
     ];
-    cells.into_iter().chain(has_unlisted.then(|| grouped_count(row.unlisted)))
+    let pending = has_pending.then(|| grouped_count(row.pending));
+    let complete = percent(known, known + row.missing + row.pending);
+    let unlisted = has_unlisted.then(|| grouped_count(row.unlisted));
+    counts.into_iter().chain(pending).chain([complete]).chain(unlisted)
 }
 
 pub(super) fn replay(verified: &ReplayVerifyResponse, style: Style) -> String {
