@@ -230,7 +230,7 @@ pub async fn the_contracts_of_a_day_are_found(place: &Place) {
     assert_eq!(expected(day(29), day(28)).await, [GONE], "the others were not seen yet");
     assert_eq!(expected(expiry().succ_opt().expect("a date"), day(1)).await, [], "expired");
     assert_eq!(ids(reader.contracts_of(date()).await), [CALL, PUT, LONELY_CALL, EXPIRING, COVERED]);
-    assert_eq!(ids(reader.contracts_of(day(29)).await), [GONE]);
+    assert_eq!(ids(reader.contracts_of(day(28)).await), [GONE], "last seen then");
 
     assert_eq!(reader.last_recorded(day(31)).await, Ok(Some(date())));
     assert_eq!(reader.last_recorded(date()).await, Ok(Some(day(29))));
