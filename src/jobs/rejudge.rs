@@ -6,7 +6,7 @@
 use super::replay::{JudgedBy, Replayed, TableComparison, VerifyError, WhichRules, compare_tables, replay};
 use crate::{
     actor::Pulse,
-    market::{Bucket, BucketState, Timestamp, TradingDate},
+    market::{Bucket, BucketState, Price, Provider, Timestamp, TradingDate},
     pipeline::PipelineSettings,
     store::{self, Reader, Store},
 };
@@ -16,8 +16,26 @@ const BUCKETS: &str = "intraday_option_oi";
 /// Columns of a row of buckets in a day's dump.
 const BUCKET: usize = 0;
 const CONTRACT: usize = 1;
-const OPEN_INTEREST: usize = 2;
 const STATE: usize = 9;
+const PROVIDER: usize = 10;
+const EVENT_TIME: usize = 11;
+/// What a row claims, in the words of an example.
+const CLAIMS: [(usize, &str); 10] = [
+    (2, "OI"),
+    (4, "LTP"),
+    (5, "volume"),
+    (6, "bid"),
+    (7, "ask"),
+    (8, "IV"),
+    (3, "change of OI"),
+    (14, "base of that change"),
+    (PROVIDER, "said by"),
+    (EVENT_TIME, "stamp"),
+];
+/// Columns in 1/10,000.
+const COLUMNS_E4: [usize; 4] = [4, 6, 7, 8];
+/// Fields told in an example.
+const FIELDS_MAX: usize = 2;
 /// Receipt and revision say how a row came to be, and nothing of what it claims.
 const COLUMNS_LEFT_OUT: [usize; 3] = [STATE, 12, 13];
 /// Rows told in words, of each kind of change.
@@ -136,21 +154,46 @@ impl Changes {
         change.rows += 1;
         change.other_values += u64::from(is_other_value);
         if change.examples.len() < EXAMPLES_MAX {
-            let open_interest = |cells: Option<&[&str]>| match cells {
-                Some(cells) if !cells[OPEN_INTEREST].is_empty() => cells[OPEN_INTEREST].to_owned(),
-                _ => "-".to_owned(),
-            };
             let time = bucket.parse().map_or_else(
                 |_| bucket.to_owned(),
                 |us| Bucket::containing(Timestamp::from_us(us)).start().to_ist().format("%H:%M").to_string(),
             );
-            change.examples.push(format!(
-                "{} at {time}: OI {}, was {}",
-                contract.split_once(':').map_or(contract, |(_, contract)| contract),
-                open_interest(after),
-                open_interest(before),
-            ));
+            let contract = contract.split_once(':').map_or(contract, |(_, contract)| contract);
+            change.examples.push(format!("{contract} at {time}: {}", describe_change(before, after)));
         }
+    }
+}
+
+/// The first fields that differ; of rows that differ in none the open interest.
+fn describe_change(before: Option<&[&str]>, after: Option<&[&str]>) -> String {
+    let told = |cells: Option<&[&str]>, column: usize| {
+        let cell = cells.and_then(|cells| cells.get(column)).filter(|cell| !cell.is_empty());
+        cell.map_or_else(|| "-".to_owned(), |cell| describe_cell(column, cell))
+    };
+    let both = |(column, name): (usize, &'static str)| (name, told(after, column), told(before, column));
+    let differing: Vec<String> = CLAIMS
+        .into_iter()
+        .map(both)
+        .filter(|(_, after, before)| after != before)
+        .map(|(name, after, before)| format!("{name} {after}, was {before}"))
+        .take(FIELDS_MAX)
+        .collect();
+    match differing.is_empty() {
+        true => format!("OI {}, as before", told(after, CLAIMS[0].0)),
+        false => differing.join("; "),
+    }
+}
+
+/// As the store has it, where it cannot be read.
+fn describe_cell(column: usize, cell: &str) -> String {
+    match cell.parse::<i64>() {
+        Ok(us) if column == EVENT_TIME => Timestamp::from_us(us).to_ist().format("%H:%M:%S%.3f").to_string(),
+        Ok(code) if column == PROVIDER => {
+            let provider = u8::try_from(code).ok().and_then(Provider::from_code);
+            provider.map_or_else(|| cell.to_owned(), |provider| provider.to_string())
+        }
+        Ok(e4) if COLUMNS_E4.contains(&column) => Price::from_e4(e4).to_string(),
+        _ => cell.to_owned(),
     }
 }
 
@@ -190,6 +233,23 @@ mod tests {
         assert_eq!((change.from, change.to), (Some(BucketState::Carried), Some(BucketState::Missing)));
         assert_eq!((change.rows, change.other_values, change.examples.len()), (1, 1, 1));
         assert!(change.examples[0].ends_with("at 09:24: OI -, was 650"), "{change:?}");
+    }
+
+    #[test]
+    fn an_example_names_what_differs() {
+        let stored = "0|NSE:NIFTY|300|-5|1000000|650||||1|1|1769744645000000|7|0|305";
+        let told = |columns: &[(usize, &str)]| {
+            let before: Vec<&str> = stored.split('|').collect();
+            let mut after = before.clone();
+            columns.iter().for_each(|(column, cell)| after[*column] = cell);
+            describe_change(Some(&before), Some(&after))
+        };
+        assert_eq!(told(&[(5, "715")]), "volume 715, was 650");
+        assert_eq!(told(&[(4, "1000500"), (6, "999500")]), "LTP 100.05, was 100.00; bid 99.95, was -");
+        assert_eq!(told(&[(11, "1769744646000000")]), "stamp 09:14:06.000, was 09:14:05.000");
+        assert_eq!(told(&[(10, "2")]), "said by nse, was angel_one");
+        assert_eq!(told(&[(9, "4"), (12, "8"), (13, "1")]), "OI 300, as before");
+        assert_eq!(told(&[(2, "250"), (3, "-55")]), "OI 250, was 300; change of OI -55, was -5");
     }
 
     #[tokio::test]
