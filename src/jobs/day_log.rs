@@ -1,7 +1,7 @@
 //! A day's log as jobs read it: record by record, without the dead letters, with lost parts noted, and with a turn for other
 //! work in between.
 //!
-//! Invariant: what was left out live is left out here, and a lost part, damaged or not there any more, tells the pipeline that
+//! Invariant: what was left out live is left out here, records of another day are no part of the day, and a lost part, damaged or not there any more, tells the pipeline that
 //! it no longer holds who is up.
 
 use super::replay::{JudgedBy, VerifyError};
@@ -34,6 +34,8 @@ pub(super) struct DayLog<'a> {
     dead_letters: DeadLetters,
     pulse: &'a Pulse,
     records: u64,
+    /// Records of another day.
+    foreign: u64,
     /// Lost parts, in words.
     losses: Vec<String>,
     is_head_lost: bool,
@@ -50,6 +52,7 @@ impl<'a> DayLog<'a> {
             dead_letters: DeadLetters::read(directory)?,
             pulse,
             records: 0,
+            foreign: 0,
             losses: Vec::new(),
             is_head_lost: false,
             is_of_other: false,
@@ -78,9 +81,13 @@ impl<'a> DayLog<'a> {
                 Some(Err(error)) => return Err(error),
             };
             self.note_hole(&record, pipeline)?;
-            self.records += 1;
-            if self.records.is_multiple_of(TURN_RECORDS) {
+            let is_foreign = self.continuity.is_foreign(&record);
+            *if is_foreign { &mut self.foreign } else { &mut self.records } += 1;
+            if (self.records + self.foreign).is_multiple_of(TURN_RECORDS) {
                 tokio::task::yield_now().await;
+            }
+            if is_foreign {
+                continue;
             }
             if self.dead_letters.contains(record.seq) {
                 continue;
@@ -107,12 +114,14 @@ impl<'a> DayLog<'a> {
         Ok(())
     }
 
-    /// How many records there were.
+    /// How many records of the day there were.
     ///
     /// # Errors
     /// When there was none.
     pub fn records(&self) -> Result<u64, VerifyError> {
         match self.records {
+            // What lies there is told as a loss.
+            0 if self.foreign > 0 => Ok(0),
             0 => Err(VerifyError::NoLog { directory: self.directory.display().to_string(), date: self.date }),
             records => Ok(records),
         }
@@ -143,7 +152,8 @@ impl<'a> DayLog<'a> {
         for date in spool::days(&self.directory)?.into_iter().filter(later) {
             for record in SpoolReader::open(&self.directory, date)? {
                 let record = record?;
-                if self.dead_letters.contains(record.seq) {
+                // Another day's files may lie in its directory.
+                if self.dead_letters.contains(record.seq) || record.received_time.date_ist() <= self.date {
                     continue;
                 }
                 if record.source == Source::MARK {

@@ -101,8 +101,10 @@ pub struct TableComparison {
 }
 
 impl Verified {
+    /// What nothing was replayed of can be held to nothing.
     pub fn is_equal(&self) -> bool {
-        self.tables.iter().all(|table| table.different == 0)
+        let is_vacuous = self.records == 0 && !self.losses.is_empty();
+        !is_vacuous && self.tables.iter().all(|table| table.different == 0)
     }
 
     pub fn verdict(&self) -> Verdict {
@@ -531,6 +533,27 @@ mod tests {
         LostParts::note(&place.spool(), date(), "the log lacks records 3 to 6").expect("noted");
         let cause = verified(&place).await.likely_cause.expect("it is known");
         assert!(cause.contains("lacks records 3 to 6") && cause.contains("restart bhavd"), "{cause}");
+    }
+
+    #[tokio::test]
+    async fn another_days_log_in_the_days_directory_is_named_and_judges_nothing() {
+        let place = Place::new();
+        place.play(day(true)).await;
+        place.mix_up().await;
+        LostParts::note(&place.spool(), date(), "its head").expect("noted");
+        let verified = verified(&place).await;
+        assert_eq!((verified.records, verified.judged_by), (0, JudgedBy::NotKnown));
+        assert_eq!((verified.verdict(), verified.likely_cause.as_deref()), (Verdict::Incomplete, None));
+        let [told] = &verified.losses[..] else { panic!("{verified:?}") };
+        assert!(told.starts_with("the log of 2026-01-30 holds the records of another day"), "{told}");
+        assert!(told.contains("received on 2026-01-31") && told.contains("start it again"), "{told}");
+        // Of a day that the store has nothing of, nothing is said either.
+        let before = date().pred_opt().expect("a date");
+        let spool = place.spool();
+        std::fs::rename(spool.join("2026-01-30"), spool.join(before.to_string())).expect("moved");
+        let (pulse, settings) = (Pulse::default(), PipelineSettings::of_tests());
+        let empty = verify_day(&place.url(), &spool, &settings, before, &pulse).await.expect("compared");
+        assert_eq!(empty.verdict(), Verdict::Incomplete, "{empty:?}");
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! A small day for tests of what replays a log: two contracts, a stream that breaks off, and a website.
 
+use super::day_log::DayLog;
 use crate::{
+    actor::Pulse,
     market::{
         Contract, Exchange, Listing, OptionType, Price, Provider, ProviderToken, Segment, Timestamp, Told,
         TradingDate,
@@ -73,6 +75,37 @@ impl Place {
         }
         (self.spoil)(&mut batch);
         store.append(&batch).await.expect("written");
+    }
+
+    /// Writes the store anew, as a start over an empty one does from what is left of the log.
+    pub async fn refill(&self) {
+        for end in ["", "-wal", "-shm"] {
+            // Not all of them are there.
+            let _ = std::fs::remove_file(self.home.path().join(format!("store.sqlite{end}")));
+        }
+        let mut store = store::open(&self.url(), Birth::Simulated).await.expect("a store");
+        let pulse = Pulse::default();
+        let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
+        let mut log = DayLog::open(&self.spool(), date(), &pulse).expect("a log");
+        while let Some((record, _)) = log.next(&mut pipeline).await.expect("readable") {
+            let mut batch = Batch::new(date(), 0);
+            pipeline.apply(&record, &mut NoLive, &mut batch);
+            store.append(&batch).await.expect("written");
+        }
+    }
+
+    /// Puts the same day's log of the next date in place of the day's, as two directories that are mixed up.
+    pub async fn mix_up(&self) {
+        let other = Place::new();
+        let later = |record: NewRecord| NewRecord {
+            received_time: record.received_time.plus_seconds(86_400),
+            ..record
+        };
+        other.play(day(true).into_iter().map(later).collect()).await;
+        let directory = self.spool().join(date().to_string());
+        std::fs::remove_dir_all(&directory).expect("removed");
+        let next = date().succ_opt().expect("a date");
+        std::fs::rename(other.spool().join(next.to_string()), directory).expect("put in its place");
     }
 }
 
@@ -158,6 +191,20 @@ pub fn body(stamp: Timestamp, received: Timestamp, open_interest: i64, volume: i
     };
     let body = nse::encode_chain(&chain, nse::ChainShape::V3);
     record(Source::NSE_CHAIN, received, "symbol=NIFTY&expiry=2026-02-03", &body)
+}
+
+/// The answer to a request, with the call alone.
+pub fn answer(stamp: Timestamp, received: Timestamp, open_interest: i64, volume: i64) -> NewRecord {
+    let body = format!(
+        r#"{{"status":true,"data":{{"fetched":[{{"exchange":"NFO","tradingSymbol":"","symbolToken":"35000","ltp":100.0,
+            "exchFeedTime":"{}","tradeVolume":{},"opnInterest":{}}}],"unfetched":[]}}}}"#,
+        stamp.to_ist().format("%d-%b-%Y %H:%M:%S"),
+        volume * LOT,
+        open_interest * LOT,
+    );
+    let tokens = [token(0)].into_iter().collect();
+    let context = angel_one::QuoteContext { sent: Some(received.plus_seconds(-1)), tokens }.to_string();
+    record(Source::ANGEL_ONE_QUOTE, received, &context, body.as_bytes())
 }
 
 pub fn clock(now: Timestamp) -> NewRecord {

@@ -27,6 +27,8 @@ pub enum Hole {
     BehindStore { date: TradingDate, after_seq: Option<u64>, store_seq: u64 },
     /// Another record behind `before` has a number that is not larger: files of two logs lie in the day's directory.
     Repeated { date: TradingDate, before: u64, seq: u64 },
+    /// `seq` was received on another day: that day's files lie in the day's directory.
+    OtherDay { date: TradingDate, received: TradingDate, seq: u64 },
 }
 
 impl Hole {
@@ -36,12 +38,13 @@ impl Hole {
             Hole::Head { date, .. }
             | Hole::Records { date, .. }
             | Hole::BehindStore { date, .. }
-            | Hole::Repeated { date, .. } => *date,
+            | Hole::Repeated { date, .. }
+            | Hole::OtherDay { date, .. } => *date,
         }
     }
 
     pub fn is_of_head(&self) -> bool {
-        matches!(self, Hole::Head { .. } | Hole::BehindStore { after_seq: None, .. })
+        matches!(self, Hole::Head { .. } | Hole::OtherDay { .. } | Hole::BehindStore { after_seq: None, .. })
     }
 
     /// Whether the records are back: the files that were moved away were put in their place again.
@@ -54,7 +57,7 @@ impl Hole {
             return Ok(true);
         }
         let mut records = SpoolReader::open(directory, *date)?;
-        Ok(records.any(|read| read.is_ok_and(|record| record.seq == *store_seq)))
+        Ok(records.any(|read| read.is_ok_and(|record| record.seq == *store_seq && is_of(*date, &record))))
     }
 
     /// What the log lacks.
@@ -77,6 +80,11 @@ impl Hole {
             Hole::Repeated { date, before, seq } => {
                 format!("the log of {date} is more than one: behind record {before} stands record {seq}")
             }
+            Hole::OtherDay { date, received, seq } => {
+                format!(
+                    "the log of {date} holds the records of another day: record {seq} was received on {received}"
+                )
+            }
         }
     }
 
@@ -87,6 +95,14 @@ impl Hole {
             return format!(
                 "{}; files of two logs lie in {}, so what is recorded of the day is of neither: stop bhavd, move the files away that \
                  do not belong to the log, and start it again",
+                self.lost(),
+                day.display()
+            );
+        }
+        if let Hole::OtherDay { date, received, .. } = self {
+            return format!(
+                "{}; nothing of {date} can be held to it: if files of {received} were put into {}, stop bhavd, put the files of \
+                 {date} back there, and those of {received} into their own directory, and start it again",
                 self.lost(),
                 day.display()
             );
@@ -124,12 +140,25 @@ pub struct Continuity {
     last_seq: Option<u64>,
     is_damaged: bool,
     is_repeated: bool,
+    has_other_day: bool,
     aside: Vec<AsideRecords>,
 }
 
 impl Continuity {
     pub fn new(date: TradingDate) -> Continuity {
-        Continuity { date, last_seq: None, is_damaged: false, is_repeated: false, aside: Vec::new() }
+        Continuity {
+            date,
+            last_seq: None,
+            is_damaged: false,
+            is_repeated: false,
+            has_other_day: false,
+            aside: Vec::new(),
+        }
+    }
+
+    /// Whether a record is of another day, which is told once, and follows none of this one's.
+    pub fn is_foreign(&self, record: &Record) -> bool {
+        !is_of(self.date, record)
     }
 
     /// The log is damaged here, which is told already: what numbers lack next is a part of it.
@@ -140,6 +169,11 @@ impl Continuity {
     /// What lacks before this record. `next`: the record behind it, if there is one that can be read: where a life of the
     /// daemon begins, the rules come first, and only the mark behind them says why numbers jump.
     pub fn note(&mut self, record: &Record, next: Option<&Record>) -> Option<Hole> {
+        if self.is_foreign(record) {
+            let received = record.received_time.date_ist();
+            let hole = Hole::OtherDay { date: self.date, received, seq: record.seq };
+            return (!std::mem::replace(&mut self.has_other_day, true)).then_some(hole);
+        }
         let before = self.last_seq.replace(record.seq);
         let is_damaged = std::mem::take(&mut self.is_damaged);
         if let Some(before) = before.filter(|before| record.seq <= *before) {
@@ -212,6 +246,11 @@ impl Continuity {
                 )
             )
     }
+}
+
+/// Whether a record belongs to a day's log: to the day on which it was received.
+fn is_of(date: TradingDate, record: &Record) -> bool {
+    record.received_time.date_ist() == date
 }
 
 fn mark_of(record: &Record) -> Option<Mark> {
@@ -319,6 +358,24 @@ mod tests {
         assert!(
             is_filled(behind(None, 2)) && !is_filled(behind(Some(2), 3)) && is_filled(behind(Some(4), 3))
         );
+    }
+
+    #[test]
+    fn another_days_records_are_told_once_and_are_no_part_of_the_day() {
+        let mut continuity = Continuity::new(date());
+        let on = |days: i64, seq, mark: Mark| NewRecord::mark(at(24 * days + 10), &mark).numbered(seq);
+        let begun = [on(1, 70, rules()), on(1, 71, started(None)), on(1, 72, Mark::clock([]))];
+        let told: Vec<Hole> = begun.iter().filter_map(|record| continuity.note(record, None)).collect();
+        let received = date().succ_opt().expect("a date");
+        assert_eq!(told, [Hole::OtherDay { date: date(), received, seq: 70 }]);
+        let text = told[0].describe(Path::new("/log"));
+        assert!(text.contains("record 70 was received on 2026-01-31"), "{text}");
+        assert!(text.contains("put the files of 2026-01-30 back there"), "{text}");
+        // A life that went on behind them: they do not stand in for what the store was written from.
+        let skip = Some(Skip::BehindStore { store_seq: 60, session: date() });
+        let (rules, life) = (on(0, 73, rules()), on(0, 74, started(skip)));
+        let behind = Hole::BehindStore { date: date(), after_seq: None, store_seq: 60 };
+        assert_eq!(continuity.note(&rules, Some(&life)), Some(behind));
     }
 
     #[test]
