@@ -45,6 +45,27 @@ pub struct ExplainResponse {
     pub damages: Vec<String>,
 }
 
+impl ExplainResponse {
+    /// Who proves the row. Where none has its values, those whose snapshots bridge the bucket's end: what they show holds for
+    /// every provider's values.
+    pub fn proofs(&self) -> Vec<&ExplainProvider> {
+        let with = |is_proof: fn(&ExplainProvider) -> bool| -> Vec<&ExplainProvider> {
+            self.providers.iter().filter(|part| is_proof(part)).collect()
+        };
+        let own = with(|part| part.proves);
+        let state = self.statements.last().map(|statement| statement.row.state);
+        match state {
+            None | Some(RowState::Missing | RowState::Unlisted) => own,
+            Some(_) if !own.is_empty() => own,
+            Some(_) => with(|part| {
+                let witness = part.witness.as_ref();
+                part.contradicted.is_none()
+                    && witness.is_some_and(|witness| witness.by == WitnessKind::NextBody)
+            }),
+        }
+    }
+}
+
 /// How the store's row stands to the replayed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,7 +108,7 @@ pub struct ExplainProvider {
     pub provider: String,
     /// Its values are the recorded ones.
     pub recorded: bool,
-    /// It proves the row.
+    /// It proves the row, whose values it has.
     pub proves: bool,
     pub said: Option<ExplainSaid>,
     /// Nothing proves it where there is none.
@@ -130,7 +151,7 @@ pub enum WitnessKind {
     Stream,
     /// A body that contains the contract, without any trade since the one before.
     Body,
-    /// A body that contains the contract, so soon after the one before that what was traded between does not matter.
+    /// A body or an answer with other values, so soon after those before that what was traded between does not matter.
     NextBody,
     /// An answer to a request.
     Answer,

@@ -46,8 +46,12 @@ pub enum ExplainError {
     UnknownContract { contract: String, date: TradingDate, nearest: Vec<String> },
     #[error("the log of {date} does not name {contract}: it was not watched then; ask for another --date")]
     NotRecorded { contract: String, date: TradingDate },
-    #[error("the log of {date} has no session; give a day that has one")]
-    NoSession { date: TradingDate },
+    #[error("the log of {date} has no session: {}", lost.as_deref().unwrap_or("give a day that has one"))]
+    NoSession {
+        date: TradingDate,
+        /// What the log lost, in words, if anything.
+        lost: Option<String>,
+    },
     #[error(
         "{} lies outside the session of {date}, {} to {}; give a time within it",
         at.to_ist().format("%H:%M:%S"), open.to_ist().format("%H:%M"), close.to_ist().format("%H:%M")
@@ -96,8 +100,8 @@ pub enum Witness {
     Packet { stamp: Timestamp },
     /// The stream went on to bring data until then.
     Stream { until: Timestamp },
-    /// A body that contains the contract, with its stamp; `is_bridged`: something was traded since the body before, which is no
-    /// longer ago than the channel's cadence.
+    /// A body that contains the contract, with its stamp; `is_bridged`: a body or an answer with other values than those before,
+    /// which are no further back than the channel's cadence.
     Body { stamp: Timestamp, is_bridged: bool },
     /// The answer to a request, which holds as of then.
     Answer { until: Timestamp },
@@ -105,6 +109,13 @@ pub enum Witness {
     Agreement { with: Provider, at: Timestamp },
     /// What the log says of time or of feeds.
     Mark { until: Timestamp },
+}
+
+impl Witness {
+    /// It holds values to the precision of the channel's cadence alone.
+    fn is_bridged(&self) -> bool {
+        matches!(self, Witness::Body { is_bridged: true, .. })
+    }
 }
 
 /// One provider's part in a row.
@@ -196,20 +207,24 @@ impl Observer {
         self.note_rows(instrument, at, batch);
     }
 
-    /// Rows of the time before a loss are supplements: they are what the log gives of it.
+    /// What a store that the log fills takes of the rows that a record gave.
     fn note_rows(&mut self, instrument: InstrumentId, at: RecordAt, batch: &Batch) {
-        let rows = batch.buckets.iter().chain(&batch.supplements.buckets);
-        let is_asked = |row: &&BucketRow| row.instrument == instrument && row.bucket == self.bucket;
-        let stated: Vec<Statement> = rows
-            .filter(is_asked)
-            .map(|row| Statement { record: at, row: *row, evidence: self.evidence() })
-            .collect();
+        let rows = batch.bucket_rows(instrument, self.bucket, !self.statements.is_empty());
+        let stated = |row: &BucketRow| Statement { record: at, row: *row, evidence: self.evidence() };
+        let stated: Vec<Statement> = rows.map(stated).collect();
         self.statements.extend(stated);
     }
 
     fn evidence(&self) -> Vec<ProviderEvidence> {
         self.known.iter().flatten().copied().collect()
     }
+}
+
+/// Whether both are what one record said: what they count as may change without it, as at a loss.
+fn is_as_said(before: &Observation, now: &Observation) -> bool {
+    let values = |of: &Observation| (of.open_interest(), of.last_price(), of.volume());
+    let times = |of: &Observation| (of.event_time(), of.received_time());
+    times(before) == times(now) && values(before) == values(now)
 }
 
 /// What is known of a provider after a record, by what was known before it.
@@ -221,12 +236,16 @@ fn follow(
 ) -> ProviderEvidence {
     let said_before = before.and_then(|before| before.value);
     let value = now.value.map(|value| match said_before {
-        Some((known, said)) if known == value => (value, said),
+        Some((known, said)) if is_as_said(&known, &value) => (value, said),
         _ => (value, at),
     });
     let is_same_trade =
         said_before.map(|(known, _)| known.volume()) == value.map(|(value, _)| value.volume());
-    let proved_before = before.and_then(|before| before.witness).filter(|_| is_same_trade);
+    // What was bridged may be proved wholly by a later record.
+    let is_bridged = now.proof == EndProof::Bridged;
+    let is_as_before =
+        |(witness, _): &(Witness, RecordAt)| is_same_trade && witness.is_bridged() == is_bridged;
+    let proved_before = before.and_then(|before| before.witness).filter(is_as_before);
     let witness = match now.proof {
         EndProof::None => None,
         EndProof::Bridged | EndProof::Full => {
@@ -245,7 +264,9 @@ fn follow(
 
 /// What a record proves by what it is.
 fn witness(now: &EndEvidence, source: Source) -> Witness {
-    let is_bridged = now.proof == EndProof::Bridged;
+    if now.proof == EndProof::Bridged {
+        return Witness::Body { stamp: now.next.unwrap_or(now.reach), is_bridged: true };
+    }
     match (source.shape(), source.provider()) {
         (Some(SourceShape::Values(Delivery::Stream)), Some(provider)) if provider == now.provider => {
             match now.next {
@@ -254,7 +275,7 @@ fn witness(now: &EndEvidence, source: Source) -> Witness {
             }
         }
         (Some(SourceShape::Values(Delivery::Chain)), Some(provider)) if provider == now.provider => {
-            Witness::Body { stamp: now.next.unwrap_or(now.reach), is_bridged }
+            Witness::Body { stamp: now.next.unwrap_or(now.reach), is_bridged: false }
         }
         (_, Some(provider)) if provider == now.provider => {
             Witness::Answer { until: now.next.unwrap_or(now.reach).min(now.reach) }
@@ -298,7 +319,9 @@ pub async fn explain_row(
         Err(error) => return Err(name_loss(error, url).await.into()),
     };
     let (judged_by, damages) = (log.judged_by(&pipeline), log.losses());
-    let Some(mut observer) = observer else { return Err(ExplainError::NoSession { date }) };
+    let Some(mut observer) = observer else {
+        return Err(ExplainError::NoSession { date, lost: damages.first().cloned() });
+    };
     let Some((_, slot)) = pipeline.slot_of(contract) else {
         return Err(ExplainError::NotRecorded { contract: contract.to_string(), date });
     };
@@ -362,7 +385,7 @@ fn apply(
 fn bucket_of(pipeline: &Pipeline, question: &ExplainQuestion) -> Result<Bucket, ExplainError> {
     let ExplainQuestion { date, at, now, .. } = *question;
     let hours = pipeline.day().map(|day| day.hours()).filter(|hours| hours.date == date);
-    let Some(hours) = hours else { return Err(ExplainError::NoSession { date }) };
+    let Some(hours) = hours else { return Err(ExplainError::NoSession { date, lost: None }) };
     let first = Bucket::containing(hours.open);
     let bucket = match at {
         // The session's last bucket ends with it.

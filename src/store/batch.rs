@@ -2,7 +2,7 @@
 
 use super::job_run::JobRun;
 use crate::market::{
-    BucketRow, Candle, Contract, CoverageRun, DayClose, InstrumentId, OiDelta, Price, Provider,
+    Bucket, BucketRow, Candle, Contract, CoverageRun, DayClose, InstrumentId, OiDelta, Price, Provider,
     ProviderToken, Timestamp, TradingDate, UnderlyingRow, UnresolvedCandle,
 };
 use std::sync::Arc;
@@ -87,6 +87,19 @@ impl Batch {
             + self.coverage.iter().map(|day| day.runs.len().max(1)).sum::<usize>()
             + self.gaps.len()
             + self.supplements.row_count()
+    }
+
+    /// Rows of a bucket that a store takes one after the other when this batch is written: a supplement only where it has none.
+    pub fn bucket_rows(
+        &self,
+        instrument: InstrumentId,
+        bucket: Bucket,
+        has_row: bool,
+    ) -> impl Iterator<Item = &BucketRow> {
+        let is_asked = move |row: &&BucketRow| row.instrument == instrument && row.bucket == bucket;
+        let has_row = has_row || self.buckets.iter().any(|row| is_asked(&row));
+        let supplements = self.supplements.buckets.iter().filter(is_asked).take(usize::from(!has_row));
+        self.buckets.iter().filter(is_asked).chain(supplements)
     }
 
     /// Adds what a later batch of the same session holds and takes over its checkpoint, if it has one.

@@ -557,6 +557,21 @@ pub fn explanation() -> ExplainResponse {
     }
 }
 
+/// A row of the stream's values, which nothing of the stream proves: the other provider's bodies bridge the bucket's end.
+pub fn explanation_bridged() -> ExplainResponse {
+    let mut answer = explanation();
+    answer.statements.remove(0);
+    answer.statements[0].row = explained_row(RowState::Live, Some((12_345_600, at(10, 44, 57))), 0);
+    answer.stored = Some(answer.statements[0].row.clone());
+    let [stream, site] = &mut answer.providers[..] else { panic!("two providers") };
+    (stream.recorded, stream.proves, stream.witness) = (false, false, None);
+    (site.recorded, site.contradicted) = (true, None);
+    let record = logged(48_260, at(10, 46, 41));
+    site.witness = Some(ExplainWitness { by: WitnessKind::NextBody, at: at(10, 46, 30), with: None, record });
+    answer.gaps.clear();
+    answer
+}
+
 /// A row that nothing proves, of a day that an earlier version judged.
 pub fn explanation_of_nothing() -> ExplainResponse {
     let mut answer = explanation();

@@ -78,6 +78,7 @@ fn tables_of_bad_days() {
             Response::Coverage(samples::coverage_of_what_was_never_listed()),
         ),
         ("coverage_of_nothing", Response::Coverage(samples::coverage_of_nothing())),
+        ("explain_bridged", Response::Explain(samples::explanation_bridged())),
         ("explain_different", Response::Explain(samples::explanation_of_nothing())),
         ("replay_verify_of_other_rules", Response::ReplayVerify(samples::replay_of_other_rules())),
         ("replay_verify_of_a_lost_head", Response::ReplayVerify(samples::replay_of_a_lost_head())),

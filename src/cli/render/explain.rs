@@ -42,11 +42,12 @@ pub(super) fn explanation(answer: &ExplainResponse, style: Style) -> String {
         };
         lines.push(("not known", since));
     }
-    for part in answer.providers.iter().filter(|part| part.proves) {
-        let proof = part.witness.as_ref().map(witness).unwrap_or_default();
-        lines.push(("proved", format!("by {}: {proof}", part.provider)));
-    }
-    lines.extend(answer.providers.iter().map(|part| (part.provider.as_str(), provider(part, answer))));
+    let proofs = answer.proofs();
+    lines.extend(proofs.iter().map(|part| proof(part)));
+    let is_told = |part: &ExplainProvider| proofs.iter().any(|proof| proof.provider == part.provider);
+    lines.extend(
+        answer.providers.iter().map(|part| (part.provider.as_str(), provider(part, is_told(part), answer))),
+    );
     if answer.providers.is_empty() {
         lines.push(("providers", "none had said anything of it".to_owned()));
     }
@@ -69,7 +70,7 @@ fn row(row: &ExplainRow) -> String {
     let mut text = format!("{state} ({}), revision {}", meaning(row.state), row.revision);
     if let (Some(provider), Some(event_time)) = (&row.provider, row.event_time) {
         let values = values(row.open_interest, row.last_price_e4, row.volume);
-        text.push_str(&format!(": {values}, of {} from {provider}", time_of_day(event_time)));
+        text.push_str(&format!(": {values}, as {provider} said at {}", time_of_day(event_time)));
     }
     text
 }
@@ -87,8 +88,17 @@ fn record(record: &LogRecord) -> String {
     format!("record {}, received {}", grouped_count(record.seq), time_of_day(record.received_time))
 }
 
-fn provider(part: &ExplainProvider, answer: &ExplainResponse) -> String {
-    let recorded = if part.recorded { "is recorded, " } else { "" };
+/// Who proves the row, and by what. Only what was wholly seen is called proved.
+fn proof(part: &ExplainProvider) -> (&'static str, String) {
+    let is_bridged = part.witness.as_ref().is_some_and(|witness| witness.by == WitnessKind::NextBody);
+    let by = part.witness.as_ref().map(witness).unwrap_or_default();
+    let other = if part.proves { "" } else { ", which had said other values" };
+    (if is_bridged { "bridged" } else { "proved" }, format!("by {}{other}: {by}", part.provider))
+}
+
+/// `is_told`: its witness is, above.
+fn provider(part: &ExplainProvider, is_told: bool, answer: &ExplainResponse) -> String {
+    let recorded = if part.recorded { "the contract is recorded from it; it " } else { "" };
     let Some(said) = &part.said else {
         return format!("{recorded}said nothing of it before {}", time_of_day(answer.end));
     };
@@ -102,7 +112,7 @@ fn provider(part: &ExplainProvider, answer: &ExplainResponse) -> String {
         return format!("{said_text}; {}", contradicted(contradiction));
     }
     match (&part.witness, part.proved_until) {
-        (Some(_), _) if part.proves => said_text,
+        (Some(_), _) if is_told => said_text,
         (Some(by), _) => format!("{said_text}; {}", witness(by)),
         (None, Some(until)) => format!("{said_text}; nothing proves it after {}", time_of_day(until)),
         (None, None) => format!("{said_text}; nothing proves it"),
@@ -122,7 +132,9 @@ fn witness(witness: &ExplainWitness) -> String {
         WitnessKind::Packet => format!("the stream's next packet is stamped {at}"),
         WitnessKind::Stream => format!("the stream went on to bring data until {at}"),
         WitnessKind::Body => format!("a body stamped {at} contains it, and nothing was traded between"),
-        WitnessKind::NextBody => format!("the next body, within the usual time, is stamped {at}"),
+        WitnessKind::NextBody => {
+            format!("its next values, of {at} and so within the usual time, are others")
+        }
         WitnessKind::Answer => format!("the answer to a request holds as of {at}"),
         WitnessKind::Agreement => {
             let with = witness.with.as_deref().unwrap_or("another provider");

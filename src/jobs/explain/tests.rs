@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
     jobs::rejudge::rejudge_day,
-    jobs::test_day::{self, Place, at, call, clock, date, day, head, packet, put},
+    jobs::replay::verify_day,
+    jobs::test_day::{self, Place, answer, at, body, call, clock, date, day, head, packet, put},
     market::BucketState,
     spool::{Mark, NewRecord, Skip},
 };
@@ -202,4 +203,72 @@ async fn a_row_of_before_a_loss_is_stated_and_not_one_that_waits() {
         assert_eq!(last.row.state, BucketState::Missing);
         assert!(explained.damages[0].contains("lacks records"), "{explained:?}");
     }
+}
+
+/// What proves the call's row of 09:15, of a day of these records and as many minutes without any.
+async fn witness_of(records: Vec<NewRecord>) -> (BucketRow, Vec<ProviderEvidence>) {
+    let place = Place::new();
+    let silence = (20..49).map(|minute| clock(at(9, minute, 0)));
+    place.play(head(true).into_iter().chain(records).chain(silence).collect()).await;
+    let explained = explain(&place, call(), Some(at(9, 15, 0))).await.expect("explained");
+    let last = explained.statements.last().expect("a row").clone();
+    (last.row, last.evidence)
+}
+
+#[tokio::test]
+async fn an_answer_with_other_values_bridges_and_proves_nothing() {
+    for (open_interest, volume, expected) in [
+        (101, 12, Witness::Body { stamp: at(9, 18, 12), is_bridged: true }),
+        (100, 10, Witness::Answer { until: at(9, 18, 12) }),
+    ] {
+        let answered = answer(at(9, 18, 12), at(9, 18, 23), open_interest, volume);
+        let (row, evidence) = witness_of(vec![packet(at(9, 16, 30), 0, 100, 10), answered]).await;
+        let stream = of(&evidence, Provider::AngelOne);
+        assert_eq!((row.volume, row.provider), (Some(650), Some(Provider::AngelOne)), "{evidence:?}");
+        let (witness, record) = stream.witness.expect("it is proved or bridged");
+        assert_eq!(witness, expected, "volume {volume}");
+        // An answer with other values counts once the stream has had its time to bring them.
+        assert!(at(9, 18, 23) <= record.received && record.received <= at(9, 20, 0), "{record:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_a_lost_part_are_explained_as_the_log_gives_them() {
+    let place = Place::new();
+    let hours = [(9, 20), (10, 20), (11, 20)];
+    let bodies = hours.map(|(hour, minute)| body(at(hour, minute, 0), at(hour, minute, 10), 90, 5));
+    let records = head(true).into_iter().chain(bodies).chain((30..59).map(|minute| clock(at(11, minute, 0))));
+    place.play(records.collect()).await;
+    std::fs::remove_file(place.spool().join("2026-01-30/10.spool")).expect("deleted");
+    place.refill().await;
+    let (settings, pulse) = (PipelineSettings::of_tests(), Pulse::default());
+    let verified = verify_day(&place.url(), &place.spool(), &settings, date(), &pulse).await;
+    let verified = verified.expect("compared");
+    assert!(verified.is_equal() && verified.losses[0].contains("lacks records"), "{verified:?}");
+    let mut supplemented = 0;
+    for bucket in 0..40 {
+        let asked = at(9, 15 + 3 * bucket, 0);
+        let question = ExplainQuestion { contract: call(), date: date(), at: Some(asked), now: at(12, 0, 0) };
+        let explained = explain_row(&place.url(), &place.spool(), &settings, &question, &pulse).await;
+        let explained = explained.expect("explained");
+        assert_eq!(explained.agreement, Agreement::Equal, "{asked}: {explained:#?}");
+        let evidence = explained.statements.last().map_or(&explained.evidence, |last| &last.evidence);
+        let said = evidence.iter().find_map(|evidence| evidence.value);
+        let is_of_record = said.is_none_or(|(value, record)| value.received_time() == record.received);
+        assert!(is_of_record, "{asked}: {said:?}");
+        supplemented += usize::from(explained.statements.len() == 1 && asked < at(11, 0, 0));
+    }
+    assert!(supplemented > 20, "{supplemented}");
+}
+
+#[tokio::test]
+async fn another_days_log_is_no_day_without_a_session() {
+    let place = played().await;
+    place.mix_up().await;
+    let error = explain(&place, call(), Some(at(9, 15, 0))).await.expect_err("not its log").to_string();
+    assert!(
+        error.starts_with("the log of 2026-01-30 has no session: the log of 2026-01-30 holds"),
+        "{error}"
+    );
+    assert!(error.contains("received on 2026-01-31") && error.contains("start it again"), "{error}");
 }
