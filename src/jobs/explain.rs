@@ -44,14 +44,14 @@ pub enum ExplainError {
     /// `nearest`: contracts of that day with the most alike names.
     #[error("the store knows no contract {contract:?} on {date}; nearest are {}", list(nearest))]
     UnknownContract { contract: String, date: TradingDate, nearest: Vec<String> },
-    #[error("the log of {date} does not name {contract}: it was not watched then; ask for another --date")]
-    NotRecorded { contract: String, date: TradingDate },
+    /// `lost`: what the log lost, in words, if anything.
+    #[error(
+        "the log of {date} does not name {contract}: {}",
+        lost.as_deref().unwrap_or("it was not watched then; ask for another --date")
+    )]
+    NotRecorded { contract: String, date: TradingDate, lost: Option<String> },
     #[error("the log of {date} has no session: {}", lost.as_deref().unwrap_or("give a day that has one"))]
-    NoSession {
-        date: TradingDate,
-        /// What the log lost, in words, if anything.
-        lost: Option<String>,
-    },
+    NoSession { date: TradingDate, lost: Option<String> },
     #[error(
         "{} lies outside the session of {date}, {} to {}; give a time within it",
         at.to_ist().format("%H:%M:%S"), open.to_ist().format("%H:%M"), close.to_ist().format("%H:%M")
@@ -323,7 +323,8 @@ pub async fn explain_row(
         return Err(ExplainError::NoSession { date, lost: damages.first().cloned() });
     };
     let Some((_, slot)) = pipeline.slot_of(contract) else {
-        return Err(ExplainError::NotRecorded { contract: contract.to_string(), date });
+        let (contract, lost) = (contract.to_string(), damages.first().cloned());
+        return Err(ExplainError::NotRecorded { contract, date, lost });
     };
     let bucket = observer.bucket;
     let end = pipeline.day().and_then(|day| day.end_of_bucket(slot, bucket)).unwrap_or(bucket.end());

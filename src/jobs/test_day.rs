@@ -94,18 +94,18 @@ impl Place {
         }
     }
 
-    /// Puts the same day's log of the next date in place of the day's, as two directories that are mixed up.
+    /// Puts the same day's log of the date before in place of the day's, as two directories that are mixed up.
     pub async fn mix_up(&self) {
         let other = Place::new();
-        let later = |record: NewRecord| NewRecord {
-            received_time: record.received_time.plus_seconds(86_400),
+        let earlier = |record: NewRecord| NewRecord {
+            received_time: record.received_time.plus_seconds(-86_400),
             ..record
         };
-        other.play(day(true).into_iter().map(later).collect()).await;
+        other.play(day(true).into_iter().map(earlier).collect()).await;
         let directory = self.spool().join(date().to_string());
         std::fs::remove_dir_all(&directory).expect("removed");
-        let next = date().succ_opt().expect("a date");
-        std::fs::rename(other.spool().join(next.to_string()), directory).expect("put in its place");
+        let before = date().pred_opt().expect("a date");
+        std::fs::rename(other.spool().join(before.to_string()), directory).expect("put in its place");
     }
 }
 

@@ -82,7 +82,7 @@ impl Hole {
             }
             Hole::OtherDay { date, received, seq } => {
                 format!(
-                    "the log of {date} holds the records of another day: record {seq} was received on {received}"
+                    "the log of {date} holds records of another day: record {seq} was received on {received}"
                 )
             }
         }
@@ -101,7 +101,7 @@ impl Hole {
         }
         if let Hole::OtherDay { date, received, .. } = self {
             return format!(
-                "{}; nothing of {date} can be held to it: if files of {received} were put into {}, stop bhavd, put the files of \
+                "{}; replays of {date} leave them out; if files of {received} were put into {}, stop bhavd, put the files of \
                  {date} back there, and those of {received} into their own directory, and start it again",
                 self.lost(),
                 day.display()

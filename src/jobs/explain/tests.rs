@@ -270,5 +270,12 @@ async fn another_days_log_is_no_day_without_a_session() {
         error.starts_with("the log of 2026-01-30 has no session: the log of 2026-01-30 holds"),
         "{error}"
     );
-    assert!(error.contains("received on 2026-01-31") && error.contains("start it again"), "{error}");
+    assert!(error.contains("received on 2026-01-29") && error.contains("start it again"), "{error}");
+    // A life went on in the directory.
+    place.play_after(10_000, head(true).into_iter().take(2).collect()).await;
+    let error = explain(&place, call(), Some(at(9, 15, 0))).await.expect_err("not its log").to_string();
+    assert!(
+        error.contains("does not name NIFTY 2026-02-03 25000 CE: the log of 2026-01-30 holds"),
+        "{error}"
+    );
 }
