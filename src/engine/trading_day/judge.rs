@@ -172,6 +172,11 @@ impl TradingDay {
 
     /// What is known of a contract at a bucket's end.
     pub(super) fn judge(&self, slot: usize, index: usize) -> Verdict {
+        self.judge_before(slot, index, None)
+    }
+
+    /// The same before an observation of a provider is taken, of which the volume is `next`.
+    fn judge_before(&self, slot: usize, index: usize, next: Option<(Provider, Option<i64>)>) -> Verdict {
         let own = self.recorded_track(slot).and_then(|track| self.at_end(track, slot, index));
         let is_own_proved = own.is_some_and(|(_, proof)| proof != Proof::None);
         let is_ordered = self.is_forced(slot) && self.end_of_slot(slot, index) > self.forced_at;
@@ -183,11 +188,11 @@ impl TradingDay {
         let recorded = self.slots[slot].provider();
         let others = self.preference.order.iter().filter(|provider| Some(**provider) != recorded);
         let mut known = [None; Provider::ALL.len() + 1];
-        known[0] = recorded.and_then(|of| self.known_at(own, of, slot, index));
+        known[0] = recorded.and_then(|of| self.known_at(own, (of, next), slot, index));
         for (place, provider) in known[1..].iter_mut().zip(others) {
             let said = self.others.get(*provider, slot);
             let said = said.and_then(|track| self.at_end(track.view(), slot, index));
-            *place = self.known_at(said, *provider, slot, index);
+            *place = self.known_at(said, (*provider, next), slot, index);
         }
         self.leave_out_disbelieved(slot, index, &mut known);
         leave_out_refuted(&mut known);
@@ -216,16 +221,18 @@ impl TradingDay {
     fn known_at(
         &self,
         said: Option<(Observation, Proof)>,
-        provider: Provider,
+        (provider, next): (Provider, Option<(Provider, Option<i64>)>),
         slot: usize,
         index: usize,
     ) -> Option<Known> {
         let (value, proof) = said?;
         let track = self.track(provider, slot)?;
         let end = self.end_of_slot(slot, index);
-        let next = track.ends.get(index + 1).map(|(next, _)| *next).filter(|next| next.event_time() >= end);
-        let next = next.or(Some(*track.latest).filter(|latest| latest.event_time() >= end));
-        Some(Known { value, proof, after: next.and_then(|next| next.volume()) })
+        let is_after = |said: &&Observation| said.event_time() >= end;
+        let said = track.ends.get(index + 1).map(|(said, _)| said).filter(is_after);
+        let said = said.or(Some(track.latest).filter(is_after)).map(Observation::volume);
+        let next = next.filter(|(of, _)| *of == provider).map(|(_, volume)| volume);
+        Some(Known { value, proof, after: said.or(next).flatten() })
     }
 
     /// Volume only grows: whether `other` is of a later trade than `own`.
@@ -314,11 +321,24 @@ impl TradingDay {
         before: Option<&Verdict>,
         rows: &mut Rows,
     ) -> bool {
-        let mark = self.marks.of(slot)[index];
-        let Some(state) = mark.state() else { return false };
+        if self.marks.of(slot)[index].state().is_none() {
+            return false;
+        }
         let now = self.judge(slot, index);
+        self.follow(slot, index, (before, &now), rows)
+    }
+
+    /// What is known changes from `before`.
+    fn follow(
+        &mut self,
+        slot: usize,
+        index: usize,
+        (before, now): (Option<&Verdict>, &Verdict),
+        rows: &mut Rows,
+    ) -> bool {
+        let Some(state) = self.marks.of(slot)[index].state() else { return false };
         let was_claimed = !matches!(state, BucketState::Missing | BucketState::Unlisted);
-        let is_changed = before.is_some_and(|before| !before.is_same(&now));
+        let is_changed = before.is_some_and(|before| !before.is_same(now));
         // A new proof refutes nothing that is forgotten: nothing was traded since the values that it proves.
         let is_filled = !was_claimed && now.is_proved;
         if was_claimed == now.is_proved && !is_changed || !is_filled && self.is_forgotten(slot, index) {
@@ -353,7 +373,22 @@ impl TradingDay {
             if proof == Proof::None {
                 self.marks.of_mut(slot)[index].set_hole();
             }
-            self.judge_again(slot, index, None, rows);
+            let next = self.slots[slot].provider().map(|provider| (provider, quote.volume));
+            self.judge_passed(slot, index, next, rows);
+        }
+    }
+
+    /// A closed row is held to what a provider knew at its end, before what that says next is taken.
+    fn judge_passed(
+        &mut self,
+        slot: usize,
+        index: usize,
+        next: Option<(Provider, Option<i64>)>,
+        rows: &mut Rows,
+    ) {
+        if self.marks.of(slot)[index].state().is_some() {
+            let now = self.judge_before(slot, index, next);
+            self.follow(slot, index, (None, &now), rows);
         }
     }
 
@@ -371,7 +406,7 @@ impl TradingDay {
             let span = (self.bucket(index).start(), self.end_of_slot(slot, index));
             let proof = step.proof(&latest, quote, span);
             self.others.reach(provider, slot).ends.pass(index, &latest, proof);
-            self.judge_again(slot, index, None, rows);
+            self.judge_passed(slot, index, Some((provider, quote.volume)), rows);
         }
     }
 
