@@ -106,7 +106,8 @@ pub(super) fn check(play: &Play, tally: &mut Tally) -> Result<(), String> {
         let ordered = row.provider.into_iter().chain(by_bodies).find(|provider| is_ordered(*provider));
         let newer = play.shown[*contract].iter().find(|shown| {
             shown.stamp < end - slack
-                && !(is_bridged(play, *contract, end, volume) && is_of_frozen_answer(play, *contract, shown))
+                && !((shown.stamp == stamp || is_bridged(play, *contract, end, volume))
+                    && is_of_frozen_answer(play, *contract, shown))
                 && shown.received < end + MEMORY_S
                 && shown.volume > volume
                 && ordered.is_none_or(|ordered| shown.provider == ordered)
@@ -156,8 +157,8 @@ fn is_bridged(play: &Play, contract: usize, end: i64, volume: i64) -> bool {
     before.zip(after).is_some_and(|pair| pair.0.volume == volume && is_near(pair))
 }
 
-/// Whether an answer dates a trade to a time in which its provider went on to show less: it contradicts itself, and which of the
-/// two is right it does not show.
+/// Whether an answer dates a trade to a time in which its provider went on to show less, or to the stamp under which it did: it
+/// contradicts itself, and which of the two is right it does not show.
 fn is_of_frozen_answer(play: &Play, contract: usize, shown: &Shown) -> bool {
     shown.provider == Provider::AngelOne
         && shown.received > shown.stamp
