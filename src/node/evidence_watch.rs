@@ -7,7 +7,7 @@
 use super::{
     changed_hours,
     day_news::DayNews,
-    listing_lacks::{UnrecordedExpiries, describe_differing},
+    listing_lacks::{UnrecordedExpiries, describe_differing, describe_one_sided},
     value_counts::{CountedValues, describe_counted, describe_unread_values},
     value_lacks::{
         describe_begun, describe_changed_lots, describe_contract_volumes, describe_disputes,
@@ -48,6 +48,9 @@ pub(super) const SOURCELESS_US: i64 = 120_000_000;
 
 /// The faults of a provider's data that persist, each with what it is called.
 type Kind = (&'static str, fn(&ProviderCounters, &DayFaults) -> u64);
+
+/// So many rows of a master that cannot be read are a part of a chain, or a whole one.
+const UNREAD_MANY: u64 = 20;
 
 /// What the day itself found wrong with a provider's values.
 struct DayFaults {
@@ -218,6 +221,8 @@ impl EvidenceWatch {
         problems_of_day.extend(of_session.clone().filter(|_| is_now));
         // Also before the open, while there is time to mend it.
         problems_of_day.extend(describe_differing(&pipeline.differing_expiries()));
+        problems_of_day.extend(describe_one_sided(&pipeline.one_sided_chains()));
+        problems_of_day.extend(describe_unread(&unread).filter(|_| are_many_unread(&unread)));
         let missed = pipeline.missed_session().map(|session| describe_missed(&session));
         let others = unrecorded(&pipeline.unrecorded_sessions())
             .into_iter()
@@ -459,6 +464,11 @@ fn describe_unstreamed(chains: &[(String, Provider, Timestamp)]) -> Vec<String> 
     name_first(chains, name, |more| format!("{more} more chains are recorded from answers to requests alone"))
 }
 
+/// Whether rows that were left out are a problem of the day, and no oddity of a few.
+fn are_many_unread(counters: &[(Provider, u64)]) -> bool {
+    counters.iter().any(|(_, rows)| *rows >= UNREAD_MANY)
+}
+
 /// Rows of a provider's latest instrument master that were left out.
 fn describe_unread(counters: &[(Provider, u64)]) -> Option<String> {
     let unread: Vec<String> = counters
@@ -636,6 +646,11 @@ mod tests {
         assert_eq!(look(200, false), "", "anew");
         assert_eq!(describe_unread(&[(Provider::AngelOne, 0), (Provider::Nse, 0)]), None);
         let unread = describe_unread(&[(Provider::AngelOne, 10), (Provider::Nse, 0)]).expect("told");
+        assert!(!are_many_unread(&[(Provider::AngelOne, 10), (Provider::Nse, 0)]));
+        assert!(
+            are_many_unread(&[(Provider::AngelOne, 40), (Provider::Nse, 0)]),
+            "an expiry of a small chain"
+        );
         assert!(
             unread.starts_with("10 rows of angel_one's instrument master could not be read: "),
             "{unread}"

@@ -3,8 +3,8 @@
 
 use super::evidence_watch::{SOURCELESS_US, UNKNOWN_US, name_first};
 use crate::{
-    market::{Provider, Timestamp, TradingDate},
-    pipeline::{DifferingExpiries, UnrecordedExpiry},
+    market::{OptionType, Provider, Timestamp, TradingDate},
+    pipeline::{DifferingExpiries, OneSidedChain, UnrecordedExpiry},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -56,6 +56,21 @@ impl UnrecordedExpiries {
             |more| format!("nothing of {more} more watched expiries is recorded"),
         )
     }
+}
+
+/// Of the first chains.
+pub(super) fn describe_one_sided(chains: &[OneSidedChain]) -> Vec<String> {
+    let name = |OneSidedChain { name, option_type, contracts }: &OneSidedChain| {
+        let (side, other) = match option_type {
+            OptionType::Call => ("calls", "put"),
+            OptionType::Put => ("puts", "call"),
+        };
+        format!(
+            "chain {name} has {contracts} {side} and no {other}: no provider lists one, so none is recorded and none is missing; \
+             check the instrument master and the website's answer"
+        )
+    };
+    name_first(chains, name, |more| format!("{more} more chains have one side alone"))
 }
 
 fn names(providers: &[Provider]) -> String {

@@ -2,13 +2,14 @@
 //!
 //! Examples: a website's list of expiries lacks the nearest one, so nothing asks for its chain, although every body that comes
 //! lists it. An expiry is moved by a holiday, and one provider's master alone knows: both dates are recorded, as two chains.
+//! A source leaves all puts of a chain out: what is not listed is not missed.
 //!
 //! Invariant: they follow from the day's log alone, and begin anew with each day.
 
 use super::Pipeline;
 use crate::{
     engine::watch::WatchList,
-    market::{Exchange, Provider, TradingDate},
+    market::{Exchange, InstrumentKind, OptionType, Provider, TradingDate},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +31,17 @@ pub struct UnrecordedExpiry {
     pub underlying: Arc<str>,
     pub expiry: TradingDate,
     pub listed_by: Vec<Provider>,
+}
+
+/// So many contracts of one side; a new chain may begin with fewer.
+const ONE_SIDED_MIN: usize = 10;
+
+/// A chain of which one side alone is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneSidedChain {
+    pub name: String,
+    pub option_type: OptionType,
+    pub contracts: usize,
 }
 
 /// Two providers list other expiries of an underlying among the nearest ones.
@@ -111,6 +123,24 @@ impl Pipeline {
             }
         }
         found
+    }
+
+    /// Chains of which calls or puts alone are listed.
+    pub fn one_sided_chains(&self) -> Vec<OneSidedChain> {
+        let Some(day) = &self.day else { return Vec::new() };
+        let side = |slot: &u32| match self.contract(day.instrument_of(*slot))?.kind {
+            InstrumentKind::Option { option_type, .. } => Some(option_type),
+            _ => None,
+        };
+        let one_sided = (0..self.chains.count()).filter_map(|chain| {
+            let slots = day.slots_of(chain);
+            let option_type = slots.first().and_then(side)?;
+            let is_one =
+                slots.len() >= ONE_SIDED_MIN && slots.iter().all(|slot| side(slot) == Some(option_type));
+            let name = || self.chains.name(chain).to_owned();
+            is_one.then(|| OneSidedChain { name: name(), option_type, contracts: slots.len() })
+        });
+        one_sided.collect()
     }
 
     /// Underlyings of which two providers list other expiries today.

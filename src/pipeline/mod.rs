@@ -30,7 +30,7 @@ pub use counters::{PipelineCounters, ProviderCounters, Undecoded};
 pub use day_plan::{OtherSession, PlannedContract};
 pub use decoders::nse_chain_times;
 pub use forced::BesideForced;
-pub use listings::{DifferingExpiries, UnrecordedExpiry};
+pub use listings::{DifferingExpiries, OneSidedChain, UnrecordedExpiry};
 pub use lot_sizes::{ChangedLots, ContestedLots, UnevenLots};
 pub use machine::{LiveSink, NoLive, Pipeline, PipelineSettings};
 

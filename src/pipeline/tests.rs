@@ -665,6 +665,23 @@ fn a_body_with_the_values_of_a_newer_one_under_an_older_stamp_is_not_taken() {
 }
 
 #[test]
+fn a_chain_of_which_one_side_alone_is_listed_is_found() {
+    let strike_of = |number: i64| Price::from_e4(STRIKE.as_e4() + 1_000_000 * number);
+    let call = |number| nifty_leg(strike_of(number), OptionType::Call, 2.0);
+    for (calls, puts, found) in [(9, 0, 0), (10, 0, 1), (10, 1, 0)] {
+        let put = (0..puts).map(|number| nifty_leg(strike_of(number), OptionType::Put, 2.0));
+        let body = nifty_body(at(29, 33_400), (0..calls).map(call).chain(put).collect());
+        let (pipeline, _) = applied([
+            record(Source::NSE_LOTS, at(29, 33_000), &nse::encode_lots(&nifty_lots(65))),
+            record(Source::NSE_CHAIN, at(29, 33_450), &body),
+        ]);
+        let told = pipeline.one_sided_chains();
+        assert_eq!(told.len(), found, "{calls}, {puts}: {told:?}");
+        assert!(told.iter().all(|chain| (chain.option_type, chain.contracts) == (OptionType::Call, 10)));
+    }
+}
+
+#[test]
 fn open_interest_in_no_whole_lots_is_found_of_nearly_a_whole_chain() {
     let listings: Vec<Listing> = (0..12).map(listed_call).collect();
     for (uneven, found) in [(0, None), (8, None), (10, Some((10, 12))), (12, Some((12, 12)))] {
