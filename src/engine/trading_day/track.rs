@@ -150,22 +150,27 @@ impl Ends {
         Some((&self.values[at], self.runs[at].proof))
     }
 
-    /// Whether less volume was said than at an end before, or it went on growing to this after `since`.
+    /// Whether less volume was said than at an end before, or it went on growing to this after `since`: more than once, since one
+    /// that stands still may go over to a newer copy.
     pub fn counts_otherwise(&self, less: &Observation, since: Timestamp) -> bool {
         let Some(volume) = less.volume() else { return false };
         let Change { volume_before, stamp } = self.fell;
         let has_fallen = volume < volume_before && stamp <= less.event_time();
-        let has_grown = |before: i64, stamp: Timestamp| before < volume && since < stamp;
         let kept = self.values[..usize::from(self.kept)].iter();
-        let mut earlier = kept.filter(|value| value.event_time() < less.event_time());
-        has_fallen
-            || self.grew.volume_before != NO_CHANGE.volume_before
-                && self.grew.stamp < less.event_time()
-                && has_grown(self.grew.volume_before, self.grew.stamp)
-            || earlier.any(|value| {
-                let before = value.volume().unwrap_or(0);
-                before > volume || has_grown(before, value.event_time())
-            })
+        let earlier = kept
+            .filter(|value| value.event_time() < less.event_time())
+            .map(|value| (value.volume().unwrap_or(0), value.event_time()));
+        let grew = Some((self.grew.volume_before, self.grew.stamp));
+        let grew =
+            grew.filter(|(before, stamp)| *before != NO_CHANGE.volume_before && *stamp < less.event_time());
+        let mut grown_from = earlier
+            .clone()
+            .chain(grew)
+            .filter(|(before, stamp)| *before < volume && since < *stamp)
+            .map(|(before, _)| before);
+        let first = grown_from.next();
+        let has_grown = first.is_some_and(|first| grown_from.any(|before| before != first));
+        has_fallen || has_grown || earlier.clone().any(|(before, _)| before > volume)
     }
 
     /// What was known at the first of the kept ends of this bucket and of those after it.
