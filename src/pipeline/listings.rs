@@ -35,6 +35,8 @@ pub struct UnrecordedExpiry {
 
 /// So many contracts of one side; a new chain may begin with fewer.
 const ONE_SIDED_MIN: usize = 10;
+/// Of a chain that expires in years, the website's bodies have the legs that are held: of recorded ones 13 puts and no call.
+const ONE_SIDED_DAYS_MAX: i64 = 60;
 
 /// A chain of which one side alone is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +131,10 @@ impl Pipeline {
     pub fn one_sided_chains(&self) -> Vec<OneSidedChain> {
         let Some(day) = &self.day else { return Vec::new() };
         let side = |slot: &u32| match self.contract(day.instrument_of(*slot))?.kind {
-            InstrumentKind::Option { option_type, .. } => Some(option_type),
+            InstrumentKind::Option { option_type, expiry, .. } => {
+                let days = (expiry - self.date).num_days();
+                (days <= ONE_SIDED_DAYS_MAX).then_some(option_type)
+            }
             _ => None,
         };
         let one_sided = (0..self.chains.count()).filter_map(|chain| {
