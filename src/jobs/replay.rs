@@ -452,16 +452,7 @@ mod tests {
         begun.chain(records).for_each(|mut record| {
             spool.append(&mut record).expect("appended");
         });
-        let pulse = Pulse::default();
-        let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
-        let mut log = DayLog::open(&place.spool(), date(), &pulse).expect("a log");
-        while let Some((record, _)) = log.next(&mut pipeline).await.expect("readable") {
-            let mut batch = Batch::new(date(), 0);
-            pipeline.apply(&record, &mut NoLive, &mut batch);
-            if record.seq > store_seq {
-                store.append(&batch).await.expect("written");
-            }
-        }
+        place.store_log(&mut store, store_seq).await;
     }
 
     async fn stored(place: &Place) -> store::DayDump {

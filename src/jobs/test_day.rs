@@ -84,13 +84,20 @@ impl Place {
             let _ = std::fs::remove_file(self.home.path().join(format!("store.sqlite{end}")));
         }
         let mut store = store::open(&self.url(), Birth::Simulated).await.expect("a store");
+        self.store_log(&mut store, 0).await;
+    }
+
+    /// Writes what the log gives from the record behind a number on.
+    pub async fn store_log(&self, store: &mut impl Store, after_seq: u64) {
         let pulse = Pulse::default();
         let mut pipeline = Pipeline::new(PipelineSettings::of_tests(), Catalog::default());
         let mut log = DayLog::open(&self.spool(), date(), &pulse).expect("a log");
         while let Some((record, _)) = log.next(&mut pipeline).await.expect("readable") {
             let mut batch = Batch::new(date(), 0);
             pipeline.apply(&record, &mut NoLive, &mut batch);
-            store.append(&batch).await.expect("written");
+            if record.seq > after_seq {
+                store.append(&batch).await.expect("written");
+            }
         }
     }
 

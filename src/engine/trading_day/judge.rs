@@ -44,6 +44,9 @@ impl Verdict {
     }
 }
 
+/// The volume of a provider's observation that is not taken yet.
+type NextVolume = (Provider, Option<i64>);
+
 /// What a provider knew of a contract at a bucket's end.
 #[derive(Clone, Copy, Debug)]
 struct Known {
@@ -176,7 +179,7 @@ impl TradingDay {
     }
 
     /// The same before an observation of a provider is taken, of which the volume is `next`.
-    fn judge_before(&self, slot: usize, index: usize, next: Option<(Provider, Option<i64>)>) -> Verdict {
+    fn judge_before(&self, slot: usize, index: usize, next: Option<NextVolume>) -> Verdict {
         let own = self.recorded_track(slot).and_then(|track| self.at_end(track, slot, index));
         let is_own_proved = own.is_some_and(|(_, proof)| proof != Proof::None);
         let is_ordered = self.is_forced(slot) && self.end_of_slot(slot, index) > self.forced_at;
@@ -221,7 +224,7 @@ impl TradingDay {
     fn known_at(
         &self,
         said: Option<(Observation, Proof)>,
-        (provider, next): (Provider, Option<(Provider, Option<i64>)>),
+        (provider, next): (Provider, Option<NextVolume>),
         slot: usize,
         index: usize,
     ) -> Option<Known> {
@@ -321,24 +324,21 @@ impl TradingDay {
         before: Option<&Verdict>,
         rows: &mut Rows,
     ) -> bool {
-        if self.marks.of(slot)[index].state().is_none() {
-            return false;
-        }
-        let now = self.judge(slot, index);
-        self.follow(slot, index, (before, &now), rows)
+        self.judge_again_before(slot, index, (before, None), rows)
     }
 
-    /// What is known changes from `before`.
-    fn follow(
+    /// The same before what a provider says next is taken; `next` as in [`TradingDay::judge_before`].
+    fn judge_again_before(
         &mut self,
         slot: usize,
         index: usize,
-        (before, now): (Option<&Verdict>, &Verdict),
+        (before, next): (Option<&Verdict>, Option<NextVolume>),
         rows: &mut Rows,
     ) -> bool {
         let Some(state) = self.marks.of(slot)[index].state() else { return false };
+        let now = self.judge_before(slot, index, next);
         let was_claimed = !matches!(state, BucketState::Missing | BucketState::Unlisted);
-        let is_changed = before.is_some_and(|before| !before.is_same(now));
+        let is_changed = before.is_some_and(|before| !before.is_same(&now));
         // A new proof refutes nothing that is forgotten: nothing was traded since the values that it proves.
         let is_filled = !was_claimed && now.is_proved;
         if was_claimed == now.is_proved && !is_changed || !is_filled && self.is_forgotten(slot, index) {
@@ -374,21 +374,7 @@ impl TradingDay {
                 self.marks.of_mut(slot)[index].set_hole();
             }
             let next = self.slots[slot].provider().map(|provider| (provider, quote.volume));
-            self.judge_passed(slot, index, next, rows);
-        }
-    }
-
-    /// A closed row is held to what a provider knew at its end, before what that says next is taken.
-    fn judge_passed(
-        &mut self,
-        slot: usize,
-        index: usize,
-        next: Option<(Provider, Option<i64>)>,
-        rows: &mut Rows,
-    ) {
-        if self.marks.of(slot)[index].state().is_some() {
-            let now = self.judge_before(slot, index, next);
-            self.follow(slot, index, (None, &now), rows);
+            self.judge_again_before(slot, index, (None, next), rows);
         }
     }
 
@@ -406,7 +392,8 @@ impl TradingDay {
             let span = (self.bucket(index).start(), self.end_of_slot(slot, index));
             let proof = step.proof(&latest, quote, span);
             self.others.reach(provider, slot).ends.pass(index, &latest, proof);
-            self.judge_passed(slot, index, Some((provider, quote.volume)), rows);
+            let next = Some((provider, quote.volume));
+            self.judge_again_before(slot, index, (None, next), rows);
         }
     }
 

@@ -652,25 +652,36 @@ fn an_open_interest_of_0_is_held_to_the_session_before() {
     assert_eq!(played.stated(1)[0], (Live, Some(0), 0));
 }
 
-#[test]
-fn packets_without_open_interest_prove_nothing_of_an_option() {
+/// A packet of each contract a minute, of which the second one's lack something from 09:25 on: they prove nothing.
+fn play_untold(lacking: impl Fn(Quote) -> Quote) -> Played {
     let mut played = Played::new(2);
     for minute in 15..=40 {
         let now = at(9, minute, 10);
         played.advance(now);
         let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
         let full = quote(now, 1_000 + i64::from(minute));
-        let of_a_lower_mode = Quote { open_interest: None, ..full };
         played.day.observe(0, &mut arrival, &full, &mut played.rows);
-        let second = if minute < 25 { full } else { of_a_lower_mode };
+        let second = if minute < 25 { full } else { lacking(full) };
         played.day.observe(1, &mut arrival, &second, &mut played.rows);
         played.day.end_arrival(&arrival, &mut played.rows);
     }
     let states = played.states(1);
     assert_eq!(states[..3], [Live; 3]);
-    assert!(states[3..].iter().all(|state| *state == Missing), "{states:?}");
+    assert!(states.len() > 5 && states[3..].iter().all(|state| *state == Missing), "{states:?}");
     assert!(played.states(0).iter().all(|state| *state == Live));
     assert_eq!(played.day.untold(Provider::AngelOne).absent, 16);
+    played
+}
+
+#[test]
+fn a_packet_without_the_volume_that_was_told_before_is_no_evidence() {
+    // The last trade is said to be of another day.
+    play_untold(|full| Quote { volume: None, last_price: Told::Nothing, ..full });
+}
+
+#[test]
+fn packets_without_open_interest_prove_nothing_of_an_option() {
+    let mut played = play_untold(|full| Quote { open_interest: None, ..full });
     // Another provider that tells it is recorded.
     played.body(at(9, 40, 30), at(9, 41, 0), &[(1, 1_100)]);
     assert_eq!(played.day.latest(1).open_interest(), Some(1_100));

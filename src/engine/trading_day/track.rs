@@ -157,7 +157,7 @@ impl Ends {
         let Change { volume_before, stamp } = self.fell;
         let has_fallen = volume < volume_before && stamp <= less.event_time();
         let kept = self.values[..usize::from(self.kept)].iter();
-        let earlier = kept
+        let mut earlier = kept
             .filter(|value| value.event_time() < less.event_time())
             .map(|value| (value.volume().unwrap_or(0), value.event_time()));
         let grew = Some((self.grew.volume_before, self.grew.stamp));
@@ -170,7 +170,7 @@ impl Ends {
             .map(|(before, _)| before);
         let first = grown_from.next();
         let has_grown = first.is_some_and(|first| grown_from.any(|before| before != first));
-        has_fallen || has_grown || earlier.clone().any(|(before, _)| before > volume)
+        has_fallen || has_grown || earlier.any(|(before, _)| before > volume)
     }
 
     /// What was known at the first of the kept ends of this bucket and of those after it.

@@ -273,24 +273,3 @@ fn a_packet_with_more_volume_under_an_earlier_stamp_is_of_a_later_trade() {
         assert_eq!(whole, expected, "{at_second}");
     }
 }
-
-#[test]
-fn a_packet_without_the_volume_that_was_told_before_is_no_evidence() {
-    let mut played = Played::new(2);
-    for minute in 15..=40 {
-        let now = at(9, minute, 10);
-        played.advance(now);
-        let mut arrival = played.day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
-        let full = quote(now, 1_000 + i64::from(minute));
-        // The last trade is said to be of another day.
-        let untraded = Quote { volume: None, last_price: Told::Nothing, ..full };
-        played.day.observe(0, &mut arrival, &full, &mut played.rows);
-        let second = if minute < 25 { full } else { untraded };
-        played.day.observe(1, &mut arrival, &second, &mut played.rows);
-        played.day.end_arrival(&arrival, &mut played.rows);
-    }
-    let states = played.states(1);
-    assert_eq!(states[..3], [Live; 3]);
-    assert!(states.len() > 5 && states[3..].iter().all(|state| *state == Missing), "{states:?}");
-    assert_eq!(played.day.untold(Provider::AngelOne).absent, 16);
-}
