@@ -239,7 +239,7 @@ pub(super) fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
     let field_of = |(_, found): &&(String, StillField)| match found.field {
         ChainField::OpenInterest | ChainField::OpenInterestOf { .. } => "open interest",
         ChainField::Price => "the last price",
-        ChainField::Volume { .. } => "volume",
+        ChainField::VolumeOf { .. } => "volume",
     };
     let mut lacks = Vec::new();
     for field in ["open interest", "the last price", "volume"] {
@@ -258,9 +258,9 @@ pub(super) fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
                 ChainField::Price => {
                     (String::new(), "volume has, so its rows and candles repeat old prices".to_owned())
                 }
-                ChainField::Volume { changed } => (
-                    String::new(),
-                    format!("open interest of {changed} contracts has, so its candles lack what was traded"),
+                ChainField::VolumeOf { contracts } => (
+                    format!("{contracts} contracts of "),
+                    "their open interest has, so their candles lack what was traded".to_owned(),
                 ),
             };
             format!(
@@ -281,11 +281,11 @@ pub(super) fn describe_stopped(chains: &[(String, StoppedContracts)]) -> Vec<Str
         let StoppedContracts { provider, contracts, since, is_together, .. } = found;
         let since = clock(*since);
         let cause = match is_together {
-            true => "they stopped in one minute, so an old copy of them is shown and their rows repeat it",
+            true => "they stopped together, so an old copy of them is shown and their rows repeat it",
             false => "they are not traded any more, or an old copy of them is shown",
         };
         format!(
-            "{contracts} contracts of chain {chain} that were traded each minute stand still since {since} while the others go \
+            "{contracts} contracts of chain {chain} that were traded at each look stand still since {since} while the others go \
              on, by {provider}: {cause}"
         )
     };
@@ -449,13 +449,13 @@ mod tests {
         let still = |field| {
             ("NIFTY W".to_owned(), StillField { chain: 0, provider: Provider::AngelOne, field, since })
         };
-        let chains = [still(ChainField::Volume { changed: 7 }), still(ChainField::OpenInterest)];
+        let chains = [still(ChainField::VolumeOf { contracts: 7 }), still(ChainField::OpenInterest)];
         let lacks = describe_still(&chains);
         let texts = [
             "open interest of chain NIFTY W has not changed since 09:15:00 although volume has, so its rows repeat an old \
              value; it is recorded from angel_one",
-            "volume of chain NIFTY W has not changed since 09:15:00 although open interest of 7 contracts has, so its candles \
-             lack what was traded; it is recorded from angel_one",
+            "volume of 7 contracts of chain NIFTY W has not changed since 09:15:00 although their open interest has, so their \
+             candles lack what was traded; it is recorded from angel_one",
         ];
         assert_eq!(lacks, texts);
         let many = [0; 5].map(|_| still(ChainField::OpenInterest));

@@ -51,8 +51,9 @@ const CONTRACTS_MIN: u32 = 5;
 /// Open interest that stands still while so many times as much is traded is no coincidence of one contract. Of a recorded day's
 /// 684 contracts, none was traded for 1.2 times as much meanwhile.
 const OVERTRADED_TIMES: i64 = 2;
-/// So many looks must have found other open interest while volume stood still.
-const CHANGED_LOOKS_MIN: u32 = 3;
+/// So many looks must have found other open interest of a contract long after its volume was another one: a position may be
+/// published late once.
+const CHANGED_LOOKS_MIN: u8 = 2;
 /// So many minutes must have brought other prices of options while the level stood still.
 const PRICED_MINUTES_MIN: u32 = 5;
 /// Contracts of a chain of so many that speak for it.
@@ -70,13 +71,14 @@ struct Fields {
     volume: i64,
     /// Its lower bits, which tell a price from any other one within thousands of ticks.
     last_price: u16,
-    /// Minute of the session in which the open interest was last found to be another one, without volume in the chain.
-    changed: u16,
     /// Minute of the session in which the open interest was last found to be another one, and looks since then that found
     /// volume added.
     open_interest_minute: u16,
-    traded_looks: u16,
-    /// The volume then.
+    traded_looks: u8,
+    /// The same of volume, and looks that found other open interest long after it.
+    changed_looks: u8,
+    volume_minute: u16,
+    /// Volume at `open_interest_minute`.
     open_interest_volume: i64,
 }
 
@@ -87,9 +89,10 @@ impl Fields {
         open_interest: UNTOLD,
         volume: UNTOLD,
         last_price: 0,
-        changed: 0,
         open_interest_minute: 0,
         traded_looks: 0,
+        changed_looks: 0,
+        volume_minute: 0,
         open_interest_volume: UNTOLD,
     };
 
@@ -109,7 +112,16 @@ impl Fields {
             (self.open_interest_minute, self.traded_looks) = (minute, 0);
             self.open_interest_volume = self.volume;
         } else {
-            self.traded_looks = self.traded_looks.saturating_add(u16::from(is_traded));
+            self.traded_looks = self.traded_looks.saturating_add(u8::from(is_traded));
+        }
+    }
+
+    /// Takes down a look: whether it found another volume, or else open interest that is not of it.
+    fn note_volume(&mut self, is_other: bool, is_changed: bool, minute: u16) {
+        if is_other {
+            (self.volume_minute, self.changed_looks) = (minute, 0);
+        } else {
+            self.changed_looks = self.changed_looks.saturating_add(u8::from(is_changed));
         }
     }
 
@@ -121,7 +133,7 @@ impl Fields {
     }
 }
 
-/// Contracts whose open interest stands still although they are traded.
+/// Contracts one field of which stands still although another one moves.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stuck {
     contracts: u32,
@@ -130,9 +142,9 @@ struct Stuck {
 }
 
 impl Stuck {
-    fn count(&mut self, fields: &Fields) {
+    fn count(&mut self, minute: u16) {
         self.contracts += 1;
-        self.minute = self.minute.max(fields.open_interest_minute);
+        self.minute = self.minute.max(minute);
     }
 }
 
@@ -151,17 +163,14 @@ struct ChainFields {
     /// The same of prices.
     prices_since: Timestamp,
     unpriced_minutes: u32,
+    /// Of open interest.
     stuck: Stuck,
     /// Those of them that are traded for many times their open interest.
     overtraded: Stuck,
+    /// Of volume.
+    volume_stuck: Stuck,
     stopped: Stopped,
     leap: Option<VolumeLeap>,
-    /// When volume of any contract had changed last, and the minute of the look.
-    volume_since: Timestamp,
-    volume_minute: u16,
-    /// Looks since then that found other open interest, and of how many contracts.
-    changed_looks: u32,
-    changed_contracts: u32,
     /// A bit for each of the last minutes in which many prices became other ones; the lowest is the running one's.
     priced: u64,
     impossible: ImpossibleCount,
@@ -178,12 +187,9 @@ impl ChainFields {
         unpriced_minutes: 0,
         stuck: Stuck { contracts: 0, minute: 0 },
         overtraded: Stuck { contracts: 0, minute: 0 },
+        volume_stuck: Stuck { contracts: 0, minute: 0 },
         stopped: Stopped::NONE,
         leap: None,
-        volume_since: Timestamp::NEVER,
-        volume_minute: 0,
-        changed_looks: 0,
-        changed_contracts: 0,
         priced: 0,
         impossible: ImpossibleCount { judged: 0, impossible: 0 },
     };
@@ -216,13 +222,10 @@ struct Look {
     newest: Timestamp,
     traded: u32,
     priced: u32,
-    /// Open interest that is another one, of contracts of which volume is told.
-    changed: u32,
-    /// Those of them that had not changed since the chain's volume did.
-    newly_changed: u32,
     /// See [`ChainFields`].
     stuck: Stuck,
     overtraded: Stuck,
+    volume_stuck: Stuck,
     stopped: Stopped,
     growth: Growth,
     /// Stamps of the newest open interest, volume and price that are other ones.
@@ -250,9 +253,9 @@ pub enum ChainField {
         contracts: u32,
     },
     Price,
-    /// Of so many contracts the open interest has changed meanwhile.
-    Volume {
-        changed: u32,
+    /// Of so many of the chain's contracts, the open interest of each of which has changed meanwhile.
+    VolumeOf {
+        contracts: u32,
     },
 }
 
@@ -331,17 +334,20 @@ impl TradingDay {
                 looked: minute,
                 open_interest_since: now,
                 prices_since: now,
-                volume_since: now,
-                volume_minute: minute,
                 ..ChainFields::UNKNOWN
             };
-            slots.iter().for_each(|slot| known.impossible.forget(*slot));
+            for slot in slots {
+                known.impossible.forget(*slot);
+                known.fields[*slot as usize].note_volume(true, false, minute);
+            }
         }
         let look = self.compare_fields(known, chain, provider, minute);
         let found = &mut known.chains[chain];
         let newest = std::mem::replace(&mut found.newest, look.newest);
         found.impossible = look.impossible;
-        (found.stuck, found.overtraded, found.stopped) = (look.stuck, look.overtraded, look.stopped);
+        (found.stuck, found.overtraded, found.volume_stuck) =
+            (look.stuck, look.overtraded, look.volume_stuck);
+        found.stopped = look.stopped;
         if is_first {
             return;
         }
@@ -366,11 +372,6 @@ impl TradingDay {
                 .leaps_min(newest, at)
                 .and_then(|contracts_min| look.growth.leap(contracts_min, (chain as u32, provider), at));
             found.leap = leap.or(found.leap);
-            (found.volume_since, found.volume_minute) = (at.max(self.hours.open), minute);
-            (found.changed_looks, found.changed_contracts) = (0, 0);
-        } else {
-            found.changed_looks += u32::from(look.changed > 0);
-            found.changed_contracts += look.newly_changed;
         }
     }
 
@@ -381,15 +382,13 @@ impl TradingDay {
         provider: Provider,
         minute: u16,
     ) -> Look {
-        let ChainFields { volume_since, volume_minute, .. } = known.chains[chain];
         let mut look = Look {
             newest: Timestamp::NEVER,
             traded: 0,
             priced: 0,
-            changed: 0,
-            newly_changed: 0,
             stuck: Stuck::default(),
             overtraded: Stuck::default(),
+            volume_stuck: Stuck::default(),
             stopped: Stopped::default(),
             growth: Growth::default(),
             open_interest_at: None,
@@ -437,20 +436,21 @@ impl TradingDay {
             look.stopped.count(*trading, is_still);
             let is_traded_since = u32::from(fields.traded_looks) >= TRADED_MINUTES_MIN;
             if is_traded_since && is_still(fields.open_interest_minute) {
-                look.stuck.count(fields);
+                look.stuck.count(fields.open_interest_minute);
                 if fields.is_overtraded() {
-                    look.overtraded.count(fields);
+                    look.overtraded.count(fields.open_interest_minute);
                 }
             }
             if is_other {
                 look.open_interest_at = look.open_interest_at.max(Some(stamp));
             }
             // Open interest is published later than the volume it came of.
-            let is_later = stamp >= volume_since.plus_us(SETTLED_US);
-            if is_other && has_both && before.open_interest != UNTOLD && is_later {
-                look.changed += 1;
-                look.newly_changed += u32::from(before.changed <= volume_minute);
-                fields.changed = minute;
+            let is_later =
+                stamp >= self.start_of_minute(fields.volume_minute.saturating_add(1)).plus_us(SETTLED_US);
+            let is_changed = is_other && has_both && before.open_interest != UNTOLD && is_later;
+            fields.note_volume(before.volume != fields.volume, is_changed, minute);
+            if fields.changed_looks >= CHANGED_LOOKS_MIN && is_still(fields.volume_minute) {
+                look.volume_stuck.count(fields.volume_minute);
             }
             if has_both && stamp >= self.hours.open {
                 let shown = (fields.open_interest, fields.volume, stamp);
@@ -459,7 +459,7 @@ impl TradingDay {
         }
         let is_recorded = |slot: &&u32| self.slots[**slot as usize].is_of(provider);
         let trading = slots.iter().filter(is_recorded).map(|slot| known.trading[*slot as usize]);
-        look.stopped.count_together(trading, is_still);
+        look.stopped.count_together(trading, (minute, turn), is_still);
         look
     }
 
@@ -511,7 +511,7 @@ impl TradingDay {
         now: Timestamp,
     ) -> [Option<(ChainField, Timestamp)>; 3] {
         let is_still = |since: Timestamp| now.us_since(since) >= self.still_us(STILL_US);
-        let ChainFields { open_interest_since, prices_since, volume_since, stuck, overtraded, .. } = *found;
+        let ChainFields { open_interest_since, prices_since, stuck, overtraded, volume_stuck, .. } = *found;
         let is_traded = found.traded_minutes >= TRADED_MINUTES_MIN && is_still(open_interest_since);
         let of_chain = is_traded.then_some((ChainField::OpenInterest, open_interest_since));
         let is_part = stuck.contracts >= traded_min(self.chains[chain].slots.len());
@@ -520,10 +520,9 @@ impl TradingDay {
         let of_part = (contracts > 0).then_some(stuck_field);
         let is_unpriced = found.unpriced_minutes >= TRADED_MINUTES_MIN && is_still(prices_since);
         let price = is_unpriced.then_some((ChainField::Price, prices_since));
-        let changed = found.changed_contracts;
-        let is_changed = changed >= CONTRACTS_MIN && found.changed_looks >= CHANGED_LOOKS_MIN;
-        let is_volume_still = is_changed && is_still(volume_since);
-        let volume = is_volume_still.then_some((ChainField::Volume { changed }, volume_since));
+        let Stuck { contracts, minute } = volume_stuck;
+        let volume_field = (ChainField::VolumeOf { contracts }, self.start_of_minute(minute));
+        let volume = (contracts >= CONTRACTS_MIN).then_some(volume_field);
         [of_chain.or(of_part), price, volume]
     }
 

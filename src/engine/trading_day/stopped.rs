@@ -12,7 +12,8 @@ use crate::market::{Provider, Timestamp};
 
 /// A contract is lively that volume was added to in so many looks in a row.
 const LIVELY_LOOKS: u16 = 40;
-/// The same of those that stop together.
+/// The same of those that stop together, which must then be still at as many looks: traded by chance at half of its looks, one
+/// contract in a million does both.
 const LIVELY_TOGETHER_LOOKS: u16 = 10;
 /// They are so many, and no smaller part of those that are lively.
 const TOGETHER_MIN: usize = 5;
@@ -79,14 +80,18 @@ impl Stopped {
         }
     }
 
-    /// Looks for contracts of a chain that have stopped in one minute.
+    /// Looks, each `turn` minutes, for contracts of a chain that have stopped in one minute.
     pub fn count_together(
         &mut self,
         trading: impl Iterator<Item = Trading> + Clone,
+        (minute, turn): (u16, u16),
         is_still: impl Fn(u16) -> bool,
     ) {
+        let still_looks = |trading: &Trading| minute.saturating_sub(trading.minute) / turn;
         let lively = trading.filter(|trading| trading.looks >= LIVELY_TOGETHER_LOOKS);
-        let stopped = lively.clone().filter(|trading| is_still(trading.minute));
+        let is_stopped =
+            |trading: &Trading| is_still(trading.minute) && still_looks(trading) >= LIVELY_TOGETHER_LOOKS;
+        let stopped = lively.clone().filter(is_stopped);
         if stopped.clone().nth(TOGETHER_MIN - 1).is_none() {
             return;
         }

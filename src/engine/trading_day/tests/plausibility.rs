@@ -442,6 +442,15 @@ fn contracts_that_stop_in_one_minute_are_found_early_and_of_a_smaller_part() {
     let mut chain = Chain::new(None);
     chain.run(0..60, 20, some_of(20, 12));
     assert_eq!(stopped(&chain, 60), None, "one after the other, and not lively for long before");
+    // At looks five minutes apart, contracts that are traded now and then stop together by chance.
+    let mut chain = Chain::of_class(ChainClass::FarIndex, None);
+    chain.run(0..110, 20, at_once(20, 62));
+    assert_eq!(stopped(&chain, 110), None, "not yet");
+    chain.run(110..120, 20, at_once(20, 62));
+    assert_eq!(
+        stopped(&chain, 120).map(|(contracts, _, is_together)| (contracts, is_together)),
+        Some((20, true))
+    );
 }
 
 #[test]
@@ -499,10 +508,19 @@ fn volume_that_stands_still_while_open_interest_changes_is_found() {
     assert_eq!(chain.still(35), [], "not yet");
     chain.run(35..37, 20, without_volume(20, 5));
     let [(field, since)] = chain.still(37)[..] else { panic!("it is found: {:?}", chain.still(37)) };
-    assert_eq!(field, ChainField::Volume { changed: 5 });
+    assert_eq!(field, ChainField::VolumeOf { contracts: 5 });
     assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
     chain.run(37..39, 20, lively);
     assert_eq!(chain.still(39), [], "it moves again");
+    // Far strikes bring volume meanwhile, one a minute.
+    let far = |minute: i64, slot: i64| lively(if minute < 20 + slot { 0 } else { 20 + slot }, slot);
+    let mut chain = Chain::new(None);
+    chain.run(0..40, 20, |minute, slot| match slot {
+        ..8 => without_volume(20, 8)(minute, slot),
+        _ => far(minute, slot),
+    });
+    let found = chain.still(40).into_iter().map(|(field, _)| field);
+    assert_eq!(found.collect::<Vec<_>>(), [ChainField::VolumeOf { contracts: 8 }]);
     let mut chain = Chain::new(None);
     chain.run(0..60, 20, without_volume(20, 4));
     assert_eq!(chain.still(60), [], "too few contracts, however often they change");
