@@ -233,9 +233,9 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         }
     }
 
-    pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &Bar) {
+    pub fn take_history(&mut self, slot: u32, provider: Provider, bars: &[Bar]) {
         if let Some(day) = self.day.as_deref_mut() {
-            day.take_history(slot, provider, bar, self.rows);
+            day.take_history(slot, provider, bars, self.rows);
         }
     }
 

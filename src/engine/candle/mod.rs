@@ -20,12 +20,14 @@
 
 mod book;
 mod forming;
+mod history;
 mod outlier;
 mod underlying;
 
 pub use book::{CandleBook, CandleDay, ContradictedVolume, PriceOutlier, SlotCandles};
+pub use history::ContradictedBar;
 pub use outlier::Priced;
-pub use underlying::{ContradictedBar, UnderlyingCandles};
+pub use underlying::UnderlyingCandles;
 
 use crate::market::{Price, Provider, Timestamp};
 

@@ -1,34 +1,34 @@
 //! Three-minute candles of one underlying.
 
-use super::{
-    CandleDay, Trade,
-    forming::{Forming, Ohlc},
-};
+use super::{CandleDay, Trade, forming::Forming, history::HistoryFit};
 use crate::{
     engine::rows::Rows,
-    market::{Bar, Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp},
+    market::{Candle, CandleInterval, InstrumentId, Price, Provider, Timestamp},
 };
 use std::collections::BTreeMap;
 
 /// Three-minute candles of one underlying, beside the option buckets.
 ///
 /// A bucket in which a provider witnessed that nothing changed repeats the last close; one that was not witnessed has no
-/// candle. A candle that lies in a span that was not seen, or only in part, has `resolve_required`. A candle from the broker's
-/// history replaces the one made from observations and contains their prices; one that is far from them is refused, and what
-/// it contradicts is marked.
+/// candle. A candle that lies in a span that was not seen, or only in part, has `resolve_required`. [`super::history`] replaces
+/// it by the broker's own.
 #[derive(Debug, Default)]
 pub struct UnderlyingCandles {
-    candles: BTreeMap<Timestamp, UnderlyingCandle>,
+    pub(super) candles: BTreeMap<Timestamp, UnderlyingCandle>,
+    /// See [`super::history`].
+    pub(super) history: HistoryFit,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct UnderlyingCandle {
-    forming: Forming,
-    origin: Origin,
+pub(super) struct UnderlyingCandle {
+    pub forming: Forming,
+    pub origin: Origin,
+    /// It was seen whole, and is to be resolved because the broker's own contradicts it.
+    pub was_whole: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     /// No price within the interval.
     Repeated,
     Observed,
@@ -36,33 +36,11 @@ enum Origin {
     History,
 }
 
-/// A broker's own candle that the prices seen contradict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContradictedBar {
-    pub instrument: InstrumentId,
-    pub start: Timestamp,
-    pub low: Price,
-    pub high: Price,
-    /// What was seen within it, or last before it.
-    pub seen_low: Price,
-    pub seen_high: Price,
-}
-
-/// A broker's candle is further than this part from what was seen, or its prices than the next part.
-const APART_PART: i64 = 100;
-const FAR_PART: i64 = 20;
-
-/// Whether a broker's candle lies beside the prices that were seen within it.
-fn is_apart(bar: &Ohlc, low_e4: i64, high_e4: i64) -> bool {
-    bar.low_e4 > high_e4 + high_e4 / APART_PART || bar.high_e4 < low_e4 - low_e4 / APART_PART
-}
-
-/// Whether a broker's candle has a price far from those that were seen within it, or last before it.
-fn is_far(bar: &Ohlc, low_e4: i64, high_e4: i64) -> bool {
-    bar.high_e4 > high_e4 + high_e4 / FAR_PART || bar.low_e4 < low_e4 - low_e4 / FAR_PART
-}
-
 impl UnderlyingCandle {
+    pub fn begin(forming: Forming, origin: Origin) -> UnderlyingCandle {
+        UnderlyingCandle { forming, origin, was_whole: false }
+    }
+
     fn tell(&mut self, instrument: InstrumentId, day: &impl CandleDay) -> Candle {
         let start = self.forming.start;
         let has_hole = day.has_hole(start, start.plus_seconds(UnderlyingCandles::INTERVAL.minutes() * 60));
@@ -71,7 +49,7 @@ impl UnderlyingCandle {
 }
 
 impl UnderlyingCandles {
-    const INTERVAL: CandleInterval = CandleInterval::ThreeMinutes;
+    pub(super) const INTERVAL: CandleInterval = CandleInterval::ThreeMinutes;
 
     /// Takes a price of any time of the day; one that is older than the latest of its interval widens it. `open_from` is the
     /// start of the first bucket that is not closed.
@@ -93,7 +71,7 @@ impl UnderlyingCandles {
         }
         let forming =
             Forming { is_touched: broken_since.is_some(), ..Forming::begin(start, price, 0, provider) };
-        let begun = UnderlyingCandle { forming, origin: Origin::Observed };
+        let begun = UnderlyingCandle::begin(forming, Origin::Observed);
         let candle = self.candles.entry(start).or_insert(begun);
         match candle.origin {
             Origin::Repeated => {
@@ -158,7 +136,7 @@ impl UnderlyingCandles {
         let before = self.candles.get(&start).map(|candle| candle.forming);
         let (told, is_touched) = before.map_or((0, false), |before| (before.told, before.is_touched));
         let forming = Forming { told, is_touched, ..Forming::begin(start, price, 0, provider) };
-        let mut candle = UnderlyingCandle { forming, origin: Origin::Repeated };
+        let mut candle = UnderlyingCandle::begin(forming, Origin::Repeated);
         let row = candle.tell(instrument, day);
         self.candles.insert(start, candle);
         row
@@ -189,58 +167,6 @@ impl UnderlyingCandles {
             }
             Some(_) | None => {}
         }
-    }
-
-    /// Takes the broker's own candle, unless what was seen contradicts it.
-    pub fn take_history(
-        &mut self,
-        instrument: InstrumentId,
-        bar: &Bar,
-        provider: Provider,
-        rows: &mut Rows,
-    ) -> Option<ContradictedBar> {
-        let before = self.candles.get(&bar.start).copied();
-        let mut ohlc = Ohlc {
-            open_e4: bar.open.as_e4(),
-            high_e4: bar.high.as_e4(),
-            low_e4: bar.low.as_e4(),
-            close_e4: bar.close.as_e4(),
-            volume: bar.volume,
-        };
-        let observed = before.filter(|candle| candle.origin == Origin::Observed);
-        let last =
-            || self.candles.range(..bar.start).next_back().map(|(_, candle)| candle.forming.ohlc.close_e4);
-        let seen = match observed {
-            Some(candle) => Some((candle.forming.ohlc.low_e4, candle.forming.ohlc.high_e4)),
-            None => last().map(|close_e4| (close_e4, close_e4)),
-        };
-        if let Some((low_e4, high_e4)) = seen
-            && (is_far(&ohlc, low_e4, high_e4) || observed.is_some() && is_apart(&ohlc, low_e4, high_e4))
-        {
-            let kept = self.candles.get_mut(&bar.start);
-            rows.unresolved.extend(kept.and_then(|candle| candle.forming.touch(instrument, Self::INTERVAL)));
-            let [low, high, seen_low, seen_high] =
-                [ohlc.low_e4, ohlc.high_e4, low_e4, high_e4].map(Price::from_e4);
-            return Some(ContradictedBar { instrument, start: bar.start, low, high, seen_low, seen_high });
-        }
-        // What was seen and is not to be resolved was so, whatever the broker's candle leaves out.
-        if let Some(observed) = observed.filter(|candle| !candle.forming.is_touched) {
-            ohlc.contain(&observed.forming.ohlc);
-        }
-        let known = before.filter(|candle| candle.origin == Origin::History);
-        if let Some(known) = known {
-            // An earlier one has taken what was seen.
-            ohlc.contain(&known.forming.ohlc);
-            if known.forming.ohlc == ohlc {
-                return None;
-            }
-        }
-        let told = before.map_or(0, |candle| candle.forming.told);
-        let forming = Forming { start: bar.start, ohlc, provider, told, is_touched: false };
-        let mut candle = UnderlyingCandle { forming, origin: Origin::History };
-        rows.candles.push(candle.forming.tell(instrument, Self::INTERVAL, false));
-        self.candles.insert(bar.start, candle);
-        None
     }
 }
 
@@ -365,82 +291,5 @@ mod tests {
         let told = stated.take_told();
         let seen: Vec<_> = told.iter().map(|candle| (candle.high, candle.low, candle.close)).collect();
         assert_eq!(seen, [(rupees(120), rupees(100), rupees(100)), (rupees(120), rupees(80), rupees(100))]);
-    }
-
-    #[test]
-    fn the_brokers_own_candle_replaces_the_observed_one_once() {
-        let mut stated = Stated::new();
-        stated.observe(&level(at(1, 0), 100));
-        stated.close(at(0, 0), true);
-        let bar = Bar {
-            start: at(0, 0),
-            open: rupees(99),
-            high: rupees(104),
-            low: rupees(98),
-            close: rupees(101),
-            volume: 7,
-        };
-        for _ in 0..2 {
-            assert_eq!(stated.candles.take_history(ID, &bar, Provider::AngelOne, &mut stated.rows), None);
-        }
-        let told = stated.take_told();
-        assert_eq!(told.len(), 2, "the same bar is not told twice");
-        assert_eq!((told[1].revision, told[1].high), (1, rupees(104)));
-        stated.observe(&level(at(2, 0), 120));
-        assert_eq!(stated.take_told(), [], "history stands");
-    }
-
-    #[test]
-    fn a_brokers_candle_that_the_prices_seen_contradict_is_refused() {
-        let mut stated = Stated::new();
-        for (second, price) in [(1, 26_000), (60, 26_008), (120, 26_004)] {
-            stated.observe(&level(at(0, second), price));
-        }
-        stated.close(at(0, 0), true);
-        let bar = |minute, [open, high, low, close]: [i64; 4]| Bar {
-            start: at(minute, 0),
-            open: rupees(open),
-            high: rupees(high),
-            low: rupees(low),
-            close: rupees(close),
-            volume: 0,
-        };
-        let mut take = |bar: &Bar| {
-            stated.rows = Rows::default();
-            let refused = stated.candles.take_history(ID, bar, Provider::AngelOne, &mut stated.rows);
-            let told = stated.rows.candles.last().map(|candle| (candle.low, candle.high));
-            (refused.map(|refused| (refused.low, refused.seen_high)), told, stated.rows.unresolved.len())
-        };
-        // Of another index, in paise, with one wild price.
-        let refused = |low: i64| Some((rupees(low), rupees(26_008)));
-        assert_eq!(take(&bar(0, [27_800, 27_808, 27_799, 27_803])), (refused(27_799), None, 1));
-        assert_eq!(take(&bar(0, [2_600_000; 4])), (refused(2_600_000), None, 0));
-        assert_eq!(take(&bar(0, [26_000, 28_000, 26_000, 26_004])), (refused(26_000), None, 0));
-        // In a time in which nothing was seen.
-        assert_eq!(take(&bar(3, [27_800; 4])).0, Some((rupees(27_800), rupees(26_004))));
-        assert_eq!(take(&bar(3, [26_010; 4])), (None, Some((rupees(26_010), rupees(26_010))), 0));
-    }
-
-    #[test]
-    fn a_brokers_candle_contains_what_was_seen() {
-        let mut stated = Stated::new();
-        for (second, price) in [(1, 26_000), (60, 26_008), (120, 26_004)] {
-            stated.observe(&level(at(0, second), price));
-        }
-        let flat = Bar {
-            start: at(0, 0),
-            open: rupees(26_000),
-            high: rupees(26_000),
-            low: rupees(26_000),
-            close: rupees(26_000),
-            volume: 0,
-        };
-        let wider = Bar { high: rupees(26_010), ..flat };
-        for (bar, high) in [(flat, 26_008), (wider, 26_010), (flat, 26_010)] {
-            assert_eq!(stated.candles.take_history(ID, &bar, Provider::AngelOne, &mut stated.rows), None);
-            let last = stated.rows.candles.last().expect("it is told");
-            assert_eq!((last.low, last.high), (rupees(26_000), rupees(high)));
-        }
-        assert_eq!(stated.rows.candles.len(), 2, "the last one says nothing new");
     }
 }

@@ -107,22 +107,22 @@ impl TradingDay {
         }
     }
 
-    /// Takes a broker's own three-minute candle of an underlying.
-    pub fn take_history(&mut self, slot: u32, provider: Provider, bar: &Bar, rows: &mut Rows) {
+    /// Takes a broker's own three-minute candles of an underlying, those of one answer.
+    pub fn take_history(&mut self, slot: u32, provider: Provider, bars: &[Bar], rows: &mut Rows) {
         let slot = slot as usize;
-        let is_of_session = bar.start >= self.buckets.start_of(0) && bar.start < self.hours.close;
         // An interval that is still open has no final candle yet.
         let closed = self.chains[self.contexts[slot].chain as usize].closed;
-        let is_closed = bar.start < self.bucket(closed).start();
-        let end = Bucket::containing(bar.start).end();
+        let open_from = self.bucket(closed).start().min(self.hours.close);
         let is_other_forced = self.preference.forced.is_some_and(|forced| forced != provider);
-        let is_believed = !is_other_forced && !self.disbelieved_at(slot, end).has(Some(provider));
-        if let Some(candles) = self.underlyings.get_mut(&slot)
-            && is_of_session
-            && is_closed
-            && is_believed
-        {
-            let refused = candles.take_history(self.slots[slot].instrument, bar, provider, rows);
+        let is_taken = |bar: &&Bar| {
+            let is_of_session = bar.start >= self.buckets.start_of(0) && bar.start < open_from;
+            let end = Bucket::containing(bar.start).end();
+            is_of_session && !is_other_forced && !self.disbelieved_at(slot, end).has(Some(provider))
+        };
+        let bars: Vec<&Bar> = bars.iter().filter(is_taken).collect();
+        let view = candle_view!(self, slot);
+        if let Some(candles) = self.underlyings.get_mut(&slot) {
+            let refused = candles.take_history(self.slots[slot].instrument, &bars, provider, &view, rows);
             refused.into_iter().for_each(|refused| self.contradicted_bars[provider.index()].add(refused));
         }
     }

@@ -137,7 +137,7 @@ impl Decoder {
             return ingest.note_unrecorded();
         };
         match angel_one::decode_candles(body) {
-            Ok(bars) => bars.iter().for_each(|bar| ingest.take_history(slot, PROVIDER, bar)),
+            Ok(bars) => ingest.take_history(slot, PROVIDER, &bars),
             Err(error) => ingest.note_malformed(PROVIDER, &error),
         }
     }

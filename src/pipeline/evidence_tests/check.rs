@@ -247,11 +247,11 @@ pub(super) fn is_disputed(play: &Play, contract: usize, start: i64, end: i64) ->
     disputed.contains(&contract) || disputed.len() * 2 > play.per_chain
 }
 
-/// When both providers have shown the same of a contract again: with the fourth body after `second`, since what they show may miss
-/// each other in some, unless the stream shows nothing then, or nothing new.
+/// When both providers have shown the same of a contract again, twice: with the eighth body after `second`, since a late copy of a
+/// figure that moves may miss the stream's in three of four, unless the stream shows nothing then, or nothing new.
 fn agreed_after(play: &Play, contract: usize, second: i64) -> i64 {
     let mut shown_since = play.bodies[contract].iter().filter(|stamp| **stamp > second);
-    let agreed = shown_since.nth(3).map_or(END_S, |stamp| *stamp);
+    let agreed = shown_since.nth(7).map_or(END_S, |stamp| *stamp);
     let silent = play.faults.iter().filter(|fault| {
         matches!(
             &fault.kind,
