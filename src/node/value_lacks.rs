@@ -238,7 +238,7 @@ pub(super) fn describe_impossible<'a>(
 pub(super) fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
     let field_of = |(_, found): &&(String, StillField)| match found.field {
         ChainField::OpenInterest | ChainField::OpenInterestOf { .. } => "open interest",
-        ChainField::Price => "the last price",
+        ChainField::Price | ChainField::PriceOf { .. } | ChainField::NoPrice { .. } => "the last price",
         ChainField::VolumeOf { .. } => "volume",
     };
     let mut lacks = Vec::new();
@@ -257,6 +257,16 @@ pub(super) fn describe_still(chains: &[(String, StillField)]) -> Vec<String> {
                 ),
                 ChainField::Price => {
                     (String::new(), "volume has, so its rows and candles repeat old prices".to_owned())
+                }
+                ChainField::PriceOf { contracts } => (
+                    format!("{contracts} contracts of "),
+                    "their volume has, so their rows and candles repeat old prices".to_owned(),
+                ),
+                ChainField::NoPrice { contracts } => {
+                    return format!(
+                        "{contracts} contracts of chain {chain} are traded and show no last price since {since}, so their \
+                         rows and candles lack it; it is recorded from {provider}"
+                    );
                 }
                 ChainField::VolumeOf { contracts } => (
                     format!("{contracts} contracts of "),

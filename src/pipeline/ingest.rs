@@ -200,6 +200,11 @@ impl<Live: LiveSink> Ingest<'_, Live> {
         self.day.as_deref()?.volume_of(slot, provider)
     }
 
+    /// Whether the bodies that a provider sends of a contract's chain repeat what they said.
+    pub fn repeats_bodies(&self, provider: Provider, slot: u32) -> bool {
+        self.day.as_deref().is_some_and(|day| day.repeats_bodies(provider, slot))
+    }
+
     #[inline(always)]
     pub fn observe(&mut self, slot: u32, quote: &Quote, arrival: &mut Arrival) {
         let Some(day) = self.day.as_deref_mut() else { return };

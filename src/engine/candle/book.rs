@@ -217,7 +217,7 @@ impl CandleBook {
     ) {
         let interval = self.intervals.find(trade.event_time);
         let is_forming = usize::from(candles.interval) == interval;
-        let Some(price) = trade.last_price.filter(|price| *price > Price::ZERO) else {
+        let Some(price) = trade.price_of_today() else {
             return self.observe_unpriced(slot, candles, instrument, trade, day, rows);
         };
         if !is_forming {
@@ -502,7 +502,7 @@ impl CandleBook {
         day: &impl CandleDay,
         rows: &mut Rows,
     ) {
-        let Some(price) = trade.last_price.filter(|price| *price > Price::ZERO) else { return };
+        let Some(price) = trade.price_of_today() else { return };
         let interval = self.intervals.index_of(trade.event_time);
         if candles.provider.is_none() || usize::from(candles.interval) < interval {
             return;

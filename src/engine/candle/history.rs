@@ -97,7 +97,7 @@ impl UnderlyingCandles {
         rows: &mut Rows,
     ) -> Vec<ContradictedBar> {
         let fit = bars.iter().map(|bar| self.fit(bar, day)).sum();
-        self.history.take(fit);
+        self.history[provider.index()].take(fit);
         bars.iter().filter_map(|bar| self.take_bar(instrument, bar, provider, day, rows)).collect()
     }
 
@@ -151,7 +151,7 @@ impl UnderlyingCandles {
         if let Some(seen) = seen
             && (ohlc.is_far(seen, far_part)
                 || observed.is_some() && ohlc.is_beside(seen)
-                || self.history.is_of_others())
+                || self.history[provider.index()].is_of_others())
         {
             if let Some(kept) = self.candles.get_mut(&bar.start) {
                 kept.was_whole = is_whole;

@@ -14,7 +14,7 @@
 //!   provider, and the candles that it touched are marked. Where another provider's value is smaller, it may be older.
 //! - A candle that two providers made, in which something was traded, has `resolve_required`: each saw what the other did not.
 //! - A candle with a price from which the market came back at once ([`outlier`]) has `resolve_required`.
-//! - Prices of zero mean "never traded" and make no candle.
+//! - A price of zero, or without volume on the day, means "not traded today" and makes no candle.
 //! - A candle that changes after it was emitted is restated with the next revision.
 //! - The day's candle is the sum of its five-minute candles, so a tick need not touch it.
 
@@ -40,6 +40,13 @@ pub struct Trade {
     pub volume: Option<i64>,
     pub provider: Provider,
     pub seen: Seen,
+}
+
+impl Trade {
+    /// A contract that was not traded today shows the last price of a day before, or none.
+    fn price_of_today(&self) -> Option<Price> {
+        self.last_price.filter(|price| *price > Price::ZERO && self.volume != Some(0))
+    }
 }
 
 /// What was seen of the time between two observations.

@@ -402,11 +402,25 @@ fn an_outlier_over_the_end_of_a_candle_marks_both() {
 fn a_candle_that_two_providers_made_is_marked_where_something_was_traded() {
     for (traded, is_marked) in [(0, false), (500, true)] {
         let mut slot = OneSlot::new();
-        slot.observe(&trade(at(0, 10), 100, 0));
-        slot.observe(&trade(at(1, 0), 101, traded));
-        let by_other = Trade { provider: Provider::AngelOne, ..trade(at(2, 0), 101, traded) };
-        slot.observe(&after(at(2, 0), by_other));
+        slot.observe(&trade(at(0, 10), 100, 10));
         slot.close_interval();
-        assert_eq!(slot.stored(), [(0, traded, is_marked)]);
+        slot.observe(&trade(at(6, 0), 101, 10 + traded));
+        let by_other = Trade { provider: Provider::AngelOne, ..trade(at(7, 0), 101, 10 + traded) };
+        slot.observe(&after(at(7, 0), by_other));
+        slot.close_interval();
+        assert_eq!(slot.stored(), [(0, 10, false), (5, traded, is_marked)]);
     }
+}
+
+#[test]
+fn a_last_price_of_a_day_before_makes_no_candle() {
+    let mut slot = OneSlot::new();
+    slot.observe(&trade(at(0, 10), 154, 0));
+    slot.close_interval();
+    slot.observe(&trade(at(6, 0), 154, 0));
+    slot.observe(&trade(at(7, 0), 10, 120));
+    slot.close_interval();
+    assert_eq!(slot.stored(), [(5, 120, false)]);
+    let told: Vec<_> = slot.rows.candles.iter().map(|candle| (candle.open, candle.high)).collect();
+    assert_eq!(told, [(Price::from_e4(100_000), Price::from_e4(100_000))]);
 }

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct UnderlyingCandles {
     pub(super) candles: BTreeMap<Timestamp, UnderlyingCandle>,
-    /// See [`super::history`].
-    pub(super) history: HistoryFit,
+    /// By provider: see [`super::history`].
+    pub(super) history: [HistoryFit; Provider::ALL.len()],
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -52,7 +52,7 @@ type NextVolume = (Provider, Option<i64>);
 struct Known {
     value: Observation,
     proof: Proof,
-    /// The volume that it said next, at or after the end.
+    /// The least volume that it said next, at or after the end.
     after: Option<i64>,
 }
 
@@ -235,7 +235,8 @@ impl TradingDay {
         let said = track.ends.get(index + 1).map(|(said, _)| said).filter(is_after);
         let said = said.or(Some(track.latest).filter(is_after)).map(Observation::volume);
         let next = next.filter(|(of, _)| *of == provider).map(|(_, volume)| volume);
-        Some(Known { value, proof, after: said.or(next).flatten() })
+        let (said, next) = (said.flatten(), next.flatten());
+        Some(Known { value, proof, after: said.into_iter().chain(next).min() })
     }
 
     /// Volume only grows: whether `other` is of a later trade than `own`.
@@ -306,6 +307,19 @@ impl TradingDay {
             is_changed |= self.judge_again(slot, *index, Some(before), rows);
         }
         self.counters.late += u64::from(is_changed);
+    }
+
+    /// Holds the rows of buckets that end after `since` to what a provider says next, with this volume.
+    pub(super) fn judge_next(
+        &mut self,
+        slot: usize,
+        since: Timestamp,
+        next: (Provider, Option<i64>),
+        rows: &mut Rows,
+    ) {
+        for (index, before) in self.verdicts_since(slot, since) {
+            self.judge_again_before(slot, index, (Some(&before), Some(next)), rows);
+        }
     }
 
     /// The same of all rows of buckets that end after `since`, where the proofs have changed and no value.

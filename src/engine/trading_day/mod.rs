@@ -23,6 +23,7 @@
 
 mod arrivals;
 mod bases;
+mod body_levels;
 mod candles;
 mod chain;
 mod closing;
@@ -31,6 +32,7 @@ mod cross_check;
 mod disputes;
 mod epoch;
 mod explain;
+mod falls;
 mod hours;
 mod impossible_oi;
 mod judge;
@@ -73,6 +75,7 @@ use self::{
     cross_check::Doubt,
     disputes::Disputes,
     epoch::Epochs,
+    falls::Falls,
     judge::Step,
     jumps::Jumps,
     levels::LevelDifference,
@@ -195,6 +198,7 @@ pub struct TradingDay {
     doubts: BTreeMap<u32, Doubt>,
     /// Up to when a provider's answers of a contract contradict each other, by the last time they did.
     unproved: BTreeMap<(u32, Provider), Timestamp>,
+    falls: Falls,
     disputes: Disputes,
     /// Open interest that two providers show differently, by contract.
     oi_differences: BTreeMap<u32, OiDifference>,
@@ -262,6 +266,7 @@ impl TradingDay {
             contradicted: BTreeMap::new(),
             doubts: BTreeMap::new(),
             unproved: BTreeMap::new(),
+            falls: Falls::default(),
             disputes: Disputes::default(),
             oi_differences: BTreeMap::new(),
             level_differences: BTreeMap::new(),
@@ -570,6 +575,10 @@ impl TradingDay {
         let passes_ends = latest.event_time() < self.buckets.start_of(bucket) && !latest.is_empty();
         let mut seen = Seen::All;
         if passes_ends || !is_continued {
+            if !is_continued {
+                let latest = *latest;
+                self.follow_fall(index, arrival, &latest, quote, rows);
+            }
             let step = self.step(index, arrival, self.own_track(index), event_time);
             if !is_continued {
                 seen = self.seen(index, arrival, step, event_time);

@@ -225,23 +225,35 @@ impl TradingDay {
             let Some(track) = self.track(provider, slot) else { continue };
             // One that has moved between the last two looks did so at its stamp at the latest.
             let since = after.max(self.prints[slot].moved_at.min(track.latest.event_time()));
-            let live_until = self.epochs.get(track.spoken).live_until;
-            let mut repeated = track.to_track();
-            repeated.spoken = 0;
-            repeated.proved_until = repeated.proved_until.max(live_until.min(after));
-            repeated.latest.take_back_stamp(since);
-            repeated.ends.take_back(self.buckets.index_of(since));
-            let Track { latest, spoken, proved_until, ends } = repeated;
-            if self.slots[slot].is_of(provider) {
-                (self.slots[slot].latest, self.slots[slot].spoken) = (latest, spoken);
-                self.contexts[slot].proved_until = proved_until;
-                self.ends[slot] = ends;
-            } else {
-                *self.others.reach(provider, slot) = Track { latest, spoken, proved_until, ends };
-            }
-            self.judge_since(slot, since, rows);
+            self.take_back(slot, provider, (since, after), rows);
         }
         self.chains[chain].movement = Movement::default();
+    }
+
+    /// What a provider said of a contract since `since` is taken back; it was live no longer than until `live_until_max`.
+    pub(super) fn take_back(
+        &mut self,
+        slot: usize,
+        provider: Provider,
+        (since, live_until_max): (Timestamp, Timestamp),
+        rows: &mut Rows,
+    ) {
+        let Some(track) = self.track(provider, slot) else { return };
+        let live_until = self.epochs.get(track.spoken).live_until;
+        let mut repeated = track.to_track();
+        repeated.spoken = 0;
+        repeated.proved_until = repeated.proved_until.max(live_until.min(live_until_max));
+        repeated.latest.take_back_stamp(since);
+        repeated.ends.take_back(self.buckets.index_of(since));
+        let Track { latest, spoken, proved_until, ends } = repeated;
+        if self.slots[slot].is_of(provider) {
+            (self.slots[slot].latest, self.slots[slot].spoken) = (latest, spoken);
+            self.contexts[slot].proved_until = proved_until;
+            self.ends[slot] = ends;
+        } else {
+            *self.others.reach(provider, slot) = Track { latest, spoken, proved_until, ends };
+        }
+        self.judge_since(slot, since, rows);
     }
 
     /// Whether a provider repeats what it says of a contract while it stands still for the contract's chain. What it says
@@ -273,6 +285,7 @@ impl TradingDay {
         let cover = self.chains[chain].cover_mut(provider);
         (cover.stands_still, cover.down_at) = (true, now);
         self.take_back_repeats(chain, provider, rows);
+        self.take_back_level(chain, provider, (since, now), rows);
         self.set_scope_down(chain, provider, since, ScopeReason::StandsStill, rows);
     }
 }

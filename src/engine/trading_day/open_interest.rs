@@ -75,6 +75,13 @@ pub(super) struct OiDifference {
     agreed: Option<(i64, i64)>,
 }
 
+impl OiDifference {
+    fn is_far_apart(&self) -> bool {
+        let [first, second] = &self.shown;
+        are_far_apart(first.lowest, second.lowest) || are_far_apart(first.highest, second.highest)
+    }
+}
+
 /// Open interest in dispute, of the contracts of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OiDispute {
@@ -153,6 +160,11 @@ impl TradingDay {
         };
         let is_of_both = |(known, now): (&Shown, &Shown)| known.provider == now.provider;
         if !difference.shown.iter().zip(&shown).all(is_of_both) {
+            return;
+        }
+        if are_far_apart(our_value, their_value) && !difference.is_far_apart() {
+            // Another difference begins: what was near before would seem to meet it.
+            self.oi_differences.insert(key, begin(agreed().or(difference.agreed)));
             return;
         }
         for (known, now) in difference.shown.iter_mut().zip(&shown) {

@@ -9,7 +9,7 @@
 //! - open interest of a chain, of many contracts of it, or of a few that are traded for more than twice as much, that stands still
 //!   while volume is added, and the other way round;
 //! - volumes of a chain that become many times themselves at once;
-//! - prices of a chain that stand still while volume is added;
+//! - prices of a chain, or of many contracts of it, that stand still or are none while volume is added;
 //! - the level of an underlying that stands still while its options are traded at new prices.
 //!
 //! Owns the fields of each contract at the last look, and what the looks have found. The nearest chains of indices are looked
@@ -54,6 +54,8 @@ const OVERTRADED_TIMES: i64 = 2;
 /// So many looks must have found other open interest of a contract long after its volume was another one: a position may be
 /// published late once.
 const CHANGED_LOOKS_MIN: u8 = 2;
+/// Cheaper options are traded at one price for long.
+const PRICE_MIN: Price = Price::from_e4(50_000);
 /// So many minutes must have brought other prices of options while the level stood still.
 const PRICED_MINUTES_MIN: u32 = 5;
 /// Contracts of a chain of so many that speak for it.
@@ -80,9 +82,12 @@ struct Fields {
     volume_minute: u16,
     /// Volume at `open_interest_minute`.
     open_interest_volume: i64,
+    /// Minute of the session in which the price was last found to be another one, and looks since then that found volume added.
+    price_minute: u16,
+    unpriced_looks: u8,
 }
 
-const _: () = assert!(size_of::<Fields>() == 32, "one for each contract");
+const _: () = assert!(size_of::<Fields>() == 40, "one for each contract");
 
 impl Fields {
     const UNKNOWN: Fields = Fields {
@@ -94,6 +99,8 @@ impl Fields {
         changed_looks: 0,
         volume_minute: 0,
         open_interest_volume: UNTOLD,
+        price_minute: 0,
+        unpriced_looks: 0,
     };
 
     /// The same with what is told now.
@@ -113,6 +120,15 @@ impl Fields {
             self.open_interest_volume = self.volume;
         } else {
             self.traded_looks = self.traded_looks.saturating_add(u8::from(is_traded));
+        }
+    }
+
+    /// Takes down a look: whether it found another price, or else volume added.
+    fn note_price(&mut self, is_other: bool, is_traded: bool, minute: u16) {
+        if is_other {
+            (self.price_minute, self.unpriced_looks) = (minute, 0);
+        } else {
+            self.unpriced_looks = self.unpriced_looks.saturating_add(u8::from(is_traded));
         }
     }
 
@@ -169,6 +185,9 @@ struct ChainFields {
     overtraded: Stuck,
     /// Of volume.
     volume_stuck: Stuck,
+    /// Of the price, and those that show none at all.
+    price_stuck: Stuck,
+    priceless: Stuck,
     stopped: Stopped,
     leap: Option<VolumeLeap>,
     /// A bit for each of the last minutes in which many prices became other ones; the lowest is the running one's.
@@ -188,6 +207,8 @@ impl ChainFields {
         stuck: Stuck { contracts: 0, minute: 0 },
         overtraded: Stuck { contracts: 0, minute: 0 },
         volume_stuck: Stuck { contracts: 0, minute: 0 },
+        price_stuck: Stuck { contracts: 0, minute: 0 },
+        priceless: Stuck { contracts: 0, minute: 0 },
         stopped: Stopped::NONE,
         leap: None,
         priced: 0,
@@ -226,6 +247,8 @@ struct Look {
     stuck: Stuck,
     overtraded: Stuck,
     volume_stuck: Stuck,
+    price_stuck: Stuck,
+    priceless: Stuck,
     stopped: Stopped,
     growth: Growth,
     /// Stamps of the newest open interest, volume and price that are other ones.
@@ -253,6 +276,14 @@ pub enum ChainField {
         contracts: u32,
     },
     Price,
+    /// Of so many of the chain's contracts, each of which is traded.
+    PriceOf {
+        contracts: u32,
+    },
+    /// So many of them are traded and show no price.
+    NoPrice {
+        contracts: u32,
+    },
     /// Of so many of the chain's contracts, the open interest of each of which has changed meanwhile.
     VolumeOf {
         contracts: u32,
@@ -347,6 +378,7 @@ impl TradingDay {
         found.impossible = look.impossible;
         (found.stuck, found.overtraded, found.volume_stuck) =
             (look.stuck, look.overtraded, look.volume_stuck);
+        (found.price_stuck, found.priceless) = (look.price_stuck, look.priceless);
         found.stopped = look.stopped;
         if is_first {
             return;
@@ -389,6 +421,8 @@ impl TradingDay {
             stuck: Stuck::default(),
             overtraded: Stuck::default(),
             volume_stuck: Stuck::default(),
+            price_stuck: Stuck::default(),
+            priceless: Stuck::default(),
             stopped: Stopped::default(),
             growth: Growth::default(),
             open_interest_at: None,
@@ -431,6 +465,15 @@ impl TradingDay {
                 look.growth.count(before.volume, fields.volume);
             }
             fields.note_traded(is_other, is_traded, minute);
+            fields.note_price(before.last_price != fields.last_price, is_traded, minute);
+            let is_unpriced = u32::from(fields.unpriced_looks) >= TRADED_MINUTES_MIN;
+            if is_unpriced && is_still(fields.price_minute) {
+                match track.latest.last_price() {
+                    None => look.priceless.count(fields.price_minute),
+                    Some(price) if price >= PRICE_MIN => look.price_stuck.count(fields.price_minute),
+                    Some(_) => {}
+                }
+            }
             let trading = &mut known.trading[slot as usize];
             trading.note(is_traded, minute, turn);
             look.stopped.count(*trading, is_still);
@@ -512,18 +555,25 @@ impl TradingDay {
     ) -> [Option<(ChainField, Timestamp)>; 3] {
         let is_still = |since: Timestamp| now.us_since(since) >= self.still_us(STILL_US);
         let ChainFields { open_interest_since, prices_since, stuck, overtraded, volume_stuck, .. } = *found;
+        let part_min = traded_min(self.chains[chain].slots.len());
         let is_traded = found.traded_minutes >= TRADED_MINUTES_MIN && is_still(open_interest_since);
         let of_chain = is_traded.then_some((ChainField::OpenInterest, open_interest_since));
-        let is_part = stuck.contracts >= traded_min(self.chains[chain].slots.len());
+        let is_part = stuck.contracts >= part_min;
         let Stuck { contracts, minute } = if is_part { stuck } else { overtraded };
         let stuck_field = (ChainField::OpenInterestOf { contracts }, self.start_of_minute(minute));
-        let of_part = (contracts > 0).then_some(stuck_field);
+        let of_part_interest = (contracts > 0).then_some(stuck_field);
         let is_unpriced = found.unpriced_minutes >= TRADED_MINUTES_MIN && is_still(prices_since);
-        let price = is_unpriced.then_some((ChainField::Price, prices_since));
+        let of_chain_price = is_unpriced.then_some((ChainField::Price, prices_since));
+        let of_part = |of: Stuck, field: fn(u32) -> ChainField| {
+            (of.contracts >= part_min).then(|| (field(of.contracts), self.start_of_minute(of.minute)))
+        };
+        let priceless = of_part(found.priceless, |contracts| ChainField::NoPrice { contracts });
+        let of_part_price = of_part(found.price_stuck, |contracts| ChainField::PriceOf { contracts });
+        let price = priceless.or(of_chain_price).or(of_part_price);
         let Stuck { contracts, minute } = volume_stuck;
         let volume_field = (ChainField::VolumeOf { contracts }, self.start_of_minute(minute));
         let volume = (contracts >= CONTRACTS_MIN).then_some(volume_field);
-        [of_chain.or(of_part), price, volume]
+        [of_chain.or(of_part_interest), price, volume]
     }
 
     fn start_of_minute(&self, minute: u16) -> Timestamp {

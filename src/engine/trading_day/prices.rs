@@ -190,6 +190,10 @@ impl TradingDay {
         self.prices.underlyings.insert(chain, underlying);
     }
 
+    pub(super) fn underlying_of(&self, chain: usize) -> Option<usize> {
+        self.prices.underlyings.get(&(chain as u32)).map(|level| *level as usize)
+    }
+
     /// Looks at the prices of a chain of options.
     pub(super) fn look_at_chain_prices(&mut self, chain: usize, now: Timestamp, rows: &mut Rows) {
         let mut known = std::mem::take(&mut self.prices);

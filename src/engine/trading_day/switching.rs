@@ -70,6 +70,7 @@ impl TradingDay {
         let cover = self.chains[chain as usize].cover_mut(provider);
         (cover.is_covering, cover.epoch, cover.down_at) = (false, 0, now);
         self.arbitrate(chain as usize, now, rows);
+        self.follow_level_down(chain as usize, provider, now, rows);
     }
 
     /// An operator's override from `now` on; `None` leaves the choice to the order of preference.
@@ -306,7 +307,9 @@ impl TradingDay {
         if quote.event_time < self.closed_until && self.refuses_standing(index, arrival, quote, rows) {
             return false;
         }
+        self.follow_fall(index, arrival, &latest, quote, rows);
         let stated = self.verdicts_since(index, quote.event_time);
+        let known = *self.others.reach(provider, index);
         let step = self.step(index, arrival, known.view(), quote.event_time);
         self.pass_ends_aside(index, provider, quote, step, rows);
         let track = self.others.reach(provider, index);

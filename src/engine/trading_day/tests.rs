@@ -9,7 +9,9 @@ use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
 mod bases;
+mod body_levels;
 mod contradictions;
+mod falls;
 mod stamps;
 mod stated;
 mod volumes;

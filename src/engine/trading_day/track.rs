@@ -123,12 +123,21 @@ impl Ends {
 
     /// What was known with less volume than this at the ends of a bucket and of those after it is proved no more.
     pub fn unprove(&mut self, bucket: usize, volume: i64) {
+        self.unprove_each(bucket, |of| of < volume);
+    }
+
+    /// The same with more volume.
+    pub fn unprove_more(&mut self, bucket: usize, volume: i64) {
+        self.unprove_each(bucket, |of| of > volume);
+    }
+
+    fn unprove_each(&mut self, bucket: usize, is_meant: impl Fn(i64) -> bool) {
         let Ends { forgotten, grew, fell, kept, .. } = *self;
-        let is_less = |value: &Observation| value.volume().is_some_and(|of| of < volume);
+        let is_meant = |value: &Observation| value.volume().is_some_and(&is_meant);
         let kept = usize::from(kept);
         let is_proved = |at: usize| {
             let run = self.runs[at];
-            bucket <= usize::from(run.last) && run.proof != Proof::None && is_less(&self.values[at])
+            bucket <= usize::from(run.last) && run.proof != Proof::None && is_meant(&self.values[at])
         };
         if !(0..kept).any(is_proved) {
             return;
@@ -136,7 +145,7 @@ impl Ends {
         let mut changed = Ends { forgotten, grew, fell, ..Ends::default() };
         for (value, run) in self.values[..kept].iter().zip(&self.runs[..kept]) {
             for end in usize::from(run.first)..=usize::from(run.last) {
-                let proof = if end >= bucket && is_less(value) { Proof::None } else { run.proof };
+                let proof = if end >= bucket && is_meant(value) { Proof::None } else { run.proof };
                 changed.pass(end, value, proof);
             }
         }

@@ -76,6 +76,16 @@ impl Decode for Decoder {
     }
 }
 
+/// What the legs of an expiry in a body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Legs {
+    Current,
+    /// Nothing of them is taken.
+    OlderCopy,
+    /// Their chain stands still.
+    Repeated,
+}
+
 /// Bodies of a chain that followed each other without a break, in which every leg could be read.
 #[derive(Debug)]
 struct Listed {
@@ -141,9 +151,11 @@ impl Decoder {
             self.repeats.take(&chain);
         }
         let level_slot = self.slot_of_level(&chain, &underlying, ingest);
-        let mut is_older_copy = false;
+        let (mut is_older_copy, mut is_current) = (false, brought.is_disjoint(&recorded));
         for expiry in brought.into_iter().filter(|expiry| recorded.contains(expiry)) {
-            is_older_copy |= !self.decode_legs(&chain, &underlying, expiry, ingest);
+            let legs = self.decode_legs(&chain, &underlying, expiry, ingest);
+            is_older_copy |= legs == Legs::OlderCopy;
+            is_current |= legs == Legs::Current;
             if is_whole {
                 let (key, last) = ((Arc::clone(&underlying), expiry), chain.timestamp);
                 let before = self.listed.get(&key).filter(|before| before.is_followed_by(last));
@@ -152,7 +164,8 @@ impl Decoder {
             }
         }
         // The level of an older copy is of its time, not of its stamp.
-        if let Some((slot, level)) = level_slot.zip(chain.underlying_value).filter(|_| !is_older_copy) {
+        let is_of_stamp = is_current && !is_older_copy;
+        if let Some((slot, level)) = level_slot.zip(chain.underlying_value).filter(|_| is_of_stamp) {
             observe_level(slot, level, chain.timestamp, ingest);
         }
     }
@@ -176,19 +189,19 @@ impl Decoder {
         slot_of(&contract, 1, None, ingest)
     }
 
-    /// The legs of an expiry; false where they are of an older copy, of which nothing is taken.
+    /// Takes the legs of an expiry.
     fn decode_legs(
         &mut self,
         chain: &nse::Chain,
         underlying: &Arc<str>,
         expiry: TradingDate,
         ingest: &mut Ingest<'_, impl LiveSink>,
-    ) -> bool {
+    ) -> Legs {
         let lot_size = self.lots.as_ref().and_then(|lots| lots.lot_size(underlying, expiry));
         let legs = chain.legs.iter().filter(|leg| leg.expiry == expiry);
         let Some(lot_size) = lot_size else {
             ingest.note_unknown_lots(legs.count(), underlying, expiry);
-            return true;
+            return Legs::Current;
         };
         let key = (Arc::clone(underlying), expiry);
         // A contract that the complete bodies before lack was listed since, unless the last one lists its strike without a row or
@@ -219,7 +232,7 @@ impl Decoder {
             }
         }
         drop_twins(&mut quotes, ingest);
-        let Some((first, _)) = quotes.first() else { return true };
+        let Some((first, _)) = quotes.first() else { return Legs::Current };
         let volumes =
             |(slot, quote): &(u32, Quote)| Some((quote.volume?, ingest.volume_of(*slot, PROVIDER)?));
         let (mut lower, mut higher) = (0, 0);
@@ -232,19 +245,19 @@ impl Decoder {
             // No copy is older: what was said before is contradicted.
             if ingest.received().us_since(since) < OLDER_US_MAX {
                 ingest.note_older_copy(PROVIDER);
-                return false;
+                return Legs::OlderCopy;
             }
         } else {
             self.older_since.remove(&key);
         }
         let Some(mut arrival) = ingest.chain_arrival(PROVIDER, *first, chain.timestamp, CHAIN) else {
-            return true;
+            return Legs::Current;
         };
         for (slot, quote) in &quotes {
             ingest.observe(*slot, quote, &mut arrival);
         }
         ingest.end_arrival(&arrival);
-        true
+        if ingest.repeats_bodies(PROVIDER, *first) { Legs::Repeated } else { Legs::Current }
     }
 }
 

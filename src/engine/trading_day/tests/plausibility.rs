@@ -44,7 +44,7 @@ impl Chain {
         let mut arrival = day.stream_arrival(Provider::AngelOne, 0, STREAM, now);
         for slot in 0..CONTRACTS {
             let Shown { open_interest, volume, price } = shown(i64::from(slot));
-            let last_price = Told::Value(Price::from_e4(price));
+            let last_price = Told::zero_is_nothing(Price::from_e4(price * 1_000));
             let quote = Quote { event_time: now, last_price, open_interest, volume, ..Quote::default() };
             day.observe(slot, &mut arrival, &quote, rows);
         }
@@ -466,6 +466,36 @@ fn prices_that_stand_still_while_volume_is_added_are_found() {
     assert!(open_plus(20 * 60) <= since && since <= open_plus(21 * 60), "{since}");
     chain.run(37..39, 20, lively);
     assert_eq!(chain.still(39), [], "they move again");
+}
+
+#[test]
+fn prices_of_a_part_of_a_chain_that_stand_still_or_are_none_while_volume_is_added_are_found() {
+    for (kept, field) in
+        [(true, ChainField::PriceOf { contracts: 24 }), (false, ChainField::NoPrice { contracts: 24 })]
+    {
+        let of_part = |minute: i64, slot: i64| {
+            let price = if kept { lively(minute.min(20), slot).price } else { 0 };
+            if slot < 24 && minute >= 20 {
+                Shown { price, ..lively(minute, slot) }
+            } else {
+                lively(minute, slot)
+            }
+        };
+        let mut chain = Chain::new(None);
+        chain.run(0..35, 20, of_part);
+        assert_eq!(chain.still(35), [], "not yet");
+        chain.run(35..37, 20, of_part);
+        assert_eq!(chain.still(37).into_iter().map(|(field, _)| field).collect::<Vec<_>>(), [field]);
+        chain.run(37..39, 20, lively);
+        assert_eq!(chain.still(39), [], "they move again");
+    }
+    // Cheap options are traded at one price.
+    let mut chain = Chain::new(None);
+    chain.run(0..60, 20, |minute, slot| Shown {
+        price: if slot < 24 { 2 } else { 500 + minute },
+        ..lively(minute, slot)
+    });
+    assert_eq!(chain.still(60), []);
 }
 
 #[test]
