@@ -19,6 +19,6 @@ pub use trading_day::{
     ChainClass, ChainField, ContractVolumes, ContradictedBase, DayCounters, EndEvidence, EndProof,
     ImpossibleOi, ImpossiblePrice, LevelDispute, MissingChain, OiContradiction, OiDispute, OiJump,
     OiJumpFault, PriceBound, PriceFault, ScopeChange, ScopeReason, SessionHours, SlotSpec, StillField,
-    StillLevel, StoppedContracts, TradingDay, UntoldQuotes, UnwitnessedChain, VolumeContradiction,
-    VolumeLeap, WrongStamps,
+    StillLevel, StoppedContracts, TradingDay, UnstreamedChain, UntoldQuotes, UnwitnessedChain,
+    VolumeContradiction, VolumeLeap, WrongStamps,
 };

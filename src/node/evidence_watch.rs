@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{
-    engine::{MissingChain, TradingDay, UntoldQuotes, UnwitnessedChain, WrongStamps},
+    engine::{MissingChain, TradingDay, UnstreamedChain, UntoldQuotes, UnwitnessedChain, WrongStamps},
     market::{Contract, InstrumentId, Provider, Timestamp, TradingDate},
     pipeline::{BesideForced, Pipeline, ProviderCounters, Undecoded},
     spool::SessionTimes,
@@ -114,8 +114,8 @@ pub struct EvidenceWatch {
     counted: VecDeque<(Timestamp, Counts)>,
     /// Since when no provider covers a chain, while the session is open.
     sourceless_since: Option<Timestamp>,
-    /// Since when a chain is recorded from answers to requests alone, by its title.
-    unstreamed_since: BTreeMap<String, Timestamp>,
+    /// Since when a provider's streams have brought nothing of a chain, by its title.
+    unstreamed_since: BTreeMap<(String, Provider), Timestamp>,
     /// Since when the open session has something that is watched and not listed.
     unlisted_since: Option<Timestamp>,
     /// Of the last session, what was watched and never listed, in words: until the next one begins.
@@ -289,17 +289,20 @@ impl EvidenceWatch {
     fn note_unstreamed(
         &mut self,
         hours: Option<(Timestamp, Timestamp)>,
-        unstreamed: Vec<(String, Provider)>,
+        unstreamed: Vec<(String, UnstreamedChain)>,
         now: Timestamp,
     ) -> Vec<String> {
         let in_session = hours.is_some_and(|(open, close)| open <= now && now < close);
         let unstreamed = if in_session { unstreamed } else { Vec::new() };
-        self.unstreamed_since.retain(|known, _| unstreamed.iter().any(|(title, _)| title == known));
+        let is_of = |(title, of): &(String, Provider)| {
+            unstreamed.iter().any(|(known, found)| known == title && found.provider == *of)
+        };
+        self.unstreamed_since.retain(|key, _| is_of(key));
         let mut lasting = Vec::new();
-        for (title, provider) in unstreamed {
-            let since = *self.unstreamed_since.entry(title.clone()).or_insert(now);
+        for (title, found) in unstreamed {
+            let since = *self.unstreamed_since.entry((title.clone(), found.provider)).or_insert(now);
             if now.us_since(since) >= UNSTREAMED_US {
-                lasting.push((title, provider, since));
+                lasting.push((title, found, since));
             }
         }
         describe_unstreamed(&lasting)
@@ -453,15 +456,20 @@ fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     name_first(chains, name, |more| format!("{more} more chains have no witness"))
 }
 
-fn describe_unstreamed(chains: &[(String, Provider, Timestamp)]) -> Vec<String> {
-    let name = |(title, provider, since): &(String, Provider, Timestamp)| {
-        let since = clock(*since);
+fn describe_unstreamed(chains: &[(String, UnstreamedChain, Timestamp)]) -> Vec<String> {
+    let name = |(title, found, since): &(String, UnstreamedChain, Timestamp)| {
+        let (UnstreamedChain { provider, active, .. }, since) = (found, clock(*since));
+        let recorded = match active {
+            Some(active) if active != provider => format!("the chain is recorded from {active}"),
+            _ => "its answers to requests record them, minutes apart, so their candles are to be resolved"
+                .to_owned(),
+        };
         format!(
-            "{title}: {provider}'s streams have brought nothing of most contracts since {since}; its answers to requests record \
-             them, minutes apart, so their candles are to be resolved; check its subscription, or `bhavctl feed reconnect {provider}`"
+            "{title}: {provider}'s streams have brought nothing of most contracts since {since}; {recorded}; check its \
+             subscription, or `bhavctl feed reconnect {provider}`"
         )
     };
-    name_first(chains, name, |more| format!("{more} more chains are recorded from answers to requests alone"))
+    name_first(chains, name, |more| format!("streams have brought nothing of {more} more chains"))
 }
 
 /// Whether rows that were left out are a problem of the day, and no oddity of a few.
@@ -632,8 +640,9 @@ mod tests {
         let hours = Some((open, open.plus_seconds(22_500)));
         let mut watch = EvidenceWatch::new();
         let mut look = |second: i64, is_streamed: bool| {
-            let chains =
-                if is_streamed { vec![] } else { vec![("chain NIFTY W".to_owned(), Provider::AngelOne)] };
+            let active = Some(if second < 200 { Provider::AngelOne } else { Provider::Nse });
+            let found = UnstreamedChain { chain: 0, provider: Provider::AngelOne, active };
+            let chains = if is_streamed { vec![] } else { vec![("chain NIFTY W".to_owned(), found)] };
             watch.note_unstreamed(hours, chains, open.plus_seconds(second)).join(", ")
         };
         assert_eq!(look(-600, false), "", "the session is not open");
@@ -644,6 +653,8 @@ mod tests {
         assert!(named.starts_with(start), "{named}");
         assert_eq!(look(190, true), "");
         assert_eq!(look(200, false), "", "anew");
+        let aside = look(380, false);
+        assert!(aside.contains("since 09:18:20; the chain is recorded from nse; check its"), "{aside}");
         assert_eq!(describe_unread(&[(Provider::AngelOne, 0), (Provider::Nse, 0)]), None);
         let unread = describe_unread(&[(Provider::AngelOne, 10), (Provider::Nse, 0)]).expect("told");
         assert!(!are_many_unread(&[(Provider::AngelOne, 10), (Provider::Nse, 0)]));

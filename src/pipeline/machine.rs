@@ -9,8 +9,8 @@ use crate::{
     calendar::{Calendar, Session},
     engine::{
         ContradictedBar, ContradictedBase, ContradictedVolume, Counted, DayCounters, MissingChain,
-        Observation, OiDispute, OiJump, PriceOutlier, Rows, SessionHours, TradingDay, UntoldQuotes,
-        UnwitnessedChain, WrongStamps, watch::WatchList,
+        Observation, OiDispute, OiJump, PriceOutlier, Rows, SessionHours, TradingDay, UnstreamedChain,
+        UntoldQuotes, UnwitnessedChain, WrongStamps, watch::WatchList,
     },
     market::{Contract, InstrumentId, Provider, ProviderToken, Timestamp, TradingDate},
     spool::{ChannelTimes, DayRules, Mark, RULES_SCHEMA, Record, SessionTimes, Source},
@@ -315,10 +315,10 @@ impl Pipeline {
         self.named(self.day.as_ref().map(TradingDay::unclosed_chains).unwrap_or_default())
     }
 
-    /// Chains, with their titles, that are recorded from the answers of a provider whose streams bring other data.
-    pub fn unstreamed_chains(&self) -> Vec<(String, Provider)> {
+    /// Chains, with their titles, of which the streams of a provider bring nothing although they bring other data.
+    pub fn unstreamed_chains(&self) -> Vec<(String, UnstreamedChain)> {
         let chains = self.day.as_ref().map(TradingDay::unstreamed_chains).unwrap_or_default();
-        chains.into_iter().map(|(chain, provider)| (self.chains.title(chain).to_owned(), provider)).collect()
+        chains.into_iter().map(|found| (self.chains.title(found.chain).to_owned(), found)).collect()
     }
 
     fn named(&self, chains: Vec<UnwitnessedChain>) -> Vec<(String, UnwitnessedChain)> {

@@ -62,7 +62,7 @@ pub use levels::LevelDispute;
 pub use open_interest::{OiContradiction, OiDispute};
 pub use plausibility::{ChainField, StillField, StillLevel};
 pub use prices::{ImpossiblePrice, PriceBound, PriceFault};
-pub use silence::{ScopeChange, ScopeReason, UnwitnessedChain};
+pub use silence::{ScopeChange, ScopeReason, UnstreamedChain, UnwitnessedChain};
 pub use stamps::WrongStamps;
 pub use stated::MissingChain;
 pub use stopped::StoppedContracts;

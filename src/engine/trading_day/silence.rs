@@ -54,6 +54,15 @@ pub struct ScopeChange {
     pub down: Option<(Timestamp, ScopeReason)>,
 }
 
+/// A chain that a provider's streams have brought nothing of most contracts of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnstreamedChain {
+    pub chain: u32,
+    pub provider: Provider,
+    /// From whom it is recorded; that one's answers to requests record it, if it is the same.
+    pub active: Option<Provider>,
+}
+
 /// A chain of which no provider shows some contracts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnwitnessedChain {
@@ -208,20 +217,23 @@ impl TradingDay {
         }
     }
 
-    /// Nearest chains of indices of whose contracts a provider's streams bring less than half, although they bring other data: its
-    /// answers to requests record them.
-    pub fn unstreamed_chains(&self) -> Vec<(u32, Provider)> {
-        let unstreamed = |(number, chain): (usize, &Chain)| {
-            let provider = chain.active.filter(|_| chain.class == ChainClass::NearIndex)?;
+    /// Nearest chains of indices of whose contracts a provider's streams bring less than half, although they bring other data and
+    /// the provider has shown most of them today.
+    pub fn unstreamed_chains(&self) -> Vec<UnstreamedChain> {
+        let near = self.chains.iter().enumerate().filter(|(_, chain)| chain.class == ChainClass::NearIndex);
+        let unstreamed = |provider: Provider, number: usize, chain: &Chain| {
             self.epochs.streamed_until(provider)?;
-            let is_streamed = |slot: &&u32| {
-                let track = self.track(provider, **slot as usize);
-                track.is_some_and(|track| self.epochs.get(track.spoken).is_streaming())
-            };
-            let streamed = chain.slots.iter().filter(is_streamed).count();
-            (streamed * 2 < chain.slots.len()).then_some((number as u32, provider))
+            let tracks = || chain.slots.iter().filter_map(|slot| self.track(provider, *slot as usize));
+            let shown = tracks().filter(|track| !track.latest.is_empty()).count();
+            let streamed = tracks().filter(|track| self.epochs.get(track.spoken).is_streaming()).count();
+            let active = chain.active;
+            let is_unstreamed = streamed * 2 < chain.slots.len()
+                && (active == Some(provider) || shown * 2 > chain.slots.len());
+            is_unstreamed.then_some(UnstreamedChain { chain: number as u32, provider, active })
         };
-        self.chains.iter().enumerate().filter_map(unstreamed).collect()
+        near.flat_map(|(number, chain)| Provider::ALL.map(|provider| unstreamed(provider, number, chain)))
+            .flatten()
+            .collect()
     }
 
     /// The contracts that a provider has been silent about, the longest first: for those it can be asked.
