@@ -8,7 +8,7 @@ use super::{
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
@@ -78,6 +78,9 @@ impl Packed {
     /// segment complete or the compressed one. `None`, and nothing is changed, if `counts` says no when it is asked, right
     /// before. `size` is told what that changes.
     ///
+    /// A compressed segment that is there already loses no record: it stays where it has all of the raw one's, as of a copy that
+    /// was put back, and is kept beside as `HH-before.spool.zst` where it has others.
+    ///
     /// # Errors
     /// What the operating system reports; the raw segment stays then.
     pub fn put_in_place(
@@ -91,14 +94,64 @@ impl Packed {
             return Ok(None);
         }
         let compressed = self.raw.with_added_extension(COMPRESSED_EXTENSION);
-        let raw = self.raw.clone();
-        size.across(&[&raw, &compressed], || {
-            fs::rename(&self.partial, &compressed).map_err(SpoolError::io("rename to", &compressed))?;
-            self.is_in_place = true;
+        let (raw, kept) = (self.raw.clone(), free_name_before(&self.raw));
+        size.across(&[&raw, &compressed, &kept], || {
+            let known = if compressed.exists() { compare(&compressed, &raw)? } else { Known::Less };
+            if known == Known::Other {
+                fs::rename(&compressed, &kept).map_err(SpoolError::io("rename to", &kept))?;
+            }
+            if known != Known::All {
+                fs::rename(&self.partial, &compressed).map_err(SpoolError::io("rename to", &compressed))?;
+                self.is_in_place = true;
+            }
             fs::remove_file(&self.raw).map_err(SpoolError::io("remove", &self.raw))?;
             Ok(Some(bytes))
         })
     }
+}
+
+/// What a compressed segment has of a raw one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Its beginning at most.
+    Less,
+    All,
+    /// Records that the raw one has not.
+    Other,
+}
+
+/// One that cannot be read has others.
+fn compare(compressed: &Path, raw: &Path) -> Result<Known, SpoolError> {
+    let mut ours = BufReader::new(File::open(raw).map_err(SpoolError::io("open", raw))?);
+    let packed = File::open(compressed).map_err(SpoolError::io("open", compressed))?;
+    let Ok(decoder) = zstd::Decoder::new(packed) else { return Ok(Known::Other) };
+    let mut theirs = BufReader::new(decoder);
+    loop {
+        let read = ours.fill_buf().map_err(SpoolError::io("read", raw))?;
+        let Ok(known) = theirs.fill_buf() else { return Ok(Known::Other) };
+        let both = read.len().min(known.len());
+        if read[..both] != known[..both] {
+            return Ok(Known::Other);
+        }
+        match (read.is_empty(), known.is_empty()) {
+            (true, _) => return Ok(Known::All),
+            (false, true) => return Ok(Known::Less),
+            (false, false) => {}
+        }
+        ours.consume(both);
+        theirs.consume(both);
+    }
+}
+
+/// Where another hour's file of the same name is kept.
+fn free_name_before(raw: &Path) -> PathBuf {
+    let hour = raw.file_stem().unwrap_or_default().to_string_lossy();
+    let names = (1..).map(|count| match count {
+        1 => format!("{hour}-before.spool.{COMPRESSED_EXTENSION}"),
+        _ => format!("{hour}-before-{count}.spool.{COMPRESSED_EXTENSION}"),
+    });
+    let mut free = names.map(|name| raw.with_file_name(name)).filter(|path| !path.exists());
+    free.next().unwrap_or_default()
 }
 
 impl Drop for Packed {
@@ -167,6 +220,42 @@ mod tests {
         assert_eq!(file_count(&raw), 1);
         let packed = File::open(raw.with_added_extension(COMPRESSED_EXTENSION)).expect("a file");
         assert!(zstd::decode_all(packed).expect("unpacked") == sound);
+    }
+
+    #[test]
+    fn a_compressed_segment_that_is_there_already_loses_no_record() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let raw = segment(directory.path());
+        let sound = fs::read(&raw).expect("readable");
+        let compressed = raw.with_added_extension(COMPRESSED_EXTENSION);
+        let longer = [sound.as_slice(), b"further records"].concat();
+        let other = [&sound[..8], b"of another log".as_slice()].concat();
+        let kept = free_name_before(&raw);
+        for (there, stays, is_kept) in [
+            (sound.as_slice(), &sound, false),
+            (&sound[..8], &sound, false),
+            (longer.as_slice(), &longer, false),
+            (other.as_slice(), &sound, true),
+        ] {
+            fs::write(&raw, &sound).expect("written");
+            fs::write(&compressed, zstd::encode_all(there, LEVEL).expect("packed")).expect("written");
+            let packed = pack(&raw, || true).expect("packed").expect("not stopped");
+            assert!(packed.put_in_place(&LogSize::default(), || true).expect("in place").is_some());
+            let unpacked =
+                |path: &Path| zstd::decode_all(File::open(path).expect("a file")).expect("unpacked");
+            assert!(unpacked(&compressed) == *stays);
+            assert!(!raw.exists());
+            assert_eq!(kept.exists(), is_kept);
+            assert!(!is_kept || unpacked(&kept) == there);
+        }
+        // One that cannot be read is kept too, under a name of its own.
+        fs::write(&raw, &sound).expect("written");
+        fs::write(&compressed, b"no segment").expect("written");
+        let packed = pack(&raw, || true).expect("packed").expect("not stopped");
+        assert!(packed.put_in_place(&LogSize::default(), || true).expect("in place").is_some());
+        let second = kept
+            .with_file_name(kept.file_name().expect("named").to_string_lossy().replace("before", "before-2"));
+        assert!(fs::read(second).expect("it stays") == b"no segment");
     }
 
     #[test]
