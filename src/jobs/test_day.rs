@@ -12,7 +12,7 @@ use crate::{
     store::{self, Batch, Birth, Store},
     wire::{angel_one, nse},
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 const LOT: i64 = 65;
 
@@ -79,6 +79,14 @@ impl Place {
 
     /// Writes the store anew, as a start over an empty one does from what is left of the log.
     pub async fn refill(&self) {
+        // A connection that is closed removes the log of the store as its last act, which may be some time after it was dropped.
+        let wal = self.home.path().join("store.sqlite-wal");
+        for _ in 0..10_000 {
+            if !wal.exists() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         for end in ["", "-wal", "-shm"] {
             // Not all of them are there.
             let _ = std::fs::remove_file(self.home.path().join(format!("store.sqlite{end}")));
