@@ -130,7 +130,10 @@ impl TradingDay {
         }
         let key = slot as u32;
         // Less volume that is said to hold no shorter: it lacks trades, and shows the open interest of before them.
-        let volumes = (ours.latest.volume(), theirs.latest.volume());
+        // Before the open nothing was traded.
+        let volume_of =
+            |said: &Observation| said.volume().or_else(|| (said.event_time() < self.hours.open).then_some(0));
+        let volumes = (volume_of(ours.latest), volume_of(theirs.latest));
         let reaches = (self.reach(ours, slot), self.reach(theirs, slot));
         let lacks_trades = volumes.0 < volumes.1 && stamps.1 <= reaches.0.max(stamps.0)
             || volumes.1 < volumes.0 && stamps.0 <= reaches.1.max(stamps.1);
