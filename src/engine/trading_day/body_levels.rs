@@ -46,9 +46,7 @@ impl TradingDay {
     ) {
         let level = self.level_of_bodies(chain, provider);
         if let Some(level) = level.filter(|level| !self.is_level_brought(*level, provider)) {
-            let cover = self.chains[level].cover_mut(provider);
-            (cover.is_covering, cover.epoch, cover.down_at) = (false, 0, now);
-            self.arbitrate(level, now, rows);
+            self.set_chain_down(provider, level as u32, now, rows);
         }
     }
 

@@ -310,13 +310,7 @@ impl TradingDay {
     }
 
     /// Holds the rows of buckets that end after `since` to what a provider says next, with this volume.
-    pub(super) fn judge_next(
-        &mut self,
-        slot: usize,
-        since: Timestamp,
-        next: (Provider, Option<i64>),
-        rows: &mut Rows,
-    ) {
+    pub(super) fn judge_next(&mut self, slot: usize, since: Timestamp, next: NextVolume, rows: &mut Rows) {
         for (index, before) in self.verdicts_since(slot, since) {
             self.judge_again_before(slot, index, (Some(&before), Some(next)), rows);
         }

@@ -150,11 +150,30 @@ impl Fields {
 }
 
 /// Contracts one field of which stands still although another one moves.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Stuck {
     contracts: u32,
     /// Minute of the session since which all of them do.
     minute: u16,
+}
+
+/// Those of a chain, by field.
+#[derive(Clone, Copy, Debug)]
+struct StuckContracts {
+    open_interest: Stuck,
+    /// Those of them that are traded for many times their open interest.
+    overtraded: Stuck,
+    volume: Stuck,
+    price: Stuck,
+    /// They show no price at all.
+    priceless: Stuck,
+}
+
+impl StuckContracts {
+    const NONE: StuckContracts = {
+        let none = Stuck { contracts: 0, minute: 0 };
+        StuckContracts { open_interest: none, overtraded: none, volume: none, price: none, priceless: none }
+    };
 }
 
 impl Stuck {
@@ -179,15 +198,7 @@ struct ChainFields {
     /// The same of prices.
     prices_since: Timestamp,
     unpriced_minutes: u32,
-    /// Of open interest.
-    stuck: Stuck,
-    /// Those of them that are traded for many times their open interest.
-    overtraded: Stuck,
-    /// Of volume.
-    volume_stuck: Stuck,
-    /// Of the price, and those that show none at all.
-    price_stuck: Stuck,
-    priceless: Stuck,
+    stuck: StuckContracts,
     stopped: Stopped,
     leap: Option<VolumeLeap>,
     /// A bit for each of the last minutes in which many prices became other ones; the lowest is the running one's.
@@ -204,11 +215,7 @@ impl ChainFields {
         traded_minutes: 0,
         prices_since: Timestamp::NEVER,
         unpriced_minutes: 0,
-        stuck: Stuck { contracts: 0, minute: 0 },
-        overtraded: Stuck { contracts: 0, minute: 0 },
-        volume_stuck: Stuck { contracts: 0, minute: 0 },
-        price_stuck: Stuck { contracts: 0, minute: 0 },
-        priceless: Stuck { contracts: 0, minute: 0 },
+        stuck: StuckContracts::NONE,
         stopped: Stopped::NONE,
         leap: None,
         priced: 0,
@@ -244,11 +251,7 @@ struct Look {
     traded: u32,
     priced: u32,
     /// See [`ChainFields`].
-    stuck: Stuck,
-    overtraded: Stuck,
-    volume_stuck: Stuck,
-    price_stuck: Stuck,
-    priceless: Stuck,
+    stuck: StuckContracts,
     stopped: Stopped,
     growth: Growth,
     /// Stamps of the newest open interest, volume and price that are other ones.
@@ -376,10 +379,7 @@ impl TradingDay {
         let found = &mut known.chains[chain];
         let newest = std::mem::replace(&mut found.newest, look.newest);
         found.impossible = look.impossible;
-        (found.stuck, found.overtraded, found.volume_stuck) =
-            (look.stuck, look.overtraded, look.volume_stuck);
-        (found.price_stuck, found.priceless) = (look.price_stuck, look.priceless);
-        found.stopped = look.stopped;
+        (found.stuck, found.stopped) = (look.stuck, look.stopped);
         if is_first {
             return;
         }
@@ -418,11 +418,7 @@ impl TradingDay {
             newest: Timestamp::NEVER,
             traded: 0,
             priced: 0,
-            stuck: Stuck::default(),
-            overtraded: Stuck::default(),
-            volume_stuck: Stuck::default(),
-            price_stuck: Stuck::default(),
-            priceless: Stuck::default(),
+            stuck: StuckContracts::NONE,
             stopped: Stopped::default(),
             growth: Growth::default(),
             open_interest_at: None,
@@ -469,8 +465,8 @@ impl TradingDay {
             let is_unpriced = u32::from(fields.unpriced_looks) >= TRADED_MINUTES_MIN;
             if is_unpriced && is_still(fields.price_minute) {
                 match track.latest.last_price() {
-                    None => look.priceless.count(fields.price_minute),
-                    Some(price) if price >= PRICE_MIN => look.price_stuck.count(fields.price_minute),
+                    None => look.stuck.priceless.count(fields.price_minute),
+                    Some(price) if price >= PRICE_MIN => look.stuck.price.count(fields.price_minute),
                     Some(_) => {}
                 }
             }
@@ -479,9 +475,9 @@ impl TradingDay {
             look.stopped.count(*trading, is_still);
             let is_traded_since = u32::from(fields.traded_looks) >= TRADED_MINUTES_MIN;
             if is_traded_since && is_still(fields.open_interest_minute) {
-                look.stuck.count(fields.open_interest_minute);
+                look.stuck.open_interest.count(fields.open_interest_minute);
                 if fields.is_overtraded() {
-                    look.overtraded.count(fields.open_interest_minute);
+                    look.stuck.overtraded.count(fields.open_interest_minute);
                 }
             }
             if is_other {
@@ -493,7 +489,7 @@ impl TradingDay {
             let is_changed = is_other && has_both && before.open_interest != UNTOLD && is_later;
             fields.note_volume(before.volume != fields.volume, is_changed, minute);
             if fields.changed_looks >= CHANGED_LOOKS_MIN && is_still(fields.volume_minute) {
-                look.volume_stuck.count(fields.volume_minute);
+                look.stuck.volume.count(fields.volume_minute);
             }
             if has_both && stamp >= self.hours.open {
                 let shown = (fields.open_interest, fields.volume, stamp);
@@ -554,12 +550,12 @@ impl TradingDay {
         now: Timestamp,
     ) -> [Option<(ChainField, Timestamp)>; 3] {
         let is_still = |since: Timestamp| now.us_since(since) >= self.still_us(STILL_US);
-        let ChainFields { open_interest_since, prices_since, stuck, overtraded, volume_stuck, .. } = *found;
+        let ChainFields { open_interest_since, prices_since, stuck, .. } = *found;
         let part_min = traded_min(self.chains[chain].slots.len());
         let is_traded = found.traded_minutes >= TRADED_MINUTES_MIN && is_still(open_interest_since);
         let of_chain = is_traded.then_some((ChainField::OpenInterest, open_interest_since));
-        let is_part = stuck.contracts >= part_min;
-        let Stuck { contracts, minute } = if is_part { stuck } else { overtraded };
+        let is_part = stuck.open_interest.contracts >= part_min;
+        let Stuck { contracts, minute } = if is_part { stuck.open_interest } else { stuck.overtraded };
         let stuck_field = (ChainField::OpenInterestOf { contracts }, self.start_of_minute(minute));
         let of_part_interest = (contracts > 0).then_some(stuck_field);
         let is_unpriced = found.unpriced_minutes >= TRADED_MINUTES_MIN && is_still(prices_since);
@@ -567,10 +563,10 @@ impl TradingDay {
         let of_part = |of: Stuck, field: fn(u32) -> ChainField| {
             (of.contracts >= part_min).then(|| (field(of.contracts), self.start_of_minute(of.minute)))
         };
-        let priceless = of_part(found.priceless, |contracts| ChainField::NoPrice { contracts });
-        let of_part_price = of_part(found.price_stuck, |contracts| ChainField::PriceOf { contracts });
+        let priceless = of_part(stuck.priceless, |contracts| ChainField::NoPrice { contracts });
+        let of_part_price = of_part(stuck.price, |contracts| ChainField::PriceOf { contracts });
         let price = priceless.or(of_chain_price).or(of_part_price);
-        let Stuck { contracts, minute } = volume_stuck;
+        let Stuck { contracts, minute } = stuck.volume;
         let volume_field = (ChainField::VolumeOf { contracts }, self.start_of_minute(minute));
         let volume = (contracts >= CONTRACTS_MIN).then_some(volume_field);
         [of_chain.or(of_part_interest), price, volume]

@@ -48,6 +48,10 @@ fn hours() -> SessionHours {
     SessionHours { date: at(9, 0, 0).date_ist(), open: at(9, 15, 0), close: at(15, 30, 0) }
 }
 
+fn open_plus(seconds: i64) -> Timestamp {
+    hours().open.plus_seconds(seconds)
+}
+
 fn spec(number: u32) -> SlotSpec {
     SlotSpec {
         instrument: InstrumentId(number),

@@ -60,10 +60,6 @@ impl Played {
     }
 }
 
-fn open_plus(second: i64) -> Timestamp {
-    hours().open.plus_seconds(second)
-}
-
 #[test]
 fn a_level_is_not_covered_while_its_only_chain_is_not_answered_for() {
     let mut played = day();

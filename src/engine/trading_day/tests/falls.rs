@@ -7,10 +7,6 @@ fn volume(second: i64) -> i64 {
     10_000 + second / 30 * 65
 }
 
-fn open_plus(second: i64) -> Timestamp {
-    at(9, 15, 0).plus_seconds(second)
-}
-
 /// Bodies each half minute, five seconds after their stamps; `shown` gives the volume of the one of a second.
 fn play(until_s: i64, shown: impl Fn(i64) -> i64) -> Played {
     let mut played = Played::new(1);

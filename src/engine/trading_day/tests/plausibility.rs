@@ -89,10 +89,6 @@ impl Chain {
     }
 }
 
-fn open_plus(seconds: i64) -> Timestamp {
-    hours().open.plus_seconds(seconds)
-}
-
 /// Of a market that trades every contract each minute.
 fn lively(minute: i64, slot: i64) -> Shown {
     Shown {
