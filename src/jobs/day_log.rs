@@ -150,10 +150,9 @@ impl<'a> DayLog<'a> {
     pub fn record_after(&self) -> Result<Option<Record>, SpoolError> {
         let later = |date: &TradingDate| *date > self.date;
         for date in spool::days(&self.directory)?.into_iter().filter(later) {
-            for record in SpoolReader::open(&self.directory, date)? {
+            for record in SpoolReader::open_own(&self.directory, date)? {
                 let record = record?;
-                // Another day's files may lie in its directory.
-                if self.dead_letters.contains(record.seq) || record.received_time.date_ist() <= self.date {
+                if self.dead_letters.contains(record.seq) {
                     continue;
                 }
                 if record.source == Source::MARK {

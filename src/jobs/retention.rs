@@ -223,7 +223,7 @@ fn first_seq_after(
     date: TradingDate,
 ) -> Result<Option<u64>, SpoolError> {
     for later in days.iter().filter(|later| **later > date) {
-        if let Some(record) = SpoolReader::open(directory, *later)?.find_map(Result::ok) {
+        if let Some(record) = SpoolReader::open_own(directory, *later)?.find_map(Result::ok) {
             return Ok(Some(record.seq));
         }
     }

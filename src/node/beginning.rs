@@ -47,7 +47,7 @@ pub fn find_ahead(spool: &Spool, now: Timestamp) -> Result<Option<Checkpoint>, S
     }
     let today = now.date_ist();
     for date in spool::days(spool.directory())?.into_iter().filter(|date| *date >= today) {
-        let mut records = SpoolReader::open(spool.directory(), date)?;
+        let mut records = SpoolReader::open_own(spool.directory(), date)?;
         if let Some(first) = records.find_map(Result::ok) {
             return Ok(Some(Checkpoint { session_date: today, spool_seq: first.seq - 1 }));
         }

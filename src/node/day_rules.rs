@@ -49,7 +49,7 @@ pub fn read(directory: &Path, date: TradingDate) -> Result<Option<DayRules>, Spo
             log::warn!("{}: {error}; the head of the day's log counts", directory.join(FILE).display())
         }
     }
-    let head = SpoolReader::open(directory, date)?.take(HEAD_RECORDS).filter_map(Result::ok);
+    let head = SpoolReader::open_own(directory, date)?.take(HEAD_RECORDS).filter_map(Result::ok);
     let mut rules =
         head.filter(|record| record.source == Source::MARK).filter_map(
             |record| match serde_json::from_slice(record.frames.bytes()) {

@@ -413,15 +413,15 @@ fn describe_missed(session: &SessionTimes) -> String {
 
 /// What a source did not show of the close: its last values are none.
 fn describe_unclosed(chains: &[(String, UnwitnessedChain)]) -> Option<String> {
-    let (name, UnwitnessedChain { contracts, unwitnessed, since, .. }) = chains.first()?;
-    let since = since_when(*since);
+    // Options first: an underlying's own close says less.
+    let (name, first) = chains.iter().min_by_key(|(_, chain)| chain.is_underlying)?;
+    let (lacked, since) = (describe_lacked(first), since_when(first.since));
     let more = match chains.len() {
         1 => String::new(),
         count => format!(", nor all of {} more chains", count - 1),
     };
     Some(format!(
-        "the close of {name} was not seen: nothing shows {unwitnessed} of its {contracts} contracts {since}{more}; \
-         their last values of the day are no closing values"
+        "the close of {name} was not seen: nothing shows {lacked} {since}{more}; the last values of the day are no closing values"
     ))
 }
 
@@ -432,14 +432,18 @@ fn of_past_session(found: &mut Vec<String>, close: Option<Timestamp>, now: Times
     found.drain(..).map(|text| format!("until the close at {close}: {text}")).collect()
 }
 
+/// What nothing shows of a chain.
+fn describe_lacked(chain: &UnwitnessedChain) -> String {
+    match chain.is_underlying {
+        true => "it".to_owned(),
+        false => format!("{} of its {} contracts", chain.unwitnessed, chain.contracts),
+    }
+}
+
 fn describe(chains: &[(String, UnwitnessedChain)]) -> Vec<String> {
     let name = |(title, found): &(String, UnwitnessedChain)| {
-        let UnwitnessedChain { is_underlying, contracts, unwitnessed, active, since, still, .. } = found;
-        let since = since_when(*since);
-        let lacked = match is_underlying {
-            true => "it".to_owned(),
-            false => format!("{unwitnessed} of its {contracts} contracts"),
-        };
+        let UnwitnessedChain { active, since, still, .. } = found;
+        let (lacked, since) = (describe_lacked(found), since_when(*since));
         let active = match active {
             Some(active) => format!("it is recorded from {active}"),
             None => "no provider covers it".to_owned(),
@@ -594,6 +598,14 @@ mod tests {
         assert_eq!(lacks, ["the index MIDCPNIFTY: nothing shows it since the open; no provider covers it"]);
         assert!(!is_problem(&found, |_| false), "no list promises it");
         assert!(is_problem(&found, |chain| chain == 4));
+        let named = |chain| (format!("chain {chain}"), UnwitnessedChain { chain, ..found });
+        let (options, index) = (UnwitnessedChain { is_underlying: false, ..found }, named(4));
+        let unclosed = describe_unclosed(std::slice::from_ref(&index)).expect("it is told");
+        assert!(unclosed.starts_with("the close of chain 4 was not seen: nothing shows it since the open;"));
+        let unclosed =
+            describe_unclosed(&[index, ("chain NIFTY".to_owned(), options)]).expect("both are told");
+        let first = "the close of chain NIFTY was not seen: nothing shows 1 of its 1 contracts since the open, nor all of 1 more";
+        assert!(unclosed.starts_with(first), "{unclosed}");
         let shown = UnwitnessedChain { since: Some(Timestamp::from_us(1_769_744_700_000_000)), ..found };
         assert!(is_problem(&shown, |_| false), "it was shown and is not any more");
         assert!(is_problem(&UnwitnessedChain { is_underlying: false, ..found }, |_| false));

@@ -99,6 +99,9 @@ impl Recorder {
                     pipeline.note_loss();
                     kinship.excuse();
                 }
+                if continuity.is_foreign(&record) {
+                    continue;
+                }
                 kinship.note(record.received_time);
                 let mut batch = empty_batch(date);
                 work.apply(&mut pipeline, &record, &mut live, &mut batch)?;

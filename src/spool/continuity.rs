@@ -56,8 +56,8 @@ impl Hole {
         if after_seq.is_some_and(|after| after >= *store_seq) {
             return Ok(true);
         }
-        let mut records = SpoolReader::open(directory, *date)?;
-        Ok(records.any(|read| read.is_ok_and(|record| record.seq == *store_seq && is_of(*date, &record))))
+        let mut records = SpoolReader::open_own(directory, *date)?;
+        Ok(records.any(|read| read.is_ok_and(|record| record.seq == *store_seq)))
     }
 
     /// What the log lacks.
@@ -101,7 +101,7 @@ impl Hole {
         }
         if let Hole::OtherDay { date, received, .. } = self {
             return format!(
-                "{}; replays of {date} leave them out; if files of {received} were put into {}, stop bhavd, put the files of \
+                "{}; no row of {date} is made of them; if files of {received} were put into {}, stop bhavd, put the files of \
                  {date} back there, and those of {received} into their own directory, and start it again",
                 self.lost(),
                 day.display()
@@ -158,7 +158,7 @@ impl Continuity {
 
     /// Whether a record is of another day, which is told once, and follows none of this one's.
     pub fn is_foreign(&self, record: &Record) -> bool {
-        !is_of(self.date, record)
+        !record.is_of(self.date)
     }
 
     /// The log is damaged here, which is told already: what numbers lack next is a part of it.
@@ -246,11 +246,6 @@ impl Continuity {
                 )
             )
     }
-}
-
-/// Whether a record belongs to a day's log: to the day on which it was received.
-fn is_of(date: TradingDate, record: &Record) -> bool {
-    record.received_time.date_ist() == date
 }
 
 fn mark_of(record: &Record) -> Option<Mark> {

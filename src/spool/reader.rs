@@ -305,6 +305,20 @@ impl SpoolReader {
         Ok(SpoolReader { hours: hours.into_iter(), current: Vec::new(), last_seq: 0 })
     }
 
+    /// Those of a day's records that were received that day: files of another one may lie in its directory.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_own(
+        directory: &Path,
+        date: TradingDate,
+    ) -> Result<impl Iterator<Item = Result<Record, SpoolError>>, SpoolError> {
+        let is_own = move |read: &Result<Record, _>| {
+            read.as_ref().is_ok_and(|record| record.is_of(date)) || read.is_err()
+        };
+        Ok(SpoolReader::open(directory, date)?.filter(is_own))
+    }
+
     /// A raw segment may be compressed between listing it and opening it.
     fn open_either(path: &Path, last_seq: u64) -> Result<SegmentReader<'static>, SpoolError> {
         match SegmentReader::open(path, last_seq) {

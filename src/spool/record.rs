@@ -289,6 +289,13 @@ pub struct Record {
     pub frames: Frames,
 }
 
+impl Record {
+    /// Whether it belongs to a day's log: to the day on which it was received.
+    pub fn is_of(&self, date: TradingDate) -> bool {
+        self.received_time.date_ist() == date
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

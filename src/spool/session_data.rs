@@ -26,7 +26,7 @@ pub fn session_data(
     let (mut session, mut is_ruled, mut is_of_calendar) = (None::<SessionTimes>, false, false);
     let contains =
         |times: SessionTimes, stamp: Timestamp| (times.open_us..times.close_us).contains(&stamp.as_us());
-    for read in SpoolReader::open(directory, date)? {
+    for read in SpoolReader::open_own(directory, date)? {
         let record = match read {
             Ok(record) => record,
             Err(SpoolError::Damaged(_)) => continue,

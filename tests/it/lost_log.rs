@@ -372,3 +372,28 @@ fn a_day_that_was_away_while_the_store_was_filled_is_written_once_it_is_back() {
     drop(simulator);
     daemon.stop();
 }
+
+#[test]
+fn a_start_leaves_out_another_days_records_as_replays_do() {
+    let homes = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let [before, directory] = homes.each_ref().map(|home| home.path());
+    let (simulator, config) = simulated(before, "2026-01-29 15:02:00");
+    let daemon = Daemon::start(&config, before);
+    simulator.wait_until(at(15, 12).plus_seconds(-86_400));
+    daemon.stop();
+
+    let (simulator, config) = simulated(directory, "2026-01-30 15:02:00");
+    let log = directory.join("spool");
+    fs::create_dir_all(log.join(TODAY)).expect("a directory");
+    fs::copy(before.join("spool/2026-01-29/15.spool"), log.join(TODAY).join("08.spool")).expect("copied");
+    live(&simulator, &config, directory, at(15, 14));
+    let mut daemon = Daemon::start(&config, directory);
+    let told = "the log of 2026-01-30 holds records of another day";
+    assert!(problems(&daemon).contains(told), "{}", problems(&daemon));
+    simulator.wait_until(at(15, 45));
+    let (_, verified) = daemon.verdict(TODAY);
+    assert_eq!(verified["equal"], true, "{verified:#}");
+    assert!(observed(directory).len() > 30, "{:#?}", observed(directory));
+    daemon.stop();
+    assert!(!dump(&store_url(directory), date().pred_opt().expect("a date")).contains_key(BUCKETS));
+}

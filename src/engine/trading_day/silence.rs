@@ -260,7 +260,7 @@ impl TradingDay {
         (0..self.chains.len()).filter_map(|chain| self.unwitnessed_chain(chain, now)).collect()
     }
 
-    /// Chains of which the close of contracts was not seen, once the day is closed.
+    /// Chains of which the close of contracts was not seen, once the day is closed; an index or a share is one too.
     pub fn unclosed_chains(&self) -> Vec<UnwitnessedChain> {
         let numbers = if self.is_day_closed { 0..self.chains.len() } else { 0..0 };
         numbers.filter_map(|chain| self.unclosed_chain(chain)).collect()
@@ -269,8 +269,7 @@ impl TradingDay {
     fn unclosed_chain(&self, number: usize) -> Option<UnwitnessedChain> {
         let chain = &self.chains[number];
         let (mut contracts, mut unwitnessed, mut since) = (0, 0, Timestamp::NEVER);
-        for slot in chain.slots.iter().map(|slot| *slot as usize).filter(|slot| self.slots[*slot].is_option())
-        {
+        for slot in chain.slots.iter().map(|slot| *slot as usize) {
             let last = self.marks.of(slot).iter().rev().find_map(|mark| mark.state());
             contracts += 1;
             if last.is_none_or(|state| state == BucketState::Missing) {

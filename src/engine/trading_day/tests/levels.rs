@@ -193,3 +193,15 @@ fn a_level_from_which_the_market_came_back_marks_the_candles_of_every_length() {
     assert!(marked(&index, 3).contains(&372) && marked(&index, 5).contains(&370));
     assert_eq!(marked(&index, CandleInterval::Day.minutes()), [0]);
 }
+
+#[test]
+fn the_close_of_an_index_that_was_not_seen_is_told_after_it() {
+    let mut index = Index::new();
+    index.played.advance(at(15, 37, 0));
+    let [found] = index.played.day.unclosed_chains()[..] else { panic!("one chain") };
+    assert_eq!((found.is_underlying, found.unwitnessed, found.since), (true, 1, None));
+    let mut index = Index::new();
+    index.run(375, Index::path, Index::path);
+    index.played.advance(at(15, 37, 0));
+    assert_eq!(index.played.day.unclosed_chains(), []);
+}
