@@ -3,6 +3,7 @@
 pub mod angel_one;
 pub mod nse;
 mod source;
+mod text;
 pub mod websocket;
 
 pub use source::{Source, SourceShape, SourceTraits, sources_of};

@@ -4,6 +4,7 @@
 //! `errorCode`, `data`. A throttling gateway answers plain text, a firewall HTML.
 
 use super::{WireError, json};
+use crate::wire::text;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -36,7 +37,7 @@ pub enum RefusalShape {
     Gateway,
 }
 
-/// An error that Angel One itself answered.
+/// An error that Angel One itself answered. Its texts are bounded, and without control characters: they stand in status and log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Angel One refused: {code} {message}")]
 pub struct Refusal {
@@ -91,8 +92,8 @@ impl Refusal {
         match decode::<serde::de::IgnoredAny>("answer", body, STATUS_BODY_MAX_BYTES) {
             Err(WireError::Refused(refusal)) if !refusal.code.is_empty() => refusal,
             _ => {
-                let text = String::from_utf8_lossy(&body[..body.len().min(MESSAGE_MAX_BYTES)]);
-                Refusal::gateway(&format!("HTTP {status}"), text.trim())
+                let text = String::from_utf8_lossy(&body[..body.len().min(MESSAGE_BYTES_MAX)]);
+                Refusal::gateway(&format!("HTTP {status}"), &bounded(text.trim()))
             }
         }
     }
@@ -100,7 +101,12 @@ impl Refusal {
 
 const STATUS_BODY_MAX_BYTES: usize = 1 << 20;
 const ANSWER_MAX_BYTES: usize = 64 << 20;
-const MESSAGE_MAX_BYTES: usize = 200;
+/// Of which a message shows the beginning.
+const MESSAGE_BYTES_MAX: usize = 800;
+
+fn bounded(text: &str) -> String {
+    text::bounded(200, text)
+}
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -137,8 +143,8 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(
         }
     };
     if !accepted {
-        let code = envelope.errorcode.or(envelope.error_code).unwrap_or_default().into_owned();
-        let message = envelope.message.unwrap_or_default().into_owned();
+        let code = bounded(&envelope.errorcode.or(envelope.error_code).unwrap_or_default());
+        let message = bounded(&envelope.message.unwrap_or_default());
         return Err(Refusal { shape, code, message }.into());
     }
     let data = envelope.data.map_or("null", RawValue::get);
@@ -211,5 +217,22 @@ mod tests {
         assert_eq!(Refusal::of_status(403, b"<html>").class(), RefusalClass::Session);
         assert_eq!(Refusal::of_status(429, b"").class(), RefusalClass::RateLimit);
         assert_eq!(Refusal::of_status(502, &[0xff; 5_000]).class(), RefusalClass::Temporary);
+    }
+
+    #[test]
+    fn a_peers_text_writes_over_nothing() {
+        let body = b"x\x1b[2J\x1b[H\nbhavd 0.1.0 is healthy\r\n\xff";
+        let refusal = Refusal::of_status(200, body);
+        let told = refusal.to_string();
+        assert_eq!(
+            told,
+            "Angel One refused: HTTP 200 x\\u{1b}[2J\\u{1b}[H\\nbhavd 0.1.0 is healthy\\r\\n\u{fffd}"
+        );
+        let long = Refusal::service("AB1\n", &"\u{202e}y".repeat(150)).encode();
+        let Err(WireError::Refused(refusal)) = decoded(&long) else { panic!("refused") };
+        assert!(
+            !refusal.to_string().chars().any(|character| character.is_control() || character == '\u{202e}')
+        );
+        assert!(refusal.message.chars().count() <= 201);
     }
 }

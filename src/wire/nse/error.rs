@@ -1,5 +1,6 @@
 //! What can be wrong with a body of NSE's website.
 
+use crate::wire::text;
 use thiserror::Error;
 
 /// A body that is no answer. The feed counts it and polls again later; the pipeline skips the record and counts it.
@@ -48,15 +49,7 @@ fn is_empty_object(trimmed: &[u8]) -> bool {
 
 /// A peer's text as an error may carry it: without control and invisible characters, at most 300 characters.
 pub(super) fn bounded(text: &str) -> String {
-    bounded_to(300, text)
-}
-
-fn bounded_to(characters_max: usize, text: &str) -> String {
-    let mut kept: String = text.chars().take(characters_max).flat_map(escaped).take(characters_max).collect();
-    if text.chars().nth(characters_max).is_some() {
-        kept.push('…');
-    }
-    kept
+    text::bounded(300, text)
 }
 
 /// How a body begins, as a message may carry it.
@@ -64,14 +57,7 @@ pub fn excerpt(body: &[u8]) -> String {
     const BYTES_MAX: usize = 400;
     const CHARACTERS_MAX: usize = 80;
     let beginning = String::from_utf8_lossy(&body[..body.len().min(BYTES_MAX)]);
-    bounded_to(CHARACTERS_MAX, beginning.trim())
-}
-
-/// Quotes and backslashes stay: the text is no literal.
-fn escaped(character: char) -> impl Iterator<Item = char> {
-    let is_plain = matches!(character, '"' | '\'' | '\\');
-    let plain = is_plain.then_some(character).into_iter();
-    plain.chain((!is_plain).then(|| character.escape_debug()).into_iter().flatten())
+    text::bounded(CHARACTERS_MAX, beginning.trim())
 }
 
 pub(super) fn json_error(what: &'static str, error: &serde_json::Error) -> WireError {
