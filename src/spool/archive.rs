@@ -94,7 +94,7 @@ impl Packed {
             return Ok(None);
         }
         let compressed = self.raw.with_added_extension(COMPRESSED_EXTENSION);
-        let (raw, kept) = (self.raw.clone(), free_name_before(&self.raw));
+        let (raw, kept) = (self.raw.clone(), free_name_before(&compressed));
         size.across(&[&raw, &compressed, &kept], || {
             let known = if compressed.exists() { compare(&compressed, &raw)? } else { Known::Less };
             if known == Known::Other {
@@ -143,14 +143,15 @@ fn compare(compressed: &Path, raw: &Path) -> Result<Known, SpoolError> {
     }
 }
 
-/// Where another hour's file of the same name is kept.
-fn free_name_before(raw: &Path) -> PathBuf {
-    let hour = raw.file_stem().unwrap_or_default().to_string_lossy();
+/// Where another file of a segment's name is kept: `14-before.spool.zst`.
+pub(super) fn free_name_before(segment: &Path) -> PathBuf {
+    let name = segment.file_name().unwrap_or_default().to_string_lossy();
+    let (hour, extension) = name.split_once('.').unwrap_or((&name, ""));
     let names = (1..).map(|count| match count {
-        1 => format!("{hour}-before.spool.{COMPRESSED_EXTENSION}"),
-        _ => format!("{hour}-before-{count}.spool.{COMPRESSED_EXTENSION}"),
+        1 => format!("{hour}-before.{extension}"),
+        _ => format!("{hour}-before-{count}.{extension}"),
     });
-    let mut free = names.map(|name| raw.with_file_name(name)).filter(|path| !path.exists());
+    let mut free = names.map(|name| segment.with_file_name(name)).filter(|path| !path.exists());
     free.next().unwrap_or_default()
 }
 
@@ -230,7 +231,7 @@ mod tests {
         let compressed = raw.with_added_extension(COMPRESSED_EXTENSION);
         let longer = [sound.as_slice(), b"further records"].concat();
         let other = [&sound[..8], b"of another log".as_slice()].concat();
-        let kept = free_name_before(&raw);
+        let kept = free_name_before(&compressed);
         for (there, stays, is_kept) in [
             (sound.as_slice(), &sound, false),
             (&sound[..8], &sound, false),

@@ -93,8 +93,9 @@ impl Hole {
         let day = directory.join(self.date().to_string());
         if let Hole::Repeated { .. } = self {
             return format!(
-                "{}; files of two logs lie in {}, so what is recorded of the day is of neither: stop bhavd, move the files away that \
-                 do not belong to the log, and start it again",
+                "{}; files of two logs lie in {}, or files bear each other's names, so what is recorded of the day is of neither: stop \
+                 bhavd, move the files away that do not belong to the log, or give those the names of their hours that do, and start it \
+                 again",
                 self.lost(),
                 day.display()
             );

@@ -3,6 +3,7 @@
 use super::{
     Damage, NewRecord, SpoolError, WrittenSegment,
     ahead::take_up_packed,
+    archive::free_name_before,
     codec::{self, BODY_LEN_MAX, SEGMENT_HEADER},
     flusher::Flusher,
     log_size::LogSize,
@@ -291,7 +292,10 @@ impl Spool {
         fs::create_dir_all(&day).map_err(SpoolError::io("create", &day))?;
         let path = day.join(format!("{:02}.{RAW_EXTENSION}", hour.1));
         let packed = path.with_added_extension(COMPRESSED_EXTENSION);
-        let (file, found) = self.size.across(&[&path, &packed], || {
+        let aside = [&path, &packed].map(|segment| free_name_before(segment));
+        let (file, found) = self.size.across(&[&path, &packed, &aside[0], &aside[1]], || {
+            set_foreign_aside(&path, &aside[0], hour.0)?;
+            set_foreign_aside(&packed, &aside[1], hour.0)?;
             take_up_packed(&path, &packed)?;
             create(&path)
         })?;
@@ -317,6 +321,21 @@ impl Drop for Spool {
     fn drop(&mut self) {
         self.flusher.finish(self.segment.as_ref().map(|segment| &segment.tail));
     }
+}
+
+/// Renames a segment with records of another day, which lies in the place of one of `date`: nothing is written into it.
+fn set_foreign_aside(segment: &Path, aside: &Path, date: TradingDate) -> Result<(), SpoolError> {
+    if !segment.exists() {
+        return Ok(());
+    }
+    let is_foreign = match SegmentReader::open(segment, 0)?.next_readable() {
+        Some(Found::Record(record)) => !record.is_of(date),
+        _ => false,
+    };
+    if is_foreign {
+        fs::rename(segment, aside).map_err(SpoolError::io("rename to", aside))?;
+    }
+    Ok(())
 }
 
 /// Opens a segment for appending, with its header; also gives its length before.
@@ -432,6 +451,32 @@ mod tests {
         let reader = SpoolReader::open(directory.path(), at(0).date_ist()).expect("a readable day");
         pack(&spool, &directory.path().join("2026-01-30/09.spool"));
         assert_eq!(reader.map(|record| record.expect("a sound record").seq).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_segment_of_another_day_in_the_place_of_todays_is_kept_beside_it() {
+        for is_packed in [false, true] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let log = directory.path();
+            let mut spool = Spool::open(log).expect("opens").spool;
+            spool.append(&mut record(0, "of yesterday")).expect("appended");
+            let (raw, today) = (log.join("2026-01-30/09.spool"), log.join("2026-01-31"));
+            if is_packed {
+                pack(&spool, &raw);
+            }
+            drop(spool);
+            fs::rename(log.join("2026-01-30"), &today).expect("put into the wrong place");
+            let name = |infix: &str| format!("09{infix}.spool{}", if is_packed { ".zst" } else { "" });
+            let before = fs::read(today.join(name(""))).expect("a file");
+            let mut spool = Spool::open(log).expect("opens").spool;
+            spool.append(&mut record(86_400, "of today")).expect("appended");
+            assert!(fs::read(today.join(name("-before"))).expect("it is kept") == before);
+            let own = SegmentReader::open(&today.join("09.spool"), 0).expect("a segment").next_readable();
+            assert!(matches!(own, Some(Found::Record(record)) if record.seq == 2));
+            let (bytes, kept) = (spool.size().bytes(), fs::metadata(today.join(name("-before"))));
+            let written = fs::metadata(today.join("09.spool")).expect("a file").len();
+            assert_eq!(bytes, kept.expect("a file").len() + written, "of the log's size");
+        }
     }
 
     #[test]
