@@ -44,6 +44,7 @@ pub struct Trade {
 
 impl Trade {
     /// A contract that was not traded today shows the last price of a day before, or none.
+    #[inline]
     fn price_of_today(&self) -> Option<Price> {
         self.last_price.filter(|price| *price > Price::ZERO && self.volume != Some(0))
     }

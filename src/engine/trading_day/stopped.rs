@@ -38,6 +38,8 @@ pub(super) struct Stopped {
     pub stopped: u32,
     /// By when the last of them had stopped.
     pub minute: u16,
+    /// Those that may have stopped together.
+    candidates: u32,
     /// Those that stopped in one minute, and that.
     together: Option<(u32, u16)>,
 }
@@ -66,35 +68,40 @@ impl Trading {
 }
 
 impl Stopped {
-    pub const NONE: Stopped = Stopped { lively: 0, stopped: 0, minute: 0, together: None };
+    pub const NONE: Stopped = Stopped { lively: 0, stopped: 0, minute: 0, candidates: 0, together: None };
 
     /// `is_still`: whether a field has stood still long enough that last moved in a minute.
     pub fn count(&mut self, trading: Trading, is_still: impl Fn(u16) -> bool) {
+        if trading.looks < LIVELY_TOGETHER_LOOKS {
+            return;
+        }
+        let is_still = is_still(trading.minute);
+        self.candidates += u32::from(is_still);
         if trading.looks < LIVELY_LOOKS {
             return;
         }
         self.lively += 1;
-        if is_still(trading.minute) {
+        if is_still {
             self.stopped += 1;
             self.minute = self.minute.max(trading.minute);
         }
     }
 
-    /// Looks, each `turn` minutes, for contracts of a chain that have stopped in one minute.
+    /// Looks, each `turn` minutes, for contracts of a chain that have stopped in one minute, once all of them are counted.
     pub fn count_together(
         &mut self,
         trading: impl Iterator<Item = Trading> + Clone,
         (minute, turn): (u16, u16),
         is_still: impl Fn(u16) -> bool,
     ) {
+        if (self.candidates as usize) < TOGETHER_MIN {
+            return;
+        }
         let still_looks = |trading: &Trading| minute.saturating_sub(trading.minute) / turn;
         let lively = trading.filter(|trading| trading.looks >= LIVELY_TOGETHER_LOOKS);
         let is_stopped =
             |trading: &Trading| is_still(trading.minute) && still_looks(trading) >= LIVELY_TOGETHER_LOOKS;
         let stopped = lively.clone().filter(is_stopped);
-        if stopped.clone().nth(TOGETHER_MIN - 1).is_none() {
-            return;
-        }
         let mut minutes: Vec<u16> = stopped.map(|trading| trading.minute).collect();
         minutes.sort_unstable();
         let most = minutes.chunk_by(|a, b| a == b).max_by_key(|of_one| of_one.len());

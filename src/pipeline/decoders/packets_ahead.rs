@@ -6,7 +6,7 @@
 use super::token_table::TokenTable;
 use crate::{
     pipeline::{LiveSink, ingest::Ingest},
-    prefetch::prefetch,
+    prefetch::prefetch_once,
     wire::angel_one::PacketView,
 };
 
@@ -53,7 +53,7 @@ impl<'a, Frames: Iterator<Item = &'a [u8]>> PacketsAhead<'a, Frames> {
         self.fetch_bytes();
         let place = self.number % PACKETS_AHEAD;
         self.number += 1;
-        let view = self.unviewed.next().and_then(|frame| PacketView::parse(frame).ok());
+        let view = self.unviewed.next().and_then(PacketView::of);
         view.iter().for_each(|packet| self.tokens.fetch(packet.token()));
         let viewed = std::mem::replace(&mut self.viewed[place], view);
         let slot_of = |packet: PacketView<'a>| Some((self.tokens.get(packet.token())?, packet));
@@ -65,6 +65,6 @@ impl<'a, Frames: Iterator<Item = &'a [u8]>> PacketsAhead<'a, Frames> {
     #[inline(always)]
     fn fetch_bytes(&mut self) {
         let Some(frame) = self.unfetched.next() else { return };
-        frame.iter().step_by(CACHE_LINE_BYTES).for_each(prefetch);
+        frame.iter().step_by(CACHE_LINE_BYTES).for_each(prefetch_once);
     }
 }

@@ -273,14 +273,27 @@ enum Body<'a> {
 impl<'a> PacketView<'a> {
     /// # Errors
     /// [`WireError`] where the packet's beginning or its length is not one of the layouts.
-    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<PacketView<'a>, WireError> {
-        let body = match mode_of(bytes)? {
-            StreamMode::Ltp => Body::Ltp(sized(bytes)?),
-            StreamMode::Quote => Body::Quote(sized(bytes)?),
-            StreamMode::SnapQuote => Body::SnapQuote(sized(bytes)?),
+        mode_of(bytes)?;
+        let token = token_of(bytes)?;
+        Ok(Self::of(bytes).unwrap_or_else(|| unreachable!("mode, length and token {token:?} are good")))
+    }
+
+    /// The same without the error, which would be put together in memory with each packet.
+    #[inline(always)]
+    pub fn of(bytes: &'a [u8]) -> Option<PacketView<'a>> {
+        let body = match StreamMode::from_code(*bytes.first()?)? {
+            StreamMode::Ltp => Body::Ltp(bytes.try_into().ok()?),
+            StreamMode::Quote => Body::Quote(bytes.try_into().ok()?),
+            StreamMode::SnapQuote => Body::SnapQuote(bytes.try_into().ok()?),
         };
-        Ok(PacketView { token: token_of(bytes)?, body })
+        let segment = Segment::from_code(bytes[1])?;
+        let first = u64::from_le_bytes(bytes[TOKEN..TOKEN + 8].try_into().expect("the slice is 8 bytes"));
+        let token = match short_number(first) {
+            Some(token) => token,
+            None => number_of(&bytes[TOKEN..TOKEN + TOKEN_BYTES]).ok()?,
+        };
+        Some(PacketView { token: ProviderToken { segment, token }, body })
     }
 
     #[inline]
