@@ -25,7 +25,7 @@ pub struct ChannelTraits {
     /// How long after its end a bucket's row waits for the proof of its values; not less than the grace.
     pub lateness_us: i64,
     /// Two snapshots, or two packets of a stream, further apart in the session prove nothing of the time between them,
-    /// unless nothing was traded.
+    /// unless nothing was traded. Of a stream that is lively the same is known sooner, by its pace.
     pub gap_max_us: i64,
     /// How old the values of an answer may be when its request is sent; of quotes.
     pub copy_age_us: i64,

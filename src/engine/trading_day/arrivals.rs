@@ -16,9 +16,8 @@ impl TradingDay {
         traits: ChannelTraits,
         received: Timestamp,
     ) -> Arrival {
-        let gap_max_us = traits.gap_max_us.max(self.silence_min_us);
-        let (epoch, before) =
-            self.epochs.on_stream(provider, stream, (self.hours.open, gap_max_us), received);
+        let silence = (self.hours.open, traits.gap_max_us, self.silence_min_us);
+        let (epoch, before) = self.epochs.on_stream(provider, stream, silence, received);
         if let Some((before, since)) = before {
             self.tell_stream_break(provider, before, since, received);
         }

@@ -165,8 +165,7 @@ impl TradingDay {
             });
         }
         if !verdict.is_proved && verdict.value.is_some() {
-            let chain = &mut self.chains[self.contexts[slot].chain as usize];
-            chain.unproved_from = Some(chain.unproved_from.map_or(index, |first| first.min(index)));
+            self.expect_proof(slot, index);
         }
         if verdict.is_proved && !verdict.is_own {
             self.marks.of_mut(slot)[index].set_hole();
@@ -250,6 +249,12 @@ impl TradingDay {
             self.marks.of_mut(slot)[index].set_hole();
             self.touch_candles(slot, self.bucket(index), rows);
         }
+    }
+
+    /// Rows of a contract from this bucket on may be proved by a stream's later data.
+    pub(super) fn expect_proof(&mut self, slot: usize, bucket: usize) {
+        let chain = &mut self.chains[self.contexts[slot].chain as usize];
+        chain.unproved_from = Some(chain.unproved_from.map_or(bucket, |first| first.min(bucket)));
     }
 
     /// Tries missing rows again that a stream's later data may prove.

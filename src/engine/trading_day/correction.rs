@@ -111,7 +111,8 @@ impl TradingDay {
     /// It is proved that a provider's latest values held until then, otherwise than by their stamp.
     pub(super) fn prove(&mut self, slot: usize, provider: Provider, until: Timestamp, rows: &mut Rows) {
         let Some(track) = self.track(provider, slot) else { return };
-        let (before, proved) = (track.witness_end(&self.epochs), track.proved_until.max(until));
+        let before = track.latest.event_time().max(track.proved_until).max(self.streamed_until(track, slot));
+        let proved = track.proved_until.max(until);
         *self.proved_until_mut(slot, provider) = proved;
         if until > before {
             self.judge_since(slot, before, rows);
@@ -286,7 +287,7 @@ impl TradingDay {
         if epoch.delivery != Delivery::Stream {
             return;
         }
-        let proved = track.proved_until.max(epoch.live_until.min(since));
+        let proved = track.proved_until.max(self.streamed_until(track, slot).min(since));
         let from = track.latest.event_time().max(proved);
         // What an operator's order kept out may be known better then.
         let stated = self.is_forced(slot).then(|| self.verdicts_since(slot, from));

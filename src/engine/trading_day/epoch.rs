@@ -7,6 +7,54 @@
 use crate::market::{Delivery, Provider, Timestamp};
 use std::collections::BTreeMap;
 
+const MINUTE_US: i64 = 60_000_000;
+/// Minutes by which a stream's pace is known.
+const PACE_MINUTES: usize = 5;
+/// A stream that misses so many records at its pace, by the quietest of these minutes, was away: of records that came by chance, one
+/// silence in 10^17 is as long.
+const MISSED_RECORDS: i64 = 40;
+/// A shorter silence says nothing, however lively the stream is: what waited in the network comes then.
+const SILENCE_MIN_US: i64 = 15_000_000;
+
+/// How many records a stream brings a minute.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    minute: i64,
+    records: u32,
+    /// Of the minutes before, each in its turn.
+    minutes: [u32; PACE_MINUTES],
+    /// How many of them there have been.
+    known: usize,
+}
+
+impl Pace {
+    const UNKNOWN: Pace = Pace { minute: i64::MIN, records: 0, minutes: [0; PACE_MINUTES], known: 0 };
+
+    /// Takes down a record of the session.
+    fn note(&mut self, open: Timestamp, received: Timestamp) {
+        let minute = received.us_since(open).div_euclid(MINUTE_US);
+        if minute > self.minute {
+            // The first minute began before its first record.
+            if self.minute != i64::MIN {
+                self.minutes[self.known % PACE_MINUTES] = self.records;
+                self.known += 1;
+            }
+            (self.minute, self.records) = (minute, 0);
+        }
+        self.records = self.records.saturating_add(1);
+    }
+
+    /// Without a record for longer than this, the stream was away; `declared_us` at most.
+    fn silence_max_us(&self, declared_us: i64) -> i64 {
+        if self.known < PACE_MINUTES {
+            return declared_us;
+        }
+        let quietest = self.minutes.iter().copied().min().unwrap_or(0).max(1);
+        let longest_us = MISSED_RECORDS * MINUTE_US / i64::from(quietest);
+        longest_us.max(SILENCE_MIN_US).min(declared_us)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Epoch {
     pub delivery: Delivery,
@@ -32,6 +80,7 @@ impl Epoch {
 pub(super) struct Epochs {
     all: Vec<Epoch>,
     streams: BTreeMap<(Provider, u8), u16>,
+    paces: BTreeMap<(Provider, u8), Pace>,
 }
 
 impl Default for Epochs {
@@ -44,7 +93,7 @@ impl Default for Epochs {
             is_open: false,
             is_lost: false,
         };
-        Epochs { all: vec![none], streams: BTreeMap::new() }
+        Epochs { all: vec![none], streams: BTreeMap::new(), paces: BTreeMap::new() }
     }
 }
 
@@ -84,18 +133,23 @@ impl Epochs {
         }
     }
 
-    /// A stream brings data. After more than `gap_max_us` of the session without any, a new epoch begins: nothing shows what
-    /// it missed. Then the epoch before and its last data are given too.
+    /// A stream brings data. After more of the session without any than its pace allows, `gap_max_us` at most and `silence_min_us` at
+    /// least, a new epoch begins: nothing shows what it missed. Then the epoch before and its last data are given too.
     pub fn on_stream(
         &mut self,
         provider: Provider,
         stream: u8,
-        (open, gap_max_us): (Timestamp, i64),
+        (open, gap_max_us, silence_min_us): (Timestamp, i64, i64),
         received: Timestamp,
     ) -> (u16, Option<(u16, Timestamp)>) {
         let mut number = self.of_stream(provider, stream, received);
         let last = self.get(number).last_arrival;
-        let is_broken = last != Timestamp::NEVER && received.us_since(last.max(open)) > gap_max_us;
+        let pace = self.paces.entry((provider, stream)).or_insert(Pace::UNKNOWN);
+        let silence_max_us = pace.silence_max_us(gap_max_us).max(silence_min_us);
+        if received >= open {
+            pace.note(open, received);
+        }
+        let is_broken = last != Timestamp::NEVER && received.us_since(last.max(open)) > silence_max_us;
         let before = is_broken.then_some((number, last.max(open)));
         if is_broken {
             number = self.go_on(provider, stream, received);

@@ -41,6 +41,7 @@ impl TradingDay {
             self.slots[slot].set_close(number);
             if close != close_before {
                 self.after_close.remove(&slot);
+                self.replaced_after_close.remove(&slot);
             }
         }
         self.next_check = Timestamp::NEVER;

@@ -160,9 +160,10 @@ impl TradingDay {
     pub(super) fn reach(&self, track: TrackView<'_>, slot: usize) -> Timestamp {
         let (close, epoch) = (self.close_of(&self.slots[slot]), self.epochs.get(track.spoken));
         let last_data = close.plus_us(-FINAL_SILENCE_US.max(self.silence_min_us));
+        let streamed_until = self.streamed_until(track, slot);
         let is_last_data =
-            epoch.delivery == Delivery::Stream && !epoch.is_lost && epoch.live_until >= last_data;
-        let end = track.witness_end(&self.epochs);
+            epoch.delivery == Delivery::Stream && !epoch.is_lost && streamed_until >= last_data;
+        let end = track.latest.event_time().max(track.proved_until).max(streamed_until);
         if is_last_data { end.max(close) } else { end }
     }
 

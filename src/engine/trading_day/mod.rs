@@ -215,6 +215,8 @@ pub struct TradingDay {
     candles: CandleBook,
     underlyings: BTreeMap<usize, UnderlyingCandles>,
     after_close: BTreeMap<usize, Observation>,
+    /// By slot, what was replaced last by other values of its stamp.
+    replaced_after_close: BTreeMap<usize, Observation>,
     counters: DayCounters,
     stamps: Stamps,
     /// In the order of [`Provider::ALL`].
@@ -279,6 +281,7 @@ impl TradingDay {
             candles: CandleBook::new(hours.open),
             underlyings: BTreeMap::new(),
             after_close: BTreeMap::new(),
+            replaced_after_close: BTreeMap::new(),
             counters: DayCounters::default(),
             stamps: Stamps::default(),
             untold: [UntoldQuotes::default(); Provider::ALL.len()],
@@ -437,6 +440,7 @@ impl TradingDay {
     }
 
     /// A provider's track of a contract; `None` before it has said anything of it.
+    #[inline]
     fn track(&self, provider: Provider, slot: usize) -> Option<TrackView<'_>> {
         if self.slots[slot].is_of(provider) {
             return Some(self.own_track(slot));
@@ -498,8 +502,12 @@ impl TradingDay {
     pub fn observe(&mut self, slot: u32, arrival: &mut Arrival, quote: &Quote, rows: &mut Rows) {
         self.counters.observations += 1;
         let index = slot as usize;
-        if !arrival.is_timely(quote.event_time) && self.refuses_stamp(index, arrival, quote, rows) {
-            return;
+        if !arrival.is_timely(quote.event_time) {
+            if self.refuses_stamp(index, arrival, quote, rows) {
+                return;
+            }
+        } else if self.stamps.has_delays() {
+            self.end_delay(index, arrival.provider);
         }
         if self.slots[index].active == 0 {
             // None has spoken of it before: as long as no other does, it is this one's.
@@ -664,14 +672,19 @@ impl TradingDay {
         self.counters.after_close += 1;
         self.prove_close(slot, arrival, quote, rows);
         let before = *self.latest(slot as u32);
-        // Less volume is of an older copy, whatever its stamp.
-        if quote.event_time < before.event_time() || quote.volume.is_some() && quote.volume < before.volume()
-        {
+        let mut after = before;
+        after.take(arrival.provider, quote, arrival.received, true);
+        // Less volume is of an older copy, whatever its stamp; so is what other values of the same stamp have taken the place of.
+        let is_less = quote.volume.is_some() && quote.volume < before.volume();
+        let replaced = self.replaced_after_close.get(&slot).filter(|of| of.event_time() == quote.event_time);
+        let is_replaced = replaced.is_some_and(|replaced| replaced.same_values(&after));
+        if quote.event_time < before.event_time() || is_less || is_replaced {
             self.counters.outdated += 1;
             return;
         }
-        let mut after = before;
-        after.take(arrival.provider, quote, arrival.received, true);
+        if quote.event_time == before.event_time() && !before.same_values(&after) {
+            self.replaced_after_close.insert(slot, before);
+        }
         // The last values of the session may be taken back after it.
         if let (Some(old), Some(new)) = (before.open_interest(), after.open_interest())
             && self.slots[slot].is_option()

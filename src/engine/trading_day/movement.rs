@@ -239,7 +239,7 @@ impl TradingDay {
         rows: &mut Rows,
     ) {
         let Some(track) = self.track(provider, slot) else { return };
-        let live_until = self.epochs.get(track.spoken).live_until;
+        let live_until = self.streamed_until(track, slot);
         let mut repeated = track.to_track();
         repeated.spoken = 0;
         repeated.proved_until = repeated.proved_until.max(live_until.min(live_until_max));

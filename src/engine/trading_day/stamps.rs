@@ -5,18 +5,19 @@
 //! - *Standing*: a contract's values go on to change under the stamp of an earlier quote. They are of no known instant, so
 //!   nothing of them is taken, and the stream proves nothing of the contract until its stamp moves on.
 //! - *Delayed*: stamps move on, and each is older than the channel may be late. The values are of their stamps, which their rows
-//!   have waited for in vain: they are backfilled. It is counted, because a source that goes on so has no live row.
+//!   have waited for in vain: they are backfilled. It is counted, because a source that goes on so has no live row. A stream that
+//!   brings something new of a contract so late proves as much less of it: what it had not said by then is no proof of nothing.
 //! - *Ahead*: a stamp lies after its receipt. Where the provider's other contracts are stamped in time, it is refused, and the
 //!   stream proves nothing of the contract until its stamp is in time again. Where most of them are as far ahead, the local
 //!   clock may be the one that is behind: they are taken, and the daemon's watch of its clock names it.
 //! - *Disordered*: a packet has more volume than the one before it, and an earlier stamp. It is of a later trade.
 //!
-//! Owns the stamps that stand still or were refused as ahead, one a provider and contract at most, and what was counted of each
-//! provider.
+//! Owns the stamps that stand still, were refused as ahead or came late, one a provider and contract at most, and what was counted of
+//! each provider.
 //!
 //! Left out: answers to requests, which are stamped with the last trade, and what a source says outside the session.
 
-use super::{Arrival, Delivery, TradingDay};
+use super::{Arrival, Delivery, TradingDay, track::TrackView};
 use crate::{
     engine::{
         channel::{AHEAD_DOUBTED_US, AHEAD_US_MAX},
@@ -71,6 +72,8 @@ struct Lead {
 pub(super) struct Stamps {
     repeated: BTreeMap<(Provider, u32), Repeated>,
     refused: BTreeMap<(Provider, u32), Refused>,
+    /// How late what is new of a contract comes by a stream, where that is later than its channel may be.
+    delays: BTreeMap<(Provider, u32), i64>,
     /// By [`Provider::index`], as the next.
     leads: [Option<Lead>; Provider::ALL.len()],
     /// In the order of [`Provider::ALL`].
@@ -85,6 +88,13 @@ impl Arrival {
         // One comparison for both ends of the range.
         let from_earliest_us = stamp.us_since(self.received).wrapping_add(late_us_max);
         from_earliest_us as u64 <= AHEAD_DOUBTED_US.wrapping_add(late_us_max) as u64
+    }
+}
+
+impl Stamps {
+    #[inline(always)]
+    pub fn has_delays(&self) -> bool {
+        !self.delays.is_empty()
     }
 }
 
@@ -119,7 +129,7 @@ impl TradingDay {
             self.refuse_still(index, arrival, rows);
             return true;
         }
-        self.note_delayed_packet(index, arrival, quote);
+        self.note_delayed_packet(index, arrival, quote, rows);
         false
     }
 
@@ -242,13 +252,41 @@ impl TradingDay {
     }
 
     /// Of a stream that goes on: the first packet of a subscription is a copy of the last state, whenever that was.
-    fn note_delayed_packet(&mut self, index: usize, arrival: &Arrival, quote: &Quote) {
+    fn note_delayed_packet(&mut self, index: usize, arrival: &Arrival, quote: &Quote, rows: &mut Rows) {
+        let Some(track) = self.track(arrival.provider, index) else { return };
+        let said = track.latest.event_time();
         let is_moving = arrival.traits.delivery == Delivery::Stream
-            && quote.event_time >= self.hours.open
-            && self.track(arrival.provider, index).is_some_and(|track| {
-                track.spoken == arrival.epoch && track.latest.event_time() < quote.event_time
-            });
-        self.stamps.counts[arrival.provider.index()].delayed += u64::from(is_moving);
+            && track.spoken == arrival.epoch
+            && said < quote.event_time;
+        if !is_moving {
+            return;
+        }
+        let is_new = !track.latest.has_same_trades(quote);
+        self.stamps.counts[arrival.provider.index()].delayed += 1;
+        if is_new {
+            let delay_us = arrival.received.us_since(quote.event_time);
+            self.stamps.delays.insert((arrival.provider, index as u32), delay_us);
+            self.judge_since(index, said, rows);
+            // The stream proves them later, as far as it is behind.
+            self.expect_proof(index, self.buckets.index_of(said));
+        }
+    }
+
+    /// A timely stamp after late ones.
+    #[cold]
+    pub(super) fn end_delay(&mut self, index: usize, provider: Provider) {
+        self.stamps.delays.remove(&(provider, index as u32));
+    }
+
+    /// Up to when a stream that goes on proves the latest values of a track.
+    pub(super) fn streamed_until(&self, track: TrackView<'_>, slot: usize) -> Timestamp {
+        let live_until = self.epochs.get(track.spoken).live_until;
+        if self.stamps.delays.is_empty() {
+            return live_until;
+        }
+        let key = track.latest.provider().map(|provider| (provider, slot as u32));
+        let delay_us = key.and_then(|key| self.stamps.delays.get(&key)).copied().unwrap_or(0);
+        live_until.plus_us(-delay_us)
     }
 
     pub(super) fn note_disordered(&mut self, provider: Provider) {

@@ -161,6 +161,10 @@ impl TradingDay {
         if before.is_some() {
             self.counters.switches += 1;
         }
+        if self.others.is_empty() && self.exceptions.is_empty() {
+            // It has shown all that is known.
+            return;
+        }
         for at in 0..self.chains[chain].slots.len() {
             let slot = self.chains[chain].slots[at] as usize;
             self.exceptions.remove(&(slot as u32));
@@ -418,6 +422,10 @@ impl TradingDay {
         let is_believed = latest.volume() >= before.volume()
             && before.provider().is_none_or(|of| !self.is_disbelieved(slot, of));
         self.tell_delta(slot, before.baseline().filter(|_| is_believed), seq, rows);
+        if self.is_day_closed && latest.volume().is_some() && latest.volume() == before.volume() {
+            // Nothing was traded that the day's candles lack, and none follows.
+            return;
+        }
         let seen = Seen::Nothing(self.held_until(held, before.event_time(), event_time));
         let (last_price, volume) = (latest.last_price(), latest.volume());
         let trade = Trade { event_time, last_price, volume, provider, seen };

@@ -3,7 +3,6 @@
 //! The recorded provider's track lies in the day's tables by slot, because the tick path is bound by memory; those of the
 //! others lie in [`Others`], one table a provider, made when it first brings something that is not recorded.
 
-use super::epoch::Epochs;
 use crate::{
     engine::observation::Observation,
     market::{Provider, Quote, Timestamp},
@@ -284,11 +283,6 @@ pub(super) struct TrackView<'a> {
 }
 
 impl TrackView<'_> {
-    /// Up to when the provider proves the latest values.
-    pub fn witness_end(&self, epochs: &Epochs) -> Timestamp {
-        self.latest.event_time().max(self.proved_until).max(epochs.get(self.spoken).live_until)
-    }
-
     pub fn to_track(self) -> Track {
         let TrackView { latest, spoken, proved_until, ends } = self;
         Track { latest: *latest, spoken, proved_until, ends: *ends }

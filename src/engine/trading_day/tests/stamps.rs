@@ -273,3 +273,25 @@ fn a_packet_with_more_volume_under_an_earlier_stamp_is_of_a_later_trade() {
         assert_eq!(whole, expected, "{at_second}");
     }
 }
+
+/// The same stream goes on to show other contracts in time, which is no proof that nothing was new of the one that comes late.
+#[test]
+fn what_comes_late_by_a_stream_proves_no_more_than_its_stamps() {
+    for delay_minutes in [12, 60] {
+        let played = play(60, |now| now.plus_seconds(-60 * delay_minutes));
+        assert!(wrong_stamps(&played).1 > 300, "{:?}", wrong_stamps(&played));
+        // What is stated at 10:14:50 of the last buckets that end in time.
+        let proved =
+            at(10, 14, 50).plus_seconds(-60 * delay_minutes).us_since(hours().open) / Bucket::LENGTH_US;
+        let states = played.states(0);
+        let of_stamps = states.iter().take(proved.max(0) as usize);
+        assert!(of_stamps.clone().all(|state| *state == Backfilled), "{states:?}");
+        assert!(states[of_stamps.len()..].iter().all(|state| *state == Missing), "{states:?}");
+        assert!(played.states(1).iter().all(|state| *state == Live));
+    }
+    // In time again, it proves as before.
+    let until = at(9, 40, 0);
+    let played = play(60, |now| if now < until { now.plus_seconds(-720) } else { now });
+    let states = played.states(0);
+    assert!(states.len() > 15 && states[9..].iter().all(|state| *state == Live), "{states:?}");
+}
