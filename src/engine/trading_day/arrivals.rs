@@ -16,8 +16,9 @@ impl TradingDay {
         traits: ChannelTraits,
         received: Timestamp,
     ) -> Arrival {
-        let silence = (self.hours.open, traits.gap_max_us, self.silence_min_us);
-        let (epoch, before) = self.epochs.on_stream(provider, stream, silence, received);
+        let session = (self.hours.open, self.hours.close);
+        let silence_us = (traits.gap_max_us, self.silence_min_us);
+        let (epoch, before) = self.epochs.on_stream(provider, stream, session, silence_us, received);
         if let Some((before, since)) = before {
             self.tell_stream_break(provider, before, since, received);
         }

@@ -134,18 +134,21 @@ impl Epochs {
     }
 
     /// A stream brings data. After more of the session without any than its pace allows, `gap_max_us` at most and `silence_min_us` at
-    /// least, a new epoch begins: nothing shows what it missed. Then the epoch before and its last data are given too.
+    /// least, a new epoch begins: nothing shows what it missed. Then the epoch before and its last data are given too. After the close
+    /// the pace of the session says nothing.
     pub fn on_stream(
         &mut self,
         provider: Provider,
         stream: u8,
-        (open, gap_max_us, silence_min_us): (Timestamp, i64, i64),
+        (open, close): (Timestamp, Timestamp),
+        (gap_max_us, silence_min_us): (i64, i64),
         received: Timestamp,
     ) -> (u16, Option<(u16, Timestamp)>) {
         let mut number = self.of_stream(provider, stream, received);
         let last = self.get(number).last_arrival;
         let pace = self.paces.entry((provider, stream)).or_insert(Pace::UNKNOWN);
-        let silence_max_us = pace.silence_max_us(gap_max_us).max(silence_min_us);
+        let of_pace_us = if received < close { pace.silence_max_us(gap_max_us) } else { gap_max_us };
+        let silence_max_us = of_pace_us.max(silence_min_us);
         if received >= open {
             pace.note(open, received);
         }
