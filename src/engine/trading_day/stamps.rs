@@ -6,7 +6,7 @@
 //!   nothing of them is taken, and the stream proves nothing of the contract until its stamp moves on.
 //! - *Delayed*: stamps move on, and each is older than the channel may be late. The values are of their stamps, which their rows
 //!   have waited for in vain: they are backfilled. It is counted, because a source that goes on so has no live row. A stream that
-//!   brings something new of a contract so late proves as much less of it: what it had not said by then is no proof of nothing.
+//!   goes on to bring what is new of a contract so late proves as much less of it: what it has not said yet is no proof.
 //! - *Ahead*: a stamp lies after its receipt. Where the provider's other contracts are stamped in time, it is refused, and the
 //!   stream proves nothing of the contract until its stamp is in time again. Where most of them are as far ahead, the local
 //!   clock may be the one that is behind: they are taken, and the daemon's watch of its clock names it.
@@ -54,6 +54,17 @@ struct Repeated {
     stands_still: bool,
 }
 
+/// What is new of a contract comes by a stream later than its channel may be.
+#[derive(Clone, Copy, Debug)]
+struct Delay {
+    /// Receipt of the first of it.
+    since: Timestamp,
+    /// Of the last.
+    delay_us: i64,
+    /// It is not what was under way while the process stood still.
+    is_lasting: bool,
+}
+
 /// How far a contract's stamp was ahead of its receipt when it was refused.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
@@ -72,8 +83,7 @@ struct Lead {
 pub(super) struct Stamps {
     repeated: BTreeMap<(Provider, u32), Repeated>,
     refused: BTreeMap<(Provider, u32), Refused>,
-    /// How late what is new of a contract comes by a stream, where that is later than its channel may be.
-    delays: BTreeMap<(Provider, u32), i64>,
+    delays: BTreeMap<(Provider, u32), Delay>,
     /// By [`Provider::index`], as the next.
     leads: [Option<Lead>; Provider::ALL.len()],
     /// In the order of [`Provider::ALL`].
@@ -263,9 +273,16 @@ impl TradingDay {
         }
         let is_new = !track.latest.has_same_trades(quote);
         self.stamps.counts[arrival.provider.index()].delayed += 1;
-        if is_new {
-            let delay_us = arrival.received.us_since(quote.event_time);
-            self.stamps.delays.insert((arrival.provider, index as u32), delay_us);
+        if !is_new {
+            return;
+        }
+        let received = arrival.received;
+        let key = (arrival.provider, index as u32);
+        let since = self.stamps.delays.get(&key).map_or(received, |known| known.since);
+        let is_lasting = received.us_since(since) > DRAIN_US.max(self.silence_min_us);
+        let delay_us = received.us_since(quote.event_time);
+        self.stamps.delays.insert(key, Delay { since, delay_us, is_lasting });
+        if is_lasting {
             self.judge_since(index, said, rows);
             // The stream proves them later, as far as it is behind.
             self.expect_proof(index, self.buckets.index_of(said));
@@ -285,8 +302,8 @@ impl TradingDay {
             return live_until;
         }
         let key = track.latest.provider().map(|provider| (provider, slot as u32));
-        let delay_us = key.and_then(|key| self.stamps.delays.get(&key)).copied().unwrap_or(0);
-        live_until.plus_us(-delay_us)
+        let delay = key.and_then(|key| self.stamps.delays.get(&key)).filter(|delay| delay.is_lasting);
+        live_until.plus_us(-delay.map_or(0, |delay| delay.delay_us))
     }
 
     pub(super) fn note_disordered(&mut self, provider: Provider) {
