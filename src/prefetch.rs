@@ -4,31 +4,34 @@
 //! holds up everything behind it until it arrives, and reading states ahead waits for the reads. `docs/performance.md` has what
 //! it wins.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_NTA as READ_ONCE, _MM_HINT_T0 as KEPT};
+#[cfg(not(target_arch = "x86_64"))]
+const KEPT: i32 = 0;
+#[cfg(not(target_arch = "x86_64"))]
+const READ_ONCE: i32 = 1;
+
 /// Has a value's first cache line fetched. A hint: it changes nothing, and does nothing on processors other than x86-64.
 #[inline(always)]
-#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the standard library has no safe prefetch"))]
 pub fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: PREFETCHT0 reads and writes nothing that the program can see and raises no exception, whatever the address is
-        // (Intel SDM volume 2, PREFETCHh; AMD APM volume 3, PREFETCHlevel); the address here is that of a live reference. It
-        // needs SSE, which every x86-64 processor has.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
+    hint::<KEPT, T>(value);
 }
 
 /// The same of what is read once and not needed again: it takes no place in the caches that a state is kept in.
 #[inline(always)]
-#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the standard library has no safe prefetch"))]
 pub fn prefetch_once<T>(value: &T) {
+    hint::<READ_ONCE, T>(value);
+}
+
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the standard library has no safe prefetch"))]
+fn hint<const HINT: i32, T>(value: &T) {
+    // SAFETY: PREFETCHT0 and PREFETCHNTA read and write nothing that the program can see and raise no exception, whatever the address
+    // is (Intel SDM volume 2, PREFETCHh; AMD APM volume 3, PREFETCHlevel); the address here is that of a live reference. They need
+    // SSE, which every x86-64 processor has.
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
-        // SAFETY: as in `prefetch`; PREFETCHNTA differs in the caches alone.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(std::ptr::from_ref(value).cast()) }
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<HINT>(std::ptr::from_ref(value).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;

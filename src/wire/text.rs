@@ -10,6 +10,13 @@ pub(super) fn bounded(characters_max: usize, text: &str) -> String {
     kept
 }
 
+/// How a body begins, as [`bounded`].
+pub(super) fn excerpt(characters_max: usize, body: &[u8]) -> String {
+    // A character has four bytes at most; white space before the first one is left out.
+    let bytes_max = 5 * characters_max;
+    bounded(characters_max, String::from_utf8_lossy(&body[..body.len().min(bytes_max)]).trim())
+}
+
 /// Quotes and backslashes stay: the text is no literal.
 fn escaped(character: char) -> impl Iterator<Item = char> {
     let is_plain = matches!(character, '"' | '\'' | '\\');

@@ -111,7 +111,7 @@ impl TradingDay {
     /// It is proved that a provider's latest values held until then, otherwise than by their stamp.
     pub(super) fn prove(&mut self, slot: usize, provider: Provider, until: Timestamp, rows: &mut Rows) {
         let Some(track) = self.track(provider, slot) else { return };
-        let before = track.latest.event_time().max(track.proved_until).max(self.streamed_until(track, slot));
+        let before = track.stated_until().max(self.streamed_until(track, slot));
         let proved = track.proved_until.max(until);
         *self.proved_until_mut(slot, provider) = proved;
         if until > before {

@@ -5,7 +5,7 @@
 
 use super::{
     Arrival, Delivery, TradingDay, correction::STREAM_DELAY_US, open_interest::are_far_apart,
-    silence::ScopeReason, track::TrackView,
+    silence::ScopeReason,
 };
 use crate::{
     engine::{observation::Observation, rows::Rows},
@@ -201,8 +201,7 @@ impl TradingDay {
         let reason = counts.into_iter().max_by_key(|(_, count)| *count).map_or(reason, |(reason, _)| reason);
         if is_past_half && self.chains[chain].cover(provider).is_covering {
             // Up to when it is proved without the stream: the contract may be the other's by now.
-            let proved = |track: TrackView<'_>| track.latest.event_time().max(track.proved_until);
-            let since = self.track(provider, slot).map_or(self.hours.open, proved);
+            let since = self.track(provider, slot).map_or(self.hours.open, |track| track.stated_until());
             self.set_scope_down(chain, provider, since, reason, rows);
         }
     }

@@ -3,11 +3,13 @@
 //! A stream's epoch begins with its subscription and ends with the stream, or where the provider is known to have missed
 //! something. Within it the stream proves every contract that has spoken, up to the stream's newest data. Numbers are given
 //! in the order in which epochs begin; 0 is none.
+//!
+//! A stream that brings nothing for longer than its pace of the last minutes allows has missed something.
 
+use super::silence::MINUTE_US;
 use crate::market::{Delivery, Provider, Timestamp};
 use std::collections::BTreeMap;
 
-const MINUTE_US: i64 = 60_000_000;
 /// Minutes by which a stream's pace is known.
 const PACE_MINUTES: usize = 5;
 /// A stream that misses so many records at its pace, by the quietest of these minutes, was away: of records that came by chance, one

@@ -163,7 +163,7 @@ impl TradingDay {
         let streamed_until = self.streamed_until(track, slot);
         let is_last_data =
             epoch.delivery == Delivery::Stream && !epoch.is_lost && streamed_until >= last_data;
-        let end = track.latest.event_time().max(track.proved_until).max(streamed_until);
+        let end = track.stated_until().max(streamed_until);
         if is_last_data { end.max(close) } else { end }
     }
 

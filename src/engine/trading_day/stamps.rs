@@ -297,13 +297,9 @@ impl TradingDay {
 
     /// Up to when a stream that goes on proves the latest values of a track.
     pub(super) fn streamed_until(&self, track: TrackView<'_>, slot: usize) -> Timestamp {
-        let live_until = self.epochs.get(track.spoken).live_until;
-        if self.stamps.delays.is_empty() {
-            return live_until;
-        }
         let key = track.latest.provider().map(|provider| (provider, slot as u32));
         let delay = key.and_then(|key| self.stamps.delays.get(&key)).filter(|delay| delay.is_lasting);
-        live_until.plus_us(-delay.map_or(0, |delay| delay.delay_us))
+        self.epochs.get(track.spoken).live_until.plus_us(-delay.map_or(0, |delay| delay.delay_us))
     }
 
     pub(super) fn note_disordered(&mut self, provider: Provider) {

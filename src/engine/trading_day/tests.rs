@@ -8,10 +8,12 @@ use super::*;
 use crate::market::{BucketRow, Price, Told};
 use chrono::{NaiveDate, NaiveTime};
 
+mod after_close;
 mod bases;
 mod body_levels;
 mod contradictions;
 mod falls;
+mod pace;
 mod stamps;
 mod stated;
 mod volumes;
@@ -729,104 +731,4 @@ fn an_answer_dates_a_trade_that_the_stream_brought_later() {
     assert_eq!(played.stated(1), [(Live, Some(200), 1)], "it was traded within the first bucket");
     played.answer(at(9, 17, 55), at(9, 19, 20), 1, 200);
     assert_eq!(played.stated(1), [(Live, Some(200), 1)], "nothing more is known");
-}
-
-/// A stream of so many records a minute, of two contracts that move with each, from 09:15 to 10:00. Within `hole` nothing comes.
-fn stream_with_hole(records_a_minute: i64, hole: (Timestamp, Timestamp)) -> Played {
-    let mut played = Played::new(2);
-    played.day.begin_stream(Provider::AngelOne, 0, at(9, 14, 0));
-    for record in 0..45 * records_a_minute {
-        let now = hours().open.plus_us(record * 60 * SECOND_US / records_a_minute);
-        if now < hole.0 || hole.1 <= now {
-            played.stream(now, &[(0, 1_000 + record), (1, 5_000 + record)]);
-        }
-    }
-    played
-}
-
-#[test]
-fn a_lively_stream_that_falls_silent_for_half_a_minute_proves_nothing_of_it() {
-    let hole = (at(9, 38, 40), at(9, 39, 10));
-    let played = stream_with_hole(120, hole);
-    let states = played.states(0);
-    // 09:39 is the end of the eighth bucket.
-    assert_eq!(states[7], Missing, "{states:?}");
-    assert!(states[..7].iter().chain(&states[8..]).all(|state| *state == Live), "{states:?}");
-    let marked = |of: &Played| -> Vec<i64> {
-        let stored = stored_candles(of, 0).into_iter().filter(|(length, _, _, mark)| *length == 5 && *mark);
-        stored.map(|(_, start, ..)| start).collect()
-    };
-    assert_eq!(marked(&played), [20]);
-    let broken = played.day.scope_changes.iter().filter(|change| change.down.is_some()).count();
-    assert_eq!(broken, 1, "{:?}", played.day.scope_changes);
-    // Within the pace of a stream that brings less, it says nothing; nor does what waits in the network for some seconds.
-    for (records_a_minute, until) in [(20, at(9, 39, 10)), (600, at(9, 38, 52))] {
-        let played = stream_with_hole(records_a_minute, (hole.0, until));
-        assert!(played.states(0).iter().all(|state| *state == Live), "{records_a_minute}");
-        assert_eq!(marked(&played), [0_i64; 0]);
-    }
-}
-
-#[test]
-fn a_lively_stream_that_is_silent_again_and_again_is_found_each_time() {
-    let mut played = Played::new(1);
-    played.day.begin_stream(Provider::AngelOne, 0, at(9, 14, 0));
-    for record in 0..45 * 600 {
-        let now = hours().open.plus_us(record * 100_000);
-        let second = now.us_since(hours().open) / SECOND_US;
-        if second < 600 || second % 60 < 20 {
-            played.stream(now, &[(0, 1_000 + record)]);
-        }
-    }
-    let states = played.states(0);
-    // Bucket ends lie at the beginning of what comes again.
-    assert!(states[..3].iter().all(|state| *state == Live), "{states:?}");
-    assert!(states.len() > 12 && states[3..].iter().all(|state| *state == Missing), "{states:?}");
-}
-
-#[test]
-fn an_older_copy_of_the_closing_values_does_not_take_the_place_of_newer_ones() {
-    let mut played = Played::new(1);
-    for minute in 0..376 {
-        let stamp = at(9, 15, 0).plus_seconds(minute * 60);
-        played.body(stamp, stamp.plus_seconds(60), &[(0, 10_000)]);
-    }
-    let close = hours().close;
-    let final_values = |open_interest| Quote { open_interest: Some(open_interest), ..quote(close, 10_000) };
-    let mut show = |minute: i64, open_interest: i64| {
-        let now = close.plus_seconds(minute * 60);
-        played.advance(now);
-        let mut arrival = played.day.chain_arrival(Provider::Nse, 0, close, BODY, now);
-        played.day.observe(0, &mut arrival, &final_values(open_interest), &mut played.rows);
-        played.day.end_arrival(&arrival, &mut played.rows);
-        played.day.latest(0).open_interest()
-    };
-    let shown = [10_000, 10_000, 10_500, 10_000, 10_500, 10_000, 10_600, 10_500];
-    let kept: Vec<_> = (2..).zip(shown).map(|(minute, shown)| show(minute, shown)).collect();
-    assert_eq!(kept, [10_000, 10_000, 10_500, 10_500, 10_500, 10_500, 10_600, 10_600].map(Some));
-}
-
-/// As a restart in the evening brings it: the stream is over, and the website's body of the close is the first that comes.
-#[test]
-fn a_provider_that_takes_over_after_the_close_marks_no_candle_of_trades_that_were_seen() {
-    let mut played = Played::new(2);
-    played.day.begin_stream(Provider::AngelOne, 0, at(9, 14, 0));
-    for second in (0..375 * 60).step_by(10) {
-        let now = open_plus(second);
-        played.stream(now, &[(0, 1_000 + second), (1, 5_000 + second)]);
-        if second % 60 == 50 {
-            played.body(now, now.plus_seconds(1), &[(0, 1_000 + second), (1, 5_000 + second)]);
-        }
-    }
-    played.advance(at(15, 40, 0));
-    for provider in Provider::ALL {
-        played.day.set_down(provider, at(15, 41, 0), at(15, 45, 0), &mut played.rows);
-    }
-    let before = stored_candles(&played, 0);
-    let last = 375 * 60 - 10;
-    played.body(hours().close, at(15, 46, 0), &[(0, 1_000 + last), (1, 5_000 + last)]);
-    assert_eq!(played.day.latest(0).provider(), Some(Provider::Nse));
-    assert_eq!(stored_candles(&played, 0), before);
-    let last_mark = before.iter().rev().find(|(length, ..)| *length == 5).map(|(.., mark)| *mark);
-    assert_eq!(last_mark, Some(false));
 }

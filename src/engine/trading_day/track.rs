@@ -283,6 +283,11 @@ pub(super) struct TrackView<'a> {
 }
 
 impl TrackView<'_> {
+    /// Up to when the latest values are proved otherwise than by their stream.
+    pub fn stated_until(&self) -> Timestamp {
+        self.latest.event_time().max(self.proved_until)
+    }
+
     pub fn to_track(self) -> Track {
         let TrackView { latest, spoken, proved_until, ends } = self;
         Track { latest: *latest, spoken, proved_until, ends: *ends }

@@ -91,22 +91,14 @@ impl Refusal {
     pub fn of_status(status: u16, body: &[u8]) -> Refusal {
         match decode::<serde::de::IgnoredAny>("answer", body, STATUS_BODY_MAX_BYTES) {
             Err(WireError::Refused(refusal)) if !refusal.code.is_empty() => refusal,
-            _ => {
-                let text = String::from_utf8_lossy(&body[..body.len().min(MESSAGE_BYTES_MAX)]);
-                Refusal::gateway(&format!("HTTP {status}"), &bounded(text.trim()))
-            }
+            _ => Refusal::gateway(&format!("HTTP {status}"), &text::excerpt(MESSAGE_CHARACTERS_MAX, body)),
         }
     }
 }
 
 const STATUS_BODY_MAX_BYTES: usize = 1 << 20;
 const ANSWER_MAX_BYTES: usize = 64 << 20;
-/// Of which a message shows the beginning.
-const MESSAGE_BYTES_MAX: usize = 800;
-
-fn bounded(text: &str) -> String {
-    text::bounded(200, text)
-}
+const MESSAGE_CHARACTERS_MAX: usize = 200;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -143,8 +135,10 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(
         }
     };
     if !accepted {
-        let code = bounded(&envelope.errorcode.or(envelope.error_code).unwrap_or_default());
-        let message = bounded(&envelope.message.unwrap_or_default());
+        let bounded =
+            |told: Option<Cow<'_, str>>| text::bounded(MESSAGE_CHARACTERS_MAX, &told.unwrap_or_default());
+        let code = bounded(envelope.errorcode.or(envelope.error_code));
+        let message = bounded(envelope.message);
         return Err(Refusal { shape, code, message }.into());
     }
     let data = envelope.data.map_or("null", RawValue::get);

@@ -54,10 +54,7 @@ pub(super) fn bounded(text: &str) -> String {
 
 /// How a body begins, as a message may carry it.
 pub fn excerpt(body: &[u8]) -> String {
-    const BYTES_MAX: usize = 400;
-    const CHARACTERS_MAX: usize = 80;
-    let beginning = String::from_utf8_lossy(&body[..body.len().min(BYTES_MAX)]);
-    text::bounded(CHARACTERS_MAX, beginning.trim())
+    text::excerpt(80, body)
 }
 
 pub(super) fn json_error(what: &'static str, error: &serde_json::Error) -> WireError {
